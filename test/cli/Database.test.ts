@@ -256,7 +256,7 @@ describe("a database that is deleted or replaced under a run", () => {
     await until(async () => JSON.stringify((await place.json("ps")).value).includes('"running"'), "the run is at work")
     return up
   }
-  const gone = { error: { tag: "StoreGone", message: expect.stringContaining("deleted, moved or replaced") } }
+  const gone = { error: { tag: "StoreRemoved", message: expect.stringContaining("deleted, moved or replaced") } }
   const ways: { readonly [how: string]: () => void } = {
     deleted: () => {
       for (const name of files().filter((name) => name.startsWith("smithers.db"))) rmSync(place.file(name))

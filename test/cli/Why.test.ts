@@ -93,7 +93,7 @@ describe("why a run is not done", () => {
   it("it is at work: on what, for how long, and what it waits for beside", () => {
     const at = known({ run: owned, nodes: [node({}), node({ nodeId: "b" })] }, { isOwnerAlive: true })
     expect(why(at)).toEqual({
-      asks: [],
+      requests: [],
       reason: "running",
       sentence: 'Run r runs "a" (attempt 2 for 5.0s) and 1 other step.',
       commands: ["smithers logs r --follow"],
@@ -128,7 +128,7 @@ describe("why a run is not done", () => {
       wait({ kind: "subflow", nodeId: "child", name: "r.child", request: null }),
     ]
     expect(why(known({ run: { status: "waiting-approval" } }, { waits, db: "my db" }))).toEqual({
-      asks: [waits[1]],
+      requests: [waits[1]],
       reason: "approval",
       sentence: 'Run r has waited 1m for the approval of "ok": Ship it? (1h left), and for 2 other events.',
       commands: [
@@ -151,7 +151,9 @@ describe("why a run is not done", () => {
       commands: ["smithers unpause r", "smithers up --resume r", "smithers supervise"],
     })
     expect(why(known({ run: { status: "suspended" } })).reason).toBe("suspended")
-    expect(why(known({ run: { status: "waiting-approval" }, hasPendingCommands: true }, { waits: [wait({})] })).reason).toBe("told")
+    expect(why(known({ run: { status: "waiting-approval" }, hasPendingCommands: true }, { waits: [wait({})] })).reason).toBe(
+      "pending-command",
+    )
     // A retry that nobody is there to make.
     const retrying = node({ status: "retrying", retryAt: now + 1 })
     expect(why(known({ run: owned, nodes: [retrying] })).reason).toBe("orphaned")
@@ -181,14 +183,14 @@ describe("a run that was told something", () => {
     for (const status of ["waiting-approval", "suspended", "paused"] as const) {
       const commands = status === "paused" ? ["smithers unpause r", ...takeUp] : takeUp
       expect(why(known({ run: { status }, hasPendingCommands: true }, { waits: answered }))).toMatchObject({
-        reason: "told",
+        reason: "pending-command",
         commands,
       })
     }
     const other = wait({ nodeId: "also" })
     expect(why(known({ run: { status: "waiting-approval" }, hasPendingCommands: true }, { waits: [...answered, other] }))).toEqual({
-      asks: [other],
-      reason: "told",
+      requests: [other],
+      reason: "pending-command",
       sentence: 'Run r has a pending command, and no process works on it; it also waits for the approval of "also": Ship it?',
       commands: [
         ...takeUp,

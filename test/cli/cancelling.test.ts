@@ -30,7 +30,7 @@ describe("a cancellation of a run that nobody works on", () => {
   it("is carried out by cancel --wait, and resuming the run as before does not take it back", async () => {
     await begin()
     const cancelled = await place.json("cancel", "t", "--reason", "rain", "--wait")
-    expect(cancelled).toMatchObject({ code: 0, value: { runId: "t", isHeard: true, next: [] } })
+    expect(cancelled).toMatchObject({ code: 0, value: { runId: "t", isDelivered: true, next: [] } })
     expect(account()).toEqual(["paid", "refunded"])
     const resumed = {
       code: 2,
@@ -59,7 +59,7 @@ describe("a cancellation of a run that nobody works on", () => {
     await begin()
     const asked = await place.json("cancel", "t", "--reason", "rain")
     const next = ["smithers cancel t --wait", "smithers supervise"]
-    expect(asked).toMatchObject({ code: 0, value: { isHeard: false, next } })
+    expect(asked).toMatchObject({ code: 0, value: { isDelivered: false, next } })
     expect((await place.json("why", "t")).value).toMatchObject({
       reason: "cancelling",
       sentence: "Run t is being cancelled (rain): no process works on it, and it must undo or end steps first.",

@@ -126,7 +126,10 @@ describe("a decision from the command line", () => {
     const approved = await place.run("approve", "r")
     const next = ["smithers unpause r", "smithers up --resume r"]
     expect(approved.stdout).toContain(`The run is paused. Unpause it: ${next[0]}\nThen resume it: ${next[1]}\n`)
-    expect((await place.json("why", "r")).value).toMatchObject({ reason: "told", commands: [...next, "smithers supervise"] })
+    expect((await place.json("why", "r")).value).toMatchObject({
+      reason: "pending-command",
+      commands: [...next, "smithers supervise"],
+    })
     expect((await copied(next[0] ?? "")).code).toBe(0)
     expect((await copied(next[1] ?? "")).code).toBe(0)
   })
@@ -219,7 +222,7 @@ describe("a decision from the command line", () => {
     holds((await place.run("node", "r", "ok")).stdout, question)
     holds((await place.run("node", "r", "rate")).stdout, prompt)
     expect((await place.json("why", "r")).value).toMatchObject({
-      asks: [{ nodeId: "ok", request: { details: { diff: long } }, requestId: expect.any(String) }],
+      requests: [{ nodeId: "ok", request: { details: { diff: long } }, requestId: expect.any(String) }],
     })
     holds((await place.run("deny", "r", "--by", "bob")).stdout, question)
     const answered = await place.run("answer", "r", "rate", "--value", "2", "--by", "ann")

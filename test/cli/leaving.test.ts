@@ -37,7 +37,7 @@ describe("parts of a run", () => {
       'Asked run r to leave "region" as cancelled.\nNo process works on the run. Resume it: smithers up --resume r\n',
     ])
     expect((await place.json("cancel-node", "r", "region")).value).toMatchObject({
-      ...{ command: "cancel-node", nodeId: "region", isHeard: false },
+      ...{ command: "cancel-node", nodeId: "region", isDelivered: false },
       next: ["smithers up --resume r"],
     })
     const other = await place.run("complete-node", "r", "region")

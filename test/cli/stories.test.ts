@@ -86,7 +86,7 @@ describe("a run from the command line", () => {
     const waiter = place.start(["up", "workflow.ts", "--input", '{"spec":"x"}', "--run-id", "w", "--wait"])
     await until(async () => (await place.run("inbox")).stdout.includes("ok: approval"), "it waits")
     const told = await place.json("approve", "w", "--by", "ann")
-    expect(told).toMatchObject({ code: 0, value: { isHeard: true, next: [] } })
+    expect(told).toMatchObject({ code: 0, value: { isDelivered: true, next: [] } })
     const { code, stdout } = await waiter.result
     expect(code).toBe(0)
     expect(stdout).toContain("shipped: adds x")
@@ -106,7 +106,7 @@ export default Smithers.createWorkflow({ name: "two", input: Schema.Void }).buil
     expect((await place.run("approve", "two", "--node", "left")).code).toBe(0)
     expect((await place.json("inbox")).value).toMatchObject({ waits: [{ nodeId: "right" }] })
     expect((await place.json("why", "two")).value).toMatchObject({
-      reason: "told",
+      reason: "pending-command",
       commands: [
         "smithers up --resume two",
         "smithers supervise",
@@ -124,7 +124,7 @@ export default Smithers.createWorkflow({ name: "two", input: Schema.Void }).buil
     expect((await place.json("why", "nap")).value).toMatchObject({ reason: "paused", commands: ["smithers unpause nap"] })
     await place.run("unpause", "nap")
     expect((await place.json("why", "nap")).value).toMatchObject({
-      reason: "told",
+      reason: "pending-command",
       commands: ["smithers up --resume nap", "smithers supervise"],
     })
   })
@@ -254,7 +254,7 @@ export default Smithers.createWorkflow({ name: "quiet", input: Schema.Void }).bu
   it("is cancelled from another process, with exit code 2", async () => {
     const running = place.start(["up", "workflow.ts#slow", "--input", '{"gate":"never"}', "--run-id", "c"])
     await until(async () => (await statusOf("c")) === "running", "it runs")
-    expect((await place.json("cancel", "c", "--reason", "enough")).value).toMatchObject({ isHeard: true })
+    expect((await place.json("cancel", "c", "--reason", "enough")).value).toMatchObject({ isDelivered: true })
     const { code, stdout } = await running.result
     expect([code, stdout]).toEqual([
       2,

@@ -91,7 +91,7 @@ describe("a broken deploy", () => {
     expect(listed.stdout).toMatch(/^r3 +deployed +waiting-event /m)
     expect((await place.run("inspect", "r1")).stdout).toMatch(/Stuck: .*threw while[\s\S]*\d+ attempts? to resume it failed in /)
     // It is still told things, also one that only becomes due by them.
-    expect((await place.json("signal", "r3", "go", "--data", "{}")).value).toMatchObject({ isHeard: false })
+    expect((await place.json("signal", "r3", "go", "--data", "{}")).value).toMatchObject({ isDelivered: false })
     await until(() => supervisor.lines().some(({ action, runId }) => action === "refused" && runId === "r3"), "it is tried too")
     const brokenLines = supervisor.lines()
     expect(brokenLines.some(({ action }) => action === "gave-up")).toBe(false)

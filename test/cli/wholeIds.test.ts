@@ -80,6 +80,6 @@ describe("how the id of a run begins", () => {
     expect(await asked("n")).toBe(4)
     expect(await stateOf("o42")).toEqual(before)
     expect(await asked("y")).toBe(0)
-    expect((await place.json("why", "o42")).value).toMatchObject({ reason: "told" })
+    expect((await place.json("why", "o42")).value).toMatchObject({ reason: "pending-command" })
   })
 })

@@ -3,7 +3,7 @@
  */
 import { expect, it } from "@effect/vitest"
 import { RunEnded, RunFenced, RunNotFound, StepFailed } from "@smithers/core/Errors"
-import type { Command, Instruction, Response } from "@smithers/core/Inbox"
+import type { Command, InboxMessage, Response } from "@smithers/core/Inbox"
 import * as Millis from "@smithers/core/Millis"
 import type { RunEvent } from "@smithers/core/RunEvent"
 import { type RunFilter, RunSummary } from "@smithers/core/RunReader"
@@ -498,7 +498,7 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
       for (const run of [a, b, c]) yield* run.commit([started])
       return { a, b, c, childOf }
     })
-    const tell = (storage: Storage["Type"], id: string, runId: string, command: Exclude<Instruction, Response>) =>
+    const tell = (storage: Storage["Type"], id: string, runId: string, command: Exclude<Command, Response>) =>
       storage.deliver({ id, runId, at: later(60_000), command })
     /** Who has which command in the inbox, in order. */
     const told = (storage: Storage["Type"]) =>
@@ -572,8 +572,8 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
           yield* tell(storage, "x", runId, { _tag })
           const ended: RunEvent = { _tag: "SubflowEnded", nodeId: "w", iteration: 0, status: "cancelled" }
           for (const event of [{ ...onward[0], nodeId: "t" } as RunEvent, onward[1] as RunEvent, ended]) {
-            expect(yield* Effect.flip(run.commit([event]))).toMatchObject({ _tag: "Unheard", runId })
-            expect(yield* Effect.flip(run.commit([event], { consumed: ["s"] }))).toMatchObject({ _tag: "Unheard", runId })
+            expect(yield* Effect.flip(run.commit([event]))).toMatchObject({ _tag: "StaleFrame", runId })
+            expect(yield* Effect.flip(run.commit([event], { consumed: ["s"] }))).toMatchObject({ _tag: "StaleFrame", runId })
             expect((yield* storage.load(runId)).seq).toBe(run.state().seq)
           }
           yield* run.commit([{ _tag: "AttemptInterrupted", nodeId: "s", iteration: 0, attempt: 1, reason: "shutdown" }])
@@ -700,7 +700,7 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
 
     holds("a run has another mark only once something came of it, or it was told something", (storage) =>
       Effect.gen(function* () {
-        const mark = Effect.map(storage.runnable(1e15), ({ runs }) => runs[0]?.mark)
+        const mark = Effect.map(storage.runnable(1e15), ({ runs }) => runs[0]?.revision)
         const run = yield* journal("r")
         yield* run.commit([started])
         const marks = [yield* mark]
@@ -798,7 +798,7 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
         yield* storage.deliverResponse(decide)
         const before = yield* storage.load("r")
         const ended = { _tag: "WaitEnded", ...place, how: "timed-out", status: "skipped" } as const
-        expect(yield* Effect.flip(run.commit([ended]))).toMatchObject({ _tag: "Unheard", runId: "r" })
+        expect(yield* Effect.flip(run.commit([ended]))).toMatchObject({ _tag: "StaleFrame", runId: "r" })
         expectSame(yield* storage.load("r"), before)
         expect(yield* storage.pending).toEqual([decide])
         // What it has read is its own affair, and so is what was said of another wait.
@@ -902,9 +902,9 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
         const known = Effect.map(storage.inspect("r"), ({ cancel }) => cancel)
         expect(yield* known).toBeNull()
         yield* storage.deliver(cancel("c", "r", "because"))
-        expect(yield* known).toEqual({ reason: "because", isHeard: false })
+        expect(yield* known).toEqual({ reason: "because", isDelivered: false })
         yield* run.commit([{ _tag: "CancelRequested", reason: "because" }], { consumed: ["c"] })
-        expect(yield* known).toEqual({ reason: "because", isHeard: true })
+        expect(yield* known).toEqual({ reason: "because", isDelivered: true })
         yield* run.commit([{ _tag: "RunCancelled", reason: "because" }])
         expect(yield* known).toBeNull()
         yield* run.claim(["cancelled"])
@@ -1168,7 +1168,7 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
       Effect.gen(function* () {
         const place = { iteration: 0 } as const
         const ask = (nodeId: string) => ({ _tag: "WaitStarted", ...place, nodeId, kind: "approval" }) as const
-        const approve = (runId: string, nodeId: string): Command<Response> => ({
+        const approve = (runId: string, nodeId: string): InboxMessage<Response> => ({
           ...{ id: nodeId, runId, at: start },
           command: { _tag: "Decide", nodeId, ...place, approved: true, by: "ann" },
         })
@@ -1252,7 +1252,7 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
 
         yield* open("pauses", { _tag: "RunPaused" }, "paused")
         expect(yield* shown("pauses")).toBe("paused")
-        const unpause: Command<Exclude<Instruction, Response>> = {
+        const unpause: InboxMessage<Exclude<Command, Response>> = {
           id: "u",
           runId: "pauses",
           at: start,
@@ -1536,9 +1536,9 @@ interface Place {
   readonly attempt: number
 }
 
-type Cancel = Extract<Instruction, { readonly _tag: "Cancel" }>
+type Cancel = Extract<Command, { readonly _tag: "Cancel" }>
 
-const cancel = (id: string, runId: string, reason?: string): Command<Cancel> => ({
+const cancel = (id: string, runId: string, reason?: string): InboxMessage<Cancel> => ({
   id,
   runId,
   at: start,

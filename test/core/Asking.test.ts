@@ -138,24 +138,28 @@ describe.each(stores)("on %s", (_, store) => {
     [
       "tags that are no texts",
       { tags: [42] },
-      new InvalidSetting({ setting: "tags", given: "an array", wanted: "an array of texts" }),
+      new InvalidSetting({ setting: "tags", received: "an array", expected: "an array of texts" }),
     ],
     [
       "tags that are one text",
       { tags: "abc" },
-      new InvalidSetting({ setting: "tags", given: '"abc"', wanted: "an array of texts" }),
+      new InvalidSetting({ setting: "tags", received: '"abc"', expected: "an array of texts" }),
     ],
-    ["tags that are nothing", { tags: null }, new InvalidSetting({ setting: "tags", given: "null", wanted: "an array of texts" })],
-    ["a source that is no text", { source: 7 }, new InvalidSetting({ setting: "source", given: "7", wanted: "text" })],
+    [
+      "tags that are nothing",
+      { tags: null },
+      new InvalidSetting({ setting: "tags", received: "null", expected: "an array of texts" }),
+    ],
+    ["a source that is no text", { source: 7 }, new InvalidSetting({ setting: "source", received: "7", expected: "text" })],
     [
       "an unknown onFailed",
       { onFailed: "retry" },
-      new InvalidSetting({ setting: "onFailed", given: '"retry"', wanted: '"answer" or "resume"' }),
+      new InvalidSetting({ setting: "onFailed", received: '"retry"', expected: '"answer" or "resume"' }),
     ],
     [
       "an unknown onIncompatible",
       { onIncompatible: true },
-      new InvalidSetting({ setting: "onIncompatible", given: "a boolean", wanted: '"fail" or "rerun"' }),
+      new InvalidSetting({ setting: "onIncompatible", received: "a boolean", expected: '"fail" or "rerun"' }),
     ],
   ])("a run is not started with %s", ([_what, options, error]) =>
     on(
@@ -183,7 +187,7 @@ describe.each(stores)("on %s", (_, store) => {
         expect((yield* Effect.flip(w.run({}, { runId: 7 as never })))._tag).toBe("InvalidRunId")
         yield* w.run({}, { runId: "r" })
         expect(yield* Effect.flip(w.cancel("r", 7 as never))).toEqual(
-          new InvalidSetting({ setting: "reason", given: "7", wanted: "text" }),
+          new InvalidSetting({ setting: "reason", received: "7", expected: "text" }),
         )
         expect((yield* Effect.flip(Commands.cancel("r", { reason: 7 as never })))._tag).toBe("InvalidCommand")
       }),

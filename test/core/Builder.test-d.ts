@@ -649,7 +649,7 @@ export const running = () => {
     | Errors.StoreFull
     | Errors.StoreCorrupt
     | Errors.StoreReadOnly
-    | Errors.StoreGone
+    | Errors.StoreRemoved
     | Errors.StoreMissing
     | Errors.StoreTooNew
     | Errors.StoreUnsupported

@@ -14,12 +14,12 @@ import { canonical, toJson } from "../../packages/core/src/internal/json.ts"
 const through = <S extends Codec.AnySchema>(schema: S, value: unknown) =>
   Effect.gen(function* () {
     const codec = Codec.make(schema)
-    const stored = yield* codec.accept(value)
+    const stored = yield* codec.encode(value)
     const text = stored === undefined ? undefined : (JSON.parse(JSON.stringify(stored)) as Codec.Json)
-    return { stored, restored: yield* codec.restore(text) }
+    return { stored, restored: yield* codec.decode(text) }
   })
 
-const refused = <S extends Codec.AnySchema>(schema: S, value: unknown) => Effect.flip(Codec.make(schema).accept(value))
+const refused = <S extends Codec.AnySchema>(schema: S, value: unknown) => Effect.flip(Codec.make(schema).encode(value))
 
 class Person extends Schema.Class<Person>("Person")({ name: Schema.String, born: Schema.Date }) {
   get age() {
@@ -113,7 +113,7 @@ describe("a codec of an Effect Schema", () => {
     Effect.gen(function* () {
       const result = yield* through(schema, given)
       expect(result.stored).toEqual(stored)
-      expect(yield* Codec.make(schema).accept(result.restored)).toEqual(stored)
+      expect(yield* Codec.make(schema).encode(result.restored)).toEqual(stored)
     }),
   )
 
@@ -132,7 +132,7 @@ describe("a codec of an Effect Schema", () => {
         expect.stringMatching(/^b\.c\.1: Expected number, actual "2"$/),
       ])
       expect(yield* refused(Schema.String, 5)).toEqual(["Expected string, actual 5"])
-      expect(yield* Effect.flip(Codec.make(schema).restore({ a: "x" }))).toEqual(["b: is missing"])
+      expect(yield* Effect.flip(Codec.make(schema).decode({ a: "x" }))).toEqual(["b: is missing"])
     }),
   )
 
@@ -249,7 +249,7 @@ describe("a codec of a Zod schema", () => {
     "refuses a stored value that its schema no longer accepts, and gives fields that the schema has gained their defaults",
     () =>
       Effect.gen(function* () {
-        const restore = (schema: z.ZodType, stored: Codec.Json) => Codec.make(schema).restore(stored)
+        const restore = (schema: z.ZodType, stored: Codec.Json) => Codec.make(schema).decode(stored)
         expect(yield* Effect.flip(restore(z.object({ a: z.string() }), { a: 1 }))).toEqual([expect.stringMatching(/^a: /)])
         expect(yield* restore(z.object({ a: z.string(), b: z.number().default(2) }), { a: "x" })).toEqual({ a: "x", b: 2 })
         expect(yield* restore(z.object({ a: z.string() }), { a: "x", b: 1 })).toEqual({ a: "x" })
@@ -519,27 +519,27 @@ describe("a codec that has to answer at once", () => {
 
   it("gives what it takes, and why it refuses", () => {
     const codec = Codec.makeUnknown(Schema.Struct({ at: Schema.Date }))
-    expect(Codec.acceptNow(codec, { at: new Date(0) })).toEqual(Either.right({ at: "1970-01-01T00:00:00.000Z" }))
-    expect(Either.map(Codec.keepNow(codec, { at: "1970-01-01T00:00:00.000Z" }), (kept) => kept.give())).toEqual(
+    expect(Codec.encodeNow(codec, { at: new Date(0) })).toEqual(Either.right({ at: "1970-01-01T00:00:00.000Z" }))
+    expect(Either.map(Codec.decodeSharedNow(codec, { at: "1970-01-01T00:00:00.000Z" }), (kept) => kept.give())).toEqual(
       Either.right({ at: new Date(0) }),
     )
-    expect(Codec.acceptNow(codec, {})).toMatchObject(Either.left([expect.stringContaining("at: ")]))
-    expect(Codec.keepNow(codec, { at: 1 })).toMatchObject(Either.left([expect.stringContaining("at: ")]))
+    expect(Codec.encodeNow(codec, {})).toMatchObject(Either.left([expect.stringContaining("at: ")]))
+    expect(Codec.decodeSharedNow(codec, { at: 1 })).toMatchObject(Either.left([expect.stringContaining("at: ")]))
   })
 
   it("asks the services that it is given, and says which it lacks", () => {
     const codec = Codec.make(Word)
-    expect(Codec.acceptNow(codec, "yes", Context.make(Words, ["yes"]))).toEqual(Either.right("yes"))
-    expect(Codec.acceptNow(codec, "yes")).toMatchObject(Either.left([expect.stringContaining("test/Words")]))
+    expect(Codec.encodeNow(codec, "yes", Context.make(Words, ["yes"]))).toEqual(Either.right("yes"))
+    expect(Codec.encodeNow(codec, "yes")).toMatchObject(Either.left([expect.stringContaining("test/Words")]))
   })
 
   it("says that it takes time, and what its code throws", () => {
     const slow = Codec.make(z.string().refine(async (text) => text !== ""))
-    expect(Codec.acceptNow(slow, "x")).toEqual(Either.left([expect.stringContaining("must not be asynchronous")]))
+    expect(Codec.encodeNow(slow, "x")).toEqual(Either.left([expect.stringContaining("must not be asynchronous")]))
     const broken = { "~standard": { version: 1, vendor: "test", validate: () => assert() } } as const
     const assert = (): never => {
       throw new RangeError("bug")
     }
-    expect(Codec.acceptNow(Codec.make(broken), "x")).toEqual(Either.left(["checking it threw RangeError: bug"]))
+    expect(Codec.encodeNow(Codec.make(broken), "x")).toEqual(Either.left(["checking it threw RangeError: bug"]))
   })
 })

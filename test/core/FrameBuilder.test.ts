@@ -1,6 +1,6 @@
 /** Frames of a run, one after another, also where the store takes one back. */
 import { describe, expect, it } from "@effect/vitest"
-import type { Command } from "@smithers/core/Inbox"
+import type { InboxMessage } from "@smithers/core/Inbox"
 import * as Millis from "@smithers/core/Millis"
 import type { RunEvent } from "@smithers/core/RunEvent"
 import * as RunState from "@smithers/core/RunState"
@@ -8,7 +8,7 @@ import * as FrameBuilder from "../../packages/core/src/internal/frameBuilder.ts"
 
 const at = Millis.make(5)
 const started: RunEvent = { _tag: "RunStarted", workflow: "w" }
-const signal = (id: string): Command => ({ id, runId: "r", at, command: { _tag: "Signal", name: "s", payload: id } })
+const signal = (id: string): InboxMessage => ({ id, runId: "r", at, command: { _tag: "Signal", name: "s", payload: id } })
 const received = (id: string): RunEvent => ({ _tag: "SignalReceived", id, name: "s", payload: id, saidAt: at })
 const failed: RunEvent = {
   _tag: "NodeFailed",
@@ -47,7 +47,7 @@ describe("a frame that is being made", () => {
     const frame = begin()
     expect(frame.consume(signal("one"), at)).toBe(true)
     expect(frame.consume(signal("one"), at)).toBe(false)
-    const unpause: Command = { id: "two", runId: "r", at, command: { _tag: "Unpause" } }
+    const unpause: InboxMessage = { id: "two", runId: "r", at, command: { _tag: "Unpause" } }
     expect(frame.consume(unpause, at)).toBe(true)
     frame.build({ at })
     frame.accept()

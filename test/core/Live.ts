@@ -9,7 +9,7 @@ import * as Scheduler from "@smithers/core/Scheduler"
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 
-export const wait = (id: string, on: Plan.Awaited, options: Partial<Plan.Wait> = {}): Plan.Wait => ({
+export const wait = (id: string, target: Plan.WaitTarget, options: Partial<Plan.Wait> = {}): Plan.Wait => ({
   _tag: "Wait",
   id,
   label: undefined,
@@ -18,7 +18,7 @@ export const wait = (id: string, on: Plan.Awaited, options: Partial<Plan.Wait> =
   codec: Codec.makeUnknown(Schema.Unknown),
   table: undefined,
   skipIf: undefined,
-  on,
+  target,
   timeoutMs: undefined,
   onTimeout: "fail",
   ...options,

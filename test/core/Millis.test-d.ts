@@ -2,7 +2,7 @@
  * A number is no time as long as nobody has read it as one, so that none reaches a row.
  */
 
-import type { Command } from "@smithers/core/Inbox"
+import type { InboxMessage } from "@smithers/core/Inbox"
 import type * as Millis from "@smithers/core/Millis"
 import type { Step, Wait } from "@smithers/core/Plan"
 import type { RunEvent } from "@smithers/core/RunEvent"
@@ -22,5 +22,5 @@ expectTypeOf<Step["timeoutMs"]>().toEqualTypeOf<Time>()
 expectTypeOf<Step["heartbeatTimeoutMs"]>().toEqualTypeOf<Time>()
 expectTypeOf<NonNullable<Step["cache"]>["ttlMs"]>().toEqualTypeOf<Time>()
 expectTypeOf<Wait["timeoutMs"]>().toEqualTypeOf<Time>()
-expectTypeOf<Frame["at"] | Command["at"] | Heartbeat["at"]>().toEqualTypeOf<Millis.Millis>()
+expectTypeOf<Frame["at"] | InboxMessage["at"] | Heartbeat["at"]>().toEqualTypeOf<Millis.Millis>()
 expectTypeOf<OpenRequest["leaseMs"] | OpenRequest["now"]>().toEqualTypeOf<Millis.Millis>()

@@ -49,7 +49,7 @@ const text = FastCheck.oneof(
 const id = text.map(Ids.keptId)
 const meta = FastCheck.option(FastCheck.dictionary(text, FastCheck.jsonValue()), { nil: undefined })
 
-const wait = (on: Plan.Awaited, given: Partial<Plan.Wait> = {}): Plan.Wait => ({
+const wait = (target: Plan.WaitTarget, given: Partial<Plan.Wait> = {}): Plan.Wait => ({
   _tag: "Wait",
   id: "gate",
   label: undefined,
@@ -58,12 +58,12 @@ const wait = (on: Plan.Awaited, given: Partial<Plan.Wait> = {}): Plan.Wait => ({
   codec: anything,
   table: undefined,
   skipIf: undefined,
-  on,
+  target,
   timeoutMs: undefined,
   onTimeout: "fail",
   ...given,
 })
-const approval = (approvers: ReadonlyArray<string> | undefined): Plan.Awaited => ({
+const approval = (approvers: ReadonlyArray<string> | undefined): Plan.WaitTarget => ({
   kind: "approval",
   request: yes,
   onDeny: "fail",
@@ -71,9 +71,9 @@ const approval = (approvers: ReadonlyArray<string> | undefined): Plan.Awaited =>
 })
 const awaited = FastCheck.oneof(
   FastCheck.option(FastCheck.array(text), { nil: undefined }).map(approval),
-  text.map((name): Plan.Awaited => ({ kind: "signal", name, correlation: undefined })),
-  FastCheck.constant<Plan.Awaited>({ kind: "human", prompt: yes }),
-  FastCheck.constant<Plan.Awaited>({ kind: "timer", due: Millis.make(1) }),
+  text.map((name): Plan.WaitTarget => ({ kind: "signal", name, correlation: undefined })),
+  FastCheck.constant<Plan.WaitTarget>({ kind: "human", prompt: yes }),
+  FastCheck.constant<Plan.WaitTarget>({ kind: "timer", due: Millis.make(1) }),
 )
 const limit = FastCheck.constantFrom(undefined, 1, 7, Number.POSITIVE_INFINITY)
 const pending = FastCheck.array(FastCheck.record({ nodeId: FastCheck.option(id, { nil: undefined }), table: text }), {

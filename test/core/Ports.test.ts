@@ -15,7 +15,7 @@ describe("the ports of a store", () => {
   it.effect("are of one store", () =>
     Effect.gen(function* () {
       const { store, ownership, inbox, reader } = yield* Storage.runPorts
-      const places = new Set([store, ownership, inbox, reader, yield* Storage.Storage].map(({ place }) => place))
+      const places = new Set([store, ownership, inbox, reader, yield* Storage.Storage].map(({ storeId }) => storeId))
       expect(places.size).toBe(1)
     }).pipe(Effect.provide(MemoryStorage.layer)),
   )
@@ -29,7 +29,7 @@ describe("the ports of a store", () => {
         Effect.scoped,
         Effect.exit,
       )
-      expect(Exit.isFailure(exit) ? Cause.pretty(exit.cause) : "").toContain(`${one.place}, ${other.place}`)
+      expect(Exit.isFailure(exit) ? Cause.pretty(exit.cause) : "").toContain(`${one.storeId}, ${other.storeId}`)
     }),
   )
 

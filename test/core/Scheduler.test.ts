@@ -1029,7 +1029,7 @@ describe("an open wait that has looked for an output", () => {
       codec: Codec.makeUnknown(Schema.Unknown),
       table: undefined,
       skipIf: undefined,
-      on: {
+      target: {
         kind: "approval",
         request: (_, state, noteRead) => {
           const late = RunState.step(state, "late", 0)

@@ -51,7 +51,7 @@ describe("a setting of the runtime that is none is refused when its layer is bui
     ["lease", runtime("lease") as never, durations],
     ["grace", runtime("grace") as never, [-1, Number.NaN, Number.POSITIVE_INFINITY, "soon"]],
     ["maxConcurrent", supervisor("maxConcurrent") as never, counts],
-    ["maxTries", supervisor("maxTries") as never, counts],
+    ["maxCrashes", supervisor("maxCrashes") as never, counts],
     ["interval", supervisor("interval") as never, durations],
     ["busyTimeout", sqlite("busyTimeout") as never, [-1, Number.NaN, Number.POSITIVE_INFINITY, "soon"]],
     ["synchronous", sqlite("synchronous") as never, ["off", 1, true]],
@@ -67,7 +67,7 @@ describe("a setting of the runtime that is none is refused when its layer is bui
 
   it.effect("by a supervisor that looks once", () =>
     Effect.gen(function* () {
-      const worker = () => Effect.succeed(Either.right({ work: Effect.succeed("gone" as const) }))
+      const worker = () => Effect.succeed(Either.right({ work: Effect.succeed("lost" as const) }))
       const once = Supervisor.once({ worker, report: () => Effect.void, maxConcurrent: 0 })
       expect(yield* Effect.flip(once)).toMatchObject({ _tag: "InvalidSetting", setting: "maxConcurrent", given: "0" })
     }).pipe(Effect.provide(Smithers.memory)),

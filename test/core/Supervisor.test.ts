@@ -406,7 +406,7 @@ describe.each(stores)("a supervisor on %s", (_, store) => {
         yield* Effect.provideService(workflow.run({ n: 1 }, { runId: "r" }), Engine.Engine, first.engine)
         yield* Commands.approve("r", "ask")
         yield* rest
-        expect(yield* first.supervisor.look).toEqual([])
+        expect(yield* first.supervisor.poll).toEqual([])
         expect(first.actions).toEqual(["Unknown"])
         expect(yield* storage.runs({})).toMatchObject([{ status: "suspended" }])
         yield* first.stop
@@ -482,7 +482,7 @@ describe.each(stores)("a supervisor with a worker of its own on %s", (_, store) 
   const failing = Effect.fail<Broken>({ _tag: "Broken", message: "it does not load" })
 
   /** Has runs that were told something, and a supervisor that works on them as it is told. */
-  const supervised = (runIds: ReadonlyArray<string>, work: (runId: string) => Supervisor.Task<Broken, never> | undefined) =>
+  const supervised = (runIds: ReadonlyArray<string>, work: (runId: string) => Supervisor.Job<Broken, never> | undefined) =>
     Effect.gen(function* () {
       const { workflow } = asking()
       const storage = yield* Storage

@@ -467,9 +467,9 @@ describe("a schema that changes", () => {
   )
 
   it.scoped.each([
-    ["the type of a field", struct({ a: text, b: text }), { column: "b", stored: "INTEGER", wanted: "TEXT" }],
-    ["a text to JSON", struct({ a: { type: "array" }, b: integer }), { column: "a", stored: "TEXT", wanted: "TEXT (JSON)" }],
-    ["fields to one value", text, { column: "value", stored: "columns a, b", wanted: "a single value" }],
+    ["the type of a field", struct({ a: text, b: text }), { column: "b", stored: "INTEGER", expected: "TEXT" }],
+    ["a text to JSON", struct({ a: { type: "array" }, b: integer }), { column: "a", stored: "TEXT", expected: "TEXT (JSON)" }],
+    ["fields to one value", text, { column: "value", stored: "columns a, b", expected: "a single value" }],
   ] as const)("in %s is refused, and nothing is changed", ([, jsonSchema, conflict]) =>
     Effect.gen(function* () {
       const filename = yield* newFile

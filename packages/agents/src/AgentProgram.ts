@@ -181,7 +181,7 @@ const judge = (
     const { values, problem } = valuesOf(task, reply)
     let refused: Issues | undefined
     for (const value of values) {
-      const accepted = yield* Effect.either(output.accept(value))
+      const accepted = yield* Effect.either(output.encode(value))
       if (Either.isRight(accepted)) return Either.right(value)
       const issues = accepted.left
       // The schema accepts it and makes of it what cannot be stored: no agent can put that right.

@@ -132,7 +132,7 @@ const WhyReason = Schema.Literal(
   "orphaned",
   "retrying",
   "stuck",
-  "told",
+  "pending-command",
   "cancelling",
   "store-unavailable",
 )
@@ -148,7 +148,7 @@ export const Reason = Schema.Struct({
   /** Commands that unblock it, best first; empty if there is nothing to do. */
   commands: strings,
   /** Requests to the people that the commands are for. */
-  asks: Schema.Array(Wait),
+  requests: Schema.Array(Wait),
   /** Stored signals that no wait has consumed, with the waits they nearly match and the mismatch. */
   signals: Schema.Array(
     Schema.Struct({
@@ -215,11 +215,11 @@ export const Checked = Schema.Struct({
   /** Tasks that wait for outputs which do not exist yet. */
   pending: strings,
   /** Difference to the plan of the run. Set with `--against`. */
-  difference: Schema.NullOr(Schema.Struct({ kept: strings, added: strings, gone: strings, changed: strings })),
+  difference: Schema.NullOr(Schema.Struct({ kept: strings, added: strings, removed: strings, changed: strings })),
 })
 
 /** `approve`, `deny`, `answer`, `signal`, `cancel`, `pause`, `unpause`, `retry`, `cancel-node` and `complete-node` */
-export const Told = Schema.Struct({
+export const CommandReceipt = Schema.Struct({
   runId: Schema.String,
   command: Schema.String,
   nodeId: Schema.NullOr(Schema.String),
@@ -238,7 +238,7 @@ export const Told = Schema.Struct({
   isAwaited: Schema.optional(Schema.Boolean),
   awaits: Schema.optional(Schema.Array(Schema.Struct({ ...node, name: Schema.String, correlation: Schema.NullOr(Schema.String) }))),
   /** `true` if a process works on the run, which receives the command at once, or has ended it. */
-  isHeard: Schema.Boolean,
+  isDelivered: Schema.Boolean,
   /** Steps that could not be undone. Set by `cancel` once the run has ended. */
   uncompensated: Schema.optional(Schema.Array(Uncompensated)),
   /** Commands that resume the run, or carry out its cancellation, if no process works on it. */
@@ -318,7 +318,7 @@ export const Pruned = Schema.Struct({
   /** Only runs that ended before this time are pruned. */
   before: Schema.Number,
   pruned: strings,
-  kept: Schema.Array(Schema.Struct({ runId: Schema.String, why: Schema.String })),
+  kept: Schema.Array(Schema.Struct({ runId: Schema.String, reason: Schema.String })),
 })
 
 /** `completions` */

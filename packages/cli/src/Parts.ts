@@ -1,7 +1,7 @@
 /**
  * Formats scopes, races, lists and their parts for people. Pure functions.
  */
-import { leavings } from "@smithers/core/Errors"
+import { leaveReasons } from "@smithers/core/Errors"
 import { type NodeId, type NodeKey, nodeKey, scopeOfTimeout } from "@smithers/core/Ids"
 import * as PlanRows from "@smithers/core/PlanRows"
 import type * as PlanText from "@smithers/core/PlanText"
@@ -21,7 +21,7 @@ const reasonText = ({ reason, by }: Pick<LeaveRequest, "reason" | "by">): string
 }
 
 /** Formats the reason why a part was left early. */
-export const leftText = (left: Leaving): string => `left: ${leavings[left.because]}${reasonText(left)}`
+export const leftText = (left: Leaving): string => `left: ${leaveReasons[left.because]}${reasonText(left)}`
 
 /** Formats a request to leave a part. */
 export const askedText = (asked: LeaveRequest): string => `to be left as ${asked.as}${reasonText(asked)}`

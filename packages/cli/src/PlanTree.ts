@@ -74,7 +74,7 @@ export const compare = (before: PlanText.Comparable, after: PlanText.Comparable)
     kept: PlanText.changed(changes, "kept", "moved"),
     changed: PlanText.changed(changes, "changed"),
     added: PlanText.changed(changes, "added"),
-    gone: PlanText.changed(changes, "removed"),
+    removed: PlanText.changed(changes, "removed"),
   }
 }
 

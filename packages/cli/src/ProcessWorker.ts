@@ -7,10 +7,10 @@ import { type ChildProcess, spawn } from "node:child_process"
 import { closeSync } from "node:fs"
 import { dirname, resolve } from "node:path"
 import type { StoreError } from "@smithers/core/Errors"
-import type { RunStanding } from "@smithers/core/RunReader"
+import type { RunOverview } from "@smithers/core/RunReader"
 import type * as Status from "@smithers/core/Status"
 import type { StorageShape } from "@smithers/core/Storage"
-import type { Outcome, Worker } from "@smithers/core/Supervisor"
+import type { RunOutcome, Worker } from "@smithers/core/Supervisor"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -157,22 +157,22 @@ const problemOf = (said: string): string | undefined => {
 }
 
 /** Returns the outcome of a run that its process has released. It is `suspended` if the event it waited for has arrived since. */
-const outcomeFor = (status: Status.ShownStatus): Outcome | undefined =>
+const outcomeFor = (status: Status.ShownStatus): RunOutcome | undefined =>
   status === "running" || status === "orphaned" ? undefined : status
 
 /** Returns the outcome of a run after its process has ended, or the reason why there was none. */
 const outcomeOf = (
-  { run }: RunStanding,
+  { run }: RunOverview,
   { code, signal, said, killed }: Effect.Effect.Success<ReturnType<typeof resume>>,
   now: number,
 ) => {
   const { runId, status, finishedAt, owner } = run
-  if (owners.isAlive(run, now)) return Either.right<Outcome>("gone")
+  if (owners.isAlive(run, now)) return Either.right<RunOutcome>("lost")
   const problem = killed ?? problemOf(said)
   // An ended run with an owner is being resumed. The status of a waiting run means nothing unless the exit code confirms it.
   const isLeft = finishedAt === null ? problem === undefined && isOutcome(code) : owner === null
   const outcome = isLeft ? outcomeFor(status) : undefined
-  if (outcome !== undefined) return Either.right<Outcome>(outcome)
+  if (outcome !== undefined) return Either.right<RunOutcome>(outcome)
   const more = { ...(signal === undefined ? {} : { signal }), ...(problem === undefined ? {} : { problem }) }
   return Either.left(new ResumeFailed({ runId, exitCode: code, ...more }))
 }
@@ -194,20 +194,20 @@ export const make = (storage: StorageShape, file: string, self: ReadonlyArray<st
       return text
     })
   return ({ runId }) => {
-    const gone = Effect.succeed<Outcome>("gone")
+    const lost = Effect.succeed<RunOutcome>("lost")
     const work = Effect.gen(function* () {
       const lineage = yield* lineageOf(storage, runId)
       const result = yield* resume(self, file, runId, (watched) => hold(storage, lineage, watched))
       return yield* outcomeOf(yield* storage.run(runId), result, yield* Clock.currentTimeMillis)
     }).pipe(
       // Deleted in the meantime.
-      Effect.catchTag("RunNotFound", () => gone),
-    ) satisfies Effect.Effect<Outcome, WorkError | StoreError>
+      Effect.catchTag("RunNotFound", () => lost),
+    ) satisfies Effect.Effect<RunOutcome, WorkError | StoreError>
     return sourceOf(storage, runId).pipe(
       Effect.map((source) =>
         source === undefined ? Either.left({ runIds: [runId] }) : Either.right({ work, stamp: stampOf(source) }),
       ),
-      Effect.catchTag("RunNotFound", () => Effect.succeed(Either.right({ work: gone }))),
+      Effect.catchTag("RunNotFound", () => Effect.succeed(Either.right({ work: lost }))),
     )
   }
 }

@@ -2,7 +2,7 @@
  * A run as it goes on: what each event says to a person, and what the nodes of the run are doing after it. Plain functions of events.
  */
 import { type ErrorInfo, text, whyNotRetried } from "@smithers/core/ErrorInfo"
-import { notUndone, withdrawals } from "@smithers/core/Errors"
+import { uncompensatedMessage, withdrawalReasons } from "@smithers/core/Errors"
 import { type NodeId, type NodeKey, nodeKey } from "@smithers/core/Ids"
 import type { LoggedEvent, NodeSummary, WaitSummary } from "@smithers/core/RunReader"
 import type { StepStatus } from "@smithers/core/Status"
@@ -278,7 +278,7 @@ const wordsOf = ({ event, at }: LoggedEvent, place: string): string => {
     case "NodeSkipped":
       return `- ${event.nodeId}${place} skipped`
     case "NodeWithdrawn":
-      return `- ${event.nodeId}${place} withdrawn: ${withdrawals[event.reason]}`
+      return `- ${event.nodeId}${place} withdrawn: ${withdrawalReasons[event.reason]}`
     case "NodeReset":
       return `↻ ${event.nodeId}${place} is to run again`
     case "LoopAdvanced":
@@ -324,7 +324,7 @@ const wordsOf = ({ event, at }: LoggedEvent, place: string): string => {
     case "RunCancelled":
       return [
         `■ cancelled${event.reason === undefined ? "" : `: ${shorten(oneLine(event.reason), 200)}`}`,
-        ...(event.uncompensated === undefined ? [] : [shorten(notUndone(event.uncompensated), longestFailure)]),
+        ...(event.uncompensated === undefined ? [] : [shorten(uncompensatedMessage(event.uncompensated), longestFailure)]),
       ].join(".")
     default:
       return unknownEvent(event)

@@ -2,10 +2,10 @@
  * Explains why a run has not finished: one sentence, and the commands that continue it. A pure function of stored state.
  */
 import { text } from "@smithers/core/ErrorInfo"
-import { notUndone, type Uncompensated } from "@smithers/core/Errors"
+import { type Uncompensated, uncompensatedMessage } from "@smithers/core/Errors"
 import { scopeOfTimeout } from "@smithers/core/Ids"
 import type { Signal } from "@smithers/core/Records"
-import { sayStray } from "@smithers/core/RunEvent"
+import { strayReadMessage } from "@smithers/core/RunEvent"
 import type { Stuck } from "@smithers/core/RunOwnership"
 import type { NodeSummary, RunDetails, WaitSummary } from "@smithers/core/RunReader"
 import * as Status from "@smithers/core/Status"
@@ -64,7 +64,7 @@ export interface Why {
   readonly sentence: string
   readonly commands: ReadonlyArray<string>
   /** Requests to the people that the commands are for. */
-  readonly asks: ReadonlyArray<WaitSummary>
+  readonly requests: ReadonlyArray<WaitSummary>
 }
 
 /** Formats a wait as a list entry, with its approvers and its due time. */
@@ -141,11 +141,11 @@ const inTime = (at: number, now: number): string => (at <= now ? "now" : `in ${s
 
 export const why = (known: Known): Why => {
   const found = reasonOf(known)
-  const asks = known.waits.filter(
+  const requests = known.waits.filter(
     (wait) => wait.requestId !== null && commandsFor(wait, known.db).some((command) => found.commands.includes(command)),
   )
   const said = known.details.run.finishedAt === null ? untaken(known).map((sentence) => ` ${ended(sentence)}`) : []
-  return { ...found, sentence: oneLine(`${ended(found.sentence)}${said.join("")}${strays(known.details)}`), asks }
+  return { ...found, sentence: oneLine(`${ended(found.sentence)}${said.join("")}${strays(known.details)}`), requests }
 }
 
 /** Formats the unmatched signals and the refused answers of a run as sentences. */
@@ -172,12 +172,12 @@ export const triedText = ({ since, tries, again }: Stuck, now: number): string =
   return `${tried}. The next one is due ${inTime(again, now)}, or soon after its files change.`
 }
 
-const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, denied, db }: Known): Omit<Why, "asks"> => {
+const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, denied, db }: Known): Omit<Why, "requests"> => {
   const { run, nodes, failure, hasPendingCommands, cancel } = details
   const { runId } = run
   const it = `Run ${runId}`
   const resume = resumeLine(db, runId)
-  const left = shorten(notUndone(uncompensated), longestFailure)
+  const left = shorten(uncompensatedMessage(uncompensated), longestFailure)
   const isOwned = run.owner !== null && isOwnerAlive
   // An answered wait only needs the run to resume.
   const open = waits
@@ -229,7 +229,7 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, denied, db
     case "paused":
       if (hasPendingCommands && !isOwned) {
         return {
-          reason: "told",
+          reason: "pending-command",
           sentence: `${it} is paused, and has a pending command${leavingText(details)}: it continues once it is unpaused.`,
           commands: [commandLine(db, "unpause", [runId]), resume, commandLine(db, "supervise")],
         }
@@ -282,7 +282,7 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, denied, db
   if (hasPendingCommands && !isOwned) {
     const also = wait === undefined ? "" : `; it also waits for ${awaited(wait, runId)}`
     return {
-      reason: "told",
+      reason: "pending-command",
       sentence: `${it} has a pending command, and no process works on it${leavingText(details)}${also}`,
       commands: [resume, commandLine(db, "supervise"), ...(wait === undefined ? [] : commandsFor(wait, db))],
     }
@@ -354,7 +354,7 @@ const alsoExhausted = (nodes: ReadonlyArray<NodeSummary>): string => {
 
 /** Formats the reads that found no task, as further sentences. */
 export const strays = ({ strayReads = [] }: Pick<RunDetails, "strayReads">): string =>
-  strayReads.map((read) => ` But ${sayStray(read)}${read.meant === undefined ? "." : ""}`).join("")
+  strayReads.map((read) => ` But ${strayReadMessage(read)}${read.meant === undefined ? "." : ""}`).join("")
 
 /** Formats the exhausted loops as a sentence; `undefined` if there are none. */
 export const exhausted = (nodes: ReadonlyArray<NodeSummary>): string | undefined => {

@@ -15,7 +15,7 @@ export interface AgentCall {
   readonly agents: ReadonlyArray<AnyAgent>
   readonly prompt: string
   /** The schema of the output. */
-  readonly output: Pick<Codec, "accept" | "inputSchema">
+  readonly output: Pick<Codec, "encode" | "inputSchema">
   /** No schema was declared: the text of the reply is the output, and nothing is parsed. */
   readonly isText: boolean
   readonly context: Omit<CallContext, "outputSchema">

@@ -178,11 +178,11 @@ export const of = (state: RunState.RunState): Changes => {
       case "NodeReset": {
         const replaced = RunState.step(before, nodeId, iteration)
         if (replaced?.table === undefined) break
-        const { table, output, generation = 0, order = 0 } = replaced
+        const { table, output, generation = 0, finishedSeq = 0 } = replaced
         const given = outputs.findLastIndex((one) => one.nodeId === nodeId && one.iteration === iteration)
         if (given >= 0) outputs.splice(given, 1)
         replacedOutputs ??= []
-        replacedOutputs.push({ nodeId, iteration, seq: order, table, output, generation })
+        replacedOutputs.push({ nodeId, iteration, seq: finishedSeq, table, output, generation })
       }
     }
   }
@@ -265,17 +265,17 @@ const signalsAfter = (
 
 /** Builds a state from its records, as a store loads them. */
 export const stateOf = (
-  run: Omit<RunState.RunState, "nodes" | "wrong" | "unfinished" | "loopPasses" | "uncommitted">,
+  run: Omit<RunState.RunState, "nodes" | "failureCount" | "unfinished" | "loopPasses" | "uncommitted">,
   records: Iterable<Records.NodeRecord>,
 ): RunState.RunState => {
   const nodes = HashMap.beginMutation(HashMap.empty<NodeKey, Records.NodeRecord>())
   const loopPasses = HashMap.beginMutation(HashMap.empty<NodeId, number>())
   const unfinished = HashSet.beginMutation(HashSet.empty<NodeKey>())
-  let wrong = 0
+  let failureCount = 0
   for (const record of records) {
     const key = nodeKey(record.nodeId, record.iteration)
     HashMap.set(nodes, key, record)
-    if (Records.isWrong(record)) wrong++
+    if (Records.isFailed(record)) failureCount++
     if (Records.isUnfinished(record)) HashSet.add(unfinished, key)
     if (record.kind !== "loop") continue
     const total = Option.getOrElse(HashMap.get(loopPasses, record.nodeId), () => 0)
@@ -284,7 +284,7 @@ export const stateOf = (
   return {
     ...run,
     nodes: HashMap.endMutation(nodes),
-    wrong,
+    failureCount,
     unfinished: HashSet.endMutation(unfinished),
     loopPasses: HashMap.endMutation(loopPasses),
     uncommitted: undefined,

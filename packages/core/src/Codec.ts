@@ -53,14 +53,14 @@ export type Issues = ReadonlyArray<string>
 /** A normalized schema. */
 export interface Codec<A = unknown, R = never> {
   /** Validates a value and returns its encoded form; `undefined` for schemas such as `Schema.Void`. */
-  readonly accept: (value: unknown) => Effect.Effect<Json | undefined, Issues, R>
+  readonly encode: (value: unknown) => Effect.Effect<Json | undefined, Issues, R>
   /** Decodes a stored form. Fails if it does not match the current schema. */
-  readonly restore: (stored: Json | undefined) => Effect.Effect<A, Issues, R>
+  readonly decode: (stored: Json | undefined) => Effect.Effect<A, Issues, R>
   /**
    * Makes a function that decodes a value again, to get a copy that shares nothing with it. Used for values that cannot be
    * frozen, such as instances of classes. `undefined` if that is not possible synchronously.
    */
-  readonly again?: (value: unknown, stored: Json | undefined) => (() => A) | undefined
+  readonly redecode?: (value: unknown, stored: Json | undefined) => (() => A) | undefined
   /** Tells whether a value that looks like an Effect, such as an Option or an Either, is one of the schema's own values. */
   readonly isValue?: (value: unknown) => boolean
   /** A part of the schema that can never be stored, in a sentence that says what to use instead; `undefined` if none is known. */
@@ -88,8 +88,8 @@ export const make = <S extends AnySchema>(schema: S): Codec<Output<S>, Services<
 }
 
 /** Decodes a stored form for repeated use: receivers of the value cannot change it for each other. */
-export const keep = <A, R>(codec: Codec<A, R>, stored: Json | undefined): Effect.Effect<Kept.Kept<A>, Issues, R> => {
-  return chain(codec.restore(stored), (value) => Either.right(Kept.keep(value, () => codec.again?.(value, stored))))
+export const decodeShared = <A, R>(codec: Codec<A, R>, stored: Json | undefined): Effect.Effect<Kept.Kept<A>, Issues, R> => {
+  return chain(codec.decode(stored), (value) => Either.right(Kept.keep(value, () => codec.redecode?.(value, stored))))
 }
 
 /** Makes the codec of a schema without its types. */
@@ -97,7 +97,7 @@ export const makeUnknown = (schema: AnySchema): Codec<unknown, unknown> => make(
 
 /** Runs a codec synchronously. Missing services are a defect, which becomes an issue. */
 const now = <A, R>(ask: () => Effect.Effect<A, Issues, R>, services?: Context.Context<R>): Either.Either<A, Issues> => {
-  const asked = Effect.catchAllDefect(Effect.suspend(ask), (thrown) => Effect.fail([threw(thrown)]))
+  const asked = Effect.catchAllDefect(Effect.suspend(ask), (thrown) => Effect.fail([thrownMessage(thrown)]))
   const answer = Effect.either(services === undefined ? asked : Effect.provide(asked, services))
   const exit = Effect.runSyncExit(answer as Effect.Effect<Either.Either<A, Issues>>)
   return Exit.isSuccess(exit)
@@ -106,24 +106,24 @@ const now = <A, R>(ask: () => Effect.Effect<A, Issues, R>, services?: Context.Co
 }
 
 /** Validates a value like `accept`, synchronously. An asynchronous schema is rejected. */
-export const acceptNow = <A, R>(
+export const encodeNow = <A, R>(
   codec: Codec<A, R>,
   value: unknown,
   services?: Context.Context<R>,
-): Either.Either<Json | undefined, Issues> => now(() => codec.accept(value), services)
+): Either.Either<Json | undefined, Issues> => now(() => codec.encode(value), services)
 
-/** Decodes a stored form like {@link keep}, synchronously. */
-export const keepNow = <A, R>(
+/** Decodes a stored form like {@link decodeShared}, synchronously. */
+export const decodeSharedNow = <A, R>(
   codec: Codec<A, R>,
   stored: Json | undefined,
   services?: Context.Context<R>,
-): Either.Either<Kept.Kept<A>, Issues> => now(() => keep(codec, stored), services)
+): Either.Either<Kept.Kept<A>, Issues> => now(() => decodeShared(codec, stored), services)
 
 /** The issues of a value; `undefined` if it is valid, or cannot be validated synchronously. */
-export const issuesAtOnce = <A, R>(codec: Codec<A, R>, value: unknown): Issues | undefined => {
+export const issuesNow = <A, R>(codec: Codec<A, R>, value: unknown): Issues | undefined => {
   let accepted: Effect.Effect<unknown, Issues, R>
   try {
-    accepted = codec.accept(value)
+    accepted = codec.encode(value)
   } catch {
     return undefined
   }
@@ -136,7 +136,7 @@ export const issuesAtOnce = <A, R>(codec: Codec<A, R>, value: unknown): Issues |
 const isKeywords = (schema: unknown): schema is JsonSchema => typeof schema === "object" && schema !== null
 
 /** Tells whether a codec may accept text, by its JSON Schema; true without one. */
-export const takesText = <A, R>({ inputSchema }: Codec<A, R>): boolean => {
+export const acceptsText = <A, R>({ inputSchema }: Codec<A, R>): boolean => {
   if (inputSchema === undefined) return true
   const follow = (schema: unknown, left: number): boolean => {
     if (!isKeywords(schema) || left === 0) return schema !== false
@@ -170,7 +170,7 @@ export const isSchema = (value: unknown): value is AnySchema =>
   (typeof value === "function" && "~standard" in value)
 
 /** The issue of a validation that threw, in code of the schema or of the value. */
-export const threw = (thrown: unknown): string => {
+export const thrownMessage = (thrown: unknown): string => {
   const { name, message } = Raised.describe(thrown)
   return `checking it threw ${name}: ${message}`
 }
@@ -230,7 +230,7 @@ const fromEffect = <A, I, R>(schema: Schema.Schema<A, I, R>): Codec<A, R> => {
       Effect.mapError(encode(value), (other) => (isInstance(value) ? other : issue)),
     )
   return {
-    accept: (value) => {
+    encode: (value) => {
       const refused = unreadable(value)
       if (refused !== undefined) return Either.left(refused)
       const decoded = answer(decode(value))
@@ -238,12 +238,12 @@ const fromEffect = <A, I, R>(schema: Schema.Schema<A, I, R>): Codec<A, R> => {
       if (encoded !== undefined) return storable(encoded.value)
       return chain(Effect.mapError(acceptEither(value), parseIssues), storable)
     },
-    restore: (stored) => {
+    decode: (stored) => {
       const decoded = decode(stored)
       const answered = answer(decoded)
       return answered === undefined ? Effect.mapError(decoded, parseIssues) : Either.right(answered.value)
     },
-    again: (value) => {
+    redecode: (value) => {
       const encoded = answer(encode(value))
       if (encoded === undefined || answer(decode(encoded.value)) === undefined) return undefined
       return () => answer(decode(encoded.value))?.value ?? (value as A)
@@ -319,8 +319,8 @@ const fromStandard = (schema: StandardSchemaV1): Codec => {
     return shape
   }
   return {
-    accept: (value) => chain(validate(value), storable),
-    restore: (stored) =>
+    encode: (value) => chain(validate(value), storable),
+    decode: (stored) =>
       describe().isTwoWay
         ? chain(validate(stored), (value) => Either.right(isReread(stored, value) ? value : stored))
         : Either.right(stored),

@@ -22,7 +22,7 @@ import {
   type WorkflowMismatch,
 } from "./Errors.ts"
 import { compositeKey, generateRunId, keptId, type NodeId, storable } from "./Ids.ts"
-import { type Command, Inbox, type Instruction, type Response } from "./Inbox.ts"
+import { type Command, Inbox, type InboxMessage, type Response } from "./Inbox.ts"
 import { canonical, type Json, toJson } from "./internal/json.ts"
 import * as Leaving from "./internal/leaving.ts"
 import { issuesOf } from "./JsonSchema.ts"
@@ -49,7 +49,7 @@ export interface DecisionOptions {
 }
 
 /** A stored decision or answer. */
-export interface Decided {
+export interface DecisionReceipt {
   readonly runId: string
   readonly nodeId: NodeId
   readonly iteration: number
@@ -117,7 +117,7 @@ export const answer = Effect.fn("Commands.answer")(function* (
   name: string,
   value: unknown,
   options: Omit<DecisionOptions, "note"> = {},
-): Effect.fn.Return<Decided, CommandError, Inbox | RunReader> {
+): Effect.fn.Return<DecisionReceipt, CommandError, Inbox | RunReader> {
   yield* checkTexts(runId, { by: options.by, request: options.request })
   const found = yield* openWait(runId, name, "human", options)
   const { nodeId } = found
@@ -186,10 +186,10 @@ export const signalOrCreate = Effect.fn("Commands.signalOrCreate")(function* (
   yield* checkSignal(sent, yield* inbox.deliverOrCreate(sent, create))
 })
 
-type Signal = Extract<Instruction, { readonly _tag: "Signal" }>
+type Signal = Extract<Command, { readonly _tag: "Signal" }>
 
 /** Fails with `SignalIdTaken` if a different signal is stored under the same id. */
-const checkSignal = ({ runId, command }: Command<Signal>, kept: Instruction): Effect.Effect<void, SignalIdTaken> => {
+const checkSignal = ({ runId, command }: InboxMessage<Signal>, kept: Command): Effect.Effect<void, SignalIdTaken> => {
   if (kept._tag !== "Signal" || canonical(kept) === canonical(command)) return Effect.void
   const { id = "", name, correlation } = kept
   return new SignalIdTaken({ runId, id, signal: name, ...defined({ correlation }) })
@@ -209,7 +209,7 @@ const signalOf = Effect.fnUntraced(function* (runId: string, name: string, { pay
   }
   const id = givenId === undefined ? yield* generateRunId : storable(givenId)
   const command: Signal = { _tag: "Signal", id, name: storable(name), ...kept }
-  return { id: compositeKey("signal", id), runId, at: yield* Millis.now, command } satisfies Command<Signal>
+  return { id: compositeKey("signal", id), runId, at: yield* Millis.now, command } satisfies InboxMessage<Signal>
 })
 
 /**
@@ -280,7 +280,7 @@ export const retryNode = Effect.fn("Commands.retryNode")(function* (
   const reader = yield* RunReader
   const { run, nodes } = yield* reader.inspect(runId)
   if (run.status === "finished") return yield* new RunEnded({ runId, status: run.status })
-  const nodeId = nodeNamed(name, nodes)
+  const nodeId = resolveNodeId(name, nodes)
   if (undoneBy(nodeId) !== undefined) {
     const problem = `"${nodeId}" undoes a step and is run by its saga; resuming a run that has failed begins the saga anew`
     return yield* new InvalidCommand({ runId, problem })
@@ -353,7 +353,7 @@ const leave = Effect.fnUntraced(function* (
     const details = yield* reader.inspect(runId)
     if (Status.isEnded(details.run.status)) return yield* new RunEnded({ runId, status: details.run.status })
     const plan = PlanText.decode(yield* reader.plan(runId))
-    const nodeId = nodeNamed(name, [...details.nodes, ...[...plan.positions.keys()].map((nodeId) => ({ nodeId }))])
+    const nodeId = resolveNodeId(name, [...details.nodes, ...[...plan.positions.keys()].map((nodeId) => ({ nodeId }))])
     const found = yield* Leaving.find({ ...details, plan }, nodeId, defined({ iteration, key }))
     return { ...found, isCancelled: details.cancel !== null }
   })
@@ -385,7 +385,7 @@ const decide = Effect.fnUntraced(function* (
   name: string,
   approved: boolean,
   options: DecisionOptions = {},
-): Effect.fn.Return<Decided, CommandError, Inbox | RunReader> {
+): Effect.fn.Return<DecisionReceipt, CommandError, Inbox | RunReader> {
   const { request, note, by } = options
   yield* checkTexts(runId, { request, note, by })
   const found = yield* openWait(runId, name, "approval", options)
@@ -412,11 +412,11 @@ const decided = Effect.fnUntraced(function* (found: WaitSummary, id: string, sai
   yield* checkHeard(found)
   const who = defined({ by: said.by })
   const note = said._tag === "Decide" && said.note !== undefined ? { note: said.note } : {}
-  return { runId, nodeId, iteration, requestId, request, ...who, ...note, at } satisfies Decided
+  return { runId, nodeId, iteration, requestId, request, ...who, ...note, at } satisfies DecisionReceipt
 })
 
 /** The earlier response, from the wait or, if the run has not applied it, from the inbox. */
-const alreadyDecided = ({ runId, nodeId, iteration, ...wait }: WaitSummary, kept?: Instruction) => {
+const alreadyDecided = ({ runId, nodeId, iteration, ...wait }: WaitSummary, kept?: Command) => {
   const said = kept?._tag === "Decide" || kept?._tag === "Answer" ? kept : undefined
   const known = (value: string | null | undefined): string | undefined => value ?? undefined
   const by = known(wait.by) ?? said?.by
@@ -435,9 +435,9 @@ const alreadyDecided = ({ runId, nodeId, iteration, ...wait }: WaitSummary, kept
 
 const deliver = Effect.fnUntraced(function* (
   runId: string,
-  command: Exclude<Instruction, Response>,
+  command: Exclude<Command, Response>,
   options?: { readonly reopen?: boolean },
-): Effect.fn.Return<Instruction, StoreError | RunNotFound | RunEnded, Inbox | RunReader> {
+): Effect.fn.Return<Command, StoreError | RunNotFound | RunEnded, Inbox | RunReader> {
   const inbox = yield* Inbox
   return yield* inbox.deliver({ id: yield* generateRunId, runId, at: yield* Millis.now, command }, options)
 })
@@ -453,7 +453,7 @@ const checkTime = Effect.fnUntraced(function* ({ runId, nodeId, iteration, statu
   const { run, cancel } = yield* (yield* RunReader).run(runId)
   // A run to be cancelled does not use a decision on its open waits. Waits of its way out open only after it has applied the
   // cancellation.
-  if (status === "open" && cancel?.isHeard === false)
+  if (status === "open" && cancel?.isDelivered === false)
     return yield* new NotWaiting({ runId, nodeId, iteration, open: [], reason: "cancelled" })
   if (status === "open") return
   if (status !== "withdrawn" && deadline !== null && endedAt !== null && deadline <= endedAt)
@@ -501,7 +501,7 @@ const openIn = Effect.fnUntraced(function* (runId: string) {
  * The node that a text names: the author's id or, if there is none, the id as shown. They differ for ids with characters that
  * cannot be typed.
  */
-export const nodeNamed = (text: string, nodes: Iterable<{ readonly nodeId: NodeId }>): NodeId => {
+export const resolveNodeId = (text: string, nodes: Iterable<{ readonly nodeId: NodeId }>): NodeId => {
   const kept = keptId(text)
   if (kept === text) return kept
   const ids = new Set(Array.from(nodes, ({ nodeId }) => nodeId))

@@ -47,7 +47,7 @@ export const refusedBy = (
   for (const row of canBeDenied ? [true, false].flatMap(samples) : samples(true)) {
     let issues: ReadonlyArray<string> | undefined
     const isTaken = formsOf(row).some((form) => {
-      const accepted = codec.accept(form)
+      const accepted = codec.encode(form)
       if (!Either.isEither(accepted) || Either.isRight(accepted)) return true
       issues = accepted.left as ReadonlyArray<string>
       return false

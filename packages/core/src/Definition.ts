@@ -21,7 +21,7 @@ export interface Planner {
   /** Tables that the last plan needs beside those of the definition; the same array as long as they are the same. */
   readonly tables?: () => ReadonlyArray<OutputTable> | undefined
   /** Receives the stored plan before the first plan of a resumed run. */
-  readonly recall?: (plan: Plan.Drawing) => void
+  readonly recall?: (plan: Plan.PlanOutline) => void
   /** Reads that can never find a task of the run. */
   readonly strayReads?: (state: RunState) => ReadonlyArray<StrayRead>
 }

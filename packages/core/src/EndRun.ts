@@ -81,7 +81,7 @@ const commit = (state: RunState.RunState, epoch: number, ending: Ending) =>
     for (const event of events) frame.append(event, at)
     const built = frame.build({ at, sent: Outbox.ofEnd(before, frame.state, at) })
     // The frame ends no wait.
-    yield* Effect.catchTag(store.commit(built), "Unheard", Effect.die)
+    yield* Effect.catchTag(store.commit(built), "StaleFrame", Effect.die)
     return true
   })
 

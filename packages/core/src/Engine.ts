@@ -174,7 +174,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
       return watch
     })
 
-    const callers = Callers.make(store.place)
+    const callers = Callers.make(store.storeId)
     const suspects = Suspects.make(callers.waitsFor)
 
     const open = (request: RunRequest.RunRequest) =>

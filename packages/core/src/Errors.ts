@@ -105,11 +105,11 @@ export class WorkflowMismatch extends Schema.TaggedError<WorkflowMismatch>()("Wo
 export class InvalidSetting extends Schema.TaggedError<InvalidSetting>()("InvalidSetting", {
   setting: Schema.String,
   /** The value that was passed, as text. */
-  given: Schema.String,
-  wanted: Schema.String,
+  received: Schema.String,
+  expected: Schema.String,
 }) {
   override get message(): string {
-    return `The setting "${this.setting}" is ${this.given}, and must be ${this.wanted}.`
+    return `The setting "${this.setting}" is ${this.received}, and must be ${this.expected}.`
   }
 }
 
@@ -125,11 +125,11 @@ export class StepFailed extends Schema.TaggedError<StepFailed>()("StepFailed", {
   }
 
   override get message(): string {
-    return `${this.happened} ${thereafter(this.error)}`
+    return `${this.summary} ${thereafter(this.error)}`
   }
 
   /** The first sentence of the message: the failure, without the advice on resuming. */
-  get happened(): string {
+  get summary(): string {
     const attempts = this.attempts === 0 ? "" : ` after ${plural(this.attempts, "attempt")}`
     return `Step "${this.nodeId}" of run "${this.runId}" failed${attempts}: ${sentence(text(this.error))}`
   }
@@ -144,11 +144,11 @@ export class StepTimedOut extends Schema.TaggedError<StepTimedOut>()("StepTimedO
   notRetried: Schema.optional(NotRetried),
 }) {
   override get message(): string {
-    return `${this.happened} ${thereafter({ retryable: true, notRetried: this.notRetried })}`
+    return `${this.summary} ${thereafter({ retryable: true, notRetried: this.notRetried })}`
   }
 
   /** The first sentence of the message: the failure, without the advice on resuming. */
-  get happened(): string {
+  get summary(): string {
     return `Step "${this.nodeId}" of run "${this.runId}" exceeded its ${this.limit} of ${this.timeoutMs} ms in attempt ${this.attempts}.`
   }
 }
@@ -171,7 +171,7 @@ export class CrashLoop extends Schema.TaggedError<CrashLoop>()("CrashLoop", {
 }
 
 /** Driving a run ended in a defect of the runtime or its store. Faults of the workflow are failures, never defects. */
-export class WorkDied extends Schema.TaggedError<WorkDied>()("WorkDied", { ...runFields, error: Reported }) {
+export class RunDefect extends Schema.TaggedError<RunDefect>()("RunDefect", { ...runFields, error: Reported }) {
   override get message(): string {
     return `Working on run "${this.runId}" ended in a defect of the runtime or its store: ${text(this.error)}`
   }
@@ -228,7 +228,7 @@ export class RunCancelled extends Schema.TaggedError<RunCancelled>()("RunCancell
 }) {
   override get message(): string {
     const why = this.reason === undefined ? "" : `: ${this.reason}`
-    return `Run "${this.runId}" was cancelled${why}.${notUndone(this.uncompensated)}`
+    return `Run "${this.runId}" was cancelled${why}.${uncompensatedMessage(this.uncompensated)}`
   }
 }
 
@@ -258,13 +258,13 @@ export class NotWaiting extends Schema.TaggedError<NotWaiting>()("NotWaiting", {
     const open = this.open.length === 0 ? "It waits for nobody." : `It waits for ${this.open.join(", ")}.`
     if (this.nodeId === undefined) return `Run "${this.runId}" asks for no decision. ${open}`
     const which = this.iteration === undefined ? "" : `, iteration ${this.iteration},`
-    const why = this.reason === undefined ? " in this way" : ` any more: ${withdrawals[this.reason]}`
+    const why = this.reason === undefined ? " in this way" : ` any more: ${withdrawalReasons[this.reason]}`
     return `Run "${this.runId}" does not wait for "${this.nodeId}"${which}${why}. ${open}`
   }
 }
 
 /** Reasons a wait was withdrawn, in words. */
-export const withdrawals = {
+export const withdrawalReasons = {
   "left-plan": "the plan of the run does not ask for it now",
   "given-up": "the part of the run that it is in was given up",
   superseded: "the loop that it is in has gone on",
@@ -274,7 +274,7 @@ export const withdrawals = {
 }
 
 /** Reasons a scope is left early, in words. */
-export const leavings: { readonly [Because in Status.LeftBecause]: string } = {
+export const leaveReasons: { readonly [Because in Status.LeftBecause]: string } = {
   condition: "its condition holds",
   timeout: "its time was over",
   request: "someone asked for it",
@@ -340,7 +340,7 @@ export class NodeEnded extends Schema.TaggedError<NodeEnded>()("NodeEnded", {
 }) {
   override get message(): string {
     const which = this.iteration === 0 ? "" : `, iteration ${this.iteration},`
-    const why = this.because === undefined ? "" : `: ${leavings[this.because]}`
+    const why = this.because === undefined ? "" : `: ${leaveReasons[this.because]}`
     const how =
       this.status !== "halted"
         ? `has ended as ${this.status}${why}`
@@ -469,7 +469,7 @@ export class RunFenced extends Schema.TaggedError<RunFenced>()("RunFenced", { ..
  * work in a run that is to be cancelled or paused. The frame was not committed. The engine reads the inbox and builds it again;
  * callers never see this error.
  */
-export class Unheard extends Schema.TaggedError<Unheard>()("Unheard", runFields) {
+export class StaleFrame extends Schema.TaggedError<StaleFrame>()("StaleFrame", runFields) {
   override get message(): string {
     return `Run "${this.runId}" was told something in time that its frame does not know of. Read the inbox and make the frame again.`
   }
@@ -491,10 +491,10 @@ export class IncompatibleTable extends Schema.TaggedError<IncompatibleTable>()("
   table: Schema.String,
   column: Schema.String,
   stored: Schema.String,
-  wanted: Schema.String,
+  expected: Schema.String,
 }) {
   override get message(): string {
-    return `Output table "${this.table}" has column "${this.column}" as ${this.stored}, and the schema now wants ${this.wanted}. Only added fields migrate by themselves: give the step another id, or move the table away.`
+    return `Output table "${this.table}" has column "${this.column}" as ${this.stored}, and the schema now wants ${this.expected}. Only added fields migrate by themselves: give the step another id, or move the table away.`
   }
 }
 
@@ -543,7 +543,7 @@ export class StoreReadOnly extends Schema.TaggedError<StoreReadOnly>()("StoreRea
 }
 
 /** The database file was deleted, moved or replaced while in use. Commits to it would be lost, so work on its runs stops. */
-export class StoreGone extends Schema.TaggedError<StoreGone>()("StoreGone", storeFields) {
+export class StoreRemoved extends Schema.TaggedError<StoreRemoved>()("StoreRemoved", storeFields) {
   override get message(): string {
     return `The database was deleted, moved or replaced while it was in use (${this.operation}: ${this.detail}). The work on its runs has stopped: put the file back and resume them, or start them again. What was committed since is lost.`
   }
@@ -648,7 +648,7 @@ export const StoreError = Schema.Union(
   StoreFull,
   StoreCorrupt,
   StoreReadOnly,
-  StoreGone,
+  StoreRemoved,
   StoreMissing,
   StoreUnsupported,
   StoreTooNew,
@@ -686,12 +686,12 @@ export class CompensationFailed extends Schema.TaggedError<CompensationFailed>()
   failed: Schema.Array(Uncompensated),
 }) {
   override get message(): string {
-    return `${sentence(this.cause.message)}${notUndone(this.failed)}`
+    return `${sentence(this.cause.message)}${uncompensatedMessage(this.failed)}`
   }
 
   /** The failures, without the advice on resuming. */
-  get happened(): string {
-    return `${sentence(happened(this.cause))}${notUndone(this.failed)}`
+  get summary(): string {
+    return `${sentence(failureMessage(this.cause))}${uncompensatedMessage(this.failed)}`
   }
 }
 
@@ -708,7 +708,7 @@ export const RunFailure = Schema.Union(
 export type RunFailure = typeof RunFailure.Type
 
 /** The failure of a run as reported to other runs, without the advice on resuming: it would not apply to them. */
-export const happened = (failure: RunFailure): string => ("happened" in failure ? failure.happened : failure.message)
+export const failureMessage = (failure: RunFailure): string => ("summary" in failure ? failure.summary : failure.message)
 
 /** Raised by a step to fail at once, without another attempt. */
 export class NonRetryable extends Schema.TaggedError<NonRetryable>()("NonRetryable", {
@@ -808,10 +808,10 @@ export class InvalidCondition extends Schema.TaggedError<InvalidCondition>()("In
   nodeId: Schema.String,
   /** `when`, `skipIf` or `until`. */
   condition: Schema.String,
-  given: Schema.String,
+  received: Schema.String,
 }) {
   override get message(): string {
-    return `the "${this.condition}" of "${this.nodeId}" gave ${this.given}, which always counts as true. ${this.given.startsWith("the text") ? "Give a boolean, or compare the text." : "A condition is asked at once and cannot be async: have a step find it out, and use its output."}`
+    return `the "${this.condition}" of "${this.nodeId}" gave ${this.received}, which always counts as true. ${this.received.startsWith("the text") ? "Give a boolean, or compare the text." : "A condition is asked at once and cannot be async: have a step find it out, and use its output."}`
   }
 }
 
@@ -819,7 +819,7 @@ export class InvalidCondition extends Schema.TaggedError<InvalidCondition>()("In
 export class UnknownCase extends Schema.TaggedError<UnknownCase>()("UnknownCase", {
   /** The path of the switch in the plan. */
   nodeId: Schema.String,
-  given: Schema.String,
+  received: Schema.String,
   cases: Schema.Array(Schema.String),
   /** `true` if it returned text or a number. */
   isName: Schema.Boolean,
@@ -829,7 +829,7 @@ export class UnknownCase extends Schema.TaggedError<UnknownCase>()("UnknownCase"
     const cure = this.isName
       ? `for which there is no case (${cases}). Add the case, or "otherwise".`
       : `and has to name a case (${cases}), at once: text or a number.`
-    return `the "on" of the switch at "${this.nodeId}" gave ${this.given}, ${cure}`
+    return `the "on" of the switch at "${this.nodeId}" gave ${this.received}, ${cure}`
   }
 }
 
@@ -847,9 +847,9 @@ export class InvalidTimeout extends Schema.TaggedError<InvalidTimeout>()("Invali
  * A retry policy gives an invalid time for the next attempt: its delay is infinite, or ends after the last date. The step fails
  * at once.
  */
-export class InvalidDelay extends Schema.TaggedError<InvalidDelay>()("InvalidDelay", { given: Schema.String }) {
+export class InvalidDelay extends Schema.TaggedError<InvalidDelay>()("InvalidDelay", { received: Schema.String }) {
   override get message(): string {
-    return `its "retry" asks for another attempt at ${this.given}, which is no time`
+    return `its "retry" asks for another attempt at ${this.received}, which is no time`
   }
 }
 
@@ -866,7 +866,7 @@ const thereafter = (error: Pick<ErrorInfo, "retryable" | "notRetried">): string 
 }
 
 /** Sentences that name the steps without compensation, to append to a message; empty if there are none. */
-export const notUndone = (uncompensated: ReadonlyArray<Uncompensated> | undefined): string => {
+export const uncompensatedMessage = (uncompensated: ReadonlyArray<Uncompensated> | undefined): string => {
   if (uncompensated === undefined || uncompensated.length === 0) return ""
   const named = uncompensated.map(({ runId, nodeId, iteration, error }) => {
     const where = `${iteration === 0 ? "" : `, iteration ${iteration}`}${runId === undefined ? "" : ` of run "${runId}"`}`

@@ -10,7 +10,7 @@ import type { NewRun } from "./RunOwnership.ts"
 import type * as Status from "./Status.ts"
 
 /** A command to a run. Optional fields are absent, never undefined. */
-export type Instruction =
+export type Command =
   | { readonly _tag: "Cancel"; readonly reason?: string }
   | {
       readonly _tag: "Decide"
@@ -61,14 +61,14 @@ export type Instruction =
   | { readonly _tag: "Signal"; readonly id?: string; readonly name: string; readonly correlation?: string; readonly payload?: Json }
 
 /** Instructions of a person about an open wait, which may arrive too late. */
-export type Response = Extract<Instruction, { readonly _tag: "Decide" | "Answer" }>
+export type Response = Extract<Command, { readonly _tag: "Decide" | "Answer" }>
 
 /**
  * The instruction that attached child runs receive with one of their parent, in the same transaction. So nothing starts in a
  * family after an ancestor is to be cancelled or paused. A child run in a `finally` is not cancelled with its parent.
  * `undefined` if the instruction is for the run alone.
  */
-export const toChildOf = (runId: string, instruction: Instruction): Instruction | undefined => {
+export const childCommand = (runId: string, instruction: Command): Command | undefined => {
   switch (instruction._tag) {
     case "Cancel":
       return { _tag: "Cancel", reason: `by run "${runId}", which started it` }
@@ -81,7 +81,7 @@ export const toChildOf = (runId: string, instruction: Instruction): Instruction 
 }
 
 /** An instruction to a run. Delivered once per run and `id`; the owner folds it into the next frame. */
-export interface Command<I extends Instruction = Instruction> {
+export interface InboxMessage<I extends Command = Command> {
   /** Unique in its run. Build an id of several texts with `compositeKey`. */
   readonly id: string
   readonly runId: string
@@ -92,33 +92,33 @@ export interface Command<I extends Instruction = Instruction> {
 /** Commands on their way to runs, and notifications of changes to a store. */
 export interface InboxShape {
   /** Identifies the store: the same for all of its ports. */
-  readonly place: string
+  readonly storeId: string
   /**
    * Puts a command into the inbox of its run. Fails with `RunEnded` if the run has ended.
    *
    * With `reopen`, a failed or cancelled run is reopened; it is paused if an ancestor is. All attached descendants that have
-   * not ended receive the instruction of {@link toChildOf} in the same transaction. A second delivery with the same id does
+   * not ended receive the instruction of {@link childCommand} in the same transaction. A second delivery with the same id does
    * nothing, even after the run has ended. Returns the instruction stored under this id: this one, or an earlier one, even if
    * that was applied already.
    */
   readonly deliver: (
-    command: Command<Exclude<Instruction, Response>>,
+    command: InboxMessage<Exclude<Command, Response>>,
     options?: { readonly reopen?: boolean },
-  ) => Effect.Effect<Instruction, StoreError | RunNotFound | RunEnded>
+  ) => Effect.Effect<Command, StoreError | RunNotFound | RunEnded>
   /** Delivers a command, and creates the run without an owner if it does not exist: both or nothing. */
   readonly deliverOrCreate: (
-    command: Command<Exclude<Instruction, Response>>,
+    command: InboxMessage<Exclude<Command, Response>>,
     create: NewRun,
-  ) => Effect.Effect<Instruction, StoreError | RunEnded | WorkflowMismatch>
+  ) => Effect.Effect<Command, StoreError | RunEnded | WorkflowMismatch>
   /**
    * Delivers a decision or an answer. Fails with `WaitExpired` after the deadline, with pauses counted that the run has not
    * applied yet.
    */
   readonly deliverResponse: (
-    command: Command<Response>,
-  ) => Effect.Effect<Instruction, StoreError | RunNotFound | RunEnded | WaitExpired>
+    command: InboxMessage<Response>,
+  ) => Effect.Effect<Command, StoreError | RunNotFound | RunEnded | WaitExpired>
   /** Commands for runs that this process owns, oldest first. A frame that consumes them deletes them. */
-  readonly pending: Effect.Effect<ReadonlyArray<Command>, StoreError>
+  readonly pending: Effect.Effect<ReadonlyArray<InboxMessage>, StoreError>
   /**
    * Completes with the version of the store once it is above `version`. It rises when a command is delivered, when a run is
    * released or ends here, and when another process writes. Start with -1; no change between two calls is missed.

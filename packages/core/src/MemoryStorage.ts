@@ -8,30 +8,30 @@ import type * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Changes from "./Changes.ts"
 import type { Json } from "./Codec.ts"
-import { RunEnded, RunFenced, RunNotFound, StoreFailed, StoreRefused, Unheard, WaitExpired, WorkflowMismatch } from "./Errors.ts"
+import { RunEnded, RunFenced, RunNotFound, StaleFrame, StoreFailed, StoreRefused, WaitExpired, WorkflowMismatch } from "./Errors.ts"
 import * as History from "./History.ts"
 import { compositeKey, nodeKey } from "./Ids.ts"
-import { type Command, type Instruction, type Response, toChildOf } from "./Inbox.ts"
+import { type Command, childCommand, type InboxMessage, type Response } from "./Inbox.ts"
 import { canonical } from "./internal/json.ts"
 import * as VersionSignal from "./internal/versionSignal.ts"
 import * as Millis from "./Millis.ts"
 import * as Pauses from "./Pauses.ts"
 import * as Records from "./Records.ts"
-import { type NewRun, type Opened, stuckAgain, unlistable } from "./RunOwnership.ts"
+import { mergeStuck, type NewRun, newRunProblem, type OpenResult } from "./RunOwnership.ts"
 import {
   type AttemptSummary,
   isTimedOut,
   type LoggedEvent,
   type NodeSummary,
   type RunDetails,
-  type RunStanding,
+  type RunOverview,
   type RunSummary,
   requestIdOf,
   type WaitSummary,
   withoutContent,
 } from "./RunReader.ts"
 import * as RunState from "./RunState.ts"
-import { type Frame, type Heartbeat, isUnheard } from "./RunStore.ts"
+import { type Frame, type Heartbeat, isStaleFrame } from "./RunStore.ts"
 import * as Shown from "./Shown.ts"
 import * as Status from "./Status.ts"
 import * as Storage from "./Storage.ts"
@@ -101,9 +101,9 @@ let made = 0
 export const make = (): Storage.StorageShape => {
   const stored = new Map<string, Stored>()
   /** Commands by run and id. */
-  const inbox = new Map<string, Command>()
+  const inbox = new Map<string, InboxMessage>()
   /** Applied commands, by run and id: delivering one again does nothing. */
-  const consumed = new Map<string, Instruction>()
+  const consumed = new Map<string, Command>()
   const cache = new Map<string, Cached>()
   const news = VersionSignal.make()
   news.bump()
@@ -151,7 +151,7 @@ export const make = (): Storage.StorageShape => {
   const stands = (runId: string): Either.Either<Stored, RunNotFound> =>
     Either.fromNullable(stored.get(runId), () => new RunNotFound({ runId }))
   const inTime = (): Either.Either<void> => Either.void
-  const delivering = <E>(put: () => Either.Either<Instruction, E>): Effect.Effect<Instruction, E> =>
+  const delivering = <E>(put: () => Either.Either<Command, E>): Effect.Effect<Command, E> =>
     Effect.suspend(() => {
       const delivered = put()
       news.bump()
@@ -160,10 +160,10 @@ export const make = (): Storage.StorageShape => {
   /** Puts a command into an inbox, unless its run has ended or it comes too late. */
   const put = <E>(
     entry: Stored,
-    command: Command,
+    command: InboxMessage,
     reopen: boolean,
     checkTime: () => Either.Either<void, E>,
-  ): Either.Either<Instruction, RunEnded | E> => {
+  ): Either.Either<Command, RunEnded | E> => {
     const { runId } = command
     const { status, owner } = entry.run
     const key = compositeKey(runId, command.id)
@@ -182,10 +182,11 @@ export const make = (): Storage.StorageShape => {
       return command.command
     })
   }
-  const commandsOf = (runId: string): ReadonlyArray<Command> => [...inbox.values()].filter((command) => command.runId === runId)
+  const commandsOf = (runId: string): ReadonlyArray<InboxMessage> =>
+    [...inbox.values()].filter((command) => command.runId === runId)
   /** Delivers the instruction of {@link toChildOf} to the attached descendants of a run. */
-  const passOn = ({ id, runId, at, command }: Command): void => {
-    const passed = toChildOf(runId, command)
+  const passOn = ({ id, runId, at, command }: InboxMessage): void => {
+    const passed = childCommand(runId, command)
     if (passed === undefined) return
     for (const { run, created } of stored.values()) {
       if (created.parent?.runId !== runId || !created.parent.isAttached || (isEnded(run) && run.owner === null)) continue
@@ -208,7 +209,7 @@ export const make = (): Storage.StorageShape => {
     }
   }
   /** Fails if a response comes after its deadline. */
-  const checkDeadline = (entry: Stored, { runId, at, command }: Command<Response>): Either.Either<void, WaitExpired> => {
+  const checkDeadline = (entry: Stored, { runId, at, command }: InboxMessage<Response>): Either.Either<void, WaitExpired> => {
     const { nodeId, iteration } = command
     const { status, wait } = RunState.step(entry.state, nodeId, iteration) ?? {}
     if (status !== "waiting" || wait?.deadline === undefined) return Either.void
@@ -217,7 +218,7 @@ export const make = (): Storage.StorageShape => {
     return isTooLate ? Either.left(new WaitExpired({ runId, nodeId, iteration, deadline })) : Either.void
   }
 
-  const answersOf = (entry: Stored, waits: ReadonlyArray<WaitSummary>): ReadonlyMap<WaitSummary, Command> =>
+  const answersOf = (entry: Stored, waits: ReadonlyArray<WaitSummary>): ReadonlyMap<WaitSummary, InboxMessage> =>
     Shown.answers(waits, commandsOf(entry.run.runId))
   const factsOf = (entry: Stored, now: number): Shown.Facts => {
     const { run, state } = entry
@@ -256,7 +257,7 @@ export const make = (): Storage.StorageShape => {
     }))
   }
 
-  const standingOf = (entry: Stored, now: number): RunStanding => ({
+  const standingOf = (entry: Stored, now: number): RunOverview => ({
     run: summariesOf([entry.run], now)[0] as RunSummary,
     seq: entry.state.seq,
     hasPendingCommands: commandsOf(entry.run.runId).length > 0,
@@ -308,17 +309,17 @@ export const make = (): Storage.StorageShape => {
   /** The cancellation of a run that has not ended. */
   const cancelOf = ({ run, state }: Stored): RunDetails["cancel"] => {
     if (isEnded(run)) return null
-    if (state.cancel !== undefined) return { reason: state.cancel.reason ?? null, isHeard: true }
+    if (state.cancel !== undefined) return { reason: state.cancel.reason ?? null, isDelivered: true }
     for (const { command } of commandsOf(run.runId))
-      if (command._tag === "Cancel") return { reason: command.reason ?? null, isHeard: false }
+      if (command._tag === "Cancel") return { reason: command.reason ?? null, isDelivered: false }
     return null
   }
 
   return {
-    place: `memory ${++made}`,
+    storeId: `memory ${++made}`,
     open: ({ runId, create, reopen, leaseMs, now }) =>
-      Effect.suspend((): Effect.Effect<Opened, RunNotFound | StoreRefused> => {
-        const detail = create === undefined ? undefined : unlistable(create)
+      Effect.suspend((): Effect.Effect<OpenResult, RunNotFound | StoreRefused> => {
+        const detail = create === undefined ? undefined : newRunProblem(create)
         if (detail !== undefined) return new StoreRefused({ operation: "open", detail })
         const entry = stored.get(runId)
         const claim = { owner: "memory", leaseUntil: Millis.after(now, leaseMs) }
@@ -355,14 +356,14 @@ export const make = (): Storage.StorageShape => {
         return History.stateAt(runId, created, events.filter(History.isUpTo(at)), beats)
       }),
     commit: (frame) =>
-      Effect.flatMap(owned(frame.runId, frame.epoch), (entry): Effect.Effect<void, StoreFailed | StoreRefused | Unheard> => {
+      Effect.flatMap(owned(frame.runId, frame.epoch), (entry): Effect.Effect<void, StoreFailed | StoreRefused | StaleFrame> => {
         if (frame.frame !== entry.state.frame + 1 || frame.firstSeq !== entry.state.seq + 1) {
           const detail = `frame ${frame.frame} of run ${frame.runId} does not follow frame ${entry.state.frame}`
           return new StoreFailed({ operation: "commit", detail })
         }
         const detail = "a time is no whole millisecond"
         if (!Millis.is(frame.at)) return new StoreFailed({ operation: "commit", detail })
-        if (inbox.size > 0 && isUnheard(frame, commandsOf(frame.runId))) return new Unheard({ runId: frame.runId })
+        if (inbox.size > 0 && isStaleFrame(frame, commandsOf(frame.runId))) return new StaleFrame({ runId: frame.runId })
         const event = frame.events.findIndex((event) => !Millis.is(timeOf(event) ?? frame.at))
         return event < 0 ? Effect.sync(() => commit(entry, frame)) : new StoreRefused({ operation: "commit", detail, event })
       }),
@@ -404,7 +405,7 @@ export const make = (): Storage.StorageShape => {
           .map(({ run: { runId, workflow, source }, deaths, events }) => {
             const last = events.findLast(({ event }) => event._tag !== "RunResumed")
             const pending = [...inbox.values()].findLast((command) => command.runId === runId)
-            return { runId, workflow, source, deaths, mark: JSON.stringify([last?.seq ?? 0, pending?.id ?? null]) }
+            return { runId, workflow, source, deaths, revision: JSON.stringify([last?.seq ?? 0, pending?.id ?? null]) }
           })
         return { runs: runs.slice(0, 100), nextAt: later.length === 0 ? undefined : Math.min(...later) }
       }),
@@ -412,7 +413,7 @@ export const make = (): Storage.StorageShape => {
       Effect.sync(() => {
         const entry = stored.get(runId)
         if (entry === undefined || isEnded(entry.run) || (entry.run.leaseUntil !== null && entry.run.leaseUntil > now)) return
-        entry.run = { ...entry.run, stuck: stuckAgain(entry.run.stuck, note) }
+        entry.run = { ...entry.run, stuck: mergeStuck(entry.run.stuck, note) }
       }),
     release: (runId, epoch, now, released = "suspended") =>
       Effect.sync(() => {
@@ -433,9 +434,9 @@ export const make = (): Storage.StorageShape => {
     deliver: (command, { reopen = false } = {}) =>
       delivering(() => Either.flatMap(stands(command.runId), (entry) => put(entry, command, reopen, inTime))),
     deliverOrCreate: (command, create) =>
-      delivering((): Either.Either<Instruction, StoreRefused | WorkflowMismatch | RunEnded> => {
+      delivering((): Either.Either<Command, StoreRefused | WorkflowMismatch | RunEnded> => {
         const { runId, at } = command
-        const detail = unlistable(create)
+        const detail = newRunProblem(create)
         if (detail !== undefined) return Either.left(new StoreRefused({ operation: "deliverOrCreate", detail }))
         const entry = stored.get(runId) ?? insert(runId, create, at, "suspended", unowned)
         const { workflow } = entry.run
@@ -548,7 +549,7 @@ export const make = (): Storage.StorageShape => {
 const withHeartbeat =
   (beats: ReadonlyArray<Beat>) =>
   (state: RunState.RunState, changed: Records.NodeRecord): RunState.RunState => {
-    if (changed.kind !== "step" || Records.isSilent(changed.status)) return state
+    if (changed.kind !== "step" || Records.hasNoHeartbeat(changed.status)) return state
     const beat = beats.findLast((beat) => isSamePlace(beat, changed) && beat.attempt > (changed.beatsAfter ?? 0))
     return beat === undefined ? state : RunState.put(state, { ...changed, heartbeat: beat.details })
   }

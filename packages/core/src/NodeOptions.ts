@@ -101,12 +101,18 @@ export const step = (
   })
 
 /** Makes a wait. Options of all kinds: `label`, `meta`, `timeout`, `deadline` and `onTimeout`; others depend on the kind. */
-export const wait = (kind: Plan.Awaited["kind"], leaf: Leaf, options: Options, words: Words): Either.Either<Plan.Wait, Problem> =>
+export const wait = (
+  kind: Plan.WaitTarget["kind"],
+  leaf: Leaf,
+  options: Options,
+  words: Words,
+): Either.Either<Plan.Wait, Problem> =>
   checked(() => {
     const { id, needs, codec, table, skipIf } = leaf
     const isTimer = kind === "timer"
-    const on = awaited(kind, options, words, id)
-    const error = on.kind === "subflow" && on.isAttached && on.child.errorOf ? Declared.makeOfChild(on.child.errorOf) : undefined
+    const target = targetOf(kind, options, words, id)
+    const isChild = target.kind === "subflow" && target.isAttached
+    const error = isChild && target.child.errorOf ? Declared.makeOfChild(target.child.errorOf) : undefined
     return {
       _tag: "Wait",
       id,
@@ -115,7 +121,7 @@ export const wait = (kind: Plan.Awaited["kind"], leaf: Leaf, options: Options, w
       codec: isTimer ? nothing : codec,
       table: isTimer ? undefined : table,
       skipIf,
-      on,
+      target,
       ...(isTimer ? { timeoutMs: undefined } : limitOf(options, words)),
       onTimeout: isTimer ? "continue" : oneOf(options, "onTimeout", kind === "approval" ? lateDecisions : lateWaits),
       ...defined({ error }),
@@ -171,7 +177,7 @@ const scopeOf = (
           codec: nothing,
           table: undefined,
           skipIf: undefined,
-          on: { kind: "timer", isTimeout: true, due },
+          target: { kind: "timer", isTimeout: true, due },
           timeoutMs: undefined,
           onTimeout: "continue",
         }
@@ -332,17 +338,17 @@ const span = (options: Options, option: string, words: Words, within = ""): Mill
 }
 
 /** Reads a duration under `timeout`, or a function that returns it if the front end accepts functions. */
-const timeoutOf = (options: Options, words: Words, within = ""): Pick<Plan.Wait, "timeoutMs" | "timeoutBy"> =>
+const timeoutOf = (options: Options, words: Words, within = ""): Pick<Plan.Wait, "timeoutMs" | "computeTimeout"> =>
   typeof options.timeout === "function" && !words.hasMillis
-    ? { timeoutMs: undefined, timeoutBy: fn(options.timeout, "timeout") }
+    ? { timeoutMs: undefined, computeTimeout: fn(options.timeout, "timeout") }
     : { timeoutMs: span(options, "timeout", words, within) }
 
 /** Reads the timeout or deadline of a wait. */
-const limitOf = (options: Options, words: Words, within = ""): Pick<Plan.Wait, "timeoutMs" | "timeoutBy" | "deadline"> => {
+const limitOf = (options: Options, words: Words, within = ""): Pick<Plan.Wait, "timeoutMs" | "computeTimeout" | "deadline"> => {
   const timeout = timeoutOf(options, words, within)
   const { deadline } = options
   if (deadline === undefined) return timeout
-  if (timeout.timeoutMs !== undefined || timeout.timeoutBy !== undefined)
+  if (timeout.timeoutMs !== undefined || timeout.computeTimeout !== undefined)
     return refuse(`it has "${within}timeout" and "${within}deadline", each of which says how long it waits: give one of them`)
   if (typeof deadline === "function" && !words.hasMillis) return { ...timeout, deadline: fn(deadline, "deadline") }
   const at = Millis.instant(deadline)
@@ -453,7 +459,7 @@ const gateOf = ({ id, needs }: Leaf, { needsApproval, label }: Options, words: W
     codec: nothing,
     table: undefined,
     skipIf: undefined,
-    on: {
+    target: {
       kind: "approval",
       request: requestOf(request, words, within),
       onDeny: oneOf(asked, "onDeny", ["fail", "skip"], within),
@@ -474,13 +480,13 @@ const requestOf = (request: unknown, words: Words, within = "") => {
 export const areNames = (given: unknown): given is ReadonlyArray<string> =>
   Array.isArray(given) && given.length > 0 && given.every((one) => typeof one === "string")
 
-const approversOf = ({ approvers }: Options, words: Words, within = ""): ReadonlyArray<string> | Plan.Given | undefined => {
+const approversOf = ({ approvers }: Options, words: Words, within = ""): ReadonlyArray<string> | Plan.Computation | undefined => {
   if (approvers === undefined) return undefined
   if (typeof approvers === "function" && !words.hasMillis) return fn(approvers, "approvers")
   return areNames(approvers) ? approvers : refuse(`"${within}approvers" must name those who may decide, at least one, in an array`)
 }
 
-const awaited = (kind: Plan.Awaited["kind"], options: Options, words: Words, id: NodeId): Plan.Awaited => {
+const targetOf = (kind: Plan.WaitTarget["kind"], options: Options, words: Words, id: NodeId): Plan.WaitTarget => {
   switch (kind) {
     case "approval": {
       const { request } = options

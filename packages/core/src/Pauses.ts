@@ -3,7 +3,7 @@
  * pause. Timers follow the wall clock and keep their time, except those of scopes.
  */
 
-import type { Instruction } from "./Inbox.ts"
+import type { Command } from "./Inbox.ts"
 import * as Millis from "./Millis.ts"
 
 /** A wait with a deadline. */
@@ -35,7 +35,7 @@ export const isTooLate = (
   wait: Timed,
   at: number,
   pausedAt: number | undefined,
-  commands: Iterable<{ readonly at: number; readonly command: Pick<Instruction, "_tag"> }>,
+  commands: Iterable<{ readonly at: number; readonly command: Pick<Command, "_tag"> }>,
 ): boolean => {
   let { deadline } = wait
   let since = pausedAt
@@ -49,7 +49,7 @@ export const isTooLate = (
 }
 
 /** Tells whether a run is paused after it applies all `commands`, in order. `isPausedNow` is its state before. */
-export const isPaused = (isPausedNow: boolean, commands: Iterable<{ readonly command: Pick<Instruction, "_tag"> }>): boolean => {
+export const isPaused = (isPausedNow: boolean, commands: Iterable<{ readonly command: Pick<Command, "_tag"> }>): boolean => {
   let isPaused = isPausedNow
   for (const { command } of commands) {
     if (command._tag === "Pause") isPaused = true

@@ -44,10 +44,10 @@ export interface Need {
 export type PredicateContext = { readonly [name: string]: unknown }
 
 /** A pure function of the author's that computes an option when the node begins. */
-export type Given = (context: PredicateContext, state: RunState, noteRead: NoteRead) => unknown
+export type Computation = (context: PredicateContext, state: RunState, noteRead: NoteRead) => unknown
 
 /** An output that an author's function read other than by a need. */
-export interface Read {
+export interface OutputRead {
   /** The node that was read; `undefined` while none has written the table. */
   readonly nodeId: NodeId | undefined
   readonly table: string
@@ -56,7 +56,7 @@ export interface Read {
 }
 
 /** Records a read of an author's function, so that its result can be recomputed. */
-export type NoteRead = (read: Read) => void
+export type NoteRead = (read: OutputRead) => void
 
 /** The reads of a node whose author read outputs while making it. */
 interface Drawn {
@@ -71,7 +71,7 @@ export interface PendingRead {
 }
 
 /** The agents that answer the prompt of a step. */
-export interface Ask {
+export interface AgentSpec {
   /** In order of preference. */
   readonly agents: ReadonlyArray<AnyAgent>
   /** `true` if no schema was declared: the text of the reply is the output. */
@@ -111,13 +111,13 @@ export interface Step extends Provisional, Drawn {
   readonly retry: RetryPolicy<unknown>
   readonly timeoutMs: Millis | undefined
   /** Returns the timeout when an attempt begins, instead. */
-  readonly timeoutBy?: Given
+  readonly computeTimeout?: Computation
   readonly heartbeatTimeoutMs: Millis | undefined
   readonly skipIf: ((context: PredicateContext, state: RunState, noteRead: NoteRead) => boolean) | undefined
   readonly continueOnFail: boolean
   readonly cache: Cache | undefined
   /** Set if an agent does the work: the result of `run` is the prompt. */
-  readonly ask?: Ask
+  readonly agentSpec?: AgentSpec
   /**
    * Returns a value, a Promise or an Effect. The context is built by `StepProgram`; `state` is that of the run as the attempt
    * starts.
@@ -179,13 +179,13 @@ export interface Loop extends Provisional, Drawn {
 }
 
 /** The target of a wait. Its functions must be pure: their results are shown to people, or select signals. */
-export type Awaited =
+export type WaitTarget =
   | {
       readonly kind: "approval"
       readonly request: (context: PredicateContext, state: RunState, noteRead: NoteRead) => unknown
       readonly onDeny: "fail" | "continue" | "skip"
       /** Names of those who may decide. Default: anyone. The sender of a decision must authenticate its author. */
-      readonly approvers: ReadonlyArray<string> | Given | undefined
+      readonly approvers: ReadonlyArray<string> | Computation | undefined
     }
   | { readonly kind: "human"; readonly prompt: (context: PredicateContext, state: RunState, noteRead: NoteRead) => unknown }
   | {
@@ -214,7 +214,7 @@ export type Awaited =
       readonly kind: "timer"
       /** `true` if a scope is left when it fires. */
       readonly isTimeout?: true
-      readonly due: Millis | Given
+      readonly due: Millis | Computation
       readonly isSpan?: true
     }
 
@@ -245,13 +245,13 @@ export interface Wait extends Provisional, Drawn {
   /** Name of the output table; a timer has none, since it has no output. */
   readonly table: string | undefined
   readonly skipIf: ((context: PredicateContext, state: RunState, noteRead: NoteRead) => boolean) | undefined
-  readonly on: Awaited
+  readonly target: WaitTarget
   /** Longest time to wait, in milliseconds. */
   readonly timeoutMs: Millis | undefined
   /** Returns the timeout when the wait begins, instead. */
-  readonly timeoutBy?: Given
+  readonly computeTimeout?: Computation
   /** Deadline in epoch ms, or a function that returns it when the wait begins. */
-  readonly deadline?: Millis | Given
+  readonly deadline?: Millis | Computation
   /** Reaction to the timeout: `continue` leaves the output absent; `deny` and `approve` are for approvals. */
   readonly onTimeout: "fail" | "continue" | "deny" | "approve"
 }
@@ -341,7 +341,7 @@ export interface ForEach extends Provisional {
   readonly children: ReadonlyArray<Node>
   /** Most items in progress at once. */
   readonly maxConcurrency: number | undefined
-  /** The node that keeps the list open ({@link more}), and the needs of its `until`. */
+  /** The node that keeps the list open ({@link moreNeed}), and the needs of its `until`. */
   readonly needs: ReadonlyArray<Need>
   readonly until: ((context: PredicateContext & Progress, state: RunState, noteRead: NoteRead) => boolean) | undefined
   readonly rest: "cancel" | "keep"
@@ -364,7 +364,7 @@ export interface Source {
 }
 
 /** The name of the need that keeps a list open: until that node ends, items may be added. */
-export const more = "~more"
+export const moreNeed = "~more"
 
 /** The nodes that failures and cancellations propagate to. */
 export type Boundary = Saga | TryCatch | Scope
@@ -438,7 +438,7 @@ export interface Plan extends Omit<Layout.Layout<Node>, "nodes"> {
   /** Reads of outputs that did not exist. Until they are settled the plan is incomplete, and the run cannot finish. */
   readonly pending: ReadonlyArray<PendingRead>
   /** `true` if the plan is rendered while the run proceeds, so that a later one may have other nodes. */
-  readonly isDrawn: boolean
+  readonly isRendered: boolean
   /** The text of the plan, by `PlanText`: equal text means an equal plan. */
   readonly text: string
 }
@@ -469,7 +469,7 @@ export const children = (node: Node): ReadonlyArray<Node> => {
 }
 
 /** Positions of the parts of a try that exist. */
-export const partsOf = (plan: Pick<Plan, "end">, position: number, node: TryCatch) => {
+export const tryParts = (plan: Pick<Plan, "end">, position: number, node: TryCatch) => {
   const second = plan.end(position + 1)
   const caught = node.catch === undefined ? undefined : second
   const last = caught === undefined ? second : plan.end(caught)
@@ -480,28 +480,28 @@ export const partsOf = (plan: Pick<Plan, "end">, position: number, node: TryCatc
 export const isInFinally = (plan: Plan, position: number): boolean => {
   for (let inner = position, up = position < 0 ? -1 : plan.parent(position); up >= 0; inner = up, up = plan.parent(up)) {
     const node = plan.node(up)
-    if (node._tag === "TryCatch" && partsOf(plan, up, node).finally === inner) return true
+    if (node._tag === "TryCatch" && tryParts(plan, up, node).finally === inner) return true
   }
   return false
 }
 
 /** Nodes and positions of a plan: all that one render needs to know of another. */
-export interface Drawing {
+export interface PlanOutline {
   readonly nodes: ReadonlyArray<{ readonly _tag: string; readonly id?: NodeId }>
   readonly end: (position: number) => number
   readonly positions: ReadonlyMap<NodeId, number>
 }
 
 /** A node with an id in a loop's pass: a leaf, a boundary, or a nested loop as a whole. */
-export interface Mounted {
+export interface MountedNode {
   readonly position: number
   /** The outermost try of the pass whose `catch` or `finally` contains it, or -1. */
   readonly wayOutOf: number
 }
 
 /** The nodes of a pass of a loop, in document order. */
-export const mountedIn = ({ nodes, end }: Omit<Drawing, "positions">, loop: number): ReadonlyArray<Mounted> => {
-  const found: Array<Mounted> = []
+export const mountedNodes = ({ nodes, end }: Omit<PlanOutline, "positions">, loop: number): ReadonlyArray<MountedNode> => {
+  const found: Array<MountedNode> = []
   let [wayOutOf, from, to] = [-1, 0, 0]
   for (let position = loop + 1; position < end(loop); ) {
     const node = nodes[position]

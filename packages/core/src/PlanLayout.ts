@@ -21,7 +21,7 @@ export const make = (
   workflow: string,
   root: Plan.Node,
   unsettled: ReadonlyArray<Plan.PendingRead> = none,
-  isDrawn = false,
+  isRendered = false,
 ): Plan.Plan => {
   const layout = Layout.make(root, Plan.children)
   const { nodes, node: at, parent, end, contains } = layout
@@ -116,7 +116,7 @@ export const make = (
     dependents,
     positions,
     pending: unsettled,
-    isDrawn,
+    isRendered,
     get text() {
       text ??= PlanText.encode({ nodes, size, parent, needs })
       return text
@@ -143,7 +143,7 @@ const check = (node: Plan.Node, refuse: (problem: string) => void): void => {
 
 /** The compensation of a step, as a step: with the same retries and limits, and without an output. */
 const compensationOf = (step: Plan.Step, run: Plan.Step["run"]): Plan.Step => {
-  const { ask: _, gate: __, reads: ___, ...kept } = step
+  const { agentSpec: _, gate: __, reads: ___, ...kept } = step
   const without = {
     label: undefined,
     meta: undefined,
@@ -156,8 +156,8 @@ const compensationOf = (step: Plan.Step, run: Plan.Step["run"]): Plan.Step => {
 }
 
 const nothing: Codec<unknown, unknown> = {
-  accept: () => Either.right(undefined),
-  restore: () => Either.right(undefined),
+  encode: () => Either.right(undefined),
+  decode: () => Either.right(undefined),
   jsonSchema: undefined,
   inputSchema: undefined,
 }

@@ -65,7 +65,7 @@ export interface Details {
       readonly compensate?: true | undefined
       readonly needsApproval?: WaitDetails
     }
-  readonly Wait: Named & Held & Needing & WaitDetails & { readonly kind: Plan.Awaited["kind"] }
+  readonly Wait: Named & Held & Needing & WaitDetails & { readonly kind: Plan.WaitTarget["kind"] }
   readonly Sequence: Pending
   readonly Parallel: { readonly maxConcurrency?: Count | undefined; readonly failFast?: true | undefined }
   readonly Branch: Needing & {
@@ -116,7 +116,7 @@ export type Node = {
 }[keyof Details]
 
 /** A plan as read from its text: enough to draw it, to find nodes, and to compare it with another. */
-export interface PlanText extends Plan.Drawing {
+export interface PlanText extends Plan.PlanOutline {
   readonly nodes: ReadonlyArray<Node>
   readonly size: number
   readonly text: string
@@ -185,7 +185,7 @@ const nodeOf = (line: string): Node => {
 }
 
 /** Counts steps and waits, without compensations. */
-export const count = ({ nodes, size }: Pick<Plan.Drawing, "nodes"> & { readonly size: number }): number => {
+export const count = ({ nodes, size }: Pick<Plan.PlanOutline, "nodes"> & { readonly size: number }): number => {
   let found = 0
   for (const [position, { _tag }] of nodes.entries()) if (position < size && (_tag === "Step" || _tag === "Wait")) found++
   return found
@@ -226,7 +226,7 @@ const detailsOf = (node: Plan.Node): Details[keyof Details] => {
       return stepDetails(node)
     case "Wait": {
       const { label, meta, table } = node
-      return { kind: node.on.kind, label, meta, table, ...waitDetails(node), ...held(node) }
+      return { kind: node.target.kind, label, meta, table, ...waitDetails(node), ...held(node) }
     }
     case "Sequence":
       return { pending: pendingOf(node) }
@@ -280,10 +280,10 @@ const stepDetails = (node: Plan.Step): Details["Step"] => {
     label,
     meta,
     table,
-    agents: node.ask?.agents.map(nameOf),
+    agents: node.agentSpec?.agents.map(nameOf),
     retry: node.retry.shown && retryOf(node.retry.shown),
     timeoutMs,
-    timeout: computed(node.timeoutBy),
+    timeout: computed(node.computeTimeout),
     heartbeatTimeoutMs,
     continueOnFail: flag(node.continueOnFail),
     cache: flag(node.cache !== undefined),
@@ -300,19 +300,19 @@ const retryOf = (shown: NonNullable<RetryPolicy<unknown>["shown"]>): Details["St
 
 const computed = (given: unknown): "computed" | undefined => (typeof given === "function" ? "computed" : undefined)
 
-const waitDetails = ({ on, timeoutMs, timeoutBy, deadline, onTimeout }: Plan.Wait): WaitDetails => {
+const waitDetails = ({ target, timeoutMs, computeTimeout, deadline, onTimeout }: Plan.Wait): WaitDetails => {
   const times = {
-    ...defined({ timeoutMs, timeout: computed(timeoutBy) }),
+    ...defined({ timeoutMs, timeout: computed(computeTimeout) }),
     ...(deadline === undefined ? {} : { deadline: typeof deadline === "number" ? deadline : ("computed" as const) }),
   }
   const limit = Object.keys(times).length === 0 ? {} : { ...times, onTimeout }
-  switch (on.kind) {
+  switch (target.kind) {
     case "signal":
-      return { name: on.name, transient: flag(on.isTransient === true), ...limit }
+      return { name: target.name, transient: flag(target.isTransient === true), ...limit }
     case "approval":
-      return { onDeny: on.onDeny, approvers: typeof on.approvers === "function" ? "computed" : on.approvers, ...limit }
+      return { onDeny: target.onDeny, approvers: typeof target.approvers === "function" ? "computed" : target.approvers, ...limit }
     case "subflow":
-      return { workflow: on.child.name, isDetached: flag(!on.isAttached), onFail: on.onFail, ...limit }
+      return { workflow: target.child.name, isDetached: flag(!target.isAttached), onFail: target.onFail, ...limit }
     default:
       return limit
   }

@@ -114,7 +114,7 @@ export interface StepRecord {
   readonly output?: Json
   /** Details of the last heartbeat of any attempt. Stored beside frames, not in the record's row. */
   readonly heartbeat?: Json
-  /** Heartbeats of attempts up to this number do not count. Absent if all count, or while the step is {@link isSilent}. */
+  /** Heartbeats of attempts up to this number do not count. Absent if all count, or while the step is {@link hasNoHeartbeat}. */
   readonly beatsAfter?: number
   /** The latest wait, open or closed; {@link openWait} returns it only while it is open. */
   readonly wait?: Wait
@@ -123,7 +123,7 @@ export interface StepRecord {
   /** Number of resets after the step had finished. Default: 0. */
   readonly generation?: number
   /** Number of the event of its finish: the order of completion. */
-  readonly order?: number
+  readonly finishedSeq?: number
   /** Rows of other nodes that it has read since its last reset. */
   readonly reads?: ReadonlyArray<NodeKey>
   /** Number of the event that recorded `reads`. */
@@ -218,7 +218,7 @@ export const isTransient = ({ kind, request }: { readonly kind: string; readonly
  * Tells whether a signal is for a wait: by name and correlation and, if the wait is transient, by its time. Of equal times the
  * order of arrival decides.
  */
-export const isFor = (wait: Wait, { name, correlation, at, seq }: Signal): boolean =>
+export const matchesSignal = (wait: Wait, { name, correlation, at, seq }: Signal): boolean =>
   wait.kind === "signal" &&
   wait.name === name &&
   wait.correlation === correlation &&
@@ -244,7 +244,7 @@ export const undoneBy = (nodeId: NodeId): NodeId | undefined =>
   nodeId.endsWith(compensationSuffix) ? nodeId.slice(0, -compensationSuffix.length) : undefined
 
 /** Tells whether a step in this status shows no heartbeat. */
-export const isSilent = (status: Status.StepStatus): boolean =>
+export const hasNoHeartbeat = (status: Status.StepStatus): boolean =>
   status === "finished" || status === "skipped" || status === "waiting"
 
 /** Tells whether a step has ended. */
@@ -252,7 +252,7 @@ export const isSettled = (record: StepRecord): boolean =>
   record.status === "finished" || record.status === "skipped" || record.status === "failed"
 
 /** Tells whether a node has failed, or a failure is leaving or has left a boundary. */
-export const isWrong = ({ kind, status }: NodeRecord): boolean =>
+export const isFailed = ({ kind, status }: NodeRecord): boolean =>
   status === "failed" || (kind === "boundary" && status === "halted")
 
 /** Tells whether a step has begun and is neither running nor ended: it waits, will be retried, or may start again. */

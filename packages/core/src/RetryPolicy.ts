@@ -197,7 +197,7 @@ export const next = <R>(
       if (!ScheduleDecision.isContinue(decision)) return Either.right({ driver: after, retryAt: undefined })
       const due = Millis.instant(failedAt + Math.max(0, Intervals.start(decision.intervals) - at))
       return Either.mapBoth(due, {
-        onLeft: (given) => new InvalidDelay({ given }),
+        onLeft: (received) => new InvalidDelay({ received }),
         onRight: (retryAt) => ({ driver: after, retryAt }),
       })
     },

@@ -7,20 +7,20 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
-import { acceptNow, keepNow } from "./Codec.ts"
+import { decodeSharedNow, encodeNow } from "./Codec.ts"
 import type { Definition } from "./Definition.ts"
 import {
   type DriverError,
   IncompatibleOutput,
   RunFenced,
   type RunNotFound,
+  type StaleFrame,
   type StoreError,
   type StoreRefused,
-  type Unheard,
   WorkflowMismatch,
 } from "./Errors.ts"
 import { type NodeId, type NodeKey, nodeKey } from "./Ids.ts"
-import type { Command, Instruction } from "./Inbox.ts"
+import type { Command, InboxMessage } from "./Inbox.ts"
 import * as Attempts from "./internal/attempts.ts"
 import type * as Callers from "./internal/callers.ts"
 import * as CommandEvents from "./internal/commandEvents.ts"
@@ -41,7 +41,7 @@ import * as Metrics from "./Metrics.ts"
 import * as Millis from "./Millis.ts"
 import * as Plan from "./Plan.ts"
 import * as PlanText from "./PlanText.ts"
-import { type RunEvent, sayStray } from "./RunEvent.ts"
+import { type RunEvent, strayReadMessage } from "./RunEvent.ts"
 import type { NewRun } from "./RunOwnership.ts"
 import type { EndedResult } from "./RunResult.ts"
 import * as RunResult from "./RunResult.ts"
@@ -226,13 +226,13 @@ const loop = (
     /** The refusal of the run's output, if it cannot be stored. */
     let refused: StoreRefused | undefined
     /** Nodes that a command asks to run again. */
-    let wanted: Array<Extract<Instruction, { readonly _tag: "Retry" }>> = []
+    let wanted: Array<Extract<Command, { readonly _tag: "Retry" }>> = []
 
     const happen = (event: RunEvent): void => {
       frame.append(event, now)
       if (event._tag === "NodeReset") outputs.delete(nodeKey(event.nodeId, event.iteration))
     }
-    const hear = (command: Command): void => {
+    const hear = (command: InboxMessage): void => {
       if (frame.consume(command, now) && command.command._tag === "Retry") wanted.push(command.command)
     }
     /** Turns incoming items into events. */
@@ -249,7 +249,7 @@ const loop = (
     }
     const commit = (
       changed: Frame["plan"],
-    ): Effect.Effect<ReadonlyArray<Outbox.StartedChild>, StoreError | RunFenced | Unheard> => {
+    ): Effect.Effect<ReadonlyArray<Outbox.StartedChild>, StoreError | RunFenced | StaleFrame> => {
       if (frame.isEmpty) return Effect.succeed([])
       const { spawned, sent, started } = Outbox.make(plan, frame, now)
       const built = frame.build({ at: now, plan: changed, spawned, sent })
@@ -288,7 +288,7 @@ const loop = (
       if (pending !== undefined)
         yield* Effect.matchEffect(store.commit(pending), {
           onSuccess: () => Effect.sync(frame.accept),
-          onFailure: (error) => (error._tag === "Unheard" ? listen : Effect.fail(error)),
+          onFailure: (error) => (error._tag === "StaleFrame" ? listen : Effect.fail(error)),
         })
       now = Millis.unsafeNow(clock)
       for (const item of intake.drain()) if (item._tag === "Exit") absorb(item)
@@ -297,7 +297,7 @@ const loop = (
         isKept = yield* Effect.as(commit(undefined), true).pipe(
           Effect.catchTags({
             StoreRefused: (error) => Effect.as(takeBack(error), false),
-            Unheard: () => Effect.as(listen, false),
+            StaleFrame: () => Effect.as(listen, false),
           }),
         )
       }
@@ -343,8 +343,8 @@ const loop = (
     const services = yield* Effect.context<unknown>()
     /** Validates input from outside synchronously, in the middle of scheduling. */
     const accept = (wait: Plan.Wait, key: NodeKey, given: unknown): Scheduler.Accepted => {
-      const accepted = Either.flatMap(acceptNow(wait.codec, given, services), (stored) =>
-        Either.map(keepNow(wait.codec, stored, services), (kept) => ({ stored, kept })),
+      const accepted = Either.flatMap(encodeNow(wait.codec, given, services), (stored) =>
+        Either.map(decodeSharedNow(wait.codec, stored, services), (kept) => ({ stored, kept })),
       )
       return Either.map(accepted, ({ stored, kept }) => {
         outputs.set(key, kept)
@@ -356,7 +356,7 @@ const loop = (
     const scheduling = { maxConcurrency: options.maxConcurrency, observe, accept, running: attempts.keys, intervals, admit }
     const hasLoops = plan.nodes.some(({ _tag }) => _tag === "Loop")
     // The stored plan of a resumed run is the one at its release.
-    const drawn = created === undefined && plan.isDrawn && hasLoops ? (drawnBefore ?? (yield* readPlan)) : undefined
+    const drawn = created === undefined && plan.isRendered && hasLoops ? (drawnBefore ?? (yield* readPlan)) : undefined
     let schedule = Scheduler.make(plan, values, { ...scheduling, ...defined({ before: drawn }) })
     let absorbed: ReadonlyArray<RunEvent> = []
     /**
@@ -418,9 +418,9 @@ const loop = (
       Effect.forEach(children, (child) => Effect.provide(options.startChild(child), services), { discard: true })
 
     /** Begins a frame again that the store did not commit, from a new plan of the state before it. */
-    const beginAgain = (error: StoreRefused | Unheard) =>
+    const beginAgain = (error: StoreRefused | StaleFrame) =>
       Effect.gen(function* () {
-        yield* error._tag === "Unheard" ? Patience.patiently(listen, onOutage) : takeBack(error)
+        yield* error._tag === "StaleFrame" ? Patience.patiently(listen, onOutage) : takeBack(error)
         planner = definition.planner()
         if (planner.recall !== undefined) planner.recall(yield* readPlan)
         plan = yield* Restore.plan(planner, frame.state, values)
@@ -467,7 +467,7 @@ const loop = (
         const children = yield* Effect.catchAll(
           commit(changed),
           (error): Committed =>
-            error._tag === "StoreRefused" || error._tag === "Unheard"
+            error._tag === "StoreRefused" || error._tag === "StaleFrame"
               ? Effect.as(beginAgain(error), undefined)
               : Effect.fail(error),
         )
@@ -480,7 +480,7 @@ const loop = (
         if (ending !== undefined) {
           const { status } = frame.state
           if (Status.isEnded(status)) Metrics.runsEnded.unsafeUpdate(1, Metrics.tagged(workflow, status))
-          for (const stray of frame.state.strayReads ?? []) yield* Effect.logWarning(`Run "${runId}": ${sayStray(stray)}`)
+          for (const stray of frame.state.strayReads ?? []) yield* Effect.logWarning(`Run "${runId}": ${strayReadMessage(stray)}`)
           return ending.result(frame.state)
         }
         for (const start of decision.starts) {

@@ -332,7 +332,7 @@ export const StrayRead = Schema.Struct({
 export type StrayRead = typeof StrayRead.Type
 
 /** Formats a stray read as a sentence. */
-export const sayStray = ({ nodeId, output, meant }: StrayRead): string => {
+export const strayReadMessage = ({ nodeId, output, meant }: StrayRead): string => {
   const [read, nothing] =
     nodeId === undefined ? [`the output "${output}"`, "gave it"] : [`the output "${output}" of "${nodeId}"`, "was that task"]
   const instead = meant === undefined ? "look for a slip in its name" : `did you mean "${meant}"?`

@@ -29,7 +29,7 @@ export interface NewRun {
  * Returns the invalid field of a new run and its problem; `undefined` if all can be listed. A store checks it before it writes
  * a run, so that every row of a list can be read.
  */
-export const unlistable = ({ workflow, version, tags, source, parent }: NewRun): string | undefined => {
+export const newRunProblem = ({ workflow, version, tags, source, parent }: NewRun): string | undefined => {
   const isText = (value: unknown): boolean => typeof value === "string"
   const isMissingOr = (value: unknown, is: (value: unknown) => boolean): boolean => value === undefined || is(value)
   const isParent = (value: unknown): boolean =>
@@ -53,7 +53,7 @@ export interface OpenRequest {
 }
 
 /** The result of an {@link OpenRequest}. `Created` and `Claimed` give ownership under `epoch` until the lease ends. */
-export type Opened =
+export type OpenResult =
   | { readonly _tag: "Created"; readonly epoch: number }
   | { readonly _tag: "Claimed"; readonly epoch: number }
   /** A live process owns the run. Unless renewed, its lease ends at `until` (epoch ms). */
@@ -80,7 +80,7 @@ export const Stuck = Schema.Struct({
 export type Stuck = typeof Stuck.Type
 
 /** Merges a new note with the one that a run has. */
-export const stuckAgain = (before: Stuck | null, { since, tries, again, error }: Stuck): Stuck => ({
+export const mergeStuck = (before: Stuck | null, { since, tries, again, error }: Stuck): Stuck => ({
   since: Math.min(before?.since ?? since, since),
   tries: Math.max((before?.tries ?? 0) + 1, tries),
   again,
@@ -104,7 +104,7 @@ export interface RunnableRun {
    */
   readonly deaths: number
   /** A mark of the run's progress: unchanged as long as no claim makes progress and no command arrives. */
-  readonly mark: string
+  readonly revision: string
 }
 
 /**
@@ -113,13 +113,13 @@ export interface RunnableRun {
  */
 export interface RunOwnershipShape {
   /** Identifies the store: the same for all of its ports. */
-  readonly place: string
+  readonly storeId: string
   /**
-   * Creates, claims or refuses a run, in one transaction. Fails with `StoreRefused` for a run that is {@link unlistable}. The
+   * Creates, claims or refuses a run, in one transaction. Fails with `StoreRefused` for a run that is {@link newRunProblem}. The
    * lease of a process that died on this machine is not waited for. A claim does not change the status, so `load` still shows
    * how the run stopped; the owner's `RunResumed` event changes it.
    */
-  readonly open: (request: OpenRequest) => Effect.Effect<Opened, StoreError | RunNotFound>
+  readonly open: (request: OpenRequest) => Effect.Effect<OpenResult, StoreError | RunNotFound>
   /** Extends the leases of runs that this process owns. Returns the ids of those it has lost. */
   readonly renew: (
     claims: ReadonlyArray<{ readonly runId: string; readonly epoch: number }>,

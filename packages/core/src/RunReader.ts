@@ -6,7 +6,7 @@ import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { AgentTurn } from "./Agent.ts"
 import { ErrorInfo, RunFailure, type RunNotFound, type StoreError } from "./Errors.ts"
-import type { Command } from "./Inbox.ts"
+import type { InboxMessage } from "./Inbox.ts"
 import { LeaveRequest, Leaving, RestKind, RunEvent, StrayRead, type WaitKind } from "./RunEvent.ts"
 import { type NewRun, Stuck } from "./RunOwnership.ts"
 import * as Status from "./Status.ts"
@@ -164,8 +164,8 @@ export type OpenWait = Pick<
  * The effect of a command on an open wait; `undefined` if it is not for it. A command is for a wait if it names the current
  * request, the signal or the child run.
  */
-export const answerTo = (
-  { command, at }: Pick<Command, "command" | "at">,
+export const responseTo = (
+  { command, at }: Pick<InboxMessage, "command" | "at">,
   wait: OpenWait,
 ): (Pick<WaitSummary, "isAnswered" | "decidedAt"> & Partial<Pick<WaitSummary, "by" | "approved" | "note">>) | undefined => {
   if (wait.status !== "open") return undefined
@@ -228,23 +228,23 @@ export const LoggedEvent = Schema.Struct({
 export type LoggedEvent = typeof LoggedEvent.Type
 
 /** A run without its nodes: its own row, its open waits and its inbox. */
-export const RunStanding = Schema.Struct({
+export const RunOverview = Schema.Struct({
   run: RunSummary,
   /** Number of its last event; 0 before the first. */
   seq: Schema.Number,
   /** `true` if it has commands that are not applied yet. */
   hasPendingCommands: Schema.Boolean,
-  /** The cancellation of a run that has not ended; `isHeard` once the owner has begun with it. */
-  cancel: Schema.NullOr(Schema.Struct({ reason: Schema.NullOr(Schema.String), isHeard: Schema.Boolean })),
+  /** The cancellation of a run that has not ended; `isDelivered` once the owner has begun with it. */
+  cancel: Schema.NullOr(Schema.Struct({ reason: Schema.NullOr(Schema.String), isDelivered: Schema.Boolean })),
   /** Requests to leave scopes that are not applied yet. Of several for one node the first counts. */
   leaving: Schema.Array(Schema.Struct({ nodeId: Schema.String, iteration: Schema.Number, ...LeaveRequest.fields })),
 })
 
-export type RunStanding = typeof RunStanding.Type
+export type RunOverview = typeof RunOverview.Type
 
 /** Everything about one run. */
 export const RunDetails = Schema.Struct({
-  ...RunStanding.fields,
+  ...RunOverview.fields,
   input: Schema.Unknown,
   output: Schema.Unknown,
   failure: Schema.NullOr(RunFailure),
@@ -313,13 +313,13 @@ const withoutValues = (event: RunEvent): RunEvent => {
 /** Queries, each a consistent snapshot. */
 export interface RunReaderShape {
   /** Identifies the store: the same for all of its ports. */
-  readonly place: string
+  readonly storeId: string
   /** Reads the initial data of a run; `undefined` if it does not exist. */
   readonly origin: (runId: string) => Effect.Effect<Origin | undefined, StoreError>
   /** Finds ids of runs by a prefix, in order, at most `limit`. */
   readonly find: (prefix: string, limit: number) => Effect.Effect<ReadonlyArray<string>, StoreError>
   /** Reads one run without its nodes. The cost does not grow with the run. */
-  readonly run: (runId: string) => Effect.Effect<RunStanding, StoreError | RunNotFound>
+  readonly run: (runId: string) => Effect.Effect<RunOverview, StoreError | RunNotFound>
   /**
    * Reads the open wait of this name, otherwise the last closed one; `undefined` if there is none. The cost does not grow with
    * the run.

@@ -7,7 +7,7 @@ import * as Schema from "effect/Schema"
 import type { Json } from "./Codec.ts"
 import * as Declared from "./Declared.ts"
 import { asCause, cutMessage, ErrorInfo } from "./ErrorInfo.ts"
-import { happened, RunCancelled, type RunFailure, type StepFailed, type Uncompensated } from "./Errors.ts"
+import { failureMessage, RunCancelled, type RunFailure, type StepFailed, type Uncompensated } from "./Errors.ts"
 import type { NodeId } from "./Ids.ts"
 import { isShareable } from "./internal/kept.ts"
 import * as Raised from "./Raised.ts"
@@ -195,5 +195,5 @@ const infoOf = (failure: RunFailure): ErrorInfo => {
   const stands = isDenied ? ({ notRetried: "childDenied" } as const) : {}
   const own = failure._tag === "StepFailed" ? failure : undefined
   const told = own?.error.declared === undefined ? {} : { declared: Declared.ofChild(own.nodeId, own.error.declared) }
-  return { name, message: cutMessage(happened(failure)), retryable: false, ...stands, ...from, ...told }
+  return { name, message: cutMessage(failureMessage(failure)), retryable: false, ...stands, ...from, ...told }
 }

@@ -25,9 +25,9 @@ import type * as Millis from "./Millis.ts"
 import {
   type BoundaryRecord,
   type Exhausted,
+  isFailed,
   isSettled,
   isUnfinished,
-  isWrong,
   type LoopRecord,
   type NodeRecord,
   type Parent,
@@ -46,8 +46,8 @@ export interface RunState {
   readonly input: Json | undefined
   readonly status: Status.RunStatus
   readonly nodes: HashMap.HashMap<NodeKey, NodeRecord>
-  /** Number of records that {@link isWrong} holds for; if it is 0, they need not be searched. */
-  readonly wrong: number
+  /** Number of records that {@link isFailed} holds for; if it is 0, they need not be searched. */
+  readonly failureCount: number
   /** Steps that {@link isUnfinished} holds for, so that they need not be searched. */
   readonly unfinished: HashSet.HashSet<NodeKey>
   /** Passes started per loop over the whole run: the `base` of its next instance. */
@@ -91,7 +91,7 @@ export const empty = (runId: string): RunState => ({
   input: undefined,
   status: "running",
   nodes: HashMap.empty(),
-  wrong: 0,
+  failureCount: 0,
   unfinished: HashSet.empty(),
   loopPasses: HashMap.empty(),
   signals: [],
@@ -164,7 +164,7 @@ export const records = (state: RunState): ReadonlyArray<NodeRecord> => {
  * Stands for all rows that were settled when a node began, among its reads. A component may read hundreds of outputs; naming
  * them for each of its elements would make the database grow quadratically. No node has this row.
  */
-export const allRows: NodeKey = "*/-1"
+export const anyRow: NodeKey = "*/-1"
 
 /** Tells whether a row is settled: it has an output, or will never have one. */
 export const isSettledRow = (state: RunState, key: NodeKey): boolean => {
@@ -293,11 +293,11 @@ const withdrawAll = (state: RunState, at: Millis.Millis): RunState => {
 export const put = (state: RunState, record: NodeRecord): RunState => {
   written = record
   const key = nodeKey(record.nodeId, record.iteration)
-  const before = state.wrong === 0 ? undefined : Option.getOrUndefined(HashMap.get(state.nodes, key))
-  const wrong = state.wrong + Number(isWrong(record)) - Number(before !== undefined && isWrong(before))
+  const before = state.failureCount === 0 ? undefined : Option.getOrUndefined(HashMap.get(state.nodes, key))
+  const failureCount = state.failureCount + Number(isFailed(record)) - Number(before !== undefined && isFailed(before))
   const { unfinished: known } = state
   const unfinished = isUnfinished(record) ? HashSet.add(known, key) : HashSet.size(known) === 0 ? known : HashSet.remove(known, key)
-  return { ...state, nodes: HashMap.set(state.nodes, key, record), wrong, unfinished }
+  return { ...state, nodes: HashMap.set(state.nodes, key, record), failureCount, unfinished }
 }
 
 const reset = (state: RunState, { nodeId, iteration, isAnew }: Reset, at: Millis.Millis): RunState => {

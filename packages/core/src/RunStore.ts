@@ -6,9 +6,9 @@ import type * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import type { Changes } from "./Changes.ts"
 import type { Json, JsonSchema } from "./Codec.ts"
-import type { RunFenced, RunNotFound, StoreError, Unheard } from "./Errors.ts"
+import type { RunFenced, RunNotFound, StaleFrame, StoreError } from "./Errors.ts"
 import type { Moment } from "./History.ts"
-import type { Command } from "./Inbox.ts"
+import type { InboxMessage } from "./Inbox.ts"
 import type { Millis } from "./Millis.ts"
 import type { RunEvent } from "./RunEvent.ts"
 import type { NewRun } from "./RunOwnership.ts"
@@ -39,7 +39,7 @@ export interface Frame {
   /** Child runs that these events start. Each is created without an owner, unless its id is taken. */
   readonly spawned?: ReadonlyArray<{ readonly runId: string; readonly create: NewRun }>
   /** Commands to other runs. Those to runs that have ended or do not exist are dropped. */
-  readonly sent?: ReadonlyArray<Command>
+  readonly sent?: ReadonlyArray<InboxMessage>
 }
 
 /** Details of a heartbeat, stored for the next attempt in case this process dies. */
@@ -78,7 +78,7 @@ export const isOnward = ({ events }: Frame): boolean =>
  * Tells whether a frame contradicts commands that it has not read. Either it makes {@link isOnward progress} although a
  * cancellation or a pause is among them. Or it ends a wait as timed out although a decision or an answer is.
  */
-export const isUnheard = (frame: Frame, commands: ReadonlyArray<Pick<Command, "id" | "command">>): boolean => {
+export const isStaleFrame = (frame: Frame, commands: ReadonlyArray<Pick<InboxMessage, "id" | "command">>): boolean => {
   const unread = commands.filter(({ id }) => !frame.consumed.includes(id)).map(({ command }) => command)
   if (unread.some(({ _tag }) => _tag === "Cancel" || _tag === "Pause") && isOnward(frame)) return true
   return frame.events.some(
@@ -100,17 +100,17 @@ export const isUnheard = (frame: Frame, commands: ReadonlyArray<Pick<Command, "i
  */
 export interface RunStoreShape {
   /** Identifies the store: the same for all of its ports. */
-  readonly place: string
+  readonly storeId: string
   /**
    * Reads the state of a run, at a cost proportional to its nodes. With `at`, reads the state right after that frame or event,
    * at a cost proportional to the events up to it.
    */
   readonly load: (runId: string, at?: Moment) => Effect.Effect<RunState, StoreError | RunNotFound>
   /**
-   * Commits a frame. A frame that ends the run also releases the claim. Fails with `Unheard`, and writes nothing, if the frame
-   * contradicts a command in the inbox ({@link isUnheard}): a command that was acknowledged always counts.
+   * Commits a frame. A frame that ends the run also releases the claim. Fails with `StaleFrame`, and writes nothing, if the frame
+   * contradicts a command in the inbox ({@link isStaleFrame}): a command that was acknowledged always counts.
    */
-  readonly commit: (frame: Frame) => Effect.Effect<void, StoreError | RunFenced | Unheard>
+  readonly commit: (frame: Frame) => Effect.Effect<void, StoreError | RunFenced | StaleFrame>
   /** Stores the details of a heartbeat. */
   readonly heartbeat: (heartbeat: Heartbeat) => Effect.Effect<void, StoreError | RunFenced>
   /** Runs a transaction of an attempt. Fails with `NoSqlStore` if the store has no SQL database. */

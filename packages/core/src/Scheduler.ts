@@ -116,7 +116,7 @@ export interface Schedule {
 
 export interface ScheduleOptions {
   /** The drawing before, where the plan is drawn as the run goes on: tells in passes of loops what is new. */
-  readonly before?: Plan.Drawing
+  readonly before?: Plan.PlanOutline
   /** Attempts in flight at once. */
   readonly maxConcurrency: number
   /** Is told of the events that the plan itself makes happen; with `true` for one that may change the plan, the schedule halts. */
@@ -426,7 +426,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   const isOnWayOut = (position: number): boolean => {
     for (let inner = position, up = position < plan.size ? parent(position) : -1; up >= 0; inner = up, up = parent(up)) {
       const node = at(up)
-      if (node._tag === "TryCatch" && Plan.partsOf(plan, up, node).finally === inner) return true
+      if (node._tag === "TryCatch" && Plan.tryParts(plan, up, node).finally === inner) return true
     }
     return position >= plan.size
   }

@@ -20,7 +20,7 @@ export const duration = (
     given === undefined ? fallback : given,
     least > 0 ? "a duration longer than 0, such as" : "a duration such as",
   ]
-  const refuse = (shown: string) => new InvalidSetting({ setting, given: shown, wanted: `${wanted} "${fallback}"` })
+  const refuse = (shown: string) => new InvalidSetting({ setting, received: shown, expected: `${wanted} "${fallback}"` })
   const read = Either.mapLeft(Millis.span(value), (wrong) => refuse(wrong.given))
   // A positive duration below one millisecond is a mistake, probably of the unit.
   return Either.filterOrLeft(
@@ -33,9 +33,9 @@ export const duration = (
 /** Reads a positive integer. Default: `fallback`. */
 export const count = (setting: string, given: unknown, fallback: number): Either.Either<number, InvalidSetting> => {
   const value = given === undefined ? fallback : given
-  const wanted = `a whole number of at least 1, such as ${fallback}`
+  const expected = `a whole number of at least 1, such as ${fallback}`
   const isCount = typeof value === "number" && Number.isSafeInteger(value) && value >= 1
-  return isCount ? Either.right(value) : Either.left(new InvalidSetting({ setting, given: Millis.show(value), wanted }))
+  return isCount ? Either.right(value) : Either.left(new InvalidSetting({ setting, received: Millis.show(value), expected }))
 }
 
 /** Reads one of several words. Default: the first. */
@@ -46,20 +46,22 @@ export const word = <A extends string>(
 ): Either.Either<A, InvalidSetting> => {
   const value = given === undefined ? words[0] : given
   const found = words.find((one) => one === value)
-  const wanted = words.map((one) => JSON.stringify(one)).join(" or ")
-  return found === undefined ? Either.left(new InvalidSetting({ setting, given: Millis.show(value), wanted })) : Either.right(found)
+  const expected = words.map((one) => JSON.stringify(one)).join(" or ")
+  return found === undefined
+    ? Either.left(new InvalidSetting({ setting, received: Millis.show(value), expected }))
+    : Either.right(found)
 }
 
 /** Reads an optional text. */
 export const text = (setting: string, given: unknown): Either.Either<string | undefined, InvalidSetting> =>
   given === undefined || typeof given === "string"
     ? Either.right(given)
-    : Either.left(new InvalidSetting({ setting, given: Millis.show(given), wanted: "text" }))
+    : Either.left(new InvalidSetting({ setting, received: Millis.show(given), expected: "text" }))
 
 /** Reads a list of texts and returns a copy. Default: none. */
 export const texts = (setting: string, given: unknown): Either.Either<ReadonlyArray<string>, InvalidSetting> => {
   const value = given === undefined ? [] : given
   const isTexts = Array.isArray(value) && value.every((one) => typeof one === "string")
-  const wanted = "an array of texts"
-  return isTexts ? Either.right([...value]) : Either.left(new InvalidSetting({ setting, given: Millis.show(value), wanted }))
+  const expected = "an array of texts"
+  return isTexts ? Either.right([...value]) : Either.left(new InvalidSetting({ setting, received: Millis.show(value), expected }))
 }

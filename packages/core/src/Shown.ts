@@ -3,10 +3,10 @@
  * that lists, filters, single runs and waits agree.
  */
 
-import type { Command } from "./Inbox.ts"
+import type { InboxMessage } from "./Inbox.ts"
 import * as Pauses from "./Pauses.ts"
 import type { BoundaryRecord } from "./Records.ts"
-import { answerTo, type NodeSummary, type OpenWait, type RunStanding, type WaitSummary } from "./RunReader.ts"
+import { type NodeSummary, type OpenWait, type RunOverview, responseTo, type WaitSummary } from "./RunReader.ts"
 import { waitingStatus } from "./RunResult.ts"
 import * as Status from "./Status.ts"
 import { defined } from "./Struct.ts"
@@ -19,7 +19,7 @@ export interface Facts {
   readonly owner: "none" | "alive" | "gone"
   readonly isPaused: boolean
   /** Unapplied commands, in order. */
-  readonly commands: ReadonlyArray<Command>
+  readonly commands: ReadonlyArray<InboxMessage>
   readonly waits: ReadonlyArray<OpenWait>
   /** `true` if a step will be retried later. */
   readonly isRetrying: boolean
@@ -114,12 +114,15 @@ const isPausedBy = ({ stored, isPaused, commands }: Facts): boolean => Pauses.is
  * Pairs open waits with the unapplied commands that end them. A signal ends one wait, the first. Responses that came too late
  * are not stored, so none is among them.
  */
-export const answers = <A extends OpenWait>(waits: ReadonlyArray<A>, commands: ReadonlyArray<Command>): ReadonlyMap<A, Command> => {
-  const found = new Map<A, Command>()
+export const answers = <A extends OpenWait>(
+  waits: ReadonlyArray<A>,
+  commands: ReadonlyArray<InboxMessage>,
+): ReadonlyMap<A, InboxMessage> => {
+  const found = new Map<A, InboxMessage>()
   if (commands.length === 0) return found
-  const taken = new Set<Command>()
+  const taken = new Set<InboxMessage>()
   for (const wait of waits) {
-    const command = commands.find((one) => !taken.has(one) && answerTo(one, wait) !== undefined)
+    const command = commands.find((one) => !taken.has(one) && responseTo(one, wait) !== undefined)
     if (command === undefined) continue
     taken.add(command)
     found.set(wait, command)
@@ -128,11 +131,11 @@ export const answers = <A extends OpenWait>(waits: ReadonlyArray<A>, commands: R
 }
 
 /** The effect of a command on its wait. */
-export const answered = (wait: OpenWait, command: Command | undefined): Partial<WaitSummary> =>
-  (command === undefined ? undefined : answerTo(command, wait)) ?? {}
+export const answered = (wait: OpenWait, command: InboxMessage | undefined): Partial<WaitSummary> =>
+  (command === undefined ? undefined : responseTo(command, wait)) ?? {}
 
 /** The requests to leave scopes among unapplied commands. */
-export const leaving = (commands: ReadonlyArray<Command>): RunStanding["leaving"] =>
+export const leaving = (commands: ReadonlyArray<InboxMessage>): RunOverview["leaving"] =>
   commands.flatMap(({ command }) => {
     if (command._tag !== "Leave") return []
     const { _tag, ...asked } = command
@@ -154,7 +157,7 @@ export const regionOf = ({
 export const nodeStatus = (
   { kind, status }: Pick<NodeSummary, "kind" | "status">,
   isOwned: boolean,
-  answer: Command | undefined,
+  answer: InboxMessage | undefined,
 ): NodeSummary["status"] => {
   if (kind !== "step") return status
   if (status === "running") return isOwned ? status : "interrupted"

@@ -11,7 +11,7 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type { AgentTurn } from "./Agent.ts"
 import { AgentRunner } from "./AgentRunner.ts"
-import { isUnstorable, type Json, type Kept, keep } from "./Codec.ts"
+import { decodeShared, isUnstorable, type Json, type Kept } from "./Codec.ts"
 import * as Declared from "./Declared.ts"
 import { cutIssues, type ErrorInfo, type NotRetried } from "./ErrorInfo.ts"
 import {
@@ -230,7 +230,7 @@ const produce = (attempt: Attempt): Effect.Effect<AttemptResult, unknown, unknow
     const found = yield* cache.find(key)
     if (Option.isNone(found)) return yield* fresh(key)
     // An entry that does not match the current schema does not count.
-    const restored = yield* Effect.option(keep(step.codec, found.value))
+    const restored = yield* Effect.option(decodeShared(step.codec, found.value))
     if (Option.isNone(restored)) return yield* fresh(key)
     return { _tag: "Succeeded", output: found.value, value: restored.value, isCached: true, cacheKey: undefined } as const
   })
@@ -246,9 +246,12 @@ const accept = (
     const { output, value } = settled
     return Effect.succeed({ _tag: "Succeeded", output, value, isCached: false, cacheKey })
   }
-  const accepted = step.codec.accept(returned)
+  const accepted = step.codec.encode(returned)
   const restored = Effect.flatMap(accepted, (output) =>
-    Effect.map(keep(step.codec, output), (value) => ({ _tag: "Succeeded", output, value, isCached: false, cacheKey }) as const),
+    Effect.map(
+      decodeShared(step.codec, output),
+      (value) => ({ _tag: "Succeeded", output, value, isCached: false, cacheKey }) as const,
+    ),
   )
   return Effect.mapError(restored, (issues) => {
     const isFinal = step.isConstant === true || isUnstorable(issues)
@@ -258,18 +261,18 @@ const accept = (
 
 /** Calls the step's code within its limits; a `timeout` function is called first. */
 const limited = (attempt: Attempt): Effect.Effect<unknown, unknown, unknown> => {
-  const { timeoutBy, timeoutMs } = attempt.step
-  return timeoutBy === undefined
+  const { computeTimeout, timeoutMs } = attempt.step
+  return computeTimeout === undefined
     ? within(attempt, timeoutMs)
-    : Effect.flatMap(timeoutOf(attempt, timeoutBy), (given) => within(attempt, given))
+    : Effect.flatMap(timeoutOf(attempt, computeTimeout), (given) => within(attempt, given))
 }
 
-const timeoutOf = (attempt: Attempt, timeoutBy: Plan.Given): Effect.Effect<Millis.Millis, InvalidTimeout> =>
+const timeoutOf = (attempt: Attempt, computeTimeout: Plan.Computation): Effect.Effect<Millis.Millis, InvalidTimeout> =>
   Effect.suspend(() => {
     const { step, runId, pass, input, needs, state, onRead } = attempt
     const refuse = (problem: string) => new InvalidTimeout({ nodeId: step.id, problem })
     try {
-      const given = Millis.positiveSpan(timeoutBy({ input, runId, iteration: pass, ...needs }, state, onRead))
+      const given = Millis.positiveSpan(computeTimeout({ input, runId, iteration: pass, ...needs }, state, onRead))
       return Either.mapLeft(given, ({ given, problem }) => refuse(`gave ${given}, which ${problem}`))
     } catch (thrown) {
       return refuse(`threw: ${Raised.describe(thrown).message}`)
@@ -287,7 +290,7 @@ const within = (attempt: Attempt, timeoutMs: Millis.Millis | undefined): Effect.
   const onBeat = (): void => {
     lastBeat = Millis.unsafeSteady(attempt.clock)
   }
-  let limitedRun = step.ask === undefined ? call(attempt, onBeat) : ask(attempt, step.ask, onBeat)
+  let limitedRun = step.agentSpec === undefined ? call(attempt, onBeat) : ask(attempt, step.agentSpec, onBeat)
   const { heartbeatTimeoutMs } = step
   if (heartbeatTimeoutMs !== undefined) {
     const watch = Effect.gen(function* () {
@@ -393,7 +396,7 @@ const ended = (promised: PromiseLike<unknown>, graceMs: number): Effect.Effect<v
 /** Has agents answer the prompt that the step's code returns, within the same limits. */
 const ask = (
   attempt: Attempt,
-  { agents, isText, corrections }: Plan.Ask,
+  { agents, isText, corrections }: Plan.AgentSpec,
   onBeat: () => void,
 ): Effect.Effect<unknown, unknown, unknown> =>
   Effect.gen(function* () {
@@ -413,7 +416,7 @@ const ask = (
       prompt,
       output: {
         inputSchema: step.codec.inputSchema,
-        accept: (value) => Effect.provide(step.codec.accept(value), services),
+        encode: (value) => Effect.provide(step.codec.encode(value), services),
       },
       isText,
       corrections,

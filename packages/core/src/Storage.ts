@@ -12,7 +12,7 @@ import { RunStore, type RunStoreShape } from "./RunStore.ts"
 /** All operations of a store. Times are epoch milliseconds. */
 export interface StorageShape extends RunStoreShape, RunOwnershipShape, InboxShape, RunReaderShape {
   /** Identifies the store, such as by the real path of a file: the same for every handle on it in this process. */
-  readonly place: string
+  readonly storeId: string
 }
 
 /** The store of runs. */
@@ -48,7 +48,7 @@ export interface RunPorts {
 export const runPorts: Effect.Effect<RunPorts, never, NarrowPorts> = Effect.flatMap(
   Effect.all({ store: RunStore, ownership: RunOwnership, inbox: Inbox, reader: RunReader }),
   (found) => {
-    const places = new Set(Object.values(found).map(({ place }) => place))
+    const places = new Set(Object.values(found).map(({ storeId }) => storeId))
     return places.size === 1
       ? Effect.succeed(found)
       : Effect.dieMessage(`the ports are of different stores (${[...places].join(", ")}); provide one store's layer`)

@@ -21,10 +21,10 @@ import {
   CrashLoop,
   type InvalidSetting,
   InvalidWorkflow,
+  RunDefect,
   type RunFenced,
   type RunNotFound,
   type StoreError,
-  WorkDied,
 } from "./Errors.ts"
 import { Inbox } from "./Inbox.ts"
 import * as Jumps from "./internal/jumps.ts"
@@ -68,9 +68,9 @@ export const registry = <R = never>(workflows: ReadonlyArray<Registered<R>>): Re
   }
   const addChildren = (plan: Plan.Plan | undefined): void => {
     for (const node of plan?.nodes ?? []) {
-      if (node._tag !== "Wait" || node.on.kind !== "subflow" || byName.has(node.on.child.name)) continue
+      if (node._tag !== "Wait" || node.target.kind !== "subflow" || byName.has(node.target.child.name)) continue
       // The definition is read first: it reports a function that returns no workflow.
-      const { definition, name, plan: inner } = node.on.child
+      const { definition, name, plan: inner } = node.target.child
       // The services of a child are among those of its parent.
       byName.set(name, definition as Definition<R>)
       addChildren(inner)
@@ -81,15 +81,15 @@ export const registry = <R = never>(workflows: ReadonlyArray<Registered<R>>): Re
 }
 
 /**
- * The result of driving a run: its status, `suspended` if it can continue, or `gone` if it does not exist or another process
+ * The result of driving a run: its status, `suspended` if it can continue, or `lost` if it does not exist or another process
  * owns it.
  */
-export type Outcome = ResultStatus | "suspended" | "gone"
+export type RunOutcome = ResultStatus | "suspended" | "lost"
 
 /** A job: the effect that drives a run. */
-export interface Task<out E, out R> {
+export interface Job<out E, out R> {
   /** Drives the run. Its failure is recorded as the reason the run is stuck (`Stuck`) and retried later; it never ends the run. */
-  readonly work: Effect.Effect<Outcome, E | StoreError, R>
+  readonly work: Effect.Effect<RunOutcome, E | StoreError, R>
   /** External state that the job depends on, as text. A run that could not be driven is retried soon after it changes. */
   readonly stamp?: Effect.Effect<string>
 }
@@ -98,13 +98,13 @@ export interface Task<out E, out R> {
  * `Right`: the job that drives the run. `Left`: runs or workflows to exclude from later polls, since no code for them is known
  * here.
  */
-export type Work<E, R> = Either.Either<Task<E, R>, Exclusion>
+export type Assignment<E, R> = Either.Either<Job<E, R>, Exclusion>
 
 /** Makes the job of a run. The job is interrupted when the supervisor stops, and must have released the run by then. */
-export type Worker<E, R> = (due: RunnableRun) => Effect.Effect<Work<E, R>, StoreError, R>
+export type Worker<E, R> = (due: RunnableRun) => Effect.Effect<Assignment<E, R>, StoreError, R>
 
 /** An error of a {@link Worker}. */
-export interface Problem {
+export interface WorkerError {
   readonly _tag: string
   readonly message: string
 }
@@ -122,7 +122,7 @@ export interface SupervisorSettings {
    * Most processes in a row that may die before a run makes progress; then it ends as failed (`CrashLoop`). The store counts
    * them, across supervisors. Nothing else ends a run: code that does not load or fit is retried. Default: 5.
    */
-  readonly maxTries?: number
+  readonly maxCrashes?: number
 }
 
 /** Options of a supervisor with a registry. */
@@ -151,32 +151,32 @@ export type Action<E = EngineError> =
       readonly _tag: "Settled"
       readonly runId: string
       readonly workflow: string
-      readonly status: Exclude<Outcome, "gone">
+      readonly status: Exclude<RunOutcome, "lost">
     }
   /** The run could not be driven or ended. It is retried after a pause that doubles each time, up to five minutes. */
   | {
       readonly _tag: "Refused"
       readonly runId: string
       readonly workflow: string
-      readonly error: E | WorkDied | StoreError | RunNotFound | RunFenced
+      readonly error: E | RunDefect | StoreError | RunNotFound | RunFenced
       readonly again: number
     }
-  /** `maxTries` processes in a row died before the run made progress. It was ended as failed. */
+  /** `maxCrashes` processes in a row died before the run made progress. It was ended as failed. */
   | { readonly _tag: "CrashLoop"; readonly runId: string; readonly workflow: string; readonly failure: CrashLoop }
   /** No code is known here for this run, or for its workflow. Reported once, for the first of the excluded runs. */
   | { readonly _tag: "Unknown"; readonly runId: string; readonly workflow: string }
 
 /** A supervisor with any worker. */
-export interface Looking<out E> {
+export interface Poller<out E> {
   /** Polls once and returns the runs it started to drive, without waiting for their results. */
-  readonly look: Effect.Effect<ReadonlyArray<Action<E>>, StoreError>
+  readonly poll: Effect.Effect<ReadonlyArray<Action<E>>, StoreError>
 }
 
 /**
  * Resumes runs that have no owner and can continue. It keeps no state but pauses: after a crash the next supervisor resumes its
  * runs, and of several supervisors one claims each run.
  */
-export interface SupervisorShape extends Looking<EngineError> {
+export interface SupervisorShape extends Poller<EngineError> {
   /** The last hundred actions, then each as it happens; ends with the supervisor. */
   readonly actions: Stream.Stream<Action>
 }
@@ -215,22 +215,22 @@ interface Pause {
 }
 
 /** Validates the options. */
-const read = ({ interval, maxConcurrent, maxTries, gather }: SupervisorSettings & Pick<WorkerOptions<never, never>, "gather">) =>
+const read = ({ interval, maxConcurrent, maxCrashes, gather }: SupervisorSettings & Pick<WorkerOptions<never, never>, "gather">) =>
   Either.all({
     intervalMs: Settings.duration("interval", interval, "5 seconds"),
     maxConcurrent: Settings.count("maxConcurrent", maxConcurrent, 16),
-    maxTries: Settings.count("maxTries", maxTries, 5),
+    maxCrashes: Settings.count("maxCrashes", maxCrashes, 5),
     gatherMs: Settings.duration("gather", gather, "0 seconds", Millis.zero),
   })
 
 /** A run that was released, with its mark before. */
 interface Let {
-  readonly mark: string
+  readonly revision: string
   readonly at: number
 }
 
 /** Drives runs, and remembers those that made no progress. */
-const makeCrew = <E extends Problem>(maxTries: number, report: WorkerOptions<E, never>["report"]) =>
+const makeWorkers = <E extends WorkerError>(maxCrashes: number, report: WorkerOptions<E, never>["report"]) =>
   Effect.gen(function* () {
     const [store, ownership, inbox] = [yield* RunStore, yield* RunOwnership, yield* Inbox]
     const ending = Context.make(RunStore, store).pipe(Context.add(RunOwnership, ownership), Context.add(Inbox, inbox))
@@ -277,23 +277,23 @@ const makeCrew = <E extends Problem>(maxTries: number, report: WorkerOptions<E, 
       })
     }
 
-    const isHopeless = ({ deaths }: RunnableRun): boolean => deaths >= maxTries
+    const isHopeless = ({ deaths }: RunnableRun): boolean => deaths >= maxCrashes
 
     /** Drives a run until it is released. */
-    const takeUp = <R>(due: RunnableRun, { work, stamp }: Task<E, R>): Effect.Effect<void, never, R> => {
+    const runJob = <R>(due: RunnableRun, { work, stamp }: Job<E, R>): Effect.Effect<void, never, R> => {
       const { runId, workflow } = due
       if (isHopeless(due)) return giveUp(due)
       const settle = Effect.gen(function* () {
         const before = stamp === undefined ? undefined : yield* stamp
         const died = (defect: unknown) =>
-          Effect.fail(new WorkDied({ runId, error: { ...Raised.describe(defect), retryable: false } }))
-        const safely: Effect.Effect<Outcome, E | StoreError | WorkDied, R> = Effect.catchAllDefect(work, died)
+          Effect.fail(new RunDefect({ runId, error: { ...Raised.describe(defect), retryable: false } }))
+        const safely: Effect.Effect<RunOutcome, E | StoreError | RunDefect, R> = Effect.catchAllDefect(work, died)
         const ended = yield* Effect.either(safely)
         if (Either.isLeft(ended)) return yield* refuse(due, ended.left, { before, stamp })
         const status = ended.right
         if (isEnded(status)) pauses.delete(runId)
-        else lets.set(runId, { mark: due.mark, at: yield* Millis.steady })
-        if (status !== "gone") yield* report({ _tag: "Settled", runId, workflow, status })
+        else lets.set(runId, { revision: due.revision, at: yield* Millis.steady })
+        if (status !== "lost") yield* report({ _tag: "Settled", runId, workflow, status })
       })
       const begin = Effect.suspend(() => {
         Metrics.runsSupervised.unsafeUpdate(1, Metrics.tagged(workflow))
@@ -321,54 +321,54 @@ const makeCrew = <E extends Problem>(maxTries: number, report: WorkerOptions<E, 
      * Tells whether a run made no progress since it was last released. It is then paused, longer each time, so that it is never
      * resumed in a tight loop.
      */
-    const isSpinning = ({ runId, mark }: RunnableRun): Effect.Effect<boolean> =>
+    const isSpinning = ({ runId, revision }: RunnableRun): Effect.Effect<boolean> =>
       Effect.gen(function* () {
         const before = lets.get(runId)
         lets.delete(runId)
-        if (before?.mark === mark) return yield* Effect.as(pauseFor(runId), true)
+        if (before?.revision === revision) return yield* Effect.as(pauseFor(runId), true)
         if (before !== undefined) pauses.delete(runId)
         return false
       })
-    return { isHopeless, takeUp, resting, isSpinning }
+    return { isHopeless, runJob, resting, isSpinning }
   })
 
 const unseen = { before: undefined, stamp: undefined }
 
 /** Drives every run that can continue now, some at a time, and waits until all are released. */
-export const once = <E extends Problem, R>(
+export const once = <E extends WorkerError, R>(
   options: WorkerOptions<E, R>,
 ): Effect.Effect<void, StoreError | InvalidSetting, RunStore | RunOwnership | Inbox | R> =>
   Effect.gen(function* () {
     const { worker, report } = options
-    const { maxConcurrent, maxTries } = yield* read(options)
-    const { takeUp } = yield* makeCrew(maxTries, report)
+    const { maxConcurrent, maxCrashes } = yield* read(options)
+    const { runJob } = yield* makeWorkers(maxCrashes, report)
     const { runs } = yield* (yield* RunOwnership).runnable(yield* Millis.now)
     const take = (due: RunnableRun) =>
       Effect.flatMap(
         worker(due),
         Either.match({
           onLeft: () => report({ _tag: "Unknown", runId: due.runId, workflow: due.workflow }),
-          onRight: (task) => takeUp(due, task),
+          onRight: (task) => runJob(due, task),
         }),
       )
     yield* Effect.forEach(runs, take, { concurrency: maxConcurrent, discard: true })
   })
 
 /** Supervises with a worker until the scope closes. Running jobs are interrupted then. */
-export const makeWith = <E extends Problem, R>(
+export const makeWith = <E extends WorkerError, R>(
   options: WorkerOptions<E, R>,
-): Effect.Effect<Looking<E>, InvalidSetting, RunStore | RunOwnership | Inbox | Scope.Scope | R> =>
+): Effect.Effect<Poller<E>, InvalidSetting, RunStore | RunOwnership | Inbox | Scope.Scope | R> =>
   Effect.gen(function* () {
     const [store, ownership, inbox] = [yield* RunStore, yield* RunOwnership, yield* Inbox]
     const { worker, report, isShared = false } = options
-    const { intervalMs, maxConcurrent, maxTries, gatherMs } = yield* read(options)
+    const { intervalMs, maxConcurrent, maxCrashes, gatherMs } = yield* read(options)
     const isLive = (yield* Effect.clock) === liveClock
     const lookMs = options.interval === undefined && !isLive ? Jumps.longestMs : intervalMs
     const working = yield* FiberMap.make<string>()
     /** The run that is driven alone because its processes died, until it makes progress. */
     let suspect: string | undefined
     const unknown = { workflows: new Set<string>(), runIds: new Set<string>() }
-    const { isHopeless, takeUp, resting, isSpinning } = yield* makeCrew(maxTries, report)
+    const { isHopeless, runJob, resting, isSpinning } = yield* makeWorkers(maxCrashes, report)
 
     /** Signals that a run was released: there may be room, or a pause to keep. */
     const ended = VersionSignal.make()
@@ -395,7 +395,7 @@ export const makeWith = <E extends Problem, R>(
     }
 
     /** Starts to drive runs that can continue. Returns them, and the time until the next poll if nothing happens. */
-    const look = Effect.gen(function* () {
+    const poll = Effect.gen(function* () {
       const [now, began] = [yield* Millis.now, yield* Millis.steady]
       const taken: Array<Action<E>> = []
       const pauses = yield* resting(began)
@@ -428,7 +428,7 @@ export const makeWith = <E extends Problem, R>(
         }
         if ((yield* FiberMap.size(working)) >= maxConcurrent) break
         if (isSuspect) suspect = runId
-        const fiber = yield* FiberMap.run(working, runId, isSuspect ? alone(due, takeUp(due, work.right)) : takeUp(due, work.right))
+        const fiber = yield* FiberMap.run(working, runId, isSuspect ? alone(due, runJob(due, work.right)) : runJob(due, work.right))
         fiber.addObserver(letGo)
         if (!isHopeless(due)) taken.push({ _tag: "Resumed", runId, workflow })
       }
@@ -438,7 +438,7 @@ export const makeWith = <E extends Problem, R>(
     const watch = Effect.gen(function* () {
       for (let version = -1; ; ) {
         const seen = count
-        const { waitMs } = yield* look
+        const { waitMs } = yield* poll
         const nothing = Effect.raceFirst(ended.after(seen), Jumps.pause(waitMs))
         version = yield* Effect.raceFirst(inbox.changes(version), Effect.as(nothing, version))
         // Changes that arrive together are handled by one poll.
@@ -453,8 +453,8 @@ export const makeWith = <E extends Problem, R>(
     )
     const services = yield* Effect.context<R>()
     return {
-      look: Effect.provide(
-        Effect.map(look, ({ taken }) => taken),
+      poll: Effect.provide(
+        Effect.map(poll, ({ taken }) => taken),
         services,
       ),
     }
@@ -465,10 +465,10 @@ const inProcess = <R>(registry: Registry<R>): Effect.Effect<Worker<EngineError, 
   Effect.map(Engine, (engine) => ({ runId, workflow }) => {
     const definition = registry.find(workflow)
     if (definition === undefined) return Effect.succeed(Either.left({ workflows: [workflow] }))
-    const joined = Effect.map(engine.joinUntilIdle(definition, RunRequest.claim(runId)), ({ status }): Outcome => status)
+    const joined = Effect.map(engine.joinUntilIdle(definition, RunRequest.claim(runId)), ({ status }): RunOutcome => status)
     // Another process claimed it first, or it does not exist.
-    const gone = () => Effect.succeed<Outcome>("gone")
-    return Effect.succeed(Either.right({ work: Effect.catchTags(joined, { RunFenced: gone, RunNotFound: gone }) }))
+    const lost = () => Effect.succeed<RunOutcome>("lost")
+    return Effect.succeed(Either.right({ work: Effect.catchTags(joined, { RunFenced: lost, RunNotFound: lost }) }))
   })
 
 const log = (action: Action): Effect.Effect<void> => {
@@ -491,8 +491,8 @@ export const make = <R>(
   Effect.gen(function* () {
     const actions = yield* Effect.acquireRelease(PubSub.unbounded<Action>({ replay: rememberedActions }), PubSub.shutdown)
     const report = (action: Action) => Effect.zipRight(PubSub.publish(actions, action), log(action))
-    const { look } = yield* makeWith({ ...options, worker: yield* inProcess(options.registry), report, isShared: true })
-    return { look, actions: Stream.fromPubSub(actions) }
+    const { poll } = yield* makeWith({ ...options, worker: yield* inProcess(options.registry), report, isShared: true })
+    return { poll, actions: Stream.fromPubSub(actions) }
   })
 
 /** A supervisor as a layer over an engine and its store. */

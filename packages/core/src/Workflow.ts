@@ -325,8 +325,8 @@ export const runs = <I, A, R, E = never>({ definition, begin, label }: Runnable<
         return [definition, RunRequest.join(runId, options)] as const
       }
       const refused = (issues: Codec.Issues) => new InvalidInput({ workflow: label(), issues })
-      const stored = yield* Effect.suspend(() => definition.input.accept(value)).pipe(
-        Effect.catchAllDefect((thrown) => Effect.fail([Codec.threw(thrown)])),
+      const stored = yield* Effect.suspend(() => definition.input.encode(value)).pipe(
+        Effect.catchAllDefect((thrown) => Effect.fail([Codec.thrownMessage(thrown)])),
         Effect.mapError(refused),
       )
       const begun = yield* begin(stored, runId)

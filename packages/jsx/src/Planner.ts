@@ -498,7 +498,7 @@ const placeIn = ({ nodes, positions }: Plan.Plan, id: NodeId): string | undefine
 }
 
 /** Converts a read for the core. A skipped or failed row counts as read, although it has no value. */
-const readOf = (table: string, { nodeId, row }: Reading.Found, state: RunState.RunState): Plan.Read => ({
+const readOf = (table: string, { nodeId, row }: Reading.Found, state: RunState.RunState): Plan.OutputRead => ({
   nodeId,
   table,
   key: row !== undefined && RunState.isSettledRow(state, row) ? row : undefined,

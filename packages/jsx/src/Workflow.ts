@@ -270,7 +270,7 @@ const make = (
   const begin = (stored: Codec.Json | undefined, runId: string) =>
     Effect.gen(function* () {
       // It was accepted before.
-      const kept = yield* Effect.orDieWith(Codec.keep(input, stored), (issues) => new Error(issues.join("; ")))
+      const kept = yield* Effect.orDieWith(Codec.decodeShared(input, stored), (issues) => new Error(issues.join("; ")))
       const planner = Planner.make(blueprint, name)
       const first = yield* planner.draw(RunState.empty(runId), valuesOf(kept, new Codec.Outputs()))
       name = first.lowered.name

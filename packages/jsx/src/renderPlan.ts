@@ -161,7 +161,7 @@ const tryOr = <A, B>(attempt: () => A, otherwise: B): A | B => {
 }
 
 const decode = (codec: Codec.Codec<unknown, unknown>, value: unknown, refuse: (issues: Codec.Issues) => Error): Codec.Kept => {
-  const decoded = Either.flatMap(Codec.acceptNow(codec, value), (stored) => Codec.keepNow(codec, stored))
+  const decoded = Either.flatMap(Codec.encodeNow(codec, value), (stored) => Codec.decodeSharedNow(codec, stored))
   return Either.getOrThrowWith(decoded, refuse)
 }
 

@@ -182,7 +182,7 @@ const typeOf = ({ types }: Slot): ColumnType => (types.length === 1 ? (types[0] 
 export interface Conflict {
   readonly column: string
   readonly stored: string
-  readonly wanted: string
+  readonly expected: string
 }
 
 /**
@@ -191,7 +191,7 @@ export interface Conflict {
  */
 export const evolve = (stored: Layout, wanted: Layout): Either.Either<Layout, Conflict> => {
   if (stored.shape !== wanted.shape) {
-    return Either.left({ column: "value", stored: summary(stored), wanted: summary(wanted) })
+    return Either.left({ column: "value", stored: summary(stored), expected: summary(wanted) })
   }
   const missing = new Map(wanted.columns.map((column) => [column.property, column]))
   let isChanged = false
@@ -200,7 +200,7 @@ export const evolve = (stored: Layout, wanted: Layout): Either.Either<Layout, Co
     const now = missing.get(column.property)
     missing.delete(column.property)
     if (now !== undefined && now.type !== column.type) {
-      return Either.left({ column: column.name, stored: titles[column.type], wanted: titles[now.type] })
+      return Either.left({ column: column.name, stored: titles[column.type], expected: titles[now.type] })
     }
     const isRelaxed = column.isRequired && now?.isRequired !== true
     // No row has NULL here yet, so what it stands for can still be chosen.

@@ -130,10 +130,10 @@ export const nodeRow = (runId: string, record: Records.NodeRecord): ReadonlyArra
   const key = [runId, nodeId, iteration, kind, status] as const
   switch (record.kind) {
     case "step": {
-      const { attempt, attemptedAt = null, table = null, order = null, budgetAfter, interruptions, retryAt = null } = record
+      const { attempt, attemptedAt = null, table = null, finishedSeq = null, budgetAfter, interruptions, retryAt = null } = record
       const { generation = 0, soft, readsSeq = null, error, isOwnError, approved, uncompensated, beatsAfter } = record
       const again = attemptedAt === startedAt ? null : attemptedAt
-      const counts = [table, order, budgetAfter, interruptions, retryAt, generation, flag(soft)] as const
+      const counts = [table, finishedSeq, budgetAfter, interruptions, retryAt, generation, flag(soft)] as const
       const own = isOwnError === true && error !== undefined ? JSON.stringify(error) : null
       const detail = detailOf({ approved, uncompensated, beatsAfter } satisfies Partial<Record<keyof StepDetail, unknown>>)
       return [...key, attempt, startedAt, again, finishedAt, ...counts, null, null, null, readsSeq, own, detail]
@@ -201,7 +201,7 @@ export const readFinished = (row: FinishedRow, { wait, output }: Pick<Beside, "w
     record.attemptedAt = attemptedAt ?? startedAt
   }
   if (finishedAt !== null) record.finishedAt = finishedAt
-  if (order !== null) record.order = order
+  if (order !== null) record.finishedSeq = order
   if (table !== null) record.table = table
   if (generation > 0) record.generation = generation
   if (output !== undefined) record.output = output
@@ -254,7 +254,7 @@ export const readBoundary = (detail: string): BoundaryDetail => read<BoundaryDet
 
 /** Reads any node. */
 export const readNode = (row: NodeRow, { failures, wait, output }: Beside): Records.NodeRecord => {
-  const [nodeId, iteration, kind, status, attempt, startedAt, attemptedAt, finishedAt, table, order, ...rest] = row
+  const [nodeId, iteration, kind, status, attempt, startedAt, attemptedAt, finishedAt, table, finishedSeq, ...rest] = row
   const [budgetAfter, interruptions, retryAt, generation, isSoft, base, passes, isExhausted, readsSeq, reads, ...more] = rest
   const [isOwnError, error, detail] = more
   const reading = readingOf(readsSeq, reads)
@@ -276,7 +276,7 @@ export const readNode = (row: NodeRow, { failures, wait, output }: Beside): Reco
     ...counts,
     ...(began === null ? {} : { attemptedAt: began }),
     ...(table === null ? {} : { table }),
-    ...(order === null ? {} : { order }),
+    ...(finishedSeq === null ? {} : { finishedSeq }),
     ...(retryAt === null ? {} : { retryAt }),
     ...(generation === 0 ? {} : { generation }),
     ...(isSoft === 1 ? { soft: true } : {}),

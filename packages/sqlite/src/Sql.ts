@@ -54,8 +54,8 @@ export const reader = (config: ReaderConfig): Layer.Layer<SqlClient.SqlClient, S
     Effect.gen(function* () {
       const { filename } = config
       if (filename === memory) {
-        const wanted = "the path of a file: a store in memory has only the engine's connection"
-        return yield* new InvalidSetting({ setting: "filename", given: JSON.stringify(filename), wanted })
+        const expected = "the path of a file: a store in memory has only the engine's connection"
+        return yield* new InvalidSetting({ setting: "filename", received: JSON.stringify(filename), expected })
       }
       const patienceMs = yield* Settings.duration("busyTimeout", config.busyTimeout, "30 seconds", Millis.zero)
       return yield* Reader.make({ filename, patienceMs })
@@ -120,8 +120,8 @@ export const transaction: Transaction = <E, R>(
     if (attempt === undefined) return yield* new NotInStep()
     const { name, output } = options
     if ((name === undefined) !== (output === undefined) || name === "") {
-      const wanted = 'a text together with a schema as "output": a transaction that has neither gives the output of its step'
-      return yield* new InvalidSetting({ setting: "name", given: JSON.stringify(name) ?? "undefined", wanted })
+      const expected = 'a text together with a schema as "output": a transaction that has neither gives the output of its step'
+      return yield* new InvalidSetting({ setting: "name", received: JSON.stringify(name) ?? "undefined", expected })
     }
     // Services of the schemas are requirements of the step, in the type of its workflow.
     const services = (yield* Effect.context<never>()) as Context.Context<unknown>

@@ -6,9 +6,9 @@
  * after their steps. Any SQLite tool may read it at any time.
  */
 import { type InvalidSetting, type StoreError, StoreRefused } from "@smithers/core/Errors"
-import type { Instruction } from "@smithers/core/Inbox"
+import type { Command } from "@smithers/core/Inbox"
 import * as Millis from "@smithers/core/Millis"
-import { type NewRun, type Opened, unlistable } from "@smithers/core/RunOwnership"
+import { type NewRun, newRunProblem, type OpenResult } from "@smithers/core/RunOwnership"
 import * as Settings from "@smithers/core/Settings"
 import * as Storage from "@smithers/core/Storage"
 import type * as Duration from "effect/Duration"
@@ -61,7 +61,7 @@ export interface SqliteConfig {
  * - `StoreUnsupported` if the runtime has no SQLite
  * - `StoreFailed` for anything else, such as a missing folder
  *
- * While the store is open, `renew`, `due` and a commit that ends a run fail with `StoreGone` once the file was deleted, moved or
+ * While the store is open, `renew`, `due` and a commit that ends a run fail with `StoreRemoved` once the file was deleted, moved or
  * replaced.
  */
 export const make = (config: SqliteConfig): Effect.Effect<Storage.StorageShape, StoreError | InvalidSetting, Scope.Scope> =>
@@ -117,14 +117,14 @@ const makeWriter = (
     const read = <A, E = never>(operation: string, body: () => Either.Either<A, E>): Effect.Effect<A, E | StoreError> =>
       patiently(operation, patience, () => connection.snapshot(body))
 
-    const delivering = <E>(operation: string, run: () => Either.Either<Instruction, E>) =>
+    const delivering = <E>(operation: string, run: () => Either.Either<Command, E>) =>
       queue.write({ operation, run, onCommit: changes.bump, synchronous: "full" })
 
     return {
-      place: connection.place,
+      storeId: connection.place,
       open: (request) => {
         const { runId, create } = request
-        const onCommit = (opened: Opened) => {
+        const onCommit = (opened: OpenResult) => {
           if (opened._tag === "Created" && create !== undefined) frames.begin(runId, create.workflow)
         }
         return Effect.zipRight(
@@ -204,7 +204,7 @@ const makeWriter = (
 
 const listable = (operation: string, create: NewRun | undefined): Effect.Effect<void, StoreRefused> =>
   Effect.suspend(() => {
-    const detail = create === undefined ? undefined : unlistable(create)
+    const detail = create === undefined ? undefined : newRunProblem(create)
     return detail === undefined ? Effect.void : new StoreRefused({ operation, detail })
   })
 

@@ -55,7 +55,7 @@ export const make = (disk: StorageShape, fault: Fault | undefined, onCommit: (fr
       at(Effect.suspend(() => method(...args)))
   const isNumber = (number: number): boolean => fault?.commit === number
   const storage: StorageShape = {
-    place: disk.place,
+    storeId: disk.storeId,
     load: of(disk.load),
     commit: (frame) =>
       Effect.suspend(() => {

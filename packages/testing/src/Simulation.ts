@@ -94,8 +94,8 @@ const seedsOf = (seeds: unknown = 100): Effect.Effect<ReadonlyArray<number>, Inv
     ? Effect.succeed(Array.from({ length: seeds }, (_, index) => index + 1))
     : new InvalidSetting({
         setting: "seeds",
-        given: Millis.show(seeds),
-        wanted: "how many seeds, or an array of them, such as [17]",
+        received: Millis.show(seeds),
+        expected: "how many seeds, or an array of them, such as [17]",
       })
 }
 
@@ -148,7 +148,7 @@ export const simulate = <I, A, R>(
     const services = yield* Effect.context<Lives.Outside<R>>()
     const wanted = yield* seedsOf(seeds)
     if (!isLikelihood(failures))
-      return yield* new InvalidSetting({ setting: "failures", given: Millis.show(failures), wanted: "a number from 0 to 1" })
+      return yield* new InvalidSetting({ setting: "failures", received: Millis.show(failures), expected: "a number from 0 to 1" })
     const run = (seed: number, changes: Pick<Lives.Options<R>, "around" | "delay" | "startAt"> = {}) =>
       Effect.zipRight(
         Effect.promise(async () => before?.(seed)),

@@ -104,20 +104,20 @@ export interface TestRuntimeShape {
     runId: string,
     nodeId: string,
     options?: Commands.DecisionOptions,
-  ) => Effect.Effect<Commands.Decided, Commands.CommandError | WaitNotReached>
+  ) => Effect.Effect<Commands.DecisionReceipt, Commands.CommandError | WaitNotReached>
   /** Waits until a run asks for this approval, and denies it. */
   readonly deny: (
     runId: string,
     nodeId: string,
     options?: Commands.DecisionOptions,
-  ) => Effect.Effect<Commands.Decided, Commands.CommandError | WaitNotReached>
+  ) => Effect.Effect<Commands.DecisionReceipt, Commands.CommandError | WaitNotReached>
   /** Waits until a run asks a person this, and answers. */
   readonly answer: (
     runId: string,
     nodeId: string,
     value: unknown,
     options?: Omit<Commands.DecisionOptions, "note">,
-  ) => Effect.Effect<Commands.Decided, Commands.CommandError | WaitNotReached>
+  ) => Effect.Effect<Commands.DecisionReceipt, Commands.CommandError | WaitNotReached>
   /** Sends a signal. One that nobody waits for yet is kept. */
   readonly signal: (runId: string, name: string, options?: Commands.SignalOptions) => Effect.Effect<void, Commands.CommandError>
   /** What has happened to a run, as text that is the same for the same history: for snapshots. */
@@ -180,7 +180,7 @@ export const passageOf = ({
     const patienceMs = yield* Settings.duration("patience", patience, "1 second")
     const start = yield* Either.mapLeft(
       Millis.instant(startAt),
-      (given) => new InvalidSetting({ setting: "startAt", given, wanted: "a Date or epoch milliseconds" }),
+      (received) => new InvalidSetting({ setting: "startAt", received, expected: "a Date or epoch milliseconds" }),
     )
     return Passage.make(start, patienceMs)
   })
@@ -189,7 +189,7 @@ export const passageOf = ({
 export const seedOf = (setting: string, given: unknown = 1): Either.Either<number, InvalidSetting> =>
   typeof given === "number" && Number.isSafeInteger(given)
     ? Either.right(given)
-    : Either.left(new InvalidSetting({ setting, given: Millis.show(given), wanted: "a whole number, such as 1" }))
+    : Either.left(new InvalidSetting({ setting, received: Millis.show(given), expected: "a whole number, such as 1" }))
 
 const build = (options: TestRuntimeOptions): Effect.Effect<Context.Context<Services>, InvalidSetting, Scope.Scope> =>
   Effect.gen(function* () {

@@ -157,8 +157,8 @@ const live = ({ plan, scenario, ledger, random, clock, fault }: Process): number
   }
   /** Checks what the world gave, and keeps it. */
   const accept: Scheduler.ScheduleOptions["accept"] = ({ codec }, key, given) => {
-    const checked = Effect.flatMap(codec.accept(given), (stored) =>
-      Effect.map(codec.restore(stored), (value) => ({ stored, value })),
+    const checked = Effect.flatMap(codec.encode(given), (stored) =>
+      Effect.map(codec.decode(stored), (value) => ({ stored, value })),
     ) as Effect.Effect<{ readonly stored: Json | undefined; readonly value: unknown }, ReadonlyArray<string>>
     const accepted = Effect.runSync(Effect.either(checked))
     return Either.map(accepted, ({ stored, value }) => {
@@ -238,12 +238,12 @@ const live = ({ plan, scenario, ledger, random, clock, fault }: Process): number
     }
     const { wakeAt } = decision
     const isStill = inFlight.size === 0 && wakeAt === undefined
-    const isHeard = (isStill || random.chance(0.2)) && hear()
-    if (isStill && !isHeard) throw new Ledger.Violation("nothing runs, nothing is due, and the run goes on")
+    const isDelivered = (isStill || random.chance(0.2)) && hear()
+    if (isStill && !isDelivered) throw new Ledger.Violation("nothing runs, nothing is due, and the run goes on")
     clock.now = Millis.make(clock.now + random.int(4))
     if (wakeAt !== undefined && (inFlight.size === 0 || random.chance(0.3))) clock.now = Millis.make(Math.max(clock.now, wakeAt))
     const isDue = wakeAt !== undefined && wakeAt <= clock.now
-    const count = Math.max(isDue || isHeard ? 0 : 1, random.pick([1, 1, 1, 2, inFlight.size, isDue ? 0 : 1]))
+    const count = Math.max(isDue || isDelivered ? 0 : 1, random.pick([1, 1, 1, 2, inFlight.size, isDue ? 0 : 1]))
     for (const key of random.shuffle([...inFlight.keys()]).slice(0, count)) complete(key)
     absorbed = events.slice()
   }

@@ -1,5 +1,5 @@
 /** What the world says to a run, of what it waits for: the scenario has what is said, chance has when. */
-import type { Instruction } from "@smithers/core/Inbox"
+import type { Command } from "@smithers/core/Inbox"
 import type * as Random from "@smithers/testing/Random"
 import { type Index, index, type Scenario, type Spec, type WaitSpec } from "./Scenario.ts"
 
@@ -13,7 +13,7 @@ interface Asked {
 
 export interface World {
   /** Something to say now, if anything may be said. Somebody may also pause the run, and will unpause it. */
-  readonly say: (open: ReadonlyArray<Asked>, isPaused: boolean) => Instruction | undefined
+  readonly say: (open: ReadonlyArray<Asked>, isPaused: boolean) => Command | undefined
 }
 
 /** What a signal carries, and people answer. */
@@ -31,7 +31,7 @@ export const make = ({ root }: Scenario, random: Random.Random): World => {
   const signals = plan.nodes.filter(isAnswering).filter(({ on }) => on === "signal")
   let early = 5
   let pauses = random.pick([0, 0, 1, 2])
-  const signal = (name: string): Instruction => {
+  const signal = (name: string): Command => {
     const [correlation, payload] = random.pick([
       ["mine", given(name)],
       ["mine", given(name)],

@@ -1,7 +1,7 @@
 /**
  * Formats the state in which a command leaves a run: its status, its result, and the commands that continue it.
  */
-import { notUndone } from "@smithers/core/Errors"
+import { uncompensatedMessage } from "@smithers/core/Errors"
 import type { RunDetails, RunReaderShape, WaitSummary } from "@smithers/core/RunReader"
 import type { Cancelled, Finished, RunResult } from "@smithers/core/RunResult"
 import type * as Status from "@smithers/core/Status"
@@ -64,7 +64,7 @@ export const cancelled = (db: string | undefined, { runId, status, reason, uncom
     next,
   }
   const why = reason === undefined ? "" : `: ${reason}`
-  const left = shorten(notUndone(uncompensated), longestFailure)
+  const left = shorten(uncompensatedMessage(uncompensated), longestFailure)
   const text = `Run ${oneLine(runId)} was cancelled${why}.${left}\nRevert the cancellation, and run again what was undone: ${next[0]}`
   return { value, text, code: Exit.cancelled }
 }
@@ -96,7 +96,7 @@ export const finished = (
     ...defined({ uncompensated, strayReads }),
     next: [],
   }
-  const left = shorten(notUndone(uncompensated), longestFailure)
+  const left = shorten(uncompensatedMessage(uncompensated), longestFailure)
   return { value, text: `Run ${oneLine(runId)} ${how}.${but}${strays(details)}${left}${shown}`, code: Exit.finished }
 }
 

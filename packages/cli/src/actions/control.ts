@@ -5,7 +5,7 @@ import * as Commands from "@smithers/core/Commands"
 import * as EndRun from "@smithers/core/EndRun"
 import { RunEnded } from "@smithers/core/Errors"
 import { keptId, partId } from "@smithers/core/Ids"
-import type { RunStanding, RunSummary, WaitSummary } from "@smithers/core/RunReader"
+import type { RunOverview, RunSummary, WaitSummary } from "@smithers/core/RunReader"
 import * as Status from "@smithers/core/Status"
 import { ports, type StorageShape } from "@smithers/core/Storage"
 import { defined } from "@smithers/core/Struct"
@@ -59,7 +59,7 @@ const reasonOf = (reason: string | undefined) => (reason === undefined ? {} : { 
 const lookAgain = "1 second"
 
 /** Returns `true` if a run without an owner has work to do: a pending command, a stopped step, or a due time. */
-const canGoOn = ({ run, hasPendingCommands }: RunStanding, waits: ReadonlyArray<WaitSummary>, now: number): boolean =>
+const canGoOn = ({ run, hasPendingCommands }: RunOverview, waits: ReadonlyArray<WaitSummary>, now: number): boolean =>
   hasPendingCommands ||
   run.status === "suspended" ||
   run.status === "orphaned" ||
@@ -79,7 +79,7 @@ const carryOut = ({ storage, file, runId }: FoundRun) =>
       if (Status.isEnded(run.status)) return run.status
       const now = yield* Clock.currentTimeMillis
       if (!owners.isAlive(run, now) && canGoOn(details, yield* storage.waits({ runId }), now)) {
-        const known = yield* worker({ runId, workflow: run.workflow, source: run.source, deaths: 0, mark: "" })
+        const known = yield* worker({ runId, workflow: run.workflow, source: run.source, deaths: 0, revision: "" })
         if (Either.isLeft(known)) return yield* new NoSource({ runId, workflow: run.workflow })
         yield* known.right.work
       }

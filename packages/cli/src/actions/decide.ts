@@ -52,7 +52,7 @@ const requestOf = (
 ) =>
   Effect.gen(function* () {
     const waits = yield* storage.waits({ runId, kind: [kind], all: true, limit: Number.MAX_SAFE_INTEGER })
-    const nodeId = given.node === undefined ? undefined : Commands.nodeNamed(given.node, waits)
+    const nodeId = given.node === undefined ? undefined : Commands.resolveNodeId(given.node, waits)
     const meant = waits.filter(
       (wait) =>
         (nodeId === undefined || wait.nodeId === nodeId) && (given.iteration === undefined || wait.iteration === given.iteration),
@@ -88,7 +88,7 @@ const nothingAsked = ({ runId, storage }: FoundRun) =>
   })
 
 /** Formats a decision with its request, author and note. */
-const decided = (did: string, { runId, nodeId, iteration, by, note }: Commands.Decided): string => {
+const decided = (did: string, { runId, nodeId, iteration, by, note }: Commands.DecisionReceipt): string => {
   const pass = iteration === 0 ? "" : ` (iteration ${iteration})`
   return `${did} "${nodeId}"${pass} of run ${runId}${by === undefined ? "" : ` by ${by}`}${note === undefined ? "" : `, with the note ${JSON.stringify(note)}`}`
 }
@@ -125,7 +125,7 @@ const decide = (command: "approve" | "deny", say: typeof Commands.approve) => (g
     }),
   )
 
-const decisionOf = ({ requestId, request, by, at }: Commands.Decided) => ({
+const decisionOf = ({ requestId, request, by, at }: Commands.DecisionReceipt) => ({
   ...(requestId === null ? {} : { requestId }),
   request,
   by: by ?? null,

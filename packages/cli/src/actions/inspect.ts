@@ -1,9 +1,9 @@
 /**
  * Commands that show a run, a node or an output.
  */
-import { nodeNamed } from "@smithers/core/Commands"
+import { resolveNodeId } from "@smithers/core/Commands"
 import * as ErrorInfo from "@smithers/core/ErrorInfo"
-import { notUndone, type Uncompensated, withdrawals } from "@smithers/core/Errors"
+import { type Uncompensated, uncompensatedMessage, withdrawalReasons } from "@smithers/core/Errors"
 import { type NodeKey, nodeKey, parseNodeKey } from "@smithers/core/Ids"
 import * as PlanRows from "@smithers/core/PlanRows"
 import * as PlanText from "@smithers/core/PlanText"
@@ -166,7 +166,9 @@ const show = (
     ...errorsOf(nodes, failure),
     ...(failure === null ? [] : [`Failed: ${shorten(failure.message, longestFailure)}`]),
     // The failure of the run already says so.
-    ...(left.length === 0 || failure?._tag === "CompensationFailed" ? [] : [shorten(notUndone(left).trim(), longestFailure)]),
+    ...(left.length === 0 || failure?._tag === "CompensationFailed"
+      ? []
+      : [shorten(uncompensatedMessage(left).trim(), longestFailure)]),
     ...(output === undefined ? [] : [`Output\n${excerpt(pretty(output), hint)}`]),
   ]
   return sections.join("\n\n")
@@ -252,7 +254,7 @@ export const node = (given: Given & { readonly node: string; readonly iteration:
       const { storage, runId } = yield* connectRun(given.db, given.run)
       const details = yield* storage.inspect(runId)
       const plan = PlanText.decode(yield* storage.plan(runId))
-      const named = nodeNamed(given.node, details.nodes)
+      const named = resolveNodeId(given.node, details.nodes)
       const isMeant = ({ nodeId, iteration }: { readonly nodeId: string; readonly iteration: number }) =>
         nodeId === named && (given.iteration === undefined || iteration === given.iteration)
       const found = details.nodes.filter(isMeant)
@@ -325,7 +327,7 @@ const nodeText = (
 const silences: { readonly [kind: string]: string } = { human: "not answered in time", signal: "not sent in time" }
 
 const decisionText = ({ kind, approved, by, note, status, reason, timedOut }: WaitSummary): string => {
-  if (reason !== null) return `withdrawn: ${withdrawals[reason]}`
+  if (reason !== null) return `withdrawn: ${withdrawalReasons[reason]}`
   if (timedOut) return silences[kind] ?? "not decided in time"
   const what = approved === null ? status : approved ? "approved" : "denied"
   return `${what}${by === null ? "" : ` by ${by}`}${note === null ? "" : `: ${note}`}`
@@ -360,7 +362,7 @@ export const output = (given: Given & { readonly node: string | undefined; reado
         const value = { runId, nodeId: null, iteration: null, ...defined({ output: details.output }) }
         return { value, text: printed(screen, details.output, commandLine(given.db, "output", [runId], ["json"])) }
       }
-      const nodeId = nodeNamed(given.node, details.nodes)
+      const nodeId = resolveNodeId(given.node, details.nodes)
       const outputs = outputsOf(yield* storage.load(runId))
       const meant = details.nodes.filter(
         (node) => node.nodeId === nodeId && (given.iteration === undefined || node.iteration === given.iteration),

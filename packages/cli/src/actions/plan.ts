@@ -172,7 +172,7 @@ const checkText = (value: typeof Checked.Type): string => {
     ...(pending.length === 0 ? [] : [`Waits for outputs that do not exist yet: ${pending.join(", ")}`]),
   ]
   if (difference !== null) {
-    const parts = (["kept", "changed", "added", "gone"] as const).map((name) => {
+    const parts = (["kept", "changed", "added", "removed"] as const).map((name) => {
       const ids = difference[name]
       return `  ${name.padEnd(7)} ${ids.length}${ids.length === 0 ? "" : `: ${ids.join(", ")}`}`
     })

@@ -114,8 +114,8 @@ export const supervise = (given: Given) =>
       const supervised = <A, E, R>(effect: Effect.Effect<A, E | InvalidSetting, R | Storage>) =>
         effect.pipe(
           Effect.provide(ports(storage)),
-          Effect.catchIf(Schema.is(InvalidSetting), ({ setting, given, wanted }) =>
-            invalid(`--${setting} must be ${wanted}, not ${given}`),
+          Effect.catchIf(Schema.is(InvalidSetting), ({ setting, received, expected }) =>
+            invalid(`--${setting} must be ${expected}, not ${received}`),
           ),
         )
       if (given.once) {
@@ -127,7 +127,7 @@ export const supervise = (given: Given) =>
       yield* print({ action: "watching", message: file })
       // The supervisor retries a failing store; a deleted one never returns.
       const isThere = Effect.flatMap(Clock.currentTimeMillis, (now) => storage.runnable(now)).pipe(
-        Effect.catchAll((error) => (error._tag === "StoreGone" ? Effect.fail(error) : Effect.void)),
+        Effect.catchAll((error) => (error._tag === "StoreRemoved" ? Effect.fail(error) : Effect.void)),
       )
       const untilGone = Effect.zipRight(Effect.repeat(isThere, Schedule.spaced(Duration.millis(intervalMs))), Effect.never)
       const watching = Effect.scoped(Effect.zipRight(supervised(Supervisor.makeWith(options)), untilGone))

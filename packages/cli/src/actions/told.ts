@@ -1,13 +1,13 @@
 /**
  * Formats the reply of a command that a run receives: the outcome, and how to resume the run if no process works on it.
  */
-import { notUndone } from "@smithers/core/Errors"
+import { uncompensatedMessage } from "@smithers/core/Errors"
 import * as RunState from "@smithers/core/RunState"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { cancelLine, commandLine, resumeLine } from "../CommandLine.ts"
 import { type FoundRun, topmost } from "../Database.ts"
-import type { Told } from "../Output.ts"
+import type { CommandReceipt } from "../Output.ts"
 import { owners } from "../Stores.ts"
 import { longestFailure, oneLine, shorten } from "../Text.ts"
 
@@ -18,10 +18,10 @@ interface Said {
   readonly db: string | undefined
   /** The action, as the beginning of a sentence. */
   readonly did: string
-  readonly decision?: Pick<typeof Told.Type, "requestId" | "request" | "approved" | "by" | "note" | "at">
+  readonly decision?: Pick<typeof CommandReceipt.Type, "requestId" | "request" | "approved" | "by" | "note" | "at">
   /** The request that was decided on, in lines. */
   readonly question?: ReadonlyArray<string>
-  readonly signal?: Pick<typeof Told.Type, "isAwaited" | "awaits">
+  readonly signal?: Pick<typeof CommandReceipt.Type, "isAwaited" | "awaits">
 }
 
 /** Creates the reply of a command that a run receives. */
@@ -33,13 +33,13 @@ export const told = (
     const now = yield* Clock.currentTimeMillis
     const { run } = yield* storage.run(runId)
     // A run that has ended has received the command.
-    const isHeard = owners.isAlive(run, now) || run.finishedAt !== null
+    const isDelivered = owners.isAlive(run, now) || run.finishedAt !== null
     const isCancelled = command === "cancel"
     const resume = resumeLine(db, yield* topmost(storage, runId))
     // Resuming a paused run has no effect.
     const isPaused = run.status === "paused" && command !== "pause"
     const go = isPaused ? [commandLine(db, "unpause", [runId]), resume] : [resume]
-    const next = isHeard ? [] : isCancelled ? [cancelLine(db, runId), commandLine(db, "supervise")] : go
+    const next = isDelivered ? [] : isCancelled ? [cancelLine(db, runId), commandLine(db, "supervise")] : go
     const said = [`${oneLine(did)}.`, ...question.map((line) => `    ${line}`)]
     const take = isCancelled
       ? "No process works on the run, which must undo steps before ending. Carry that out"
@@ -51,6 +51,6 @@ export const told = (
     const left = isCancelled && run.finishedAt !== null ? RunState.uncompensated(yield* storage.load(runId)) : []
     const undone = left.length === 0 ? {} : { uncompensated: left }
     const what = { nodeId: nodeId ?? null, iteration: iteration ?? null, ...decision, ...signal }
-    const lines = [...said, ...then, ...(left.length === 0 ? [] : [shorten(notUndone(left).trim(), longestFailure)])]
-    return { value: { runId, command, ...what, isHeard, ...undone, next }, text: lines.join("\n") }
+    const lines = [...said, ...then, ...(left.length === 0 ? [] : [shorten(uncompensatedMessage(left).trim(), longestFailure)])]
+    return { value: { runId, command, ...what, isDelivered, ...undone, next }, text: lines.join("\n") }
   })

@@ -113,7 +113,7 @@ const inputOf = (given: string | undefined, { definition }: LoadedWorkflow) =>
     let refused: ReadonlyArray<string> = []
     for (const candidate of candidates.toReversed()) {
       // Checked before a database is created.
-      const accepted = yield* Effect.either(definition.input.accept(candidate) as Effect.Effect<unknown, ReadonlyArray<string>>)
+      const accepted = yield* Effect.either(definition.input.encode(candidate) as Effect.Effect<unknown, ReadonlyArray<string>>)
       if (Either.isRight(accepted)) return candidate
       refused = accepted.left
     }

@@ -27,7 +27,7 @@ export const why = (given: { readonly db: string | undefined; readonly run: stri
       const db = defined({ db: given.db })
       const denied = yield* deniedBy(storage, details.failure)
       const found = Why.why({ details, waits, now, isOwnerAlive, uncompensated, denied, signals: state.signals, ...db })
-      const lines = [...found.asks.flatMap(questionLines), ...found.commands]
+      const lines = [...found.requests.flatMap(questionLines), ...found.commands]
       const text = [found.sentence, ...lines.map((line) => `  ${line}`)].join("\n")
       const signals = state.signals.map(({ id, name, correlation = null, refusedBy = [] }) => {
         const refusals = refusedBy.map(({ key, issues }) => ({ ...parseNodeKey(key), issues }))

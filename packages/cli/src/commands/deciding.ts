@@ -30,7 +30,7 @@ export const approve = define({
     },
   ],
   parameters: decision,
-  output: Output.Told,
+  output: Output.CommandReceipt,
   action: () => import("../actions/decide.ts").then(({ approve }) => approve),
 })
 
@@ -39,7 +39,7 @@ export const deny = define({
   summary: "Denies a request of a run. The workflow defines what a denial leads to.",
   examples: [{ line: "smithers deny m1abc2 --node ship --note 'not on a Friday'", does: "Denies a request, with a note." }],
   parameters: decision,
-  output: Output.Told,
+  output: Output.CommandReceipt,
   action: () => import("../actions/decide.ts").then(({ deny }) => deny),
 })
 
@@ -58,7 +58,7 @@ export const answer = define({
     request,
     by: text("by", "name", "Name of the person who answers. Default: the current user"),
   },
-  output: Output.Told,
+  output: Output.CommandReceipt,
   action: () => import("../actions/decide.ts").then(({ answer }) => answer),
 })
 
@@ -76,7 +76,7 @@ export const signal = define({
     correlation: text("correlation", "text", "Correlation key: only a wait with the same key receives the signal"),
     id: text("id", "id", "Idempotency key: sending the same signal again has no effect; another signal with this id is refused"),
   },
-  output: Output.Told,
+  output: Output.CommandReceipt,
   action: () => import("../actions/decide.ts").then(({ signal }) => signal),
 })
 

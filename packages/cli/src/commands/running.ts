@@ -89,7 +89,7 @@ export const retry = define({
     node: argument("node", "The node"),
     iteration: integer("iteration", "Iteration of the node. Default: the latest"),
   },
-  output: Output.Told,
+  output: Output.CommandReceipt,
   action: () => import("../actions/control.ts").then(({ retry }) => retry),
 })
 
@@ -109,7 +109,7 @@ export const cancel = define({
     reason: text("reason", "text", "Reason, stored with the run"),
     wait: flag("wait", "Stay until the run has ended. Carries out the cancellation if no process works on the run"),
   },
-  output: Output.Told,
+  output: Output.CommandReceipt,
   action: () => import("../actions/control.ts").then(({ cancel }) => cancel),
 })
 
@@ -132,7 +132,7 @@ export const cancelNode = define({
     { line: "smithers cancel-node m1abc2 files --key src/main.ts", does: "Leaves one item of a list." },
   ],
   parameters: leaving,
-  output: Output.Told,
+  output: Output.CommandReceipt,
   action: () => import("../actions/control.ts").then(({ cancelNode }) => cancelNode),
 })
 
@@ -142,7 +142,7 @@ export const completeNode = define({
   details: "Otherwise the same as cancel-node.",
   examples: [{ line: "smithers complete-node m1abc2 collect", does: "Continues with the results collected so far." }],
   parameters: leaving,
-  output: Output.Told,
+  output: Output.CommandReceipt,
   action: () => import("../actions/control.ts").then(({ completeNode }) => completeNode),
 })
 
@@ -151,7 +151,7 @@ export const pause = define({
   summary: "Pauses a run: steps in flight finish, and no step starts until it is unpaused.",
   examples: [{ line: "smithers pause m1abc2", does: "Pauses a run." }],
   parameters: { run: runArgument, by: text("by", "name", "Name of the person who pauses the run") },
-  output: Output.Told,
+  output: Output.CommandReceipt,
   action: () => import("../actions/control.ts").then(({ pause }) => pause),
 })
 
@@ -160,7 +160,7 @@ export const unpause = define({
   summary: "Unpauses a run: its steps start again.",
   examples: [{ line: "smithers unpause m1abc2", does: "Unpauses a run." }],
   parameters: { run: runArgument },
-  output: Output.Told,
+  output: Output.CommandReceipt,
   action: () => import("../actions/control.ts").then(({ unpause }) => unpause),
 })
 

@@ -98,12 +98,14 @@ export interface Boundaries {
 
 /** The failure of a scope whose time is over. */
 const timedOut = ({ timeout }: Plan.Scope): ErrorInfo => {
-  const due = timeout?.on.kind === "timer" && typeof timeout.on.due === "number" ? ` within ${timeout.on.due} ms` : " in time"
+  const due =
+    timeout?.target.kind === "timer" && typeof timeout.target.due === "number" ? ` within ${timeout.target.due} ms` : " in time"
   return { name: "ScopeTimedOut", message: `it was not over${due}`, retryable: true, notRetried: "wait" }
 }
 
 /** Tells whether a node waits for a child run that belongs to the run. */
-const isChildRun = (node: Plan.Node): node is Plan.Wait => node._tag === "Wait" && node.on.kind === "subflow" && node.on.isAttached
+const isChildRun = (node: Plan.Node): node is Plan.Wait =>
+  node._tag === "Wait" && node.target.kind === "subflow" && node.target.isAttached
 
 /** The boundaries of a schedule. */
 export const make = (host: Host): Boundaries => {
@@ -205,7 +207,7 @@ export const make = (host: Host): Boundaries => {
         // A part that nothing is known of is told of nothing: whatever is around it awaits what it has begun.
         if (isUntold(position, node)) open.delete(position)
         else if (part !== undefined || isOpenByState(position)) haltBoundary(position, cause, false)
-        const ahead = node._tag === "TryCatch" ? Plan.partsOf(plan, position, node).finally : undefined
+        const ahead = node._tag === "TryCatch" ? Plan.tryParts(plan, position, node).finally : undefined
         if (ahead !== undefined) lasts.push({ at: ahead, boundary: position })
         continue
       }
@@ -274,7 +276,7 @@ export const make = (host: Host): Boundaries => {
     // The timer of a scope belongs to its body.
     if (node._tag === "Scope") return inner
     if (node._tag !== "TryCatch") return part === "body" ? position + 1 : -1
-    const parts = Plan.partsOf(plan, position, node)
+    const parts = Plan.tryParts(plan, position, node)
     return (part === "catch" ? parts.catch : part === "finally" ? parts.finally : parts.try) ?? -1
   }
 
@@ -359,7 +361,7 @@ export const make = (host: Host): Boundaries => {
     const node = at(position)
     const part = open.get(position)?.part
     // Its catch counts with what it is for: a schedule just made does not know whether that had begun.
-    const last = node._tag === "TryCatch" ? Plan.partsOf(plan, position, node).finally : undefined
+    const last = node._tag === "TryCatch" ? Plan.tryParts(plan, position, node).finally : undefined
     const from = part === "finally" && last !== undefined ? last : position + 1
     const to = part === "finally" ? end(position) : (last ?? end(position))
     for (let inside = from; inside < to; inside++) {
@@ -384,7 +386,7 @@ export const make = (host: Host): Boundaries => {
       boundary.part = "undoing"
       return undoNext(position)
     }
-    const parts = Plan.partsOf(plan, position, node)
+    const parts = Plan.tryParts(plan, position, node)
     if (boundary.part === "body" && boundary.isCaught && parts.catch !== undefined) return beginPart(position, "catch", parts.catch)
     if (boundary.part !== "finally" && parts.finally !== undefined) return beginPart(position, "finally", parts.finally)
     leave(position)
@@ -398,7 +400,7 @@ export const make = (host: Host): Boundaries => {
   const finishPart = (position: number, node: Plan.Boundary, part: number): void => {
     if (node._tag === "Scope")
       return part === position + 1 ? leave(position) : leaveScope(position, { as: "cancelled", because: "timeout" })
-    const { finally: last } = node._tag === "TryCatch" ? Plan.partsOf(plan, position, node) : { finally: undefined }
+    const { finally: last } = node._tag === "TryCatch" ? Plan.tryParts(plan, position, node) : { finally: undefined }
     if (last !== undefined && open.get(position)?.part !== "finally") return beginPart(position, "finally", last)
     leave(position)
   }
@@ -442,7 +444,7 @@ export const make = (host: Host): Boundaries => {
       const id = plan.id(undone)
       for (const row of view.rowsIn(position, undone)) {
         const record = RunState.step(state(), id, row)
-        if (record?.status === "finished") list.push({ order: record.order ?? 0, compensation: size + index, row })
+        if (record?.status === "finished") list.push({ order: record.finishedSeq ?? 0, compensation: size + index, row })
       }
     })
     return list.sort((left, right) => left.order - right.order)
@@ -484,7 +486,7 @@ export const make = (host: Host): Boundaries => {
   }
   /** Restores the failure of the run from the state before the walk, so that nothing begins that stands before it and after it in time. */
   const restoreFailure = (): void => {
-    if (state().wrong === 0) return
+    if (state().failureCount === 0) return
     for (let position = 0; position < size; position++) {
       const raised = causeAt(position)
       const cause = raised === undefined ? undefined : passedByAll(position, raised)

@@ -1,7 +1,7 @@
 /**
  * Translates commands into events.
  */
-import type { Command } from "../Inbox.ts"
+import type { InboxMessage } from "../Inbox.ts"
 import type { Millis } from "../Millis.ts"
 import * as Pauses from "../Pauses.ts"
 import * as Records from "../Records.ts"
@@ -25,7 +25,7 @@ export const started = ({
  * Translates a command into events. Returns none for a stale command: its wait is closed, its request was replaced, or it came
  * after the deadline. Of conflicting decisions the first wins. Retries depend on the plan and are handled elsewhere.
  */
-export const of = ({ id, at, command }: Command, state: RunState.RunState): ReadonlyArray<RunEvent> => {
+export const of = ({ id, at, command }: InboxMessage, state: RunState.RunState): ReadonlyArray<RunEvent> => {
   const isOf = (wait: Records.Wait, { asked, digest }: { readonly asked?: number; readonly digest?: string }): boolean =>
     (asked === undefined || asked === wait.asked) &&
     (digest === undefined || digest === wait.digest) &&

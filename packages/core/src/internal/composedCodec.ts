@@ -33,9 +33,9 @@ export const later = (workflow: () => Giving): Codec<unknown, unknown> => {
     return found
   }
   const made: Codec<unknown, unknown> = {
-    accept: (given) => Either.right(given as Json | undefined),
-    restore: (stored) => Effect.suspend(() => codec().restore(stored)),
-    again: (value, stored) => codec().again?.(value, stored),
+    encode: (given) => Either.right(given as Json | undefined),
+    decode: (stored) => Effect.suspend(() => codec().decode(stored)),
+    redecode: (value, stored) => codec().redecode?.(value, stored),
     get jsonSchema() {
       try {
         return codec().jsonSchema
@@ -57,15 +57,15 @@ export const later = (workflow: () => Giving): Codec<unknown, unknown> => {
 export const of = (plan: Plan.Plan | undefined, declared?: Codec<unknown, unknown>): Codec<unknown, unknown> => {
   const root = plan?.nodes[0]
   const planned: Restore = root === undefined || plan === undefined ? asIs : restoreOf(root, new Set([plan]))
-  const restore = declared === undefined ? planned : absentOr(declared.restore)
+  const decode = declared === undefined ? planned : absentOr(declared.decode)
   const { jsonSchema } = declared ?? (root?._tag === "Step" ? root.codec : undefined) ?? { jsonSchema: undefined }
   const made: Codec<unknown, unknown> = {
-    accept: (given) => Either.right(given as Json | undefined),
-    restore,
-    again: (_, stored) => {
-      const decode = () => Effect.runSyncExit(restore(stored) as Effect.Effect<unknown, Issues>)
-      if (Exit.isFailure(decode())) return undefined
-      return () => Exit.getOrElse(decode(), () => undefined)
+    encode: (given) => Either.right(given as Json | undefined),
+    decode,
+    redecode: (_, stored) => {
+      const repeat = () => Effect.runSyncExit(decode(stored) as Effect.Effect<unknown, Issues>)
+      if (Exit.isFailure(repeat())) return undefined
+      return () => Exit.getOrElse(repeat(), () => undefined)
     },
     jsonSchema,
     inputSchema: undefined,
@@ -92,7 +92,7 @@ const restoreOf =
         case "Wait": {
           const plan = plans.get(node.codec)?.()
           const root = plan?.nodes[0]
-          if (plan === undefined || root === undefined) return absentOr(node.codec.restore)(stored)
+          if (plan === undefined || root === undefined) return absentOr(node.codec.decode)(stored)
           const again = Effect.fail(["it is read by the same plan already"])
           return absentOr(ahead.has(plan) ? () => again : restoreOf(root, new Set([...ahead, plan])))(stored)
         }

@@ -58,7 +58,7 @@ export const make = ({ plan, view, journal, agenda, reads, withdrawals, fail }: 
   const holds = (position: number, condition: string, given: unknown): boolean => {
     const late = alwaysTrue(given)
     if (late === undefined) return Boolean(given)
-    throw new InvalidCondition({ nodeId: view.nameOf(position), condition, given: late })
+    throw new InvalidCondition({ nodeId: view.nameOf(position), condition, received: late })
   }
   const evaluate: Conditions["evaluate"] = (position, run, functionName) => {
     try {
@@ -91,7 +91,7 @@ export const make = ({ plan, view, journal, agenda, reads, withdrawals, fail }: 
     if (isName && arms.length > choice.cases.length) return choice.cases.length
     throw new UnknownCase({
       nodeId: view.nameOf(position),
-      given: isName ? cutMessage(JSON.stringify(given)) : (alwaysTrue(given) ?? Raised.show(given)),
+      received: isName ? cutMessage(JSON.stringify(given)) : (alwaysTrue(given) ?? Raised.show(given)),
       cases: choice.cases,
       isName,
     })
@@ -114,7 +114,7 @@ export const make = ({ plan, view, journal, agenda, reads, withdrawals, fail }: 
     },
     passedOn: (position, { id, catchWhen }, cause) => {
       if (catchWhen === undefined) return undefined
-      const option = plan.isDrawn ? "catchWhen" : "when"
+      const option = plan.isRendered ? "catchWhen" : "when"
       const failure = failureOf(cause, (nodeId) => Plan.errorOf(plan, nodeId))
       try {
         return holds(position, option, catchWhen(failure)) ? undefined : cause

@@ -4,9 +4,9 @@
 import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
-import type { DriverError, StoreGone } from "../Errors.ts"
+import type { DriverError, StoreRemoved } from "../Errors.ts"
 import type { NodeKey } from "../Ids.ts"
-import type { Command } from "../Inbox.ts"
+import type { InboxMessage } from "../Inbox.ts"
 import type { Waiting } from "../RunResult.ts"
 import type * as Status from "../Status.ts"
 import type * as StepProgram from "../StepProgram.ts"
@@ -16,13 +16,13 @@ import * as VersionSignal from "./versionSignal.ts"
 
 /** Passes input to a driver, and reports the state of its run. */
 export interface Control {
-  readonly deliver: (command: Command) => void
+  readonly deliver: (command: InboxMessage) => void
   /** Reports a child run that cannot be driven, when nothing else of the run can continue. */
   readonly obstruct: (cause: Cause.Cause<DriverError>) => void
   /** Reports that another process owns the run now. */
   readonly fence: () => void
   /** Reports that the store is gone. */
-  readonly lose: (error: StoreGone) => void
+  readonly lose: (error: StoreRemoved) => void
   /** Set while the run is claimed. */
   epoch: number | undefined
   /** Counts committed frames. */
@@ -42,11 +42,11 @@ export interface Control {
 export type Item =
   | { readonly _tag: "Exit"; readonly key: NodeKey; readonly exit: Exit.Exit<StepProgram.AttemptResult> }
   | { readonly _tag: "Beat"; readonly key: NodeKey }
-  | { readonly _tag: "Command"; readonly command: Command }
+  | { readonly _tag: "Command"; readonly command: InboxMessage }
   | { readonly _tag: "Fenced" }
   /** A step that was held back may start. */
   | { readonly _tag: "Turn" }
-  | { readonly _tag: "Lost"; readonly error: StoreGone }
+  | { readonly _tag: "Lost"; readonly error: StoreRemoved }
   | { readonly _tag: "Obstructed"; readonly cause: Cause.Cause<DriverError> }
 
 /** Makes the control of a driver before it starts. */

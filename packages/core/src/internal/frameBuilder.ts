@@ -3,7 +3,7 @@
  * that the store refuses can be rolled back to its events from outside, from which the consequences are computed again.
  */
 import * as Changes from "../Changes.ts"
-import type { Command } from "../Inbox.ts"
+import type { InboxMessage } from "../Inbox.ts"
 import type { Millis } from "../Millis.ts"
 import type { RunEvent } from "../RunEvent.ts"
 import * as RunState from "../RunState.ts"
@@ -36,7 +36,7 @@ export interface FrameBuilder {
   /** Adds events that were folded already. */
   readonly appendAll: (folded: { readonly state: RunState.RunState; readonly events: ReadonlyArray<RunEvent> }) => void
   /** Adds the events of a command. Returns `false` if the command was applied before. */
-  readonly consume: (command: Command, at: Millis) => boolean
+  readonly consume: (command: InboxMessage, at: Millis) => boolean
   /** Caches an output for other runs. */
   readonly cache: (entry: CacheEntry) => void
   readonly interrupt: (interrupt: Interrupt) => void

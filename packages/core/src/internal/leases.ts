@@ -25,7 +25,7 @@ export const renewing = (
     for (const runId of yield* ownership.renew(claims, Millis.after(now, leaseMs))) actives.get(runId)?.control.fence()
   })
   return renew.pipe(
-    Effect.catchTag("StoreGone", (error) =>
+    Effect.catchTag("StoreRemoved", (error) =>
       Effect.sync(() => {
         for (const { control } of actives.values()) control.lose(error)
       }),

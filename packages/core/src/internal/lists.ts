@@ -83,7 +83,7 @@ export const planner = (workflow: string, root: Plan.Node): Planner => {
     for (const list of listsOf(plan)) {
       for (let loop = plan.loopOf(list); loop >= 0; loop = plan.loopOf(loop)) ids.add(plan.id(loop))
       for (const { name, target, pass } of plan.needs(list)) {
-        const isRead = name !== Plan.more && pass !== "item"
+        const isRead = name !== Plan.moreNeed && pass !== "item"
         for (let inside = target; isRead && inside < plan.end(target); inside++) {
           const node = plan.node(inside)
           if ("id" in node) ids.add(node.id)

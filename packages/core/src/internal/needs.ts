@@ -45,7 +45,7 @@ export const resolve = (tree: Tree, position: number, need: Plan.Need, refuse: R
   // The target of a live need may be anywhere.
   if (need.isLive === true) return { name, target, gate: target, isOptional: true, isLive: true, pass }
   if (pass === "caught") {
-    const arm = found._tag === "TryCatch" ? Plan.partsOf(tree, target, found).catch : undefined
+    const arm = found._tag === "TryCatch" ? Plan.tryParts(tree, target, found).catch : undefined
     if (arm === undefined || !tree.contains(arm, position))
       refuseNeed(`is what ${title} caught, and this node does not stand in its catch`)
     return { name, target, gate: -1, isOptional: true, isLive: false, pass }
@@ -83,7 +83,7 @@ const checkFinally = ({ tree, position, target, isOptional, refuse }: Reader): b
   let inner = position
   for (let outer = tree.parent(position); !tree.contains(outer, target); outer = tree.parent(outer)) {
     const around = tree.node(outer)
-    if (around._tag === "TryCatch" && Plan.partsOf(tree, outer, around).finally === inner) {
+    if (around._tag === "TryCatch" && Plan.tryParts(tree, outer, around).finally === inner) {
       isLast = true
       if (!isOptional && !isBefore(tree, target, outer))
         refuse(`is beside ${where(tree, outer)}, whose "finally" may not find it: take it with $.maybe`)

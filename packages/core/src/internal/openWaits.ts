@@ -71,14 +71,15 @@ export interface OpenWaits {
 /** Names of the authors' functions that compute requests. */
 const functionNames = { approval: "request", human: "prompt", signal: "correlation", subflow: "input", timer: "until" }
 
-const nameOf = ({ on }: Plan.Wait): string => (on.kind === "timer" && on.isSpan === true ? "duration" : functionNames[on.kind])
+const nameOf = ({ target }: Plan.Wait): string =>
+  target.kind === "timer" && target.isSpan === true ? "duration" : functionNames[target.kind]
 const unranked: Rank = { since: Number.POSITIVE_INFINITY, asked: 0 }
 
-const isChildCancelled = ({ on: { kind } }: Plan.Wait, { child }: Records.Wait): boolean =>
+const isChildCancelled = ({ target: { kind } }: Plan.Wait, { child }: Records.Wait): boolean =>
   kind === "subflow" && child?.status === "cancelled"
 
 /** Tells whether the request of a wait never changes: the input of a child run, and a time. */
-const isFixed = ({ on: { kind } }: Plan.Wait): boolean => kind === "subflow" || kind === "timer"
+const isFixed = ({ target: { kind } }: Plan.Wait): boolean => kind === "subflow" || kind === "timer"
 
 /** The open waits of a schedule. */
 export const make = (host: Host): OpenWaits => {
@@ -111,7 +112,7 @@ export const make = (host: Host): OpenWaits => {
   const openWait: OpenWaits["openWait"] = (position, node) => {
     open.delete(position)
     const record = view.stepRecord(position)
-    const { kind } = node.on
+    const { kind } = node.target
     const begun = record?.status === "waiting" && record.wait?.kind === kind ? record.wait : undefined
     const kept = record?.status === "withdrawn" && record.wait?.kind === kind ? Records.keptWait(record) : undefined
     // The input of a child run and the time of a timer never change; any other request is computed again.
@@ -136,7 +137,7 @@ export const make = (host: Host): OpenWaits => {
     const given = evaluate(
       position,
       () => [Waits.limitOf(node, () => view.context(position), now(), state(), reads.noteFor(position))] as const,
-      node.timeoutBy === undefined ? "deadline" : "timeout",
+      node.computeTimeout === undefined ? "deadline" : "timeout",
     )
     if (given === undefined) return false
     const [limit] = given
@@ -147,7 +148,7 @@ export const make = (host: Host): OpenWaits => {
       _tag: "WaitStarted",
       nodeId: node.id,
       iteration: view.iterationOf(position),
-      kind: node.on.kind,
+      kind: node.target.kind,
       ...defined({ request, digest, name, correlation, deadline }),
       ...(isKept ? { isKept } : {}),
       ...reads.readsOf(position),
@@ -162,8 +163,8 @@ export const make = (host: Host): OpenWaits => {
     agenda.schedule({ do: "checkWait", position, key: view.keyOf(position), at, due: endOf(position, node, at) })
   }
   /** The end of a wait. A timer until a time of day follows the wall clock. */
-  const endOf = (position: number, { on }: Plan.Wait, deadline: Millis.Millis): number =>
-    on.kind === "timer" && typeof on.due === "function" && on.isSpan !== true
+  const endOf = (position: number, { target }: Plan.Wait, deadline: Millis.Millis): number =>
+    target.kind === "timer" && typeof target.due === "function" && target.isSpan !== true
       ? deadline
       : intervals.endOf(view.keyOf(position), deadline)
 
@@ -220,8 +221,8 @@ export const make = (host: Host): OpenWaits => {
     if (node === undefined || phases[position] !== Phase.waiting)
       return { nodeId, iteration, kind: "retry", deadline: record?.retryAt }
     const { deadline, name } = record?.wait ?? {}
-    const child = node.on.kind === "subflow" && name !== undefined ? { childRunId: name } : {}
-    return { nodeId, iteration, kind: node.on.kind, deadline, ...child }
+    const child = node.target.kind === "subflow" && name !== undefined ? { childRunId: name } : {}
+    return { nodeId, iteration, kind: node.target.kind, deadline, ...child }
   }
 
   return {

@@ -21,10 +21,10 @@ export const isBegunWith = <R>(
     const origin = known ?? (yield* reader.origin(runId))
     if (origin === undefined) return false
     if (isSameCall(create, origin)) return true
-    const { accept, restore } = definition.input
+    const { encode, decode } = definition.input
     const read = Effect.flatMap(
-      Effect.suspend(() => restore(origin.input)),
-      (value) => accept(value),
+      Effect.suspend(() => decode(origin.input)),
+      (value) => encode(value),
     )
     return yield* Effect.matchCause(read, { onFailure: () => false, onSuccess: (input) => isSameInput(create.input, input) })
   }) as Effect.Effect<boolean, StoreError, R>

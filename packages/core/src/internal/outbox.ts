@@ -4,7 +4,7 @@
  */
 import type { Json } from "../Codec.ts"
 import { childRunId, compositeKey, type NodeId, parseNodeKey } from "../Ids.ts"
-import type { Command, Instruction } from "../Inbox.ts"
+import type { Command, InboxMessage } from "../Inbox.ts"
 import type { Millis } from "../Millis.ts"
 import * as Plan from "../Plan.ts"
 import * as Records from "../Records.ts"
@@ -23,12 +23,12 @@ export interface StartedChild {
 
 /** A node that starts a child run. */
 interface Subflow extends Plan.Wait {
-  readonly on: Extract<Plan.Awaited, { readonly kind: "subflow" }>
+  readonly target: Extract<Plan.WaitTarget, { readonly kind: "subflow" }>
 }
 
 const subflow = (plan: Plan.Plan, nodeId: string): Subflow | undefined => {
   const node = plan.find(nodeId)
-  return node?._tag === "Wait" && node.on.kind === "subflow" ? (node as Subflow) : undefined
+  return node?._tag === "Wait" && node.target.kind === "subflow" ? (node as Subflow) : undefined
 }
 
 /** Child runs whose results the run waits for. */
@@ -42,13 +42,13 @@ const awaited = (state: RunState.RunState): ReadonlyArray<{ readonly record: Rec
 /** Tells whether the run waits for child runs. */
 export const isAwaitingChildren = (state: RunState.RunState): boolean => awaited(state).length > 0
 
-const hasSubflows = (plan: Plan.Plan): boolean => plan.nodes.some((node) => node._tag === "Wait" && node.on.kind === "subflow")
+const hasSubflows = (plan: Plan.Plan): boolean => plan.nodes.some((node) => node._tag === "Wait" && node.target.kind === "subflow")
 
 const parentOf = (state: RunState.RunState, node: Subflow, iteration: number): Records.Parent => ({
   runId: state.runId,
   nodeId: node.id,
   iteration,
-  isAttached: node.on.isAttached,
+  isAttached: node.target.isAttached,
 })
 
 /** Open child runs of a resumed run. */
@@ -57,7 +57,7 @@ export const open = (plan: Plan.Plan, state: RunState.RunState): ReadonlyArray<S
     ? []
     : awaited(state).flatMap(({ record, runId }) => {
         const node = subflow(plan, record.nodeId)
-        return node === undefined ? [] : [{ runId, child: node.on.child, parent: parentOf(state, node, record.iteration) }]
+        return node === undefined ? [] : [{ runId, child: node.target.child, parent: parentOf(state, node, record.iteration) }]
       })
 
 /** Detached child runs, each with the number of the event that started it. */
@@ -72,7 +72,7 @@ export const detached = (state: RunState.RunState): ReadonlyArray<{ readonly run
 export const startedBy = (plan: Plan.Plan, state: RunState.RunState, runId: string): ReadonlyArray<StartedChild> =>
   RunState.records(state).flatMap((record) => {
     const node = record.kind === "step" && record.wait?.name === runId ? subflow(plan, record.nodeId) : undefined
-    return node === undefined ? [] : [{ runId, child: node.on.child, parent: parentOf(state, node, record.iteration) }]
+    return node === undefined ? [] : [{ runId, child: node.target.child, parent: parentOf(state, node, record.iteration) }]
   })
 
 /** Open child runs whose nodes are not in the plan, each with the number of the event that started it. */
@@ -98,13 +98,13 @@ export const make = (
   now: Millis,
 ): {
   readonly spawned: NonNullable<Frame["spawned"]>
-  readonly sent: ReadonlyArray<Command>
+  readonly sent: ReadonlyArray<InboxMessage>
   readonly started: ReadonlyArray<StartedChild>
 } => {
   const spawned: Array<NonNullable<Frame["spawned"]>[number]> = []
-  const sent: Array<Command> = []
+  const sent: Array<InboxMessage> = []
   const started: Array<StartedChild> = []
-  const send = (runId: string, command: Instruction): void => {
+  const send = (runId: string, command: Command): void => {
     sent.push({ id: sentId(state, sent.length), runId, at: now, command })
   }
   const cancel = (nodeId: NodeId, iteration: number): void => {
@@ -121,10 +121,10 @@ export const make = (
       case "WaitStarted": {
         const node = event.kind === "subflow" ? subflow(plan, event.nodeId) : undefined
         if (node === undefined || event.name === undefined) break
-        const { child } = node.on
+        const { child } = node.target
         const parent = parentOf(state, node, event.iteration)
         const { input } = (event.request ?? {}) as { readonly input?: Json }
-        const isFinal = node.on.isAttached && Plan.isInFinally(plan, plan.positions.get(event.nodeId) ?? -1)
+        const isFinal = node.target.isAttached && Plan.isInFinally(plan, plan.positions.get(event.nodeId) ?? -1)
         spawned.push({
           runId: event.name,
           create: { workflow: child.name, version: child.version, input, tags: [], parent, ...(isFinal ? { isFinal } : {}) },
@@ -156,7 +156,7 @@ export const make = (
 const sentId = ({ runId, frame }: RunState.RunState, index: number): string => compositeKey("run", runId, frame + 1, index)
 
 /** The command with the result of an attached child run for its parent; `undefined` if there is none to notify. */
-const toParent = (state: RunState.RunState): { readonly runId: string; readonly command: Instruction } | undefined => {
+const toParent = (state: RunState.RunState): { readonly runId: string; readonly command: Command } | undefined => {
   const { parent } = state
   const result = parent?.isAttached === true ? RunResult.ofState(state) : undefined
   if (parent === undefined || result === undefined) return undefined
@@ -169,7 +169,7 @@ const toParent = (state: RunState.RunState): { readonly runId: string; readonly 
  * The commands of the last frame of a run that is ended without being driven; `before` is its previous state. Its child runs
  * are cancelled, since nothing waits for them.
  */
-export const ofEnd = (before: RunState.RunState, ended: RunState.RunState, at: Millis): ReadonlyArray<Command> => {
+export const ofEnd = (before: RunState.RunState, ended: RunState.RunState, at: Millis): ReadonlyArray<InboxMessage> => {
   const reason = `by the end of run "${ended.runId}", which started it`
   const told = awaited(before).map(({ runId }) => ({ runId, command: { _tag: "Cancel", reason } as const }))
   const parent = toParent(ended)

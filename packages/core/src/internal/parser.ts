@@ -142,7 +142,7 @@ export const make = (workflow: string, prefix = "") => {
   }
 
   const wait =
-    (kind: Plan.Awaited["kind"], codecIn: (where: string, options: Loose, id: NodeId) => Codec.Codec<unknown, unknown>) =>
+    (kind: Plan.WaitTarget["kind"], codecIn: (where: string, options: Loose, id: NodeId) => Codec.Codec<unknown, unknown>) =>
     (name: string, options: Loose) => {
       const id = identify(kind, name)
       const where = `${kind} "${id}"`
@@ -285,7 +285,7 @@ export const make = (workflow: string, prefix = "") => {
     const more: ReadonlyArray<Plan.Need> =
       options.more === undefined
         ? []
-        : [{ name: Plan.more, target: node(where, options.more, `"more"`), pass: "current", isOptional: true, isLive: true }]
+        : [{ name: Plan.moreNeed, target: node(where, options.more, `"more"`), pass: "current", isOptional: true, isLive: true }]
     const list = {
       // Needs that may be absent are live.
       needs: [...needs(where, options).map((need) => (need.isOptional === true ? { ...need, isLive: true } : need)), ...more],

@@ -16,7 +16,7 @@ import type { View } from "./view.ts"
 export interface Host {
   readonly plan: Plan.Plan
   /** The previous render; for a resumed run, the one at its release. */
-  readonly before: Plan.Drawing | undefined
+  readonly before: Plan.PlanOutline | undefined
   readonly view: Pick<View, "loopRecord" | "iterationOf">
   readonly state: () => RunState.RunState
   readonly emit: (event: RunEvent) => void
@@ -61,16 +61,16 @@ export const make = ({ plan, before, view, state, emit, isOver, readsOf, fail, a
   }
 
   const note: Passes["note"] = () => {
-    if (!plan.isDrawn || before === undefined) return
+    if (!plan.isRendered || before === undefined) return
     for (let loop = 0; loop < plan.size; loop++) {
       const node = plan.node(loop)
       const record = node._tag === "Loop" ? view.loopRecord(loop) : undefined
       if (record?.status !== "running" || record.passes === 0 || record.mounting !== undefined) continue
       const drawn = before.positions.get(record.nodeId)
       if (drawn === undefined) continue
-      const first = Plan.mountedIn(before, drawn).flatMap(({ position }) => before.nodes[position]?.id ?? [])
+      const first = Plan.mountedNodes(before, drawn).flatMap(({ position }) => before.nodes[position]?.id ?? [])
       const known = new Set(first)
-      const now = idsOf(Plan.mountedIn(plan, loop))
+      const now = idsOf(Plan.mountedNodes(plan, loop))
       if (now.every((id) => known.has(id)) || !(hasBegun(loop, first) || hasBegun(loop, now))) continue
       const { nodeId, iteration } = record
       emit({ _tag: "LoopMounted", nodeId, iteration, first, mounted: [], mounting: 0 })
@@ -82,16 +82,16 @@ export const make = ({ plan, before, view, state, emit, isOver, readsOf, fail, a
       if (isInside(loop, position)) leftOut.add(position)
     }
   }
-  const idsOf = (some: ReadonlyArray<Plan.Mounted>): ReadonlyArray<NodeId> => some.map(({ position }) => idAt(position))
+  const idsOf = (some: ReadonlyArray<Plan.MountedNode>): ReadonlyArray<NodeId> => some.map(({ position }) => idAt(position))
   const meet: Passes["meet"] = (loop) => {
-    const record = plan.isDrawn ? view.loopRecord(loop) : undefined
+    const record = plan.isRendered ? view.loopRecord(loop) : undefined
     // Nothing was rendered since the pass began.
     if (record?.mounting === undefined) return true
     recall(loop)
     const { nodeId, iteration, mounting } = record
     const { first, later = [], leftOut: omitted = [], times } = mounting
     const known = new Set([...first, ...later, ...omitted])
-    const nodes = Plan.mountedIn(plan, loop)
+    const nodes = Plan.mountedNodes(plan, loop)
     const fresh = nodes.filter(({ position }) => !known.has(idAt(position)) && !hasBegun(loop, [idAt(position)]))
     if (fresh.length === 0) return true
     const mount = (mounted: ReadonlyArray<NodeId>, isLeftOut: boolean): void => {
@@ -117,10 +117,10 @@ export const make = ({ plan, before, view, state, emit, isOver, readsOf, fail, a
     mount(idsOf(begun), false)
     return true
   }
-  const isOut = ({ position }: Plan.Mounted): boolean => leftOut.has(position)
+  const isOut = ({ position }: Plan.MountedNode): boolean => leftOut.has(position)
 
   /** Nodes that may be left out of a pass: not those of a boundary's way out, nor those that earlier nodes wait for. */
-  const optionalOf = (loop: number, fresh: ReadonlyArray<Plan.Mounted>): ReadonlyArray<Plan.Mounted> => {
+  const optionalOf = (loop: number, fresh: ReadonlyArray<Plan.MountedNode>): ReadonlyArray<Plan.MountedNode> => {
     const all = new Set(fresh.map(({ position }) => position))
     const optional = new Set(fresh.filter(({ wayOutOf }) => wayOutOf < 0 || all.has(wayOutOf)).map(({ position }) => position))
     const waiting = pendingIn(loop)
@@ -155,7 +155,7 @@ export const make = ({ plan, before, view, state, emit, isOver, readsOf, fail, a
     return loop >= 0 && "id" in node && view.loopRecord(loop)?.mounting?.leftOut?.includes(node.id) === true
   }
   const isVacant: Passes["isVacant"] = (position) => {
-    if (!plan.isDrawn || position < 0) return false
+    if (!plan.isRendered || position < 0) return false
     for (let inside = position; inside < end(position); ) {
       const { _tag } = plan.node(inside)
       const isGroup = _tag === "Sequence" || _tag === "Parallel"

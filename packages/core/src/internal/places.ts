@@ -56,7 +56,7 @@ export const make = ({ plan, view, phases, resume }: Host): Places => {
     for (let inner = leaf, up = parent(leaf); up >= 0; inner = up, up = parent(up)) {
       const node = plan.node(up)
       // What is done on the way out needs no place outside.
-      const isLast = node._tag === "TryCatch" && Plan.partsOf(plan, up, node).finally === inner
+      const isLast = node._tag === "TryCatch" && Plan.tryParts(plan, up, node).finally === inner
       if (isLast && view.boundaryRecord(up)?.status === "halted") break
       if (groups.has(up) && !holders.has(inner)) found.unshift(inner)
     }

@@ -46,10 +46,10 @@ export const make = (plan: Plan.Plan, view: View, state: () => RunState.RunState
       const all = new Set(before)
       for (const key of reads.get(own) ?? []) all.add(key)
       let named = 0
-      for (const key of all.has(RunState.allRows) ? [] : (drawn?.(state()) ?? [])) {
+      for (const key of all.has(RunState.anyRow) ? [] : (drawn?.(state()) ?? [])) {
         if (isOwn(position, key)) continue
         if (named++ === mostReads) {
-          all.add(RunState.allRows)
+          all.add(RunState.anyRow)
           break
         }
         all.add(key)

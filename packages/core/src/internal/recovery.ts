@@ -24,7 +24,7 @@ const isDenied = (plan: Plan.Plan, view: View.View, record: Records.NodeRecord):
   const node = plan.find(record.nodeId)
   const asked = node?._tag === "Step" ? node.gate : node?._tag === "Wait" ? node : undefined
   // If edited code treats a denial differently, approval is requested again.
-  return asked?.on.kind === "approval" && asked.on.onDeny === "fail" && !isCaught(plan, view, record)
+  return asked?.target.kind === "approval" && asked.target.onDeny === "fail" && !isCaught(plan, view, record)
 }
 
 /**
@@ -141,7 +141,7 @@ const restart = (
     }
   })
   if (node._tag === "TryCatch") {
-    const parts = Plan.partsOf(plan, position, node)
+    const parts = Plan.tryParts(plan, position, node)
     for (const part of [parts.catch, parts.finally])
       if (part !== undefined) events.push(...resetAll(plan, view, state, position, part))
   }
@@ -245,7 +245,7 @@ const readersOfRows = (
 const mayHaveRead = (reader: Records.NodeRecord | undefined, read: Records.StepRecord | undefined): boolean => {
   if (read === undefined || !Records.isSettled(read) || reader === read) return false
   if (reader?.kind !== "step") return reader?.kind === "loop"
-  const isBefore = reader.order !== undefined && read.order !== undefined && reader.order < read.order
+  const isBefore = reader.finishedSeq !== undefined && read.finishedSeq !== undefined && reader.finishedSeq < read.finishedSeq
   return !isBefore && (reader.attemptedAt ?? 0) >= (read.attemptedAt ?? 0)
 }
 
@@ -296,7 +296,7 @@ const withReaders = (
       for (const row of target === position ? [view.iterationOf(target)] : view.rowsIn(position, target)) {
         const record = RunState.step(state, node.id, row)
         for (const reader of ofRows.get(nodeKey(node.id, row)) ?? []) choose(reader)
-        for (const reader of ofRows.get(RunState.allRows) ?? [])
+        for (const reader of ofRows.get(RunState.anyRow) ?? [])
           if (mayHaveRead(recordAt(plan, state, view, reader), record)) choose(reader)
       }
     }
@@ -347,7 +347,7 @@ export const resetForRetry = (
     if (record === undefined) continue
     resetIds.add(record.nodeId)
     const node = plan.node(position)
-    const isSubflow = node._tag === "Wait" && node.on.kind === "subflow"
+    const isSubflow = node._tag === "Wait" && node.target.kind === "subflow"
     const reset = isSubflow ? { ...resetOf(record), isAnew: true } : resetOf(record)
     events.push(...reopenAround(plan, view, state, position), reset)
     // A boundary with everything inside.

@@ -202,7 +202,7 @@ export const make = (host: Host): Regions => {
     let order = 0
     for (let inside = part; inside < end(part); inside++) {
       const node = at(inside)
-      if (Plan.isLeaf(node)) order = Math.max(order, RunState.step(state(), node.id, view.iterationOf(inside))?.order ?? 0)
+      if (Plan.isLeaf(node)) order = Math.max(order, RunState.step(state(), node.id, view.iterationOf(inside))?.finishedSeq ?? 0)
     }
     return order
   }
@@ -230,7 +230,7 @@ export const make = (host: Host): Regions => {
   const isOpenFor = (list: number): boolean => {
     const node = at(list)
     if (node._tag === "ForEach" && node.isOpen === true) return true
-    const need = plan.needs(list).find(({ name }) => name === Plan.more)
+    const need = plan.needs(list).find(({ name }) => name === Plan.moreNeed)
     return need !== undefined && need.gate >= 0 && phases[need.gate] !== Phase.done
   }
   const giveUpOpen: Regions["giveUpOpen"] = () => {

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
-import { type Json, type Kept, keep, Outputs } from "../Codec.ts"
+import { decodeShared, type Json, type Kept, Outputs } from "../Codec.ts"
 import type { Definition, Planner } from "../Definition.ts"
 import { InvalidInput, WorkflowMismatch } from "../Errors.ts"
 import { type NodeId, type NodeKey, nodeKey } from "../Ids.ts"
@@ -36,7 +36,7 @@ export const outputs = (definition: Pick<Definition<unknown>, "codecOf">, record
       if (codec === undefined) continue
       const { nodeId, iteration } = record
       const key = nodeKey(nodeId, iteration)
-      const restored = keep(codec, record.output)
+      const restored = decodeShared(codec, record.output)
       if (Either.isEither(restored) && Either.isRight(restored)) {
         found.set(key, restored.right as Kept)
         continue
@@ -49,7 +49,7 @@ export const outputs = (definition: Pick<Definition<unknown>, "codecOf">, record
 
 /** Decodes the input of a run. */
 export const input = (definition: Pick<Definition<unknown>, "input">, workflow: string, stored: Json | undefined) =>
-  Effect.mapError(keep(definition.input, stored), (issues) => new InvalidInput({ workflow, issues }))
+  Effect.mapError(decodeShared(definition.input, stored), (issues) => new InvalidInput({ workflow, issues }))
 
 /** Decodes the output of a finished run, for {@link give}. Values that no longer match the current schemas are returned encoded. */
 export const output = (
@@ -97,7 +97,7 @@ const readOutput = (
       const record = Option.getOrUndefined(HashMap.get(state.nodes, from as NodeKey))
       const codec = record?.kind === "step" ? definition.codecOf(record.nodeId, record.table ?? "") : undefined
       if (codec === undefined) return Effect.succeed(asStored)
-      const read = Effect.suspend(() => keep(codec, stored))
+      const read = Effect.suspend(() => decodeShared(codec, stored))
       return Effect.catchAllCause(read, (cause) => (Cause.isInterrupted(cause) ? Effect.interrupt : Effect.succeed(asStored)))
     }
     if (from === null || from === undefined) return Effect.succeed(from === null ? { give: () => undefined } : asStored)

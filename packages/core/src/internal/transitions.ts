@@ -4,7 +4,15 @@
 import type { Json } from "../Codec.ts"
 import type { NodeId, NodeKey } from "../Ids.ts"
 import type * as Millis from "../Millis.ts"
-import { type BoundaryRecord, caughtBy, isSilent, type LoopRecord, type Mounting, type StepRecord, type Wait } from "../Records.ts"
+import {
+  type BoundaryRecord,
+  caughtBy,
+  hasNoHeartbeat,
+  type LoopRecord,
+  type Mounting,
+  type StepRecord,
+  type Wait,
+} from "../Records.ts"
 import type { RunEvent } from "../RunEvent.ts"
 
 /** No fields; a single object, so that it can be compared by identity. */
@@ -12,7 +20,7 @@ export const nothing = {}
 
 /** The attempt up to which heartbeats of a step no longer count, for its next record. */
 export const beatsAfter = ({ status, attempt, beatsAfter }: StepRecord): Pick<StepRecord, "beatsAfter"> => {
-  const after = isSilent(status) ? attempt : beatsAfter
+  const after = hasNoHeartbeat(status) ? attempt : beatsAfter
   return after === undefined || after === 0 ? nothing : { beatsAfter: after }
 }
 
@@ -159,7 +167,7 @@ export const foldStep = (
         failures: [],
         budgetAfter: attempt,
         interruptions: 0,
-        order: seq,
+        finishedSeq: seq,
         ...(event.table === undefined ? {} : { table: event.table }),
         ...(event.output === undefined ? {} : { output: event.output as Json }),
       }

@@ -2,7 +2,7 @@
  * Requests and ends of waits: pure functions of the plan's node and the state. Input counts before deadlines.
  */
 import * as Either from "effect/Either"
-import { acceptNow, type Json } from "../Codec.ts"
+import { encodeNow, type Json } from "../Codec.ts"
 import * as Decision from "../Decision.ts"
 import { cutMessage, type ErrorInfo } from "../ErrorInfo.ts"
 import { InvalidRequest } from "../Errors.ts"
@@ -71,8 +71,8 @@ export const judge = (
     return fail(how, "InvalidOutput", `its output schema does not take what it gives: ${issues.join("; ")}`, { issues })
   }
   const end = (ending: Ending) => ({ refused, ending })
-  const { on } = node
-  switch (on.kind) {
+  const { target } = node
+  switch (target.kind) {
     case "timer":
       return { refused, ending: isOver ? takeOwn("fired", [undefined]) : undefined }
     case "approval": {
@@ -87,13 +87,13 @@ export const judge = (
         decision ?? {
           approved: node.onTimeout === "approve",
         }
-      if (!approved && on.onDeny === "fail") {
+      if (!approved && target.onDeny === "fail") {
         const said = note === undefined ? "" : `: ${note}`
         const who = by === undefined ? "" : ` by ${by}`
         if (how === "timed-out") return end(fail(how, "ApprovalDenied", "denied, as nobody decided in time", { retryable: true }))
         return end(fail(how, "ApprovalDenied", `denied${who}${said}`, { notRetried: "denied" }))
       }
-      if (!approved && on.onDeny === "skip") return end({ how, status: "skipped" })
+      if (!approved && target.onDeny === "skip") return end({ how, status: "skipped" })
       const decidedAt = decision === undefined ? null : new Date(decision.at).toISOString()
       return end(
         takeOwn(
@@ -112,27 +112,27 @@ export const judge = (
     case "signal":
       for (const signal of signals) {
         const { id, payload, refusedBy } = signal
-        if (!Records.isFor(wait, signal) || refusedBy?.some((refusing) => refusing.key === key) === true) continue
+        if (!Records.matchesSignal(wait, signal) || refusedBy?.some((refusing) => refusing.key === key) === true) continue
         const taken = take("signalled", payload, { signalId: id })
         if ("how" in taken) return end(taken)
         refused.push({ _tag: "SignalRefused", signalId: id, issues: taken })
       }
       break
     case "subflow": {
-      if (!on.isAttached) return end(takeOwn("started", [{ runId: wait.name }]))
+      if (!target.isAttached) return end(takeOwn("started", [{ runId: wait.name }]))
       const { child } = wait
       if (child === undefined) return { refused, ending: undefined, isGivenUp: isOver }
       if (isOver && child.status === "cancelled") break
       if (child.status === "finished") return end(takeOwn("ended", [child.output]))
-      if (on.onFail === "continue") return end({ how: "ended", status: "skipped" })
+      if (target.onFail === "continue") return end({ how: "ended", status: "skipped" })
       const { name, message, ...from } = child.error ?? { name: "RunCancelled", message: "it was cancelled", retryable: false }
-      const said = `run "${wait.name}" of workflow "${on.child.name}" ${child.status}: ${message}`
+      const said = `run "${wait.name}" of workflow "${target.child.name}" ${child.status}: ${message}`
       return end(fail("ended", name, said, { ...from, retryable: false, notRetried: from.notRetried ?? "child" }))
     }
   }
   if (!isOver) return { refused, ending: undefined }
   if (node.onTimeout !== "fail") return end({ how: "timed-out", status: "skipped" })
-  return end(fail("timed-out", "WaitTimedOut", `${silences[on.kind]} ${inTime(node, wait)}`, { retryable: true }))
+  return end(fail("timed-out", "WaitTimedOut", `${silences[target.kind]} ${inTime(node, wait)}`, { retryable: true }))
 }
 
 const inTime = ({ deadline, timeoutMs }: Plan.Wait, wait: Records.Wait): string => {
@@ -148,14 +148,14 @@ export const since = (
   isTicking: boolean,
 ): number => {
   const { kind, decision, answers, child, deadline } = wait
-  const signal = kind === "signal" && signals.length > 0 ? signals.find((sent) => Records.isFor(wait, sent)) : undefined
+  const signal = kind === "signal" && signals.length > 0 ? signals.find((sent) => Records.matchesSignal(wait, sent)) : undefined
   const came = decision?.at ?? answers?.[0]?.at ?? signal?.at ?? (child === undefined ? undefined : now)
   const over = isTicking && deadline !== undefined && deadline <= now ? deadline : undefined
   return Math.min(came ?? Number.POSITIVE_INFINITY, over ?? Number.POSITIVE_INFINITY)
 }
 
 /** The missing input, by kind, for timeouts. A timer has none. */
-const silences: { readonly [Kind in Plan.Awaited["kind"]]: string } = {
+const silences: { readonly [Kind in Plan.WaitTarget["kind"]]: string } = {
   approval: "nobody answered",
   human: "nobody answered",
   signal: "nobody sent it",
@@ -182,15 +182,15 @@ export const requestOf = (
   iteration: number,
   noteRead: Plan.NoteRead,
 ): Request => {
-  const { on } = node
-  switch (on.kind) {
+  const { target } = node
+  switch (target.kind) {
     case "timer": {
-      const due = dueOf(node.id, on, context, now, state, noteRead)
-      return on.isTimeout === true ? { due, name: Pauses.timeout } : { due }
+      const due = dueOf(node.id, target, context, now, state, noteRead)
+      return target.isTimeout === true ? { due, name: Pauses.timeout } : { due }
     }
     case "signal": {
-      const correlation = on.correlation?.(context, state, noteRead)
-      const named = { name: storable(on.name), ...(on.isTransient === true ? { request: Records.transientRequest } : {}) }
+      const correlation = target.correlation?.(context, state, noteRead)
+      const named = { name: storable(target.name), ...(target.isTransient === true ? { request: Records.transientRequest } : {}) }
       if (correlation === undefined || correlation === null) return named
       if (typeof correlation !== "string" && typeof correlation !== "number")
         throw new InvalidRequest({ nodeId: node.id, problem: `its "correlation" gave ${show(correlation)}, and must give text` })
@@ -198,25 +198,25 @@ export const requestOf = (
     }
     case "subflow": {
       const stored = Either.getOrThrowWith(
-        acceptNow(on.child.input, on.input(context, state, noteRead)),
-        (issues) => new TypeError(`it is no input of workflow "${on.child.name}": ${issues.join("; ")}`),
+        encodeNow(target.child.input, target.input(context, state, noteRead)),
+        (issues) => new TypeError(`it is no input of workflow "${target.child.name}": ${issues.join("; ")}`),
       )
       const input = defined({ input: stored })
       return {
-        request: { workflow: on.child.name, ...input },
+        request: { workflow: target.child.name, ...input },
         name: childRunId(state.runId, node.id, iteration, RunState.step(state, node.id, iteration)?.generation),
       }
     }
     case "approval":
     case "human": {
       const given =
-        on.kind === "approval"
-          ? requested(node.id, on.request(context, state, noteRead))
-          : { prompt: question(node.id, on.prompt(context, state, noteRead)), schema: node.codec.inputSchema ?? null }
+        target.kind === "approval"
+          ? requested(node.id, target.request(context, state, noteRead))
+          : { prompt: question(node.id, target.prompt(context, state, noteRead)), schema: node.codec.inputSchema ?? null }
       const copied = toJson(given)
       if (Either.isLeft(copied)) throw new TypeError(`a request must be JSON: ${copied.left.path} ${copied.left.problem}`)
       // The request includes the approvers, so that a client can show them.
-      const approvers = on.kind === "approval" ? namesOf(node.id, on.approvers, context, state, noteRead) : {}
+      const approvers = target.kind === "approval" ? namesOf(node.id, target.approvers, context, state, noteRead) : {}
       const request = { ...(copied.right as { readonly [key: string]: Json }), ...approvers }
       return { request, digest: digest(canonical(request)) }
     }
@@ -226,7 +226,7 @@ export const requestOf = (
 /** The time at which a timer fires. */
 const dueOf = (
   nodeId: string,
-  { due, isSpan }: Extract<Plan.Awaited, { readonly kind: "timer" }>,
+  { due, isSpan }: Extract<Plan.WaitTarget, { readonly kind: "timer" }>,
   context: Record<string, unknown>,
   now: Millis.Millis,
   state: RunState.RunState,
@@ -258,7 +258,7 @@ const requested = (nodeId: string, given: unknown): object => {
 /** Reads the names of the approvers. */
 const namesOf = (
   nodeId: string,
-  approvers: ReadonlyArray<string> | Plan.Given | undefined,
+  approvers: ReadonlyArray<string> | Plan.Computation | undefined,
   context: Record<string, unknown>,
   state: RunState.RunState,
   noteRead: Plan.NoteRead,
@@ -281,14 +281,14 @@ const namesOf = (
 
 /** The deadline of a wait that begins. Throws the errors of its author's function, and for results that are no times. */
 export const limitOf = (
-  { id, timeoutMs, timeoutBy, deadline }: Plan.Wait,
+  { id, timeoutMs, computeTimeout, deadline }: Plan.Wait,
   context: () => Record<string, unknown>,
   now: Millis.Millis,
   state: RunState.RunState,
   noteRead: Plan.NoteRead,
 ): Millis.Millis | undefined => {
   if (timeoutMs !== undefined) return Millis.after(now, timeoutMs)
-  if (timeoutBy !== undefined) return Millis.after(now, spanOf(id, "timeout", timeoutBy(context(), state, noteRead)))
+  if (computeTimeout !== undefined) return Millis.after(now, spanOf(id, "timeout", computeTimeout(context(), state, noteRead)))
   return typeof deadline === "function" ? timeOf(id, "deadline", deadline(context(), state, noteRead)) : deadline
 }
 

@@ -59,9 +59,9 @@ export const checkConstant = (
   isFixed: () => boolean,
 ): void => {
   const isText = Prompt.isWritten(content) || typeof content === "string"
-  const issues = Codec.issuesAtOnce(codec, Prompt.isWritten(content) ? Prompt.write(content) : content)
+  const issues = Codec.issuesNow(codec, Prompt.isWritten(content) ? Prompt.write(content) : content)
   if (issues === undefined || !isFixed()) return
-  if (isText && !Codec.takesText(codec))
+  if (isText && !Codec.acceptsText(codec))
     refuse(
       node,
       `it has text but no agent, and its output "${table}" does not accept text: give it an agent, a function, or a value that matches`,

@@ -49,7 +49,7 @@ export const holdersOf = (placed: ReadonlyArray<Placed>, nameOf = ({ id }: Place
 const kinds: { readonly [tag: string]: Kind } = { Loop: "loop", Saga: "saga", TryCatch: "try" }
 
 /** Returns the containers of each task in a stored plan. */
-export const holdersIn = ({ nodes, end }: Plan.Drawing): Holders => {
+export const holdersIn = ({ nodes, end }: Plan.PlanOutline): Holders => {
   const found = new Map<NodeId, Chain>()
   const around: Array<{ readonly kind: Kind; readonly id: string; readonly end: number }> = []
   for (const [position, { _tag, id }] of nodes.entries()) {

@@ -137,17 +137,17 @@ const functionsOf = (planned: Node, node: HostNode): ReadonlyArray<readonly [nam
     const { needsApproval, cache } = props as { readonly [name: string]: { readonly [name: string]: unknown } | undefined }
     add("skipIf", props.skipIf, planned.skipIf)
     add("cache.key", cache?.key, planned.cache?.key)
-    if (planned.gate?.on.kind === "approval") add("needsApproval.request", needsApproval?.request, planned.gate.on.request)
-    if (planned.ask !== undefined) add("prompt", props.children, planned.run as typeof planned.skipIf)
+    if (planned.gate?.target.kind === "approval") add("needsApproval.request", needsApproval?.request, planned.gate.target.request)
+    if (planned.agentSpec !== undefined) add("prompt", props.children, planned.run as typeof planned.skipIf)
   }
   if (planned._tag === "Wait") {
-    const { on } = planned
+    const { target } = planned
     add("skipIf", props.skipIf, planned.skipIf)
-    if (on.kind === "approval") add("request", props.request, on.request)
-    if (on.kind === "human") add("prompt", props.prompt, on.prompt)
-    if (on.kind === "signal") add("correlation", props.correlation, on.correlation)
-    if (on.kind === "subflow") add("input", props.input, on.input)
-    if (on.kind === "timer" && typeof on.due === "function") add("until", props.until, on.due)
+    if (target.kind === "approval") add("request", props.request, target.request)
+    if (target.kind === "human") add("prompt", props.prompt, target.prompt)
+    if (target.kind === "signal") add("correlation", props.correlation, target.correlation)
+    if (target.kind === "subflow") add("input", props.input, target.input)
+    if (target.kind === "timer" && typeof target.due === "function") add("until", props.until, target.due)
   }
   return found
 }

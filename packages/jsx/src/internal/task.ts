@@ -7,7 +7,7 @@ import * as Codec from "@smithers/core/Codec"
 import type { NodeId } from "@smithers/core/Ids"
 import * as NodeOptions from "@smithers/core/NodeOptions"
 import type * as Plan from "@smithers/core/Plan"
-import type { Ask, Need, NoteRead, Step } from "@smithers/core/Plan"
+import type { AgentSpec, Need, NoteRead, Step } from "@smithers/core/Plan"
 import * as RetryPolicy from "@smithers/core/RetryPolicy"
 import type { RunState } from "@smithers/core/RunState"
 import type { StepContext } from "@smithers/core/StepProgram"
@@ -182,7 +182,7 @@ const isAgent = (one: unknown): one is AnyAgent =>
 /** Returns the valid agents of a prop. */
 const agentsOf = (agent: unknown): ReadonlyArray<AnyAgent> => listOf(agent).filter(isAgent)
 
-const askOf = (node: HostNode, isText: boolean): Ask | undefined => {
+const askOf = (node: HostNode, isText: boolean): AgentSpec | undefined => {
   const { agent } = node.props
   if (agent === undefined) {
     if (Object.hasOwn(node.props, "agent")) refuse(node, `its agent is undefined: check the name of the variable or property`)

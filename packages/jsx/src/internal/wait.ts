@@ -7,7 +7,7 @@ import * as Codec from "@smithers/core/Codec"
 import * as Decision from "@smithers/core/Decision"
 import type { NodeId } from "@smithers/core/Ids"
 import * as NodeOptions from "@smithers/core/NodeOptions"
-import type { Awaited, Need, Wait } from "@smithers/core/Plan"
+import type { Need, Wait, WaitTarget } from "@smithers/core/Plan"
 import * as Schema from "effect/Schema"
 import type { HostNode } from "../HostNode.ts"
 import { type ComesAfter, skipped } from "./condition.ts"
@@ -22,7 +22,7 @@ import type { Layout } from "./reading.ts"
 const anything = Codec.makeUnknown(Schema.Unknown)
 const decision = Codec.makeUnknown(Decision.Decision)
 
-const kinds: { readonly [type: string]: Awaited["kind"] } = {
+const kinds: { readonly [type: string]: WaitTarget["kind"] } = {
   Approval: "approval",
   HumanTask: "human",
   Subflow: "subflow",
@@ -50,7 +50,7 @@ export const wait = (
   )
   const leaf = { id, needs, codec, table, skipIf: skipped(node, loop, lowering, comesAfter) }
   const made = orRefuse(node, NodeOptions.wait(kind, leaf, options, words))
-  if (made.on.kind === "approval" && output !== undefined) checkTaken(node, codec, made.on.onDeny === "continue")
+  if (made.target.kind === "approval" && output !== undefined) checkTaken(node, codec, made.target.onDeny === "continue")
   return made
 }
 
@@ -73,7 +73,7 @@ const checkTaken = (node: HostNode, codec: Codec.Codec<unknown, unknown>, canBeD
 }
 
 /** Returns the options of a wait, with functions in the form of the plan. */
-const optionsOf = (node: HostNode, kind: Awaited["kind"], give: (value: unknown) => unknown): Props => {
+const optionsOf = (node: HostNode, kind: WaitTarget["kind"], give: (value: unknown) => unknown): Props => {
   const { props } = node
   switch (kind) {
     case "approval":

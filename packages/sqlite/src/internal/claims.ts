@@ -5,17 +5,17 @@ import { isDeepStrictEqual } from "node:util"
 import type { Json } from "@smithers/core/Codec"
 import { RunEnded, RunNotFound, WaitExpired, WorkflowMismatch } from "@smithers/core/Errors"
 import { compositeKey } from "@smithers/core/Ids"
-import { type Command, type Instruction, type Response, toChildOf } from "@smithers/core/Inbox"
+import { type Command, childCommand, type InboxMessage, type Response } from "@smithers/core/Inbox"
 import * as Millis from "@smithers/core/Millis"
 import * as Pauses from "@smithers/core/Pauses"
 import {
   type Exclusion,
+  mergeStuck,
   type NewRun,
-  type Opened,
   type OpenRequest,
+  type OpenResult,
   type RunnableRun,
   type Stuck,
-  stuckAgain,
 } from "@smithers/core/RunOwnership"
 import type { Origin } from "@smithers/core/RunReader"
 import * as Status from "@smithers/core/Status"
@@ -28,7 +28,7 @@ import * as Owner from "./owner.ts"
 
 export interface Claims {
   readonly origin: (runId: string) => Origin | undefined
-  readonly open: (request: OpenRequest) => Either.Either<Opened, RunNotFound>
+  readonly open: (request: OpenRequest) => Either.Either<OpenResult, RunNotFound>
   /** Renews claims. Returns the runs whose claim was lost. */
   readonly renew: (
     claims: ReadonlyArray<{ readonly runId: string; readonly epoch: number }>,
@@ -43,14 +43,14 @@ export interface Claims {
   /** Creates a run without an owner, unless one with this id exists. */
   readonly spawn: (runId: string, create: NewRun, now: Millis.Millis) => void
   readonly deliver: (
-    command: Command,
+    command: InboxMessage,
     options?: { readonly reopen?: boolean },
-  ) => Either.Either<Instruction, RunNotFound | RunEnded>
-  readonly deliverOrCreate: (command: Command, create: NewRun) => Either.Either<Instruction, RunEnded | WorkflowMismatch>
-  readonly deliverResponse: (command: Command<Response>) => Either.Either<Instruction, RunNotFound | RunEnded | WaitExpired>
+  ) => Either.Either<Command, RunNotFound | RunEnded>
+  readonly deliverOrCreate: (command: InboxMessage, create: NewRun) => Either.Either<Command, RunEnded | WorkflowMismatch>
+  readonly deliverResponse: (command: InboxMessage<Response>) => Either.Either<Command, RunNotFound | RunEnded | WaitExpired>
   /** Returns the pending commands of a run, in order. */
-  readonly told: (runId: string) => ReadonlyArray<Command>
-  readonly inbox: () => ReadonlyArray<Command>
+  readonly told: (runId: string) => ReadonlyArray<InboxMessage>
+  readonly inbox: () => ReadonlyArray<InboxMessage>
 }
 
 type RunRow = [
@@ -175,10 +175,10 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
      WHERE w.run_id = ? AND w.node_id = ? AND w.iteration = ? AND w.status = 'open' AND w.deadline IS NOT NULL`,
   )
 
-  const told = (runId: string): ReadonlyArray<Command> =>
-    selectTold.values(runId).map(([id, at, command]) => ({ id, runId, at, command: JSON.parse(command) as Instruction }))
+  const told = (runId: string): ReadonlyArray<InboxMessage> =>
+    selectTold.values(runId).map(([id, at, command]) => ({ id, runId, at, command: JSON.parse(command) as Command }))
   /** Fails if a response to an open wait comes too late. */
-  const checkDeadline = ({ runId, at, command }: Command<Response>): Either.Either<void, WaitExpired> => {
+  const checkDeadline = ({ runId, at, command }: InboxMessage<Response>): Either.Either<void, WaitExpired> => {
     const { nodeId, iteration } = command
     const time = selectTime.values(runId, nodeId, iteration)[0]
     if (time === undefined) return Either.void
@@ -231,12 +231,12 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
   /** Stores a command in an inbox, unless its run has ended or the command comes too late. */
   const put = <E>(
     [, status, epoch, owner]: RunRow,
-    { id, runId, at, command }: Command,
+    { id, runId, at, command }: InboxMessage,
     isRevived: boolean,
     checkTime: () => Either.Either<void, E>,
-  ): Either.Either<Instruction, RunEnded | E> => {
+  ): Either.Either<Command, RunEnded | E> => {
     const known = selectCommand.values(runId, id)[0]
-    if (known !== undefined) return Either.right(JSON.parse(known[0]) as Instruction)
+    if (known !== undefined) return Either.right(JSON.parse(known[0]) as Command)
     // A run with an owner is being resumed, and receives the command.
     if (owner === null && Status.isEnded(status)) {
       if (!isRevived || status === "finished") return Either.left(new RunEnded({ runId, status }))
@@ -250,10 +250,10 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
     })
   }
   /** Forwards a command to the attached descendants of a run. */
-  const passOn = ({ id, runId, at, command }: Command): void => {
-    if (toChildOf(runId, command) === undefined) return
+  const passOn = ({ id, runId, at, command }: InboxMessage): void => {
+    if (childCommand(runId, command) === undefined) return
     for (const [childRunId, parentRunId] of selectDescendants.values(runId, command._tag === "Cancel" ? 0 : 1))
-      insertCommand.run(id, childRunId, at, write(toChildOf(parentRunId, command) as Json))
+      insertCommand.run(id, childRunId, at, write(childCommand(parentRunId, command) as Json))
   }
   /** Pauses a descendant that continues after its end while an ancestor is paused. */
   const pauseWithAncestors = (runId: string, epoch: number, at: Millis.Millis): void => {
@@ -309,7 +309,7 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
     noteStuck: (runId, note, now) => {
       const [owner, leaseUntil, before] = selectStuck.values(runId)[0] ?? []
       if (before === undefined || !isFree(owner ?? null, leaseUntil ?? null, now)) return
-      setStuck.run(runId, JSON.stringify(stuckAgain(before === null ? null : (JSON.parse(before) as Stuck), note)))
+      setStuck.run(runId, JSON.stringify(mergeStuck(before === null ? null : (JSON.parse(before) as Stuck), note)))
     },
     runnable: (now, { workflows = [], runIds = [] } = {}) => {
       const gone = selectOwners
@@ -325,7 +325,7 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
           nextAt = Math.min(nextAt, now + left)
           return []
         }
-        return [{ runId, workflow, source, deaths, mark: JSON.stringify(selectMark.values(runId)[0]) }]
+        return [{ runId, workflow, source, deaths, revision: JSON.stringify(selectMark.values(runId)[0]) }]
       })
       return { runs, nextAt: Number.isFinite(nextAt) ? nextAt : undefined }
     },
@@ -343,6 +343,6 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
     deliverResponse: (command) =>
       Either.flatMap(find(command.runId), (row) => put(row, command, false, () => checkDeadline(command))),
     inbox: () =>
-      selectInbox.values(me).map(([id, runId, at, command]) => ({ id, runId, at, command: JSON.parse(command) as Instruction })),
+      selectInbox.values(me).map(([id, runId, at, command]) => ({ id, runId, at, command: JSON.parse(command) as Command })),
   }
 }

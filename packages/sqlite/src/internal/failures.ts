@@ -10,9 +10,9 @@ import {
   type StoreError,
   StoreFailed,
   StoreFull,
-  StoreGone,
   StoreReadOnly,
   StoreRefused,
+  StoreRemoved,
   StoreTooNew,
   type StoreUser,
 } from "@smithers/core/Errors"
@@ -49,7 +49,7 @@ type StoreErrorClass =
   | typeof StoreCorrupt
   | typeof StoreFailed
   | typeof StoreFull
-  | typeof StoreGone
+  | typeof StoreRemoved
   | typeof StoreReadOnly
 
 /**
@@ -72,8 +72,8 @@ const classes: { readonly [code: string]: StoreErrorClass } = {
   EACCES: StoreReadOnly,
   EPERM: StoreReadOnly,
   EROFS: StoreReadOnly,
-  SQLITE_READONLY_DBMOVED: StoreGone,
-  ESTALE: StoreGone,
+  SQLITE_READONLY_DBMOVED: StoreRemoved,
+  ESTALE: StoreRemoved,
 }
 
 /** Returns the error class for an error of the database or the file system; `undefined` for any other. */

@@ -6,11 +6,11 @@
  */
 import type { AttemptRecord, ReplacedOutput } from "@smithers/core/Changes"
 import type { Json } from "@smithers/core/Codec"
-import { RunFenced, StoreFailed, Unheard } from "@smithers/core/Errors"
+import { RunFenced, StaleFrame, StoreFailed } from "@smithers/core/Errors"
 import type * as Records from "@smithers/core/Records"
 import type { RunEvent } from "@smithers/core/RunEvent"
 import { withoutContent } from "@smithers/core/RunReader"
-import { type Frame, type Heartbeat, hasTimedOut, isOnward, isUnheard } from "@smithers/core/RunStore"
+import { type Frame, type Heartbeat, hasTimedOut, isOnward, isStaleFrame } from "@smithers/core/RunStore"
 import * as Status from "@smithers/core/Status"
 import { write, writeOptional } from "@smithers/sql/Json"
 import { inList } from "@smithers/sql/Lists"
@@ -29,7 +29,7 @@ import { hash, type Plans } from "./plans.ts"
 
 export interface Frames {
   /** Writes a frame. Its first event also verifies the claim and the protocol. */
-  readonly commit: (frame: Frame) => Either.Either<void, RunFenced | Unheard | StoreFailed>
+  readonly commit: (frame: Frame) => Either.Either<void, RunFenced | StaleFrame | StoreFailed>
   /** Records a committed frame, which the next one of its run must follow. */
   readonly note: (frame: Frame) => void
   /** Records a run that was created here and thus has no frame. */
@@ -169,9 +169,9 @@ export const make = (
       putNode.run(...Rows.nodeRow(runId, record))
       return
     }
-    const { finishedAt = null, table = null, order = null } = record
+    const { finishedAt = null, table = null, finishedSeq = null } = record
     const again = attemptedAt === startedAt ? null : attemptedAt
-    const finished = [status, attempt, startedAt, again, finishedAt, table, order, budgetAfter] as const
+    const finished = [status, attempt, startedAt, again, finishedAt, table, finishedSeq, budgetAfter] as const
     if (finishNode.run("step", ...finished, runId, nodeId, iteration).changes === 0) putNode.run(...Rows.nodeRow(runId, record))
   }
 
@@ -276,8 +276,8 @@ export const make = (
         )
       const isUntold = isOnward(frame) && frame.consumed.length === 0 && !hasTimedOut(frame)
       if (!isUntold || !logFirst(frame, true)) {
-        if ((hasTimedOut(frame) || isOnward(frame)) && isUnheard(frame, claims.told(runId)))
-          return Either.left(new Unheard({ runId }))
+        if ((hasTimedOut(frame) || isOnward(frame)) && isStaleFrame(frame, claims.told(runId)))
+          return Either.left(new StaleFrame({ runId }))
         if (!logFirst(frame, false)) return Either.left(new RunFenced({ runId, epoch }))
       }
       if (plan !== undefined || events.length === 0)

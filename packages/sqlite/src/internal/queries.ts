@@ -8,7 +8,7 @@
 import type { Json } from "@smithers/core/Codec"
 import { type ErrorInfo, RunNotFound } from "@smithers/core/Errors"
 import { nodeKey } from "@smithers/core/Ids"
-import type { Command, Instruction } from "@smithers/core/Inbox"
+import type { Command, InboxMessage } from "@smithers/core/Inbox"
 import type { Stuck } from "@smithers/core/RunOwnership"
 import {
   type AttemptSummary,
@@ -18,7 +18,7 @@ import {
   type OpenWait,
   type RunDetails,
   type RunFilter,
-  type RunStanding,
+  type RunOverview,
   type RunSummary,
   requestIdOf,
   type WaitFilter,
@@ -45,7 +45,7 @@ export interface Queries {
   readonly waits: (filter: WaitFilter) => ReadonlyArray<WaitSummary>
   readonly plan: (runId: string, frame: number | undefined) => Either.Either<string, RunNotFound>
   readonly find: (prefix: string, limit: number) => ReadonlyArray<string>
-  readonly run: (runId: string, now: number) => Either.Either<RunStanding, RunNotFound>
+  readonly run: (runId: string, now: number) => Either.Either<RunOverview, RunNotFound>
   readonly wait: (name: WaitName) => WaitSummary | undefined
   readonly inspect: (runId: string, now: number) => Either.Either<RunDetails, RunNotFound>
   readonly events: (
@@ -276,15 +276,15 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
   )
 
   /** Groups pending commands by run. */
-  const pendingOf = (rows: ReadonlyArray<CommandRow>): ReadonlyMap<string, ReadonlyArray<Command>> =>
+  const pendingOf = (rows: ReadonlyArray<CommandRow>): ReadonlyMap<string, ReadonlyArray<InboxMessage>> =>
     Map.groupBy(
       // They were valid commands when written.
       rows.map(
-        ([runId, id, at, command]): Command => ({
+        ([runId, id, at, command]): InboxMessage => ({
           runId,
           id,
-          at: at as Command["at"],
-          command: JSON.parse(command) as Instruction,
+          at: at as InboxMessage["at"],
+          command: JSON.parse(command) as Command,
         }),
       ),
       ({ runId }) => runId,
@@ -322,7 +322,11 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
     return rows.map((row) => summaryOf(row, statuses.get(row[0]) as Status.ShownStatus))
   }
 
-  const standingOf = (row: readonly [...SummaryRow, ...DetailsRow], commands: ReadonlyArray<Command>, now: number): RunStanding => {
+  const standingOf = (
+    row: readonly [...SummaryRow, ...DetailsRow],
+    commands: ReadonlyArray<InboxMessage>,
+    now: number,
+  ): RunOverview => {
     const [, , , , heard, told] = row.slice(summarySize) as [...DetailsRow]
     return {
       run: summariesOf([row.slice(0, summarySize) as SummaryRow], now)[0] as RunSummary,
@@ -435,7 +439,7 @@ const cancelOf = (heard: Text, told: Text): RunDetails["cancel"] => {
   const text = heard ?? told
   if (text === null) return null
   const { reason = null } = JSON.parse(text) as { readonly reason?: string }
-  return { reason, isHeard: heard !== null }
+  return { reason, isDelivered: heard !== null }
 }
 
 /** Number of columns of a summary. */
@@ -515,9 +519,9 @@ const attemptOf = (runId: string, row: AttemptRow, beats: ReadonlyMap<string, Be
 /** Returns the answers that have arrived for open waits, of any runs. */
 const answersOf = (
   rows: ReadonlyArray<WaitRow>,
-  commands: ReadonlyMap<string, ReadonlyArray<Command>>,
-): ReadonlyMap<WaitRow, Command> => {
-  const found = new Map<WaitRow, Command>()
+  commands: ReadonlyMap<string, ReadonlyArray<InboxMessage>>,
+): ReadonlyMap<WaitRow, InboxMessage> => {
+  const found = new Map<WaitRow, InboxMessage>()
   if (commands.size === 0) return found
   for (const [runId, waits] of Map.groupBy(rows, ([runId]) => runId)) {
     const open = waits.flatMap((row) => (row[5] === "open" ? [{ row, ...waitOf(row, undefined) }] : []))
@@ -526,7 +530,7 @@ const answersOf = (
   return found
 }
 
-const waitOf = (row: WaitRow, answer: Command | undefined): WaitSummary => {
+const waitOf = (row: WaitRow, answer: InboxMessage | undefined): WaitSummary => {
   const [runId, nodeId, iteration, workflow, kind, status, reason, since, ...rest] = row
   const [deadline, request, digest, name, correlation, ...decided] = rest
   const [approved, note, by, decidedAt, endedAt, asked, timesAsked, refusals, refused] = decided

@@ -113,7 +113,7 @@ export const make = (patience: Patience): Effect.Effect<StorageShape, StoreError
       })
 
     return {
-      place: held.opened.connection.place,
+      storeId: held.opened.connection.place,
       open: refuse("open"),
       commit: refuse("commit"),
       transact: refuse("transact"),

@@ -122,7 +122,7 @@ const decode = <A>({ codec }: Found, layout: Columns.Layout, row: NamedRow): Eit
     values.push(value)
   }
   const { run_id: runId, node_id: nodeId, iteration } = row
-  return Either.map(Codec.keepNow(codec, Columns.decode(layout, values, 0)), (kept) => {
+  return Either.map(Codec.decodeSharedNow(codec, Columns.decode(layout, values, 0)), (kept) => {
     // The type comes from the schema of this codec.
     return { runId, nodeId, iteration, output: kept.give() as A }
   })

@@ -76,8 +76,8 @@ const limitOf = ({ limit }: TransactionOptions): Either.Either<Millis.Millis, In
     (ms) =>
       new InvalidSetting({
         setting: "limit",
-        given: Millis.show(ms),
-        wanted: `at most ${longestLimitMs} ms, since it blocks all other writes`,
+        received: Millis.show(ms),
+        expected: `at most ${longestLimitMs} ms, since it blocks all other writes`,
       }),
   )
 
@@ -131,10 +131,10 @@ export const kept = <A>(codec: Codec.Codec<A, unknown>, nodeId: string, services
   const refuse = (issues: Codec.Issues) =>
     new InvalidOutput({ nodeId, issues, ...(Codec.isUnstorable(issues) ? { isFinal: true } : {}) })
   const restore = (output: Codec.Json | undefined) =>
-    Either.map(Codec.keepNow(codec, output, services), (value): Kept<A> => ({ value, given: value.give(), output }))
+    Either.map(Codec.decodeSharedNow(codec, output, services), (value): Kept<A> => ({ value, given: value.give(), output }))
   return {
     accept: (value: unknown): Either.Either<Transaction.Done<Kept<A>>, InvalidOutput> =>
-      Codec.acceptNow(codec, value, services).pipe(
+      Codec.encodeNow(codec, value, services).pipe(
         Either.flatMap(restore),
         Either.map((stored) => ({ value: stored, output: stored.output })),
         Either.mapLeft(refuse),

@@ -142,9 +142,12 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
       const key = nodeKey(row[0], row[1])
       const record = Rows.readNode(row, { failures: failures.get(key) ?? none, wait: waits.get(key), output: stored.get(key) })
       const [attempt = 0, heartbeat] = beats.get(key) ?? []
-      const isHeard =
-        heartbeat !== undefined && record.kind === "step" && !Records.isSilent(record.status) && attempt > (record.beatsAfter ?? 0)
-      yield isHeard ? { ...record, heartbeat } : record
+      const isDelivered =
+        heartbeat !== undefined &&
+        record.kind === "step" &&
+        !Records.hasNoHeartbeat(record.status) &&
+        attempt > (record.beatsAfter ?? 0)
+      yield isDelivered ? { ...record, heartbeat } : record
     }
   }
 

@@ -70,11 +70,11 @@ const planWith = (plan: Plan.Plan, changes: Changes): Plan.Plan => {
 
 const nodeWith = (node: Plan.Node, changes: Changes): Plan.Node => {
   if (node._tag === "Step") return { ...node, run: changes.around(node) }
-  if (node._tag !== "Wait" || node.on.kind !== "subflow") return node
-  const { child } = node.on
+  if (node._tag !== "Wait" || node.target.kind !== "subflow") return node
+  const { child } = node.target
   // The plan knows it as an object; whoever made the plan made it of a definition.
   const inner = definition(child.definition as Definition, changes)
-  return { ...node, on: { ...node.on, child: { ...child, definition: inner } } }
+  return { ...node, target: { ...node.target, child: { ...child, definition: inner } } }
 }
 
 const isThenable = (value: unknown): value is PromiseLike<unknown> =>

@@ -347,12 +347,12 @@ describe("what is not taken for the output", () => {
     [
       "a part of a reply that was cut off",
       { text: 'Say\n```json\n{"risk":"low"}\n```\nor rat', finishReason: "length" },
-      ["the reply was cut off at the limit of its length: give a shorter one", "the reply is not JSON"],
+      ["the reply was cut off at its maximum length: give a shorter one", "the reply is not JSON"],
     ],
     [
       "the end of the tools",
       { text: "", finishReason: "tool-calls" },
-      ["the reply ended with calls of tools and without an answer", "the reply is empty"],
+      ["the reply ended with tool calls and without an answer", "the reply is empty"],
     ],
   ])("is %s", ([, reply, expected]) =>
     Effect.gen(function* () {
@@ -451,7 +451,7 @@ describe("a reply that is not valid", () => {
       const agents = [agent("a", provider({ statusCode: 401 }, "bad key")), agent("b", "no JSON")]
       const failed = yield* Effect.flip(asking(agents).answer)
       expect(failed).toMatchObject({ _tag: "InvalidOutput", issues: ["the reply is not JSON"] })
-      expect((failed as InvalidOutput).message).toContain('agent "a" could not be asked: bad key')
+      expect((failed as InvalidOutput).message).toContain('agent "a" failed: bad key')
     }),
   )
 
@@ -518,7 +518,7 @@ describe("a turn", () => {
       const checking = asking([agent("a", "1")], { output: throwing })
       expect(Exit.isFailure(yield* Effect.exit(checking.answer))).toBe(true)
       expect(checking.turns).toEqual([
-        { agent: "a", prompt: expect.any(String), reply: "1", problem: "the reply could not be checked" },
+        { agent: "a", prompt: expect.any(String), reply: "1", problem: "the reply could not be validated" },
       ])
     }),
   )
@@ -668,11 +668,11 @@ describe("an agent that fails", () => {
     [
       "returns what is no promise",
       () => ({ text: "{}" }),
-      'its "generate" returned an object and neither a promise nor an Effect of a reply',
+      'its "generate" returned an object instead of a promise or an Effect of a reply',
     ],
     ["replies with a text alone", () => Promise.resolve("{}"), 'whose "text" is undefined'],
-    ["replies with nothing", () => Promise.resolve(), "it replied with undefined"],
-    ["replies with no text", () => Promise.resolve({ text: 1 }), 'it replied with an object whose "text" is a number'],
+    ["replies with nothing", () => Promise.resolve(), "its reply is undefined"],
+    ["replies with no text", () => Promise.resolve({ text: 1 }), 'its reply is an object with "text" a number'],
   ])("because it %s is named, and not asked again", ([, generate, told]) =>
     Effect.gen(function* () {
       const failed = yield* failure([{ id: "broken", generate } as Agent])

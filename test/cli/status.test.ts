@@ -46,7 +46,7 @@ describe("a run whose process", () => {
     first.kill("SIGKILL")
     await first.result
     expect(await shown("s")).toBe("orphaned")
-    expect((await place.run("ps", "--status", "running")).stdout).toContain("No such runs")
+    expect((await place.run("ps", "--status", "running")).stdout).toContain("No matching runs")
     const graph = await place.run("graph", "s")
     expect(graph.stdout).toContain("step second (needs first; interrupted)")
     expect((await place.run("inspect", "s")).stdout).toMatch(/second +0 +interrupted/)

@@ -147,7 +147,7 @@ export default Smithers.createWorkflow({ name: "guarded", input: Schema.Void }).
       expect(stdout).toContain("ann, bob or cat")
       expect(stdout).toMatch(command)
     }
-    expect((await place.run("inbox")).stdout).toContain("for ann, bob or cat to decide")
+    expect((await place.run("inbox")).stdout).toContain("Approvers: ann, bob or cat.")
     expect(await place.json("approve", "g")).toMatchObject({ code: 4, value: { error: { tag: "NotAnApprover" } } })
     expect((await place.run("approve", "g", "--by", "bob")).code).toBe(0)
   })
@@ -183,7 +183,7 @@ export default Smithers.createWorkflow({ name: "guarded", input: Schema.Void }).
     expect(readFileSync(log, "utf8")).toContain("▶ run bg")
     process.kill(pid, "SIGKILL")
     writeFileSync(place.file("open"), "")
-    await until(async () => (await place.run("why", "bg")).stdout.includes("is gone"), "its end is noticed")
+    await until(async () => (await place.run("why", "bg")).stdout.includes("its process has died"), "its end is noticed")
     const dry = await place.run("supervise", "--dry-run")
     expect(maskTimes(dry.stdout, place.path)).toBe("[<clock>] would-resume bg (slow)\n[<clock>] summary: 1 would-resume\n")
     const { stdout } = await place.run("supervise", "--once")
@@ -354,7 +354,7 @@ export default smithers(() => (
     writeFileSync(place.file("broken.ts"), "export default (")
     const killed = await place.run("up", "workflow.ts#slow", "--input", '{"dies":true}', "--run-id", "killer")
     expect(killed.code).not.toBe(0)
-    await until(async () => (await place.run("why", "killer")).stdout.includes("is gone"), "its end is noticed")
+    await until(async () => (await place.run("why", "killer")).stdout.includes("its process has died"), "its end is noticed")
     const supervisor = place.start(["supervise", "--interval", "1s", "--json"])
     const patienceMs = 100_000
     await until(() => supervisor.said().stdout.includes("cannot be parsed"), "it cannot be loaded")

@@ -141,7 +141,7 @@ describe("crashEverywhere", () => {
       })
       const stalled = yield* Effect.flip(Crashes.everywhere(flow, input))
       expect(stalled.message).toBe(
-        'The run does not end: it waits for signal "paid" named "payment", and nobody says it. Say it with "respond".',
+        'The run does not end: it waits for signal "paid" named "payment", without a response. Provide it with "respond".',
       )
       const report = yield* Crashes.everywhere(flow, input, {
         respond: (wait) =>

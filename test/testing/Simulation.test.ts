@@ -43,7 +43,7 @@ describe("simulate", () => {
       const error = yield* Effect.flip(Simulation.simulate(racy, options))
       if (error._tag !== "SimulationFailed") return yield* error
       expect(error.problem).toBe('"end" is finished with "b", and without failures it is finished with "a"')
-      expect(error.message).toContain(`Run it again by simulate(workflow, { …, seeds: [${error.seed}] }).\nstarted w\n`)
+      expect(error.message).toContain(`Reproduce it with simulate(workflow, { …, seeds: [${error.seed}] }).\nstarted w\n`)
       const again = yield* Effect.flip(Simulation.simulate(racy, { ...options, seeds: [error.seed] }))
       expect(again.message).toBe(error.message)
     }),

@@ -165,16 +165,16 @@ describe("TestRuntime as a layer", () => {
   it.effect("says what a run waits for instead, where it never comes to what a test waits for", () =>
     Effect.gen(function* () {
       expect((yield* Effect.flip(TestRuntime.waitFor("r", "ask"))).message).toBe(
-        'No run "r" was started, so that it cannot wait for "ask". Start it before.',
+        'No run "r" was started, so it cannot wait for "ask". Start it first.',
       )
       const run = yield* greeting.start(input, { runId: "r" })
       expect((yield* Effect.flip(TestRuntime.approve("r", "aks"))).message).toBe(
-        'Run "r" does not wait for approval "aks", and never will by itself: it is waiting-approval, and waits for approval "ask".',
+        'Run "r" does not wait for approval "aks", and cannot reach it: its status is waiting-approval, and it waits for approval "ask".',
       )
       yield* TestRuntime.approve("r", "ask")
       yield* run.await
       expect((yield* Effect.flip(TestRuntime.waitFor("r"))).message).toBe(
-        'Run "r" does not wait for anything, and never will by itself: it is finished, and waits for nothing.',
+        'Run "r" does not wait for anything, and cannot reach it: its status is finished, and it waits for nothing.',
       )
     }).pipe(Effect.provide(TestRuntime.layer())),
   )

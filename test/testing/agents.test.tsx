@@ -44,7 +44,7 @@ describe("scriptedAgent", () => {
       const agent = scriptedAgent([new Error("overloaded")], { name: "analyst" })
       const error = yield* Effect.flip(reviewing(agent).execute({}))
       expect(error.message).toContain(
-        'the script of agent "analyst" is used up: it has 1 reply, and was asked once more: "Review it."',
+        'the script of agent "analyst" is exhausted: it has 1 reply, and received another request: "Review it."',
       )
       expect(agent.calls).toHaveLength(2)
     }).pipe(Effect.provide(TestRuntime.layer())),
@@ -55,7 +55,7 @@ describe("scriptedAgent", () => {
       const agent = scriptedAgent([{ risk: "low", score: 1 }, "more", new Error("no")], { name: "analyst" })
       yield* reviewing(agent).execute({})
       expect(() => agent.assertUsedUp()).toThrow(
-        'The script of agent "analyst" is not used up: 2 replies are left after 1 call. The first is "more".',
+        'The script of agent "analyst" has 2 replies left after 1 call. The next is "more".',
       )
       agent.reset()
       expect([agent.left(), agent.calls.length]).toEqual([3, 0])

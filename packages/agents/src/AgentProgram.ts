@@ -1,11 +1,11 @@
 /**
- * Asks agents for an output, within one attempt at a step: says what is wanted, reads the reply, has what is not valid put right in
- * the same conversation, and goes from agent to agent where there are several. What it cannot get is raised for the step's retry
- * policy: `InvalidOutput`, whose issues the next attempt's prompt carries, or `AgentFailed`, which says whether asking again can
- * help, and when.
+ * Asks agents for an output within one attempt of a step: sends the task, reads the reply, has an invalid one corrected in the same
+ * conversation, and falls back to the next agent if there are several. If all fail, raises an error for the step's retry policy:
+ * `InvalidOutput`, whose issues the prompt of the next attempt includes, or `AgentFailed`, which states whether and when a retry
+ * may help.
  *
- * Agents of the AI SDK retry by themselves before they fail (`maxRetries`, 2 by default): those retries are not durable, and come
- * before the ones of the step.
+ * Agents of the AI SDK have retries of their own (`maxRetries`, default 2). Those are not durable, and precede the retries of the
+ * step.
  */
 import type { AgentTurn, AnyAgent, Message, SdkAgent } from "@smithers/core/Agent"
 import { nameOf } from "@smithers/core/Agent"
@@ -23,8 +23,8 @@ import * as ProviderError from "./ProviderError.ts"
 import * as Reply from "./Reply.ts"
 
 /**
- * Succeeds with a value that `output.accept` takes. Fails with `InvalidOutput` when an agent kept giving what is not valid, otherwise
- * with `AgentFailed`. It is interrupted once `signal` is aborted, whatever the agent makes of that.
+ * Succeeds with a value that `output.accept` accepts. Fails with `InvalidOutput` if the agents' replies stay invalid, otherwise
+ * with `AgentFailed`. Aborting `signal` interrupts it, whatever the agent does.
  */
 export const run: AgentRunnerShape["run"] = (call) =>
   Effect.gen(function* () {
@@ -38,13 +38,13 @@ export const run: AgentRunnerShape["run"] = (call) =>
     return yield* raise(call.context.stepId, failures)
   })
 
-/** Lets steps have agents. */
+/** Provides the runner of steps with agents. */
 export const layer: Layer.Layer<AgentRunner> = Layer.succeed(AgentRunner, { run })
 
-/** Stands for a reply without text in a conversation: providers refuse empty messages. */
+/** Placeholder of a reply without text in a conversation, since providers refuse empty messages. */
 const nothingSaid = "(no text)"
 
-/** The reason for giving an agent up. */
+/** Reason why an agent was given up. */
 type Failure =
   | { readonly agent: string; readonly issues: Issues }
   | { readonly agent: string; readonly trouble: ProviderError.Trouble; readonly cause: unknown }
@@ -76,7 +76,7 @@ const converse = (
       const reply = asked.right
       const turn = { agent: name, prompt, reply: reply.text, ...reply.counts }
       const judged = yield* Effect.onError(judge(call, task, reply), () =>
-        Effect.sync(() => call.onTurn({ ...turn, problem: "the reply could not be checked" })),
+        Effect.sync(() => call.onTurn({ ...turn, problem: "the reply could not be validated" })),
       )
       if (Either.isRight(judged)) {
         call.onTurn(turn)
@@ -90,10 +90,10 @@ const converse = (
     }
   })
 
-/** Tells whether an agent is one of the AI SDK. */
+/** Returns `true` for agents of the AI SDK. */
 const isSdkAgent = (agent: AnyAgent): agent is SdkAgent => String(agent.version ?? "").startsWith("agent-v")
 
-/** Gives the reply of an agent, or fails with what it raised. */
+/** Returns the reply of an agent, or fails with its error. */
 const ask = (
   call: AgentCall,
   task: Instruction.Task,
@@ -113,10 +113,10 @@ const ask = (
     } catch (thrown) {
       return Effect.fail(thrown)
     }
-    // What it asks for was provided by whoever made the agent.
+    // Its requirements were provided by the author of the agent.
     if (Effect.isEffect(returned)) return Effect.catchAll(returned as Effect.Effect<unknown, unknown>, replyIn)
     if (!isThenable(returned)) {
-      const message = `its "generate" returned ${Raised.show(returned)} and neither a promise nor an Effect of a reply`
+      const message = `its "generate" returned ${Raised.show(returned)} instead of a promise or an Effect of a reply`
       return Effect.fail(new NonRetryable({ message }))
     }
     const promised = returned
@@ -128,7 +128,10 @@ const ask = (
     })
   })
 
-/** The AI SDK throws a reply away that is not the object it was told to expect; the error has what a reply has. */
+/**
+ * Recovers the reply from an error. The AI SDK drops a reply that does not match the requested object; its error has the fields of
+ * a reply.
+ */
 const replyIn = (reason: unknown): Effect.Effect<unknown, unknown> =>
   Effect.flatMap(Sdk.loadFor([reason]), (sdk) =>
     sdk?.NoObjectGeneratedError.isInstance(reason) === true && reason.text !== undefined
@@ -139,19 +142,19 @@ const replyIn = (reason: unknown): Effect.Effect<unknown, unknown> =>
 const isThenable = (value: unknown): value is PromiseLike<unknown> =>
   typeof value === "object" && value !== null && "then" in value && typeof value.then === "function"
 
-/** The fields of a reply that count, read once. */
+/** The relevant fields of a reply, read once. */
 interface Understood {
   readonly text: string
   readonly output: unknown
   readonly finishReason: string | undefined
-  /** Kept of the reply beside its text. */
+  /** Metadata stored beside the text. */
   readonly counts: Pick<AgentTurn, "model" | "finishReason" | "inputTokens" | "outputTokens" | "totalTokens">
 }
 
 const understand = (reply: unknown): Effect.Effect<Understood, NonRetryable> => {
   const text = Raised.get(reply, "text")
   if (typeof text !== "string") {
-    const message = `it replied with ${Raised.show(reply)} whose "text" is ${Raised.show(text)}: a reply is { text: string, … }`
+    const message = `its reply is ${Raised.show(reply)} with "text" ${Raised.show(text)}: a reply must be { text: string, … }`
     return Effect.fail(new NonRetryable({ message }))
   }
   const usage = Raised.get(reply, "usage")
@@ -171,7 +174,7 @@ const textual = (value: unknown): string | undefined => (typeof value === "strin
 
 const count = (value: unknown): number | undefined => (typeof value === "number" && Number.isFinite(value) ? value : undefined)
 
-/** Takes the first value in the reply that is valid, or says what is wrong with the one that was most likely meant. */
+/** Returns the first valid value in the reply, or the issues of the most likely one. */
 const judge = (
   { output, context }: AgentCall,
   task: Instruction.Task,
@@ -184,7 +187,7 @@ const judge = (
       const accepted = yield* Effect.either(output.encode(value))
       if (Either.isRight(accepted)) return Either.right(value)
       const issues = accepted.left
-      // The schema accepts it and makes of it what cannot be stored: no agent can put that right.
+      // The schema accepts it but transforms it into a value that cannot be stored, which no correction can change.
       if (isUnstorable(issues)) return yield* new InvalidOutput({ nodeId: context.stepId, issues, isFinal: true })
       refused ??= issues
     }
@@ -194,25 +197,25 @@ const judge = (
     return Either.left(ending === undefined ? wrong : [ending, ...wrong])
   })
 
-/** Ends of replies that are not what was asked for, by the AI SDK's names. */
+/** Finish reasons of replies without an answer, by the AI SDK's names. */
 const endings: ReadonlyMap<string | undefined, string> = new Map([
-  ["length", "the reply was cut off at the limit of its length: give a shorter one"],
+  ["length", "the reply was cut off at its maximum length: give a shorter one"],
   ["content-filter", "the reply was stopped by the provider's content filter"],
-  ["tool-calls", "the reply ended with calls of tools and without an answer"],
+  ["tool-calls", "the reply ended with tool calls and without an answer"],
   ["error", "the reply ended with an error of the provider"],
 ])
 
 const valuesOf = ({ form, fits }: Instruction.Task, { text, output, finishReason }: Understood): Reply.Found => {
   if (form === "anything") return { values: [text], problem: undefined }
-  // Agents that were asked for no structure give their text as `output` too: that is no value yet.
+  // Agents without a schema also return their text as `output`, which is no value yet.
   const structured = output === undefined || output === text ? [] : [output]
   const found = finishReason === "length" ? Reply.findWhole(text) : Reply.find(text, fits)
-  // A schema of strings may well take the empty one, but it is no answer.
+  // A schema of strings may accept the empty one, but it is no answer.
   const literal = form === "text" && text.trim() !== "" ? [text, text.trim()] : []
   return { values: [...structured, ...literal, ...found.values], problem: found.problem }
 }
 
-/** The error of the attempt, from what each agent failed with. */
+/** Returns the error of the attempt, from the failures of all agents. */
 const raise = (nodeId: string, failures: ReadonlyArray<Failure>): InvalidOutput | AgentFailed => {
   const invalid = failures.findLast((failure) => "issues" in failure)
   const troubled = failures.filter((failure) => "trouble" in failure)
@@ -220,15 +223,14 @@ const raise = (nodeId: string, failures: ReadonlyArray<Failure>): InvalidOutput 
     const others = failures.flatMap((failure) => {
       if (failure === invalid) return []
       return "issues" in failure
-        ? `agent "${failure.agent}" gave no valid output: ${Instruction.shorten(failure.issues).join("; ")}`
-        : `agent "${failure.agent}" could not be asked: ${failure.trouble.reason}`
+        ? `agent "${failure.agent}" returned no valid output: ${Instruction.shorten(failure.issues).join("; ")}`
+        : `agent "${failure.agent}" failed: ${failure.trouble.reason}`
     })
     return new InvalidOutput({ nodeId, issues: invalid.issues, ...(others.length === 0 ? {} : { others }) })
   }
-  // The next attempt asks the whole chain again: it is worth making where it could help with any of them.
+  // The next attempt asks all agents again, so it is worthwhile if it may help with any of them.
   const chief = troubled.findLast(({ trouble }) => trouble.retryable) ?? troubled.at(-1)
-  if (chief === undefined)
-    return new AgentFailed({ nodeId, agent: "none", reason: "the step has no agents to ask", retryable: false })
+  if (chief === undefined) return new AgentFailed({ nodeId, agent: "none", reason: "the step has no agents", retryable: false })
   const { agent, cause } = chief
   const { reason, status, retryable } = chief.trouble
   const others = troubled.filter((failure) => failure !== chief).map((other) => ` ("${other.agent}": ${other.trouble.reason})`)

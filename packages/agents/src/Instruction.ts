@@ -1,24 +1,24 @@
 /**
- * The words for agents: the prompt of a task with the form its answer must have, and the correction of an answer that was refused.
+ * Texts for agents: the prompt of a task with the required form of its answer, and the correction of a refused answer.
  */
 import type { AgentCall } from "@smithers/core/AgentRunner"
 import type { Issues, JsonSchema } from "@smithers/core/Codec"
 import { kindOf } from "@smithers/core/JsonSchema"
 import type * as Reply from "./Reply.ts"
 
-/** The way in which the value is read from a reply, and so what is said of it. */
+/** Form in which the value is read from a reply, which determines the instructions. */
 export type Form = "anything" | "text" | "json"
 
-/** A task as agents are given it. */
+/** A task for an agent. */
 export interface Task {
   readonly form: Form
   readonly prompt: string
   readonly schema: JsonSchema | undefined
-  /** Tells whether a value is of the kind that the schema asks for. */
+  /** Returns `true` for a value of the type that the schema requires. */
   readonly fits: Reply.Fits
 }
 
-/** Makes the task of a call. */
+/** Creates the task of a call. */
 export const make = ({ prompt, output, isText, feedback }: AgentCall): Task => {
   const schema = isText ? undefined : rootOf(output.inputSchema)
   const form = isText ? "anything" : schema?.type === "string" ? "text" : "json"
@@ -26,7 +26,7 @@ export const make = ({ prompt, output, isText, feedback }: AgentCall): Task => {
   return { form, schema, fits: kindOf(schema), prompt: parts.filter((part) => part !== undefined).join("\n\n") }
 }
 
-/** The schema without what says nothing of the value, and with its root in place where it is kept among the definitions. */
+/** Removes parts of a schema that say nothing about the value, and inlines a root that is among the definitions. */
 const rootOf = (document: JsonSchema | undefined): JsonSchema | undefined => {
   if (document === undefined) return undefined
   const { $schema: _dialect, ...schema } = document
@@ -54,10 +54,10 @@ const instruction = (form: Form, schema: JsonSchema | undefined): string | undef
   return schema === undefined ? `${must}.` : `${must}. The value must match this JSON Schema:\n${print(schema)}`
 }
 
-/** Longest line of a printed schema, in characters, before it is broken up: short enough to read where prompts are shown. */
+/** Maximum line length of a printed schema, in characters, which keeps shown prompts readable. */
 const lineWidth = 100
 
-/** JSON with what fits on a line on one line: as readable as indented JSON, at a fraction of its tokens. */
+/** Formats JSON with short values on one line: as readable as indented JSON, with a fraction of its tokens. */
 const print = (value: unknown, indent = ""): string => {
   const line = JSON.stringify(value)
   if (typeof value !== "object" || value === null || line.length + indent.length <= lineWidth) return line
@@ -68,11 +68,13 @@ const print = (value: unknown, indent = ""): string => {
   return Array.isArray(value) ? `[\n${members.join(",\n")}\n${indent}]` : `{\n${members.join(",\n")}\n${indent}}`
 }
 
-/** As many issues are told to an agent, each with as many characters: a list of a thousand bad items says no more than its start. */
+/**
+ * Maximum number of issues sent to an agent, and of characters of each. A list of a thousand bad items says no more than its start.
+ */
 const maxIssues = 20
 const maxIssueLength = 500
 
-/** Shortens a list of issues. */
+/** Truncates a list of issues. */
 export const shorten = (issues: Issues): Issues => {
   const told = issues
     .slice(0, maxIssues)
@@ -85,6 +87,6 @@ const refusal = (issues: Issues): string =>
     .map((issue) => `- ${issue}`)
     .join("\n")}`
 
-/** Asks for a reply once more, and says why the last one was refused. */
+/** Creates the prompt that asks for a corrected reply, with the issues of the last one. */
 export const correction = (form: Form, issues: Issues): string =>
   `${refusal(issues)}\n\nReply again with the whole ${form === "json" ? "JSON value, corrected," : "text, corrected,"} and nothing else.`

@@ -1,7 +1,7 @@
 /**
- * Reads an error that came out of an agent, whichever library made it: could asking the same agent again help, and when. Errors of the AI
- * SDK that have no answer from a provider are known by their classes. Others are read by their fields, which the SDK, the providers' own SDKs and
- * `fetch` name alike. They wrap one error in another: what an inner one says counts where the outer one says nothing.
+ * Classifies an error of an agent from any library: whether a retry with the same agent may help, and when. Errors of the AI SDK
+ * without an answer from a provider are recognised by class. Others are read by their fields, which the SDK, the providers' SDKs
+ * and `fetch` name alike. Errors may be nested; an inner one counts where the outer one is silent.
  */
 import * as Millis from "@smithers/core/Millis"
 import * as Raised from "@smithers/core/Raised"
@@ -15,17 +15,17 @@ export interface Trouble {
   readonly status: number | undefined
   readonly retryable: boolean
   readonly retryAfterMs: Millis.Millis | undefined
-  /** A slip of the agent's own code, and nothing that a provider said. */
+  /** `true` for a bug in the agent's own code, as opposed to an answer of a provider. */
   readonly isOwnCode: boolean
 }
 
-/** Reads an error. */
+/** Classifies an error. */
 export const read = (thrown: unknown): Effect.Effect<Trouble> =>
   Effect.gen(function* () {
     const { error } = Raised.unwrap(thrown)
     const errors = unwrap(error)
     const sdk = yield* Sdk.loadFor(errors)
-    // To count from where the provider names a time of day.
+    // Reference for providers that name a time of day.
     const now = yield* Millis.now
     const { name, message } = Raised.describe(error)
     const isOwnCode = Raised.isSlip(error)
@@ -38,7 +38,7 @@ export const read = (thrown: unknown): Effect.Effect<Trouble> =>
     }
   })
 
-/** The AI SDK prints some of its messages in colour. */
+/** Colours in some messages of the AI SDK. */
 const colour = new RegExp(`${String.fromCharCode(27)}\\[[0-9;]*m`, "g")
 
 const first = <A>(errors: ReadonlyArray<object>, look: (error: object) => A | undefined): A | undefined => {
@@ -49,10 +49,10 @@ const first = <A>(errors: ReadonlyArray<object>, look: (error: object) => A | un
   return undefined
 }
 
-/** Errors in errors, more than anybody wraps; it ends those that contain themselves. */
+/** Maximum number of nested errors. Also ends cycles. */
 const maxErrors = 32
 
-/** The error and those inside it, the outer before the inner and the later before the earlier. */
+/** Returns the error and the nested ones: outer before inner, later before earlier. */
 const unwrap = (thrown: unknown): ReadonlyArray<object> => {
   const found = new Set<object>()
   const visit = (error: unknown): void => {
@@ -71,13 +71,13 @@ const statusOf = (error: object): number | undefined =>
 
 const isStatus = (value: unknown): value is number => Number.isInteger(value) && Number(value) >= 100 && Number(value) < 600
 
-/** Request timeout, conflict, too early, too many requests: of what a client did wrong, these pass with time. */
+/** Client errors that are temporary: request timeout, conflict, too early, too many requests. */
 const passing = new Set([408, 409, 425, 429])
 
-/** Errors of ours, and of the AI SDK where it makes them without a class, that say that the request or the set-up is wrong. */
+/** Errors of invalid requests or configuration: ours, and those that the AI SDK creates without a class. */
 const final: ReadonlySet<string> = new Set(["NonRetryable", "GatewayAuthenticationError", "GatewayError"])
 
-/** Tells whether an error of the AI SDK says that the request or the set-up is wrong, without a provider having been asked. */
+/** Returns `true` for errors of the AI SDK about an invalid request or configuration, raised before a provider was called. */
 const isFinal = (error: object, sdk: Sdk.Sdk): boolean =>
   [
     sdk.InvalidArgumentError,
@@ -93,7 +93,7 @@ const isFinal = (error: object, sdk: Sdk.Sdk): boolean =>
     sdk.UnsupportedFunctionalityError,
   ].some((kind) => kind.isInstance(error)) || error instanceof sdk.UnsupportedModelVersionError
 
-/** Whether asking again could help, where the error says so. */
+/** Returns whether a retry may help; `undefined` if the error does not say. */
 const verdict = (error: object, sdk: Sdk.Sdk | undefined): boolean | undefined => {
   const isRetryable = get(error, "isRetryable")
   if (typeof isRetryable === "boolean") return isRetryable
@@ -102,7 +102,7 @@ const verdict = (error: object, sdk: Sdk.Sdk | undefined): boolean | undefined =
   return final.has(Raised.nameOf(error)) || (sdk !== undefined && isFinal(error, sdk)) ? false : undefined
 }
 
-/** How long the provider asks to be left alone: at most as long as there are dates. */
+/** Returns the delay that the provider requests, bounded by the range of dates. */
 const retryAfterOf = (error: object, now: Millis.Millis): Millis.Millis | undefined => {
   const asked = askedOf(error, now)
   return asked === undefined ? undefined : Either.getOrElse(Millis.span(asked), () => Millis.longest)
@@ -123,7 +123,7 @@ const askedOf = (error: object, now: Millis.Millis): number | undefined => {
 
 const isCount = (value: string | undefined): boolean => value !== undefined && /^\s*\d+(?:\.\d+)?\s*$/.test(value)
 
-/** The value of a header in a `Headers` or in a plain object, whose names may be written in any case. */
+/** Returns a header of a `Headers` or a plain object, ignoring case. */
 const header = (headers: unknown, name: string): string | undefined => {
   if (typeof headers !== "object" || headers === null) return undefined
   const ask = get(headers, "get")

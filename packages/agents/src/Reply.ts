@@ -1,22 +1,22 @@
 /**
- * Finds the JSON value in what an agent wrote. Models wrap it in prose and in code fences, and quote other JSON beside it; what
- * they were asked for is to end with it, so that the last value of the kind that was asked for is meant: no list of footnotes where an
- * object is wanted. Code blocks of other languages are not looked at. A value that is broken or cut off is never passed over for an
- * earlier one, nor for a part of itself: those were not meant as the answer.
+ * Extracts the JSON value from the reply of an agent. Models wrap it in prose and code fences, and quote other JSON beside it.
+ * Since the prompt asks for it at the end, the last value of the required type counts: a list of footnotes does not, if an object
+ * is required. Code blocks in other languages are ignored. A broken or truncated value is never skipped in favour of an earlier one
+ * or of a part of itself, since those were not meant as the answer.
  */
 import * as Either from "effect/Either"
 
 export interface Found {
-  /** What could be meant, most likely first. */
+  /** Candidate values, most likely first. */
   readonly values: ReadonlyArray<unknown>
-  /** Why what looks like the answer could not be parsed. */
+  /** Parse error of the likely answer. */
   readonly problem: string | undefined
 }
 
-/** Tells whether a value is of the kind that was asked for. */
+/** Returns `true` for a value of the required type. */
 export type Fits = (value: unknown) => boolean
 
-/** Reads the whole text, its last code block, and its last object or array that stands in no other: each the last that fits. */
+/** Searches the whole text, its code blocks, and its outermost objects and arrays, for the last match of each. */
 export const find = (text: string, fits: Fits = () => true): Found => {
   const whole = parse(text)
   if (Either.isRight(whole)) return { values: [whole.right], problem: undefined }
@@ -28,19 +28,19 @@ export const find = (text: string, fits: Fits = () => true): Found => {
   return { values, problem: bare.problem ?? block.problem }
 }
 
-/** Reads a text that is nothing but JSON, such as one that was cut off and must not be searched for parts. */
+/** Parses a text that must be JSON as a whole, such as a truncated one, whose parts do not count. */
 export const findWhole = (text: string): Found => {
   const whole = parse(text)
   return { values: Either.isRight(whole) ? [whole.right] : [], problem: undefined }
 }
 
-/** A part of the text that may be JSON, and where it is. */
+/** A part of the text that may be JSON, with its position. */
 interface Part {
   readonly text: string
   readonly at: number
 }
 
-/** `Left` says what is wrong with a text that looks like JSON. */
+/** Parses JSON; `Left` is the problem of a text that looks like JSON. */
 const parse = (text: string): Either.Either<unknown, string | undefined> => {
   try {
     return Either.right(JSON.parse(text.trim()) as unknown)
@@ -50,10 +50,10 @@ const parse = (text: string): Either.Either<unknown, string | undefined> => {
   }
 }
 
-/** An object with a quoted first key, or arrays around one: nobody writes that in prose. */
+/** Returns `true` for an object with a quoted first key, or arrays around one, which prose never contains. */
 const looksLikeJson = (text: string): boolean => /^\s*(?:\[\s*)*\{\s*"[^"\\]*(?:\\.[^"\\]*)*"\s*:/.test(text)
 
-/** The last part that is JSON of the kind that was asked for, or was meant to be; or else the last that is JSON at all. */
+/** Returns the last part that is JSON of the required type or looks like it; otherwise the last that is JSON. */
 const lastOf = (parts: ReadonlyArray<Part>, fits: Fits): Found & { readonly at: number } => {
   let other: (Found & { readonly at: number }) | undefined
   for (const { text, at } of parts.toReversed()) {
@@ -67,7 +67,6 @@ const lastOf = (parts: ReadonlyArray<Part>, fits: Fits): Found & { readonly at: 
   return other ?? { values: [], problem: undefined, at: -1 }
 }
 
-/** A fenced code block. */
 interface Block extends Part {
   readonly language: string
   readonly start: number
@@ -75,7 +74,7 @@ interface Block extends Part {
 
 const isJson = ({ language }: Block): boolean => /^(?:|json[5c]?)$/i.test(language)
 
-/** A text with blanks in place of the code in other languages. */
+/** Replaces code in other languages by blanks. */
 const without = (text: string, all: ReadonlyArray<Block>): string => {
   let kept = text
   for (const block of all) {
@@ -83,11 +82,11 @@ const without = (text: string, all: ReadonlyArray<Block>): string => {
     const end = block.start + block.text.length
     kept = kept.slice(0, block.start) + " ".repeat(end - block.start) + kept.slice(end)
   }
-  // A box to be ticked is no list.
+  // A checkbox is not a list.
   return kept.replaceAll(/^(\s*(?:[-*+]|\d+[.)])\s+)\[ \](?=\s)/gm, "$1   ")
 }
 
-/** The fenced code blocks, and where they end. A block that is not closed reaches to the end of the text. */
+/** Returns the fenced code blocks with their ends. An unclosed block extends to the end of the text. */
 const blocks = (text: string): ReadonlyArray<Block> => {
   const found: Array<Block> = []
   let open: { readonly fence: string; readonly start: number; readonly language: string } | undefined
@@ -95,7 +94,7 @@ const blocks = (text: string): ReadonlyArray<Block> => {
     const [, fence, info = ""] = /^\s*(`{3,}|~{3,})(.*)$/.exec(line[0]) ?? []
     if (fence === undefined) continue
     if (open === undefined) {
-      // Backticks after backticks on one line are code within the line, not a block.
+      // Backticks after backticks on one line are inline code.
       if (!(fence.startsWith("`") && info.includes("`"))) {
         const [language = ""] = info.trim().split(/[\s{:]/, 1)
         open = { fence, start: line.index + line[0].length, language }
@@ -109,12 +108,12 @@ const blocks = (text: string): ReadonlyArray<Block> => {
 }
 
 /**
- * How many brackets that are never closed are followed to the end of the text. Each may cost a walk through all of it; prose has a
- * handful, and beyond this the text is something else. Not to be tuned by users.
+ * Maximum number of unclosed brackets that are followed to the end of the text. Each may cost a scan of it. Prose has a handful;
+ * beyond this, the text is something else. Not a user setting.
  */
 const maxWalks = 100
 
-/** The objects and arrays that stand in no other, and, where the text ends inside one, that one too. */
+/** Returns the outermost objects and arrays, and one that the text ends in. */
 const brackets = (text: string): ReadonlyArray<Part> => {
   const found: Array<Part> = []
   const unclosed = new Set<number>()
@@ -128,7 +127,7 @@ const brackets = (text: string): ReadonlyArray<Part> => {
       continue
     }
     const rest = text.slice(at)
-    // What stands in a value that was cut off is a part of it. A bracket in prose is passed by.
+    // The rest belongs to a truncated value. A bracket in prose is skipped.
     if (looksLikeJson(rest)) return [...found, { text: rest, at }]
     if (++walks === maxWalks) return []
     for (const position of walk.unclosed) unclosed.add(position)
@@ -136,7 +135,7 @@ const brackets = (text: string): ReadonlyArray<Part> => {
   return found
 }
 
-/** Where the bracket at `start` is closed, or the brackets that are open where it turns out that it never is. */
+/** Returns the end of the bracket at `start`, or the open brackets if it never closes. */
 const toClosing = (text: string, start: number): { readonly end: number } | { readonly unclosed: ReadonlyArray<number> } => {
   const open: Array<number> = []
   let isQuoted = false

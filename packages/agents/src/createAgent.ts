@@ -1,7 +1,7 @@
 /**
- * Agents made of a model, instructions and tools. What they are is the AI SDK's `ToolLoopAgent`; what is added is that the
- * instructions are a function of the run's input, that the schema of the step becomes the model's response format, and that tools
- * know which step they work for. The SDK is loaded at the first call, so that a workflow's file is quick to import.
+ * Agents made of a model, instructions and tools, based on the AI SDK's `ToolLoopAgent`. Instructions may be a function of the
+ * run's input, the schema of the step becomes the model's response format, and tools know the step they work for. The SDK is loaded
+ * at the first call, so that workflow files load quickly.
  */
 import type { Agent, AgentReply, AgentRequest, AgentUsage, CallContext } from "@smithers/core/Agent"
 import type { JsonSchema } from "@smithers/core/Codec"
@@ -11,20 +11,20 @@ import { defined } from "@smithers/core/Struct"
 import type { LanguageModel, ToolLoopAgentSettings, ToolSet } from "ai"
 import * as Sdk from "./internal/sdk.ts"
 
-/** Whatever input the workflow has. It is `any`, since its fields must be usable without naming its type here. */
+/** Input of any workflow. `any`, since its fields must be usable without naming its type. */
 type AnyInput = ReturnType<typeof JSON.parse>
 
-/** What tools are given as `context`, and the SDK's callbacks as `runtimeContext`. */
+/** Context of tools (`context`) and of the SDK's callbacks (`runtimeContext`). */
 export interface ToolContext {
   readonly runId: string
   readonly stepId: string
-  /** Pass of the innermost loop around the step, from 0. */
+  /** Iteration of the innermost loop around the step, from 0. */
   readonly iteration: number
   /** Number of the attempt, from 1. */
   readonly attempt: number
   /**
-   * The same for all attempts at the step, and so for all calls of tools in them: with what tells these calls from each other, such
-   * as the tool's name and input, it makes the key to deduplicate by.
+   * Idempotency key, equal for all attempts of the step and thus for all tool calls in them. Combine it with what distinguishes the
+   * calls, such as the tool's name and input, to deduplicate them.
    */
   readonly idempotencyKey: string
 }
@@ -44,36 +44,38 @@ type Own =
   | "prepareCall"
   | "_internal"
 
-/** Settings of an agent. Those that are not listed here go to the AI SDK as they are: `temperature`, `maxOutputTokens`, `headers` … */
+/** Settings of an agent. Others are passed to the AI SDK: `temperature`, `maxOutputTokens`, `headers` … */
 export type AgentSettings<Input = AnyInput> = Omit<ToolLoopAgentSettings<never, ToolSet>, Own> & {
-  /** What the agent is called in plans, prompts that are kept, and errors. */
+  /** Name of the agent in plans, stored prompts, and errors. */
   readonly name: string
-  /** What the model is told before the prompt: a text, or what makes it from the decoded input of the run, at every call. */
+  /** System prompt: a text, or a function of the decoded input of the run, evaluated at every call. */
   readonly instructions?: string | ((input: Input) => string | Promise<string>)
   /**
-   * A model of a provider's package, or the id of a model of the AI gateway, such as `"anthropic/claude-sonnet-4.5"`. Without one it
-   * is the id in the environment variable `SMITHERS_MODEL`.
+   * Model of a provider's package, or id of a model of the AI gateway, such as `"anthropic/claude-sonnet-4.5"`. Default: the id in
+   * the environment variable `SMITHERS_MODEL`.
    */
   readonly model?: LanguageModel
-  /** Tools the model may call. Their `execute` gets a {@link ToolContext} as `context`, with what `toolsContext` adds to it. */
+  /** Tools of the model. Their `execute` receives a {@link ToolContext} as `context`, with the fields of `toolsContext`. */
   readonly tools?: ToolSet
-  /** More context for tools, by the name of the tool. */
+  /** Additional context of tools, by the name of the tool. */
   readonly toolsContext?: { readonly [tool: string]: { readonly [name: string]: unknown } }
-  /** Answers of the model in one call, those that only call tools included; 20 by default. `stopWhen` overrides it. */
+  /**
+   * Maximum number of answers of the model per call, including those that only call tools. `stopWhen` overrides it. Default: 20.
+   */
   readonly maxSteps?: number
   /**
-   * Whether the model is held to the step's schema by its provider, where the schema is of an object and the provider can; on by
-   * default. The schema is in the prompt in any case, and the output is checked in any case.
+   * Passes the schema of the step to the provider as response format, if it describes an object and the provider supports it. The
+   * prompt contains the schema and the output is validated in any case. Default: true.
    */
   readonly structuredOutput?: boolean
 }
 
 /**
- * Makes an agent. It never retries by itself: the step's retry policy is durable, and honours what a provider says of when to ask
- * again. Calls fail with `NonRetryable` when there is no model or when the package `ai` cannot be loaded, otherwise with what the
- * AI SDK throws.
+ * Creates an agent. It has no retries of its own: the retry policy of the step is durable, and respects the delay that a provider
+ * requests. Calls fail with `NonRetryable` if there is no model or the package `ai` cannot be loaded, otherwise with the error of the
+ * AI SDK.
  *
- * A tool whose `contextSchema` refuses unknown fields must name those of {@link ToolContext}.
+ * A tool whose `contextSchema` rejects unknown fields must declare those of {@link ToolContext}.
  *
  * @example
  * import { createAgent } from "smithers-orchestrator/agents"
@@ -91,7 +93,7 @@ export const createAgent = <Input = AnyInput>(
   settings: AgentSettings<Input>,
 ): Agent & { readonly name: string; readonly wantsContext: true } => {
   const { name, instructions, model, maxSteps, stopWhen, structuredOutput, toolsContext, ...others } = settings
-  /** Schemas that the provider refused; the next calls save themselves asking. */
+  /** Schemas that the provider has refused; later calls omit them. */
   const refused = new Set<string>()
 
   const generate = async (request: AgentRequest): Promise<AgentReply> => {
@@ -101,7 +103,7 @@ export const createAgent = <Input = AnyInput>(
     const stepContext = context === undefined ? {} : toolContext(context)
     const stop = stopWhen ?? (maxSteps === undefined ? undefined : ai.isStepCount(maxSteps))
 
-    /** Calls the model, and once more without the schema where the provider refuses it before anything was said or done. */
+    /** Calls the model, and again without the schema if the provider refuses it before anything happened. */
     const call = async (schema: JsonSchema | undefined): Promise<AgentReply> => {
       const made = {
         ...others,
@@ -113,7 +115,7 @@ export const createAgent = <Input = AnyInput>(
         ...defined({ instructions: said, stopWhen: stop }),
         ...(schema === undefined ? {} : { output: ai.Output.object({ schema: ai.jsonSchema(schema) }) }),
       }
-      // The SDK's types tie each context to the type of its tool, which is not known here.
+      // The SDK ties each context to the type of its tool, which is unknown here.
       const agent = new ai.ToolLoopAgent(made as unknown as ToolLoopAgentSettings<never, ToolSet>)
       let steps = 0
       let usage: AgentUsage | undefined
@@ -129,7 +131,7 @@ export const createAgent = <Input = AnyInput>(
           },
         })
       } catch (error) {
-        // The reply is there, and is not what the schema says: that is for the caller to judge and to have put right.
+        // The reply does not match the schema. The caller validates it and asks for a correction.
         if (ai.NoObjectGeneratedError.isInstance(error)) {
           const { text = "", finishReason, response } = error
           return { text, usage, finishReason, response: { modelId: response?.modelId } }
@@ -152,7 +154,7 @@ const load = async (): Promise<Sdk.Sdk> => {
   try {
     return await Sdk.load()
   } catch (cause) {
-    const message = 'createAgent needs the package "ai", and it cannot be loaded. Install it: bun add ai'
+    const message = 'createAgent needs the package "ai", which cannot be loaded. Install it: bun add ai'
     throw new NonRetryable({ message, cause })
   }
 }
@@ -160,7 +162,7 @@ const load = async (): Promise<Sdk.Sdk> => {
 const modelOfEnvironment = (name: string): string => {
   const { SMITHERS_MODEL: id } = process.env
   if (id !== undefined && id !== "") return id
-  const message = `agent "${name}" has no model: give createAgent a "model", or set SMITHERS_MODEL to the id of one of the AI gateway, such as "anthropic/claude-sonnet-4.5"`
+  const message = `agent "${name}" has no model: pass "model" to createAgent, or set SMITHERS_MODEL to the id of a model of the AI gateway, such as "anthropic/claude-sonnet-4.5"`
   throw new NonRetryable({ message })
 }
 
@@ -172,7 +174,7 @@ const toolContext = ({ runId, stepId, iteration, attempt, idempotencyKey }: Call
   idempotencyKey,
 })
 
-/** The SDK keeps the contexts of tools apart, and gives each tool its own only. */
+/** Splits the context by tool, since the SDK passes each tool only its own. */
 const forEachTool = (
   tools: ToolSet | undefined,
   stepContext: ToolContext | Record<never, never>,
@@ -181,8 +183,8 @@ const forEachTool = (
   Object.fromEntries(Object.keys(tools ?? {}).map((tool) => [tool, { ...added?.[tool], ...stepContext }]))
 
 /**
- * Whether a request was refused as it is, which may be for its response format: providers differ in what they take of JSON Schema
- * (some refuse optional fields), and some models take none of it.
+ * Returns `true` if a request was refused as invalid, possibly for its response format. Providers support different parts of JSON
+ * Schema (some refuse optional fields), and some models support none.
  */
 const isRefusal = (error: unknown, ai: Sdk.Sdk): boolean => {
   const status = Raised.get(error, "statusCode")

@@ -1,17 +1,17 @@
 /**
- * How an output stands in a table: a column per top-level property where its JSON Schema describes an object, otherwise one
- * column `value`; and how it is read back equal.
+ * Layout of outputs in tables: a column per top-level property if the JSON Schema describes an object, otherwise one column
+ * `value`. Rows decode to equal values.
  *
- * A row must hold whatever a step gives, also where the JSON Schema says less than the schema it was made from. So a row whose
- * columns would not read back as what was written holds all of it as JSON text in `smithers_exact`, and its columns are then
- * only as good as they can be. That is rare: half of a surrogate pair in a string, keys the schema does not name, -0.
+ * A row must hold any output of a step, even if the JSON Schema says less than the schema it was derived from. A row whose columns
+ * would not decode to the same value holds the whole output as JSON text in `smithers_exact`, and its columns are approximations.
+ * This is rare: a lone surrogate in a string, keys that the schema lacks, -0.
  */
 import type { Json, JsonSchema } from "@smithers/core/Codec"
 import * as Either from "effect/Either"
 import { write } from "./Json.ts"
 import type { Value } from "./Value.ts"
 
-/** What a column holds. Booleans are 0 and 1; `json` is anything else, as JSON text. */
+/** Type of a column. Booleans are 0 and 1; `json` is any other value as JSON text. */
 type ColumnType = "text" | "integer" | "real" | "boolean" | "json"
 
 export interface Column {
@@ -19,15 +19,15 @@ export interface Column {
   readonly property: string
   readonly type: ColumnType
   readonly isRequired: boolean
-  /** What NULL stands for. */
+  /** Meaning of NULL. */
   readonly empty: "null" | "absent"
 }
 
-/** The columns of a table: one for each property of an object, or one for the whole output. */
+/** Columns of a table: one per property of an object, or one for the whole output. */
 export interface Layout {
   readonly shape: "object" | "value"
   readonly columns: ReadonlyArray<Column>
-  /** The rest as JSON text: equal layouts have equal text. */
+  /** Layout as JSON text. Equal layouts have equal text. */
   readonly text: string
 }
 
@@ -37,30 +37,30 @@ const make = (shape: Layout["shape"], columns: ReadonlyArray<Column>): Layout =>
   text: JSON.stringify({ shape, columns }),
 })
 
-/** Reads the text of a layout. */
+/** Parses the text of a layout. */
 export const parse = (text: string): Layout => ({ ...(JSON.parse(text) as Omit<Layout, "text">), text })
 
-/** The column beside those of a layout. */
+/** Column of exact values, beside those of a layout. */
 export const exactColumn = "smithers_exact"
 
-/** The columns that say whose output a row is. */
+/** Columns that identify the step of a row. */
 export const keyColumns = ["run_id", "node_id", "iteration"] as const
 
 const reserved = [...keyColumns, exactColumn]
 
 /**
- * The most properties that get columns; an object with more is stored as one value. SQLite takes 2000 columns, but a table
- * that wide helps nobody, and must have room for what is added later.
+ * Maximum number of properties with columns. A larger object is stored as one value. SQLite allows 2000 columns, but so wide a
+ * table is hard to read, and later properties need room.
  */
 const maxColumns = 500
 
-/** The types in SQL. */
+/** SQL types by column type. */
 export const sqlTypes = { text: "TEXT", integer: "INTEGER", real: "REAL", boolean: "INTEGER", json: "TEXT" } as const
 
-/** The types for people, who must be told what the SQL type does not say. */
+/** Types for people, with what the SQL type does not show. */
 const titles = { ...sqlTypes, boolean: "INTEGER (a boolean)", json: "TEXT (JSON)" } as const
 
-/** What a schema allows: column types, none for null alone. */
+/** Column types that a schema allows; empty for null alone. */
 interface Slot {
   readonly types: ReadonlyArray<ColumnType>
   readonly isNullable: boolean
@@ -70,7 +70,7 @@ const anything: Slot = { types: ["json"], isNullable: true }
 
 const layouts = new WeakMap<JsonSchema, Layout>()
 
-/** The layout that a JSON Schema asks for. The same schema gives the same layout. */
+/** Returns the layout of a JSON Schema. Equal schemas have equal layouts. */
 export const layoutOf = (schema: JsonSchema | undefined): Layout => {
   if (schema === undefined) return valueLayout(anything)
   const known = layouts.get(schema)
@@ -103,12 +103,12 @@ const makeLayout = (root: JsonSchema): Layout => {
 
 const valueLayout = (slot: Slot): Layout => {
   const type = typeOf(slot)
-  // JSON text has a null of its own, and NULL can stand for no output at all.
+  // JSON text has its own null, so NULL can mean a missing output.
   const empty = slot.isNullable && type !== "json" ? "null" : "absent"
   return make("value", [{ name: "value", property: "", type, isRequired: false, empty }])
 }
 
-/** A name that no other column has, in the eyes of SQLite, which does not tell upper from lower case. */
+/** Returns a unique column name. SQLite ignores case. */
 const nameColumn = (property: string, taken: Set<string>): string => {
   const base = property.toWellFormed().replaceAll("\0", "_") || "_"
   let name = base
@@ -119,7 +119,7 @@ const nameColumn = (property: string, taken: Set<string>): string => {
 
 const isSchema = (value: unknown): value is JsonSchema => typeof value === "object" && value !== null && !Array.isArray(value)
 
-/** Follows `$ref`s inside the document. */
+/** Resolves `$ref`s within the document. */
 const dereference = (schema: JsonSchema, root: JsonSchema): JsonSchema => {
   let found = schema
   for (let hops = 0; typeof found.$ref === "string" && found.$ref.startsWith("#"); hops++) {
@@ -167,7 +167,7 @@ const ofType = (type: unknown): Slot => {
   }
 }
 
-/** Numbers are taken as real: a list of values may get a fraction tomorrow, and a column cannot change its type. */
+/** Numbers are real: later values may have fractions, and a column cannot change its type. */
 const ofValue = (value: unknown): Slot => ofType(value === null ? "null" : typeof value)
 
 const union = (slots: ReadonlyArray<Slot>): Slot => ({
@@ -175,10 +175,10 @@ const union = (slots: ReadonlyArray<Slot>): Slot => ({
   isNullable: slots.some(({ isNullable }) => isNullable),
 })
 
-/** The type of a column that takes all of it: the only one, otherwise JSON. */
+/** Returns the type of a column for all values: the only type, otherwise JSON. */
 const typeOf = ({ types }: Slot): ColumnType => (types.length === 1 ? (types[0] ?? "json") : "json")
 
-/** Where a table cannot follow a schema. */
+/** A change that a table cannot follow. */
 export interface Conflict {
   readonly column: string
   readonly stored: string
@@ -186,8 +186,8 @@ export interface Conflict {
 }
 
 /**
- * What a table must become to take what a schema now describes. It is `stored` itself if it can do so already. Properties are
- * added, and columns no longer required become nullable; nothing is dropped.
+ * Returns the layout that a table needs for the current schema; `stored` itself if it suffices. Adds properties and makes columns
+ * nullable that are no longer required. Drops nothing.
  */
 export const evolve = (stored: Layout, wanted: Layout): Either.Either<Layout, Conflict> => {
   if (stored.shape !== wanted.shape) {
@@ -203,7 +203,7 @@ export const evolve = (stored: Layout, wanted: Layout): Either.Either<Layout, Co
       return Either.left({ column: column.name, stored: titles[column.type], expected: titles[now.type] })
     }
     const isRelaxed = column.isRequired && now?.isRequired !== true
-    // No row has NULL here yet, so what it stands for can still be chosen.
+    // No row has NULL yet, so its meaning is still free.
     columns.push(isRelaxed ? { ...column, isRequired: false, empty: now?.empty ?? "absent" } : column)
     isChanged ||= isRelaxed
   }
@@ -220,7 +220,7 @@ const summary = ({ shape, columns }: Layout): string =>
 
 const noOutput = "undefined"
 
-/** The values of a row: those of the columns, then that of {@link exactColumn}. */
+/** Encodes an output as a row: the values of the columns, then of {@link exactColumn}. */
 export const encode = ({ shape, columns }: Layout, output: Json | undefined): Array<Value> => {
   const row: Array<Value> = []
   let isExact = true
@@ -247,7 +247,7 @@ export const encode = ({ shape, columns }: Layout, output: Json | undefined): Ar
   return row
 }
 
-/** Reads what {@link encode} wrote, from the position `start` of a row on. */
+/** Decodes a row of {@link encode}, from position `start`. */
 export const decode = ({ shape, columns }: Layout, row: ReadonlyArray<Value>, start: number): Json | undefined => {
   const exact = row[start + columns.length] as string | null
   if (exact !== null) return exact === noOutput ? undefined : (JSON.parse(exact) as Json)
@@ -268,7 +268,7 @@ const ownProperty = { enumerable: true, configurable: true, writable: true }
 const isObject = (value: Json | undefined): value is { readonly [key: string]: Json } =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
-/** What a column holds for a value; `undefined` where it would not be read back as that. */
+/** Returns the value of a column; `undefined` if it would not decode to the same value. */
 const store = ({ type, isRequired, empty }: Column, value: Json | undefined): Value | undefined => {
   if (value === undefined) return empty === "absent" && !isRequired ? null : undefined
   if (value === null && empty === "null") return null
@@ -286,10 +286,10 @@ const store = ({ type, isRequired, empty }: Column, value: Json | undefined): Va
   }
 }
 
-/** SQLite keeps a real without fraction as an integer, which has no -0. */
+/** SQLite stores a whole real as an integer, which has no -0. */
 const isNumber = (value: Json): value is number => typeof value === "number" && !Object.is(value, -0)
 
-/** The nearest that a column can show of a value that it cannot hold. */
+/** Returns the nearest value that a column can hold. */
 const fallback = ({ type, isRequired }: Column, value: Json | undefined): Value => {
   if (type === "text" && typeof value === "string") return value.toWellFormed()
   if (!isRequired) return null

@@ -1,5 +1,5 @@
 /**
- * Rows of the log as events.
+ * Decodes rows of the log as events.
  */
 import type { ErrorInfo } from "@smithers/core/Errors"
 import type { RunEvent } from "@smithers/core/RunEvent"
@@ -18,12 +18,12 @@ export type Row = [
   error: string | null,
 ]
 
-/** The columns of a row of `smithers_events e`. The error of an attempt stands with it. */
+/** Columns of `smithers_events e`, with the error of an attempt. */
 export const columns = `seq, frame, at_ms, type, node_id, iteration, attempt, payload, CASE type WHEN 'AttemptFailed' THEN (
   SELECT a.error FROM smithers_attempts a WHERE a.run_id = e.run_id AND a.node_id = e.node_id
     AND a.iteration = e.iteration AND a.attempt = e.attempt) END`
 
-/** Reads a row. */
+/** Decodes a row. */
 export const read = ([seq, frame, at, type, nodeId, iteration, attempt, payload, error]: Row): Omit<LoggedEvent, "runId"> => {
   const { failure, ...fields } = JSON.parse(payload ?? "{}") as { readonly failure?: unknown }
   const event = {
@@ -35,6 +35,6 @@ export const read = ([seq, frame, at, type, nodeId, iteration, attempt, payload,
     ...(error === null ? {} : { error: JSON.parse(error) as ErrorInfo }),
     ...(failure === undefined ? {} : { failure: Rows.readFailure(JSON.stringify(failure)) }),
   }
-  // It was an event when it was written.
+  // It was a valid event when written.
   return { seq, frame, at, event: event as unknown as RunEvent }
 }

@@ -1,24 +1,24 @@
 /**
- * JSON text that reads back equal.
+ * JSON text that decodes to equal values.
  */
 import type { Json } from "@smithers/core/Codec"
 
 const zero = /(^|[:[,])0([,\]}]|$)/
 
-// Not in TypeScript's library yet.
+// Missing in TypeScript's library.
 const { rawJSON } = JSON as typeof JSON & { readonly rawJSON: (text: string) => unknown }
 
 /**
- * Writes JSON text. `JSON.stringify` forgets the sign of -0, which JSON text can hold; it is asked to look only where there is
- * a zero at all.
+ * Encodes JSON text. `JSON.stringify` drops the sign of -0, which JSON can represent. The check for it runs only if the text
+ * contains a zero.
  */
 export const write = (value: Json): string => {
   const text = JSON.stringify(value)
   return zero.test(text) ? JSON.stringify(value, (_, item: Json) => (Object.is(item, -0) ? rawJSON("-0") : item)) : text
 }
 
-/** Writes what may be absent. */
+/** Encodes an optional value. */
 export const writeOptional = (value: Json | undefined): string | null => (value === undefined ? null : write(value))
 
-/** Reads what {@link writeOptional} wrote. */
+/** Decodes the result of {@link writeOptional}. */
 export const readOptional = (text: string | null): Json | undefined => (text === null ? undefined : (JSON.parse(text) as Json))

@@ -1,6 +1,6 @@
 /**
- * Lists of words in SQL, made from where the words are declared.
+ * SQL lists of words, derived from their declarations.
  */
 
-/** The right side of an `IN`. The words are our own, and hold no quotes. */
+/** Returns the right side of an `IN`. The words are ours and contain no quotes. */
 export const inList = <A extends string>(words: ReadonlyArray<A>): string => `(${words.map((word) => `'${word}'`).join(", ")})`

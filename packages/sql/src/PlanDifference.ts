@@ -1,25 +1,25 @@
 /**
- * What differs between two texts of a plan, as it is kept of one that grew out of another: the lines between their common beginning and end, or
- * which lines stand where.
+ * Difference between two texts of a plan, for a plan derived from another: the lines between their common prefix and suffix, or the
+ * order of moved lines.
  */
 
 /**
- * Differences that follow each other before a plan is kept whole again. Reading a plan walks them; a hundred short rows are read
- * in well under a millisecond, and a whole plan among a hundred differences is little more than they are.
+ * Maximum number of consecutive differences before a plan is stored in full again. Reading a plan walks them. A hundred short rows
+ * read in well under a millisecond, and a full plan among a hundred differences takes little more space than they do.
  */
 export const longestChain = 100
 
-/** A text as it differs from its base. */
+/** A text as the difference to its base. */
 export interface PlanDifference {
-  /** What stands between the common parts or, where it is moved, the lines by where they stood. */
+  /** Text between the common parts or, with `isMoved`, the lines as positions in the base. */
   readonly content: string
-  /** Characters of the base before it, and after it. */
+  /** Number of common characters at the start and at the end. */
   readonly prefix: number
   readonly suffix: number
   readonly isMoved: boolean
 }
 
-/** How many characters two texts have in common at their beginning and at their end, in whole lines. */
+/** Returns the number of common characters at the start and at the end, in whole lines. */
 const common = (left: string, right: string): { readonly prefix: number; readonly suffix: number } => {
   const shorter = Math.min(left.length, right.length)
   let prefix = 0
@@ -33,8 +33,8 @@ const common = (left: string, right: string): { readonly prefix: number; readonl
 }
 
 /**
- * A text as lines of another: `from count` for lines of it, `from -count` for the same upwards, `+line` for a new one. So a plan whose nodes stand in
- * another order is kept as what moved.
+ * Encodes a text as lines of another one: `from count` for consecutive lines, `from -count` for lines in reverse order, `+line` for
+ * a new one. A reordered plan is thus stored as its moves.
  */
 const moves = (base: string, text: string): string => {
   const places = new Map<string, Array<number>>()
@@ -53,7 +53,7 @@ const moves = (base: string, text: string): string => {
   for (const line of text.split("\n")) {
     const found = places.get(line)
     const [next, previous] = [from + count, from + count]
-    // Lines that are alike, as those of groups are, are looked for where the one before leads to.
+    // Equal lines, as of groups, are matched where the previous line leads to.
     if (found !== undefined && count >= 1 && found.includes(next)) count++
     else if (found !== undefined && count <= -1 && found.includes(previous)) count--
     else if (found !== undefined && count === 1 && found.includes(from - 1)) count = -2
@@ -70,7 +70,7 @@ const moves = (base: string, text: string): string => {
   return written.join("\n")
 }
 
-/** What {@link moves} wrote, as the text again. */
+/** Decodes the result of {@link moves}. */
 const moved = (base: string, content: string): string => {
   const lines = base.split("\n")
   const text: Array<string> = []
@@ -85,7 +85,7 @@ const moved = (base: string, content: string): string => {
   return text.join("\n")
 }
 
-/** The difference of a text from a base; `undefined` where it saves less than half of the text. */
+/** Returns the difference of a text to a base; `undefined` if it saves less than half of the text. */
 export const between = (base: string, text: string): PlanDifference | undefined => {
   const { prefix, suffix } = common(base, text)
   if (prefix + suffix > text.length / 2)
@@ -94,6 +94,6 @@ export const between = (base: string, text: string): PlanDifference | undefined 
   return content.length < text.length / 2 ? { content, prefix: 0, suffix: 0, isMoved: true } : undefined
 }
 
-/** The text that a base and a difference make. */
+/** Applies a difference to its base. */
 export const apply = (base: string, { content, prefix, suffix, isMoved }: PlanDifference): string =>
   isMoved ? moved(base, content) : base.slice(0, prefix) + content + base.slice(base.length - suffix)

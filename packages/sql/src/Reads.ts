@@ -1,9 +1,10 @@
 /**
- * What a node has read, as text. Names of rows are long and much alike, so each says how much it has in common with the one before.
+ * Reads of a node, as text. Names of rows are long and similar, so each is encoded with the length of its common prefix with the
+ * one before.
  */
 import type { NodeKey } from "@smithers/core/Ids"
 
-/** What is counted by, in one character. */
+/** Digits of a prefix length, in one character. */
 const digits = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 const longest = digits.length - 1
@@ -13,7 +14,7 @@ export const write = (keys: ReadonlyArray<string>): string => {
   const written = keys.map((key) => {
     let common = 0
     while (common < longest && common < before.length && before.charCodeAt(common) === key.charCodeAt(common)) common++
-    // A pair of code units that are one character is not taken apart.
+    // Never splits a surrogate pair.
     if (common > 0 && key.charCodeAt(common - 1) >= 0xd800 && key.charCodeAt(common - 1) <= 0xdbff) common--
     before = key
     return `${digits[common]}${key.slice(common)}`

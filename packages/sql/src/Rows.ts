@@ -1,6 +1,6 @@
 /**
- * Records as rows, and rows as records: the only place that knows which column holds which field. Columns that few records use are one
- * column of JSON, `detail`.
+ * Converts records to rows and back. The only module that knows the column of each field. Fields of few records share one column of
+ * JSON, `detail`.
  */
 import type { AttemptRecord, RunRecord, SignalRecord } from "@smithers/core/Changes"
 import type { Json } from "@smithers/core/Codec"
@@ -21,7 +21,7 @@ type Mutable<A> = { -readonly [K in keyof A]: A[K] }
 const encodeFailure = Schema.encodeSync(RunFailure)
 const decodeFailure = Schema.decodeUnknownSync(RunFailure)
 
-/** Writes a failure as JSON: with the stacks of its errors, which its encoded form leaves out. */
+/** Encodes a failure as JSON, with the stacks of its errors, which its schema omits. */
 export const writeFailure = (failure: RunFailure): string => JSON.stringify(whole(failure))
 
 const whole = (failure: RunFailure): object => {
@@ -36,16 +36,16 @@ const whole = (failure: RunFailure): object => {
   }
 }
 
-/** Reads what {@link writeFailure} wrote. */
+/** Decodes the result of {@link writeFailure}. */
 export const readFailure = (text: string): RunFailure => decodeFailure(JSON.parse(text))
 
-/** Reads JSON of a shape that this module wrote. */
+/** Decodes JSON that this module has written. */
 const read = <A>(text: string): A => JSON.parse(text)
 
-/** The columns of a run that its frames own, in the order of {@link runRow}. */
+/** Columns of a run that its frames write, in the order of {@link runRow}. */
 export const runColumns = ["status", "updated_at", "finished_at", "output", "ending", "failure", "cancel", "paused_at"] as const
 
-/** The row of a run. */
+/** Encodes a run. */
 export const runRow = (record: RunRecord): ReadonlyArray<Value> => {
   const { status, updatedAt, finishedAt = null, output, from, strayReads, failure, cancel, pausedAt = null } = record
   const ending = from === undefined && strayReads === undefined ? null : JSON.stringify({ from, strayReads })
@@ -62,18 +62,18 @@ export const runRow = (record: RunRecord): ReadonlyArray<Value> => {
   ]
 }
 
-/** Reads the column `ending` of a run. */
+/** Decodes the column `ending` of a run. */
 export const readEnding = (text: Text): Pick<RunState.RunState, "from" | "strayReads"> => {
   if (text === null) return { from: undefined, strayReads: undefined }
   const { from, strayReads } = read<Partial<Pick<RunState.RunState, "from" | "strayReads">>>(text)
   return { from, strayReads }
 }
 
-/** Reads the column `cancel` of a run. */
+/** Decodes the column `cancel` of a run. */
 export const readCancel = (text: Text): RunState.RunState["cancel"] =>
   text === null ? undefined : { reason: read<{ readonly reason?: string }>(text).reason }
 
-/** The columns of a node in the order of {@link nodeRow}. */
+/** Columns of a node, in the order of {@link nodeRow}. */
 export const nodeColumns = [
   "run_id",
   "node_id",
@@ -106,7 +106,7 @@ type BoundaryDetail = Pick<
   "cause" | "isCaught" | "isLast" | "caught" | "asked" | "left" | "winners" | "isDecided"
 >
 
-/** What a node has read, with the row that says so. */
+/** Reads of a node, and the sequence number of their row. */
 type Reading = Pick<Records.StepRecord, "reads" | "readsSeq">
 
 const flag = (is: boolean | undefined): number | null => (is === true ? 1 : null)
@@ -116,7 +116,7 @@ const detailOf = (detail: object): Text => {
   return text === "{}" ? null : text
 }
 
-/** Tells whether a step has nothing but what the rows of most steps hold. */
+/** Returns `true` if a step has no fields beyond those of most steps. */
 export const isPlain = (record: Records.StepRecord): boolean =>
   record.approved === undefined &&
   record.generation === undefined &&
@@ -124,7 +124,7 @@ export const isPlain = (record: Records.StepRecord): boolean =>
   record.uncompensated === undefined &&
   record.beatsAfter === undefined
 
-/** The row of a node. */
+/** Encodes a node. */
 export const nodeRow = (runId: string, record: Records.NodeRecord): ReadonlyArray<Value> => {
   const { nodeId, iteration, kind, status, startedAt = null, finishedAt = null } = record
   const key = [runId, nodeId, iteration, kind, status] as const
@@ -153,11 +153,11 @@ export const nodeRow = (runId: string, record: Records.NodeRecord): ReadonlyArra
   }
 }
 
-/** What a row of nodes names as read. */
+/** SQL for the reads of a node. */
 const readsColumn = `(SELECT r.reads FROM smithers_reads r
   WHERE r.run_id = smithers_nodes.run_id AND r.seq = smithers_nodes.reads_seq)`
 
-/** The columns of finished steps that {@link readFinished} reads, without those that they do not use. */
+/** Columns of finished steps for {@link readFinished}, without unused ones. */
 export const finishedColumns = `node_id, iteration, attempt, started_at, attempted_at, finished_at, output_table, finished_seq,
   budget_after, generation, reads_seq, ${readsColumn}, detail`
 
@@ -182,7 +182,7 @@ const none: ReadonlyArray<never> = []
 const readingOf = (readsSeq: number | null, reads: Text): Reading =>
   readsSeq === null || reads === null ? {} : { reads: Reads.read(reads), readsSeq }
 
-/** Reads a finished step. */
+/** Decodes a finished step. */
 export const readFinished = (row: FinishedRow, { wait, output }: Pick<Beside, "wait" | "output">): Records.StepRecord => {
   const [nodeId, iteration, attempt, startedAt, attemptedAt, finishedAt, table, order, budgetAfter, generation, ...rest] = row
   const [readsSeq, reads, detail] = rest
@@ -211,7 +211,7 @@ export const readFinished = (row: FinishedRow, { wait, output }: Pick<Beside, "w
   return record
 }
 
-/** The columns of a node that {@link readNode} reads; `error` is the expression for its error. */
+/** Columns of a node for {@link readNode}. `error` is the SQL for its error. */
 export const otherColumns = (error: string): string =>
   `node_id, iteration, kind, status, attempt, started_at, attempted_at, finished_at, output_table, finished_seq, budget_after,
    interruptions, retry_at, generation, is_soft, base, passes, is_exhausted, reads_seq, ${readsColumn}, error IS NOT NULL, ${error}, detail`
@@ -242,17 +242,17 @@ export type NodeRow = [
   detail: Text,
 ]
 
-/** What a step's record has beside its own row. */
+/** Parts of a step's record in other rows. */
 export interface Beside {
   readonly failures: ReadonlyArray<Records.Failure>
   readonly wait: Records.Wait | undefined
   readonly output: Json | undefined
 }
 
-/** Reads what only rows of boundaries hold. */
+/** Decodes the fields that only boundaries have. */
 export const readBoundary = (detail: string): BoundaryDetail => read<BoundaryDetail>(detail)
 
-/** Reads any node. */
+/** Decodes any node. */
 export const readNode = (row: NodeRow, { failures, wait, output }: Beside): Records.NodeRecord => {
   const [nodeId, iteration, kind, status, attempt, startedAt, attemptedAt, finishedAt, table, finishedSeq, ...rest] = row
   const [budgetAfter, interruptions, retryAt, generation, isSoft, base, passes, isExhausted, readsSeq, reads, ...more] = rest
@@ -287,7 +287,7 @@ export const readNode = (row: NodeRow, { failures, wait, output }: Beside): Reco
   }
 }
 
-/** The columns of a wait after those of its node, in the order of {@link waitRow}. */
+/** Columns of a wait after those of its node, in the order of {@link waitRow}. */
 export const waitColumns = [
   "kind",
   "status",
@@ -336,7 +336,7 @@ export type WaitRow = [
   isKept: number | null,
 ]
 
-/** The row of a wait. */
+/** Encodes a wait. */
 export const waitRow = (wait: Records.Wait): WaitRow => {
   const { decision, answers, child, refused } = wait
   return [
@@ -364,7 +364,7 @@ export const waitRow = (wait: Records.Wait): WaitRow => {
   ]
 }
 
-/** Reads a wait. */
+/** Decodes a wait. */
 export const readWait = (row: WaitRow): Records.Wait => {
   const [kind, status, since, asked, timesAsked, deadline, name, correlation, digest, request, approved, note, by, at, ...rest] =
     row
@@ -393,16 +393,16 @@ export const readWait = (row: WaitRow): Records.Wait => {
   return wait
 }
 
-/** The columns of an attempt after those of its key, in the order of {@link attemptRow}, without those of agents. */
+/** Columns of an attempt after those of its key, in the order of {@link attemptRow}, without those of agents. */
 export const attemptColumns = ["status", "started_at", "finished_at", "retry_at", "reason", "is_cached", "error"] as const
 
-/** The row of an attempt. */
+/** Encodes an attempt. */
 export const attemptRow = (record: AttemptRecord): ReadonlyArray<Value> => {
   const { status, startedAt, finishedAt, retryAt = null, reason = null, isCached, error } = record
   return [status, startedAt, finishedAt, retryAt, reason, flag(isCached), error === undefined ? null : JSON.stringify(error)]
 }
 
-/** The columns of a signal after that of its run, in the order of {@link signalRow}. */
+/** Columns of a signal after that of its run, in the order of {@link signalRow}. */
 export const signalColumns = [
   "seq",
   "id",
@@ -416,7 +416,7 @@ export const signalColumns = [
   "at_ms",
 ] as const
 
-/** The row of a signal. */
+/** Encodes a signal. */
 export const signalRow = (signal: SignalRecord): ReadonlyArray<Value> => {
   const { seq, at, id, name, correlation, payload, refusedBy, takenBy } = signal
   const kept = [seq, id, name, correlation ?? null, writeOptional(payload), takenBy === undefined ? "kept" : "taken"] as const
@@ -429,7 +429,7 @@ export const signalRow = (signal: SignalRecord): ReadonlyArray<Value> => {
   ]
 }
 
-/** Reads a signal that is kept. */
+/** Decodes a stored signal. */
 export const readSignal = (
   row: [seq: number, id: string, name: string, correlation: Text, payload: Text, refusedBy: Text, at: Time],
 ): Records.Signal => {

@@ -1,14 +1,15 @@
 /**
- * The tables that a frame writes, as data: their keys and columns, in the order of the rows of `Rows`. An adapter makes its own statements of them.
+ * The tables that a frame writes, as data: their keys and columns, in the order of the rows of `Rows`. Adapters build their own
+ * statements from them.
  */
 import * as Rows from "./Rows.ts"
 import * as Turns from "./Turns.ts"
 
-/** A table whose rows are put in place of those with the same key. */
+/** A table whose rows replace those with the same key. */
 export interface Table {
   readonly name: string
   readonly key: ReadonlyArray<string>
-  /** The columns after those of the key. */
+  /** Columns after those of the key. */
   readonly columns: ReadonlyArray<string>
 }
 
@@ -19,45 +20,45 @@ const withoutKey = (columns: ReadonlyArray<string>, key: ReadonlyArray<string>):
 /** Steps, waits, loops and boundaries: `Rows.nodeRow`. */
 export const nodes: Table = { name: "smithers_nodes", key: node, columns: withoutKey(Rows.nodeColumns, node) }
 
-/** Attempts that have ended: `Rows.attemptRow`, then `Turns.row`. */
+/** Ended attempts: `Rows.attemptRow`, then `Turns.row`. */
 export const attempts: Table = {
   name: "smithers_attempts",
   key: [...node, "attempt"],
   columns: [...Rows.attemptColumns, ...Turns.columns],
 }
 
-/** Heartbeats, which are written beside frames. */
+/** Heartbeats, written outside of frames. */
 export const heartbeats: Table = {
   name: "smithers_heartbeats",
   key: [...node, "attempt", "seq"],
   columns: ["at_ms", "details"],
 }
 
-/** The latest waits: `Rows.waitRow`. */
+/** Latest waits: `Rows.waitRow`. */
 export const waits: Table = { name: "smithers_waits", key: node, columns: Rows.waitColumns }
 
-/** Waits that were replaced, as JSON. */
+/** Replaced waits, as JSON. */
 export const waitHistory: Table = { name: "smithers_wait_history", key: [...node, "seq"], columns: ["wait"] }
 
-/** Outputs that were replaced, as JSON. */
+/** Replaced outputs, as JSON. */
 export const outputHistory: Table = {
   name: "smithers_output_history",
   key: [...node, "seq"],
   columns: ["generation", "output_table", "output"],
 }
 
-/** What was read: `Reads.write`. */
+/** Reads of nodes: `Reads.write`. */
 export const reads: Table = { name: "smithers_reads", key: ["run_id", "seq"], columns: ["reads"] }
 
 /** Signals: `Rows.signalRow`. */
 export const signals: Table = { name: "smithers_signals", key: ["run_id", "seq"], columns: withoutKey(Rows.signalColumns, ["seq"]) }
 
-/** The columns that the row of a finished step needs, if it is like most. */
+/** Columns of a typical finished step. */
 export const finishedColumns = [
   ...["kind", "status", "attempt", "started_at", "attempted_at", "finished_at", "output_table", "finished_seq", "budget_after"],
 ]
 
-/** What a finished step that is like most has in the other columns. */
+/** Values of the other columns of a typical finished step. */
 export const finishedOtherwise: ReadonlyArray<readonly [column: string, value: 0 | null]> = nodes.columns
   .filter((column) => !finishedColumns.includes(column))
   .map((column) => [column, column === "interruptions" || column === "generation" ? 0 : null])

@@ -1,13 +1,13 @@
 /**
- * What was said to agents in an attempt, as columns that can be queried: the whole prompt, the last reply, and the tokens of all turns. Most
- * attempts have one turn, which the columns hold in full but for the agent's name; all turns of the others are kept as JSON beside them. Prompts
- * and replies are kept once each, and named by their hash.
+ * Turns of agents in an attempt, as columns that can be queried: the full prompt, the last reply, and the tokens of all turns. Most
+ * attempts have one turn, which the columns hold except for the agent's name. Several turns are stored as JSON beside them. Prompts
+ * and replies are stored once each, by their hash.
  */
 import type { AgentTurn } from "@smithers/core/Agent"
 
-/** Long texts, kept once each. */
+/** Long texts, stored once each. */
 export interface Texts {
-  /** Keeps a text, unless it is there already, and answers with its hash. */
+  /** Stores a text unless it exists, and returns its hash. */
   readonly keep: (text: string) => string
   readonly read: (hash: string) => string
 }
@@ -25,7 +25,7 @@ export type Row = [
 
 export const columns = ["prompt_hash", "reply_hash", "model", "finish_reason", "input_tokens", "output_tokens", "turns"] as const
 
-/** A turn as it is kept beside the columns: with hashes in place of texts. */
+/** A turn in JSON, with hashes in place of texts. */
 type Kept = Omit<AgentTurn, "prompt" | "reply"> & { readonly prompt?: string; readonly reply?: string }
 
 const sum = (turns: ReadonlyArray<AgentTurn>, field: "inputTokens" | "outputTokens"): number | null => {
@@ -33,7 +33,7 @@ const sum = (turns: ReadonlyArray<AgentTurn>, field: "inputTokens" | "outputToke
   return counted.length === 0 ? null : counted.reduce((left, right) => left + right)
 }
 
-/** What a single turn holds beyond the columns. */
+/** Returns the fields of a single turn that have no column. */
 const rest = ({
   prompt: _,
   reply: __,
@@ -44,7 +44,7 @@ const rest = ({
   ...turn
 }: AgentTurn) => turn
 
-/** Turns as columns. */
+/** Encodes turns as columns. */
 export const row = (turns: ReadonlyArray<AgentTurn>, texts: Texts): Row => {
   const last = turns.at(-1)
   const hashed = (text: string | undefined): string | null => (text === undefined ? null : texts.keep(text))
@@ -57,13 +57,13 @@ export const row = (turns: ReadonlyArray<AgentTurn>, texts: Texts): Row => {
           ...(turn.reply === undefined ? {} : { reply: hashed(turn.reply) }),
         }))
   const { reply, model = null, finishReason = null } = last ?? {}
-  // A correction says only what was wrong.
+  // A correction contains only the problem.
   const { prompt } = turns[0] ?? {}
   const tokens = [sum(turns, "inputTokens"), sum(turns, "outputTokens")] as const
   return [hashed(prompt), hashed(reply), model, finishReason, ...tokens, JSON.stringify(kept)]
 }
 
-/** Columns as turns. */
+/** Decodes turns. */
 export const read = (
   [promptHash, replyHash, model, finishReason, inputTokens, outputTokens, turns]: Row,
   texts: Texts,

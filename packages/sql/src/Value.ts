@@ -1,2 +1,2 @@
-/** What goes into and comes out of a column, of whichever database. */
+/** Value of a column, in any database. */
 export type Value = string | number | null

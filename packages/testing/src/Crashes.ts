@@ -1,6 +1,6 @@
 /**
- * Runs of one workflow whose process dies at each moment that counts: before and after each commit, and after the code of each step has done what
- * it does and before that is committed. Whatever the moment, the resumed run has to end as an undisturbed one does.
+ * Runs a workflow with a crash of its process at every relevant moment: before and after each commit, and after the code of each
+ * step has run but before its commit. In each case, the resumed run must end as an undisturbed one.
  */
 import type { InvalidSetting } from "@smithers/core/Errors"
 import type { RunEvent } from "@smithers/core/RunEvent"
@@ -15,31 +15,31 @@ import type * as MortalStorage from "./MortalStorage.ts"
 import type { Respond } from "./Responder.ts"
 import type { TestRuntimeOptions } from "./TestRuntime.ts"
 
-/** What {@link everywhere} can be told. */
+/** Options of {@link everywhere}. */
 export interface CrashOptions extends TestRuntimeOptions {
-  /** Called before each run: makes the world as it was before the first. */
+  /** Called before each run: resets the world to its initial state. */
   readonly before?: () => unknown
-  /** What the world is like after a run, as JSON or anything that can be compared like it: it has to be the same each time, too. */
+  /** Returns the state of the world after a run, as JSON or any comparable value. It must be equal after every run. */
   readonly world?: () => unknown
-  /** What people and signals say. Default: approvals are given, and people answer something that fits. */
+  /** Responses of people and signals. Default: approves, and answers with valid values. */
   readonly respond?: Respond
 }
 
-/** A step that does not do twice what it does once, or a run that goes wrong after a crash. */
+/** A step that is not idempotent, or a run that goes wrong after a crash. */
 export const CrashFinding = Schema.Struct({
-  /** When the process died. */
+  /** Moment at which the process died. */
   when: Schema.String,
-  /** Steps whose code was called again, of which one is to blame. */
+  /** Steps whose code was called again, one of which is the cause. */
   steps: Schema.Array(Schema.String),
   problem: Schema.String,
 })
 export type CrashFinding = typeof CrashFinding.Type
 
-/** A workflow gives something else after a crash than without one. */
+/** The result of a workflow differs after a crash. */
 export class NotIdempotent extends Schema.TaggedError<NotIdempotent>()("NotIdempotent", {
   findings: Schema.Array(CrashFinding),
 }) {
-  /** The steps that are to blame, once each. */
+  /** Ids of the steps that cause it, without duplicates. */
   get steps(): ReadonlyArray<string> {
     return [...new Set(this.findings.flatMap(({ steps }) => steps))]
   }
@@ -50,36 +50,36 @@ export class NotIdempotent extends Schema.TaggedError<NotIdempotent>()("NotIdemp
     const head =
       named.length === 0
         ? "The run ends differently when its process dies:"
-        : `${named.length === 1 ? `Step ${named[0]} is` : `Steps ${named.join(", ")} are`} not idempotent. Deduplicate by the idempotencyKey what the code changes, or make it give the same again:`
+        : `${named.length === 1 ? `Step ${named[0]} is` : `Steps ${named.join(", ")} are`} not idempotent. Deduplicate the effects of the code by the idempotencyKey, or make the code return the same value again:`
     return [head, ...lines, ...left].join("\n")
   }
 }
 
-/** Two undisturbed runs of a workflow differ, so that nothing can be said of one with a crash. */
+/** Two undisturbed runs of a workflow differ, so crashes cannot be tested. */
 export class NotReproducible extends Schema.TaggedError<NotReproducible>()("NotReproducible", { problem: Schema.String }) {
   override get message(): string {
-    return `Two runs without any crash differ: ${this.problem}. Make the world as it was in "before", and take time and randomness from Effect.`
+    return `Two runs without any crash differ: ${this.problem}. Reset the world in "before", and take time and randomness from Effect.`
   }
 }
 
-/** What was tried. */
+/** Summary of the tested crashes. */
 export interface CrashReport {
-  /** Commits of an undisturbed run. */
+  /** Number of commits of an undisturbed run. */
   readonly commits: number
-  /** Runs with a crash. */
+  /** Number of runs with a crash. */
   readonly crashes: number
   /** Steps after whose code the process died, by node. */
   readonly steps: ReadonlyArray<string>
 }
 
-/** Why {@link everywhere} fails. */
+/** Errors of {@link everywhere}. */
 export type CrashError = NotIdempotent | NotReproducible | Lives.RunStalled | RunError | InvalidSetting
 
-/** A run without a crash, with what every other has to be like. */
+/** An undisturbed run, the reference for all others. */
 interface Calm {
   readonly life: Lives.Life
   readonly world: unknown
-  /** Rows that differ from run to run by themselves. */
+  /** Rows that differ between undisturbed runs. */
   readonly unstable: ReadonlySet<string>
 }
 
@@ -94,7 +94,7 @@ type Ended = Extract<RunEvent, { readonly _tag: "AttemptSucceeded" | "AttemptFai
 const endsIn = ({ events }: Frame): ReadonlyArray<Ended> =>
   events.filter((event): event is Ended => event._tag === "AttemptSucceeded" || event._tag === "AttemptFailed")
 
-/** The moments after the code of each step. With one step at work at once each is that of one step alone. */
+/** Returns the moments after the code of each step. With a concurrency of one, each belongs to a single step. */
 const bodies = (frames: ReadonlyArray<Frame>): ReadonlyArray<Point> =>
   frames.flatMap((frame) =>
     endsIn(frame).map(({ nodeId, iteration, attempt }): Point => {
@@ -115,8 +115,9 @@ const commits = (frames: ReadonlyArray<Frame>): ReadonlyArray<Point> =>
   )
 
 /**
- * Runs a workflow without a crash, and then once for each moment at which its process can die. Each run has a store and a virtual clock of its own.
- * Fails with {@link NotIdempotent}, which names the steps that are to blame, where a resumed run ends otherwise, or leaves another world.
+ * Runs a workflow without a crash, and then once per moment at which its process can die. Each run has its own store and virtual
+ * clock. Fails with {@link NotIdempotent}, which names the responsible steps, if a resumed run ends differently or leaves another
+ * world.
  */
 export const everywhere = <I, R>(
   workflow: Pick<Runs<I, unknown, R>, "start">,
@@ -165,7 +166,7 @@ export const everywhere = <I, R>(
         return findings
       })
 
-    // One step at a time, so that no other is called again with the one that is to blame.
+    // One step at a time, so that only the responsible one is called again.
     const alone = yield* calmly(1)
     const points = bodies(alone.life.frames)
     const ofBodies = yield* all(alone, points, 1)
@@ -177,18 +178,18 @@ export const everywhere = <I, R>(
     return { commits: calm.life.frames.length, crashes, steps }
   })
 
-/** What is wrong with a run after a crash, if anything is. */
+/** Returns the finding about a run after a crash; `undefined` if it is correct. */
 const judge = (calm: Calm, { life, world }: Pick<Calm, "life" | "world">, when: string): CrashFinding | undefined => {
   const again = [...life.calls].filter(([key, count]) => count > (calm.life.calls.get(key) ?? 0)).map(([key]) => key)
   const repeated = [...new Set(again.map((key) => life.nodes.get(key) ?? key))]
-  // First what was called again, and then what follows from it.
+  // Repeated steps first, then their consequences.
   const isFirst = (row: Lives.Row): number => (repeated.includes(row.nodeId) ? 0 : 1)
   const rows = [...calm.life.rows].sort(([, one], [, other]) => isFirst(one) - isFirst(other))
   for (const [key, row] of rows) {
     const other = life.rows.get(key)
     if (calm.unstable.has(key) || say(row) === say(other)) continue
     const problem = `"${row.nodeId}" gave ${sayShort(other?.output)} instead of ${sayShort(row.output)}`
-    // Of steps that only pass on what another gave, the one that was called again is to blame.
+    // If a step only passes on another one's value, the repeated one is responsible.
     const steps = repeated.length === 0 || repeated.includes(row.nodeId) ? [row.nodeId] : repeated
     return { when, steps, problem }
   }

@@ -1,6 +1,6 @@
 /**
- * A store as one process sees it: from the process's fault on, no call of it completes any more. The store itself, which other
- * processes see through views of their own, lives on.
+ * A store as seen by one process: from the process's fault on, no call completes. The underlying store lives on for the views of
+ * other processes.
  */
 import type { Frame } from "@smithers/core/RunStore"
 import type { StorageShape } from "@smithers/core/Storage"
@@ -9,28 +9,28 @@ import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
 
 /**
- * The end of a process: it dies before or after a commit reaches the store, or stalls there until it is woken. `shutdown` is for whoever
- * stops the process in order, and does nothing here.
+ * End of a process: it dies before or after a commit reaches the store, or stalls there until it is woken. `shutdown` is for
+ * callers that stop the process in order, and has no effect here.
  */
 export interface Fault {
   readonly edge: "before" | "after" | "paused" | "shutdown"
-  /** The number of the commit, from 1; 0 is the moment before the first. Or the first commit for which this holds. */
+  /** Number of the commit, from 1 (0 is before the first), or a predicate for the first match. */
   readonly commit: number | ((frame: Frame) => boolean)
 }
 
 export interface MortalStorage {
   readonly storage: StorageShape
-  /** No call completes now. */
+  /** Returns `true` once no call completes. */
   readonly isGone: () => boolean
-  /** Completes once no call does. */
+  /** Completes once no call completes any more. */
   readonly gone: Effect.Effect<void>
-  /** Commits that reached the store from here. */
+  /** Returns the number of commits that reached the store through this view. */
   readonly commits: () => number
-  /** Ends a pause: calls that were held go on to the store. Does nothing to the dead. */
+  /** Ends a pause: held calls continue. Has no effect on a dead process. */
   readonly wake: Effect.Effect<void>
 }
 
-/** Makes the view; `onCommit` hears of the frames that the store took. */
+/** Creates the view. `onCommit` receives the frames that the store accepts. */
 export const make = (disk: StorageShape, fault: Fault | undefined, onCommit: (frame: Frame) => void = () => {}): MortalStorage => {
   const awake = Deferred.unsafeMake<void>(FiberId.none)
   const dead = Deferred.unsafeMake<void>(FiberId.none)
@@ -41,7 +41,7 @@ export const make = (disk: StorageShape, fault: Fault | undefined, onCommit: (fr
     Deferred.unsafeDone(dead, Effect.void)
   }
   const held = fault?.edge === "paused" ? Deferred.await(awake) : Effect.never
-  /** Makes a call, at which the process may come to its end. */
+  /** Makes a call, during which the process may die. */
   const at = <A, E>(call: Effect.Effect<A, E>, isHere: () => boolean = () => false): Effect.Effect<A, E> =>
     Effect.suspend(() => {
       const isFatal = fault !== undefined && fault.edge !== "shutdown" && !isGone && isHere()

@@ -1,7 +1,7 @@
-/** Numbers that follow from a seed alone: a stream for choices, and a hash for what must not depend on the order of choices. */
+/** Random numbers derived from a seed: a stream for choices, and a hash for values that must not depend on the order of choices. */
 
 export interface Random {
-  /** A whole number from 0 to `below - 1`. */
+  /** Returns a whole number from 0 to `below - 1`. */
   readonly int: (below: number) => number
   readonly chance: (probability: number) => boolean
   readonly pick: <A>(items: ReadonlyArray<A>) => A
@@ -15,7 +15,7 @@ const mix = (value: number): number => {
   return (mixed ^ (mixed >>> 16)) >>> 0
 }
 
-/** A whole number from 0 to 2^32 - 1 that depends on all parts. */
+/** Returns a whole number from 0 to 2^32 - 1 that depends on all parts. */
 export const hash = (...parts: ReadonlyArray<string | number>): number => {
   let value = 0x811c9dc5
   for (const part of parts) {
@@ -28,11 +28,11 @@ export const hash = (...parts: ReadonlyArray<string | number>): number => {
 
 const at = <A>(items: ReadonlyArray<A>, index: number): A => {
   const [item] = items.slice(index, index + 1)
-  if (index >= items.length) throw new RangeError("nothing can be picked from an empty list")
+  if (index >= items.length) throw new RangeError("cannot pick an item of an empty list")
   return item as A
 }
 
-/** The stream of a seed (mulberry32). */
+/** Creates the stream of a seed (mulberry32). */
 export const make = (seed: number): Random => {
   let state = mix(seed + 1)
   const next = (): number => {

@@ -1,5 +1,5 @@
 /**
- * What a run is told by the world in a test that decides nothing by itself: people, and whoever sends signals.
+ * Responses of people and of senders of signals, for tests that make no decisions themselves.
  */
 import * as Commands from "@smithers/core/Commands"
 import type { Inbox } from "@smithers/core/Inbox"
@@ -9,29 +9,29 @@ import * as Effect from "effect/Effect"
 import { sample } from "./internal/sample.ts"
 import * as Random from "./Random.ts"
 
-/** What is said to a wait: a decision, an answer, or what a signal carries. */
+/** Response to a wait: a decision, an answer, or the payload of a signal. */
 export type Response =
   | { readonly approved: boolean; readonly by?: string; readonly note?: string }
   | { readonly answer: unknown; readonly by?: string }
   | { readonly payload: unknown }
 
-/** Says something to a wait, or nothing (`undefined`), so that its time passes. It must say the same to the same wait. */
+/** Returns the response to a wait; `undefined` lets its time expire. Must return the same for the same wait. */
 export type Respond = (wait: WaitSummary) => Response | undefined
 
-/** The JSON Schema that an answer is asked with. */
+/** Returns the JSON Schema of an answer. */
 const schemaOf = ({ request }: WaitSummary): { readonly [keyword: string]: unknown } | undefined => {
   const schema = typeof request === "object" && request !== null && "schema" in request ? request.schema : undefined
   return typeof schema === "object" && schema !== null ? { ...schema } : undefined
 }
 
-/** Approves, and answers what is asked with a value of its schema. Signals are not sent, since nothing says what they carry. */
+/** Approves, and answers with values of the schema. Sends no signals, since their payload is unknown. */
 export const agreeing: Respond = (wait) => {
   if (wait.kind === "approval") return { approved: true }
   if (wait.kind !== "human") return undefined
   return { answer: sample(schemaOf(wait) ?? {}, Random.hash(wait.nodeId, wait.iteration)) }
 }
 
-/** Tells a run what was said. What it does not wait for any more is not told. */
+/** Sends a response to a run. Ignores waits that are no longer open. */
 export const tell = (wait: WaitSummary, said: Response): Effect.Effect<unknown, never, Inbox | RunReader> => {
   const { runId, nodeId, iteration, name, correlation, asked } = wait
   if ("payload" in said) {

@@ -1,6 +1,6 @@
 /**
- * Runs of one workflow whose steps take random times, so that they end in random orders, and fail, hang or are late at random. Everything follows
- * from a seed, so that a run that goes wrong can be had again.
+ * Runs a workflow with random step durations, so that steps end in random orders, and with random failures, hangs and delays. All
+ * of it derives from a seed, so that a failure can be reproduced.
  */
 import { InvalidSetting } from "@smithers/core/Errors"
 import * as Millis from "@smithers/core/Millis"
@@ -17,36 +17,36 @@ import * as Random from "./Random.ts"
 import type { Respond } from "./Responder.ts"
 import { defaultStart, seedOf, type TestRuntimeOptions } from "./TestRuntime.ts"
 
-/** What has become of a run of a seed. */
+/** Result of the run of a seed. */
 export interface Simulated<out A = unknown> {
   readonly seed: number
   readonly status: string
-  /** Absent where the run has not finished. */
+  /** Set if the run finished. */
   readonly output?: A
-  /** The message of what it failed with. */
+  /** Message of the error of the run. */
   readonly error?: string
   readonly timeline: string
 }
 
-/** How a workflow is simulated. */
+/** Options of {@link simulate}. */
 export interface SimulationOptions<I, A = unknown> extends Omit<TestRuntimeOptions, "seed"> {
   readonly input: I
-  /** Seeds, or how many, from 1 on. Default: 100. */
+  /** Seeds, or the number of seeds from 1 on. Default: 100. */
   readonly seeds?: number | ReadonlyArray<number>
-  /** How likely an attempt fails, or hangs where it has a timeout, from 0 to 1. Default: 0.2. */
+  /** Probability that an attempt fails, or hangs if it has a timeout, from 0 to 1. Default: 0.2. */
   readonly failures?: number
-  /** Called before each run: makes the world as it was before the first. */
+  /** Called before each run: resets the world to its initial state. */
   readonly before?: (seed: number) => unknown
   /**
-   * Throws, or rejects, where a run has ended as it must not. Default: it has to end as a run in which nothing fails and all takes no time, with the
-   * same outputs of all steps.
+   * Throws or rejects if the end of a run is wrong. Default: it must end as a run without failures and delays, with the same
+   * outputs of all steps.
    */
   readonly check?: (run: Simulated<A>) => unknown
-  /** What people and signals say. Default: approvals are given, and people answer something that fits. */
+  /** Responses of people and signals. Default: approves, and answers with valid values. */
   readonly respond?: Respond
 }
 
-/** A simulated run went wrong. The message says how to have it again. */
+/** A simulated run went wrong. The message says how to reproduce it. */
 export class SimulationFailed extends Schema.TaggedError<SimulationFailed>()("SimulationFailed", {
   seed: Schema.Number,
   problem: Schema.String,
@@ -54,35 +54,35 @@ export class SimulationFailed extends Schema.TaggedError<SimulationFailed>()("Si
 }) {
   override get message(): string {
     const { seed, problem, timeline } = this
-    return `Seed ${seed}: ${problem}\nRun it again by simulate(workflow, { …, seeds: [${seed}] }).${timeline === "" ? "" : `\n${timeline}`}`
+    return `Seed ${seed}: ${problem}\nReproduce it with simulate(workflow, { …, seeds: [${seed}] }).${timeline === "" ? "" : `\n${timeline}`}`
   }
 }
 
-/** A failure that a simulation makes; it is retried like any other. */
+/** A simulated failure, retried like any other. */
 export class SimulatedFailure extends Schema.TaggedError<SimulatedFailure>()("SimulatedFailure", { when: Schema.String }) {
   override get message(): string {
-    return `made by the simulation, ${this.when}`
+    return `simulated failure, ${this.when}`
   }
 }
 
-/** What was tried. */
+/** Summary of the simulated runs. */
 export interface SimulationReport {
   readonly runs: number
-  /** Attempts that the simulation made fail, or hang. */
+  /** Number of attempts that the simulation made fail or hang. */
   readonly failures: number
-  /** Different orders in which steps ended. */
+  /** Number of distinct orders in which steps ended. */
   readonly orders: number
 }
 
 export type SimulationError = SimulationFailed | InvalidSetting | RunError | Lives.RunStalled
 
-/** The longest time that a step takes (ms), and that the world takes to say something. */
+/** Maximum duration of a step, and maximum delay of a response, in milliseconds. */
 const longestMs = 1000
 
-/** By how much two undisturbed runs begin at different times (ms): another day, hour, minute and second. */
+/** Difference between the start times of two undisturbed runs, in milliseconds: another day, hour, minute and second. */
 const otherwiseMs = 97_531_000
 
-/** Attempts that a step has, as far as its policy says so in plain words. */
+/** Returns the number of attempts of a step, if its policy states it. */
 const attemptsOf = ({ retry }: Plan.Step): number => {
   if (retry.shown === undefined) return 4
   return typeof retry.shown === "string" ? 1 : (retry.shown.maxAttempts ?? 4)
@@ -95,7 +95,7 @@ const seedsOf = (seeds: unknown = 100): Effect.Effect<ReadonlyArray<number>, Inv
     : new InvalidSetting({
         setting: "seeds",
         received: Millis.show(seeds),
-        expected: "how many seeds, or an array of them, such as [17]",
+        expected: "a number of seeds, or an array of seeds, such as [17]",
       })
 }
 
@@ -104,13 +104,13 @@ const isLikelihood = (value: unknown): boolean => typeof value === "number" && v
 interface Chance {
   readonly seed: number
   readonly failures: number
-  /** Failures of a step in an undisturbed run, by the idempotency key. */
+  /** Returns the number of failures of a step in an undisturbed run, by idempotency key. */
   readonly usual: (key: string) => number
-  /** Told of each failure that is made. */
+  /** Called for each simulated failure. */
   readonly onFailure: () => void
 }
 
-/** Makes the code of steps take its time, and fail, by chance. Where a step has no attempt to spare nothing of it fails. */
+/** Makes the code of steps slow and unreliable by chance. A step without a spare attempt never fails. */
 const disturbing =
   ({ seed, failures, usual, onFailure }: Chance): Instrument.Around =>
   (step) =>
@@ -129,16 +129,17 @@ const disturbing =
       pause(),
       Effect.suspend(() => {
         if (kind === "before") return fails("before the code of the step was called")
-        // It is late, and has done what it does.
+        // The step is late, and has had its effects.
         if (kind === "hangs") return Effect.zipRight(code, Effect.sleep(2 * (step.timeoutMs ?? 0)))
         const worked = Effect.zipLeft(code, pause())
-        return kind === "after" ? Effect.zipRight(worked, fails("after the code of the step had done what it does")) : worked
+        return kind === "after" ? Effect.zipRight(worked, fails("after the code of the step had run")) : worked
       }),
     )
   }
 
 /**
- * Runs a workflow once for each seed, with a store and a virtual clock of its own. Fails with {@link SimulationFailed}, which names the first seed that went wrong.
+ * Runs a workflow once per seed, with its own store and virtual clock. Fails with {@link SimulationFailed}, which names the first
+ * seed that went wrong.
  */
 export const simulate = <I, A, R>(
   workflow: Runs<I, A, R>,
@@ -154,7 +155,7 @@ export const simulate = <I, A, R>(
         Effect.promise(async () => before?.(seed)),
         Lives.live(workflow, input, { ...options, ...defined(changes), seed, services }),
       )
-    // What follows from the time, or from chance, differs between the two, and is not compared.
+    // Values that depend on time or chance differ between the two, and are not compared.
     const startAt = new Date(options.startAt ?? defaultStart).getTime() + otherwiseMs
     const calm = check === undefined ? [yield* run(1), yield* run(2, { startAt })] : [yield* run(1)]
     const [usual] = calm
@@ -174,7 +175,7 @@ export const simulate = <I, A, R>(
     return { runs: wanted.length, failures: made, orders: orders.size }
   })
 
-/** Failures of the code of each step, by its idempotency key. */
+/** Returns the number of failures of each step's code, by its idempotency key. */
 const failuresOf = (life: Lives.Life | undefined): ReadonlyMap<string, number> =>
   new Map([...(life?.calls ?? [])].map(([key, calls]) => [key, calls - 1]))
 
@@ -185,10 +186,10 @@ const orderOf = ({ frames }: Lives.Life): string =>
     )
     .join(" ")
 
-/** What an author's check says of a run. */
+/** Runs the author's check of a run. */
 const checked = <A>(check: (run: Simulated<A>) => unknown, seed: number, { result, timeline }: Lives.Life) =>
   Effect.match(
-    // Outputs were decoded with the schemas the types come from.
+    // Outputs were decoded with the schemas of these types.
     Effect.tryPromise({
       try: async () => check({ ...(result as Omit<Simulated<A>, "seed" | "timeline">), seed, timeline }),
       catch: (thrown) => thrown,
@@ -196,7 +197,7 @@ const checked = <A>(check: (run: Simulated<A>) => unknown, seed: number, { resul
     { onFailure: (thrown) => (thrown instanceof Error ? thrown.message : String(thrown)), onSuccess: () => undefined },
   )
 
-/** How a run differs from undisturbed ones, but for what differs between those. */
+/** Describes the difference of a run to undisturbed ones, ignoring values that differ between those. */
 const differenceOf = ([one, other = one]: ReadonlyArray<Lives.Life>, life: Lives.Life): string | undefined => {
   if (one === undefined || other === undefined) return undefined
   for (const [key, row] of one.rows) {

@@ -1,9 +1,9 @@
 /**
- * A runtime for tests of workflows: a store in memory, a clock that passes over idle time at once, and everything random from a seed. As a
- * layer for programs written with Effect ({@link layer}), and with promises for all others ({@link make}).
+ * A runtime for tests of workflows: a store in memory, a clock that skips idle time, and randomness from a seed. Available as a
+ * layer for Effect programs ({@link layer}), and with promises for others ({@link make}).
  *
- * Time stands still between two calls. It passes while a test waits for something (`execute`, `run`, `handle.await`, `waitFor`): once nothing
- * more can happen without it, it goes on to whatever is due next. Code of steps that works in real time is waited for.
+ * Time stands still between two calls. It passes while a test waits (`execute`, `run`, `handle.await`, `waitFor`): once nothing can
+ * happen without it, it jumps to the next due time. Code of steps that works in real time is awaited.
  */
 import * as AgentProgram from "@smithers/agents/AgentProgram"
 import { AgentRunner } from "@smithers/core/AgentRunner"
@@ -38,105 +38,105 @@ import * as Instrument from "./internal/instrument.ts"
 import * as Passage from "./internal/passage.ts"
 import * as Timeline from "./Timeline.ts"
 
-/** Settings of a runtime for tests. */
+/** Options of a test runtime. */
 export interface TestRuntimeOptions {
-  /** What ids, jitter and everything else random follow from. Default: 1. */
+  /** Seed of ids, jitter and all other randomness. Default: 1. */
   readonly seed?: number
-  /** The time at which the clock stands first. Default: 2025-01-01T00:00:00Z. */
+  /** Initial time of the clock. Default: 2025-01-01T00:00:00Z. */
   readonly startAt?: Date | number
-  /** Steps of one run in flight at once. Default: 4. */
+  /** Maximum number of running steps per run. Default: 4. */
   readonly maxConcurrency?: number
   /**
-   * How long (in real time) code of a step is waited for that neither ends nor sleeps by the clock of the runtime, such as a request that a
-   * server does not answer. Then time goes on, and timeouts come. Default: 1 second.
+   * Real time to wait for code of a step that neither ends nor sleeps on the clock of the runtime, such as a request that a server
+   * does not answer. After that, virtual time continues and timeouts expire. Default: 1 second.
    */
   readonly patience?: Duration.DurationInput
   /**
-   * How long (in real time) the promise of an interrupted attempt is waited for, as the option of an engine. Default: 50 milliseconds, so that
-   * a step which never ends keeps no test waiting.
+   * Real time to wait for the promise of an interrupted attempt, as for an engine. Short, so that a step which never ends does not
+   * delay a test. Default: 50 milliseconds.
    */
   readonly grace?: Duration.DurationInput
 }
 
-/** Which wait a test looks for. All that is given has to fit. */
+/** Filter of waits. All given fields must match. */
 export interface WantedWait {
   readonly nodeId?: string
   readonly kind?: WaitSummary["kind"]
   readonly iteration?: number
-  /** Of a signal. */
+  /** Name of a signal. */
   readonly name?: string
-  /** Of a signal. */
+  /** Correlation key of a signal. */
   readonly correlation?: string
 }
 
-/** A run never came to wait for what a test expects, and nothing of it can go on, or it has ended. */
+/** A run never opened the wait that a test expects, and cannot continue or has ended. */
 export class WaitNotReached extends Schema.TaggedError<WaitNotReached>()("WaitNotReached", {
   runId: Schema.String,
   wanted: Schema.String,
-  /** How the run is shown; absent where there is none of this id. */
+  /** Status of the run; `undefined` if it does not exist. */
   status: Schema.optional(Schema.String),
-  /** What it does wait for. */
+  /** Its open waits. */
   open: Schema.Array(Schema.String),
 }) {
   override get message(): string {
     const { runId, wanted, status, open } = this
-    if (status === undefined) return `No run "${runId}" was started, so that it cannot wait for ${wanted}. Start it before.`
+    if (status === undefined) return `No run "${runId}" was started, so it cannot wait for ${wanted}. Start it first.`
     const waits = open.length === 0 ? "for nothing" : `for ${open.join(", ")}`
-    return `Run "${runId}" does not wait for ${wanted}, and never will by itself: it is ${status}, and waits ${waits}.`
+    return `Run "${runId}" does not wait for ${wanted}, and cannot reach it: its status is ${status}, and it waits ${waits}.`
   }
 }
 
-/** What a test does with runs. Nothing here outlives the layer. */
+/** Actions of a test on runs. State ends with the layer. */
 export interface TestRuntimeShape {
-  /** The time (epoch ms). */
+  /** Current time (epoch ms). */
   readonly now: Effect.Effect<number>
-  /** Lets time pass, with all that is due meanwhile. */
+  /** Advances time, and runs everything that is due meanwhile. */
   readonly advance: (duration: Duration.DurationInput) => Effect.Effect<void>
-  /** Lets everything happen that needs no time. */
+  /** Runs everything that needs no time. */
   readonly settle: Effect.Effect<void>
   /**
-   * Waits until a run waits for something from outside that nobody has said yet: at this node, or whatever fits. Time passes meanwhile. Fails with
-   * {@link WaitNotReached} where that cannot come any more.
+   * Waits until a run has an open wait without a response: of this node, or matching the filter. Time passes meanwhile. Fails with
+   * {@link WaitNotReached} once that is impossible.
    */
   readonly waitFor: (runId: string, wait?: string | WantedWait) => Effect.Effect<WaitSummary, WaitNotReached | StoreError>
-  /** Waits until a run asks for this approval, and approves. */
+  /** Waits until a run requests this approval, and approves. */
   readonly approve: (
     runId: string,
     nodeId: string,
     options?: Commands.DecisionOptions,
   ) => Effect.Effect<Commands.DecisionReceipt, Commands.CommandError | WaitNotReached>
-  /** Waits until a run asks for this approval, and denies it. */
+  /** Waits until a run requests this approval, and denies it. */
   readonly deny: (
     runId: string,
     nodeId: string,
     options?: Commands.DecisionOptions,
   ) => Effect.Effect<Commands.DecisionReceipt, Commands.CommandError | WaitNotReached>
-  /** Waits until a run asks a person this, and answers. */
+  /** Waits until a run opens this human task, and answers. */
   readonly answer: (
     runId: string,
     nodeId: string,
     value: unknown,
     options?: Omit<Commands.DecisionOptions, "note">,
   ) => Effect.Effect<Commands.DecisionReceipt, Commands.CommandError | WaitNotReached>
-  /** Sends a signal. One that nobody waits for yet is kept. */
+  /** Sends a signal. It is stored until a wait opens. */
   readonly signal: (runId: string, name: string, options?: Commands.SignalOptions) => Effect.Effect<void, Commands.CommandError>
-  /** What has happened to a run, as text that is the same for the same history: for snapshots. */
+  /** Returns the history of a run as text for snapshots. Equal histories have equal text. */
   readonly timeline: (runId: string) => Effect.Effect<string, StoreError | RunNotFound>
 }
 
-/** A runtime for tests. */
+/** Service of a test runtime. */
 export class TestRuntime extends Context.Tag("@smithers/testing/TestRuntime")<TestRuntime, TestRuntimeShape>() {}
 
-/** All that running workflows needs, with what a test does beside. */
+/** Services that running workflows require, and that of the test. */
 export type Services = Runtime | AgentRunner | TestRuntime
 
-/** The default of `grace`. */
+/** Default of `grace`. */
 export const defaultGrace = "50 millis"
 
-/** The default of `startAt`. */
+/** Default of `startAt`. */
 export const defaultStart = Date.UTC(2025, 0, 1)
 
-/** An engine whose callers let time pass while they wait, and whose steps are known while they are at work. */
+/** Creates an engine whose callers let time pass while they wait, and which knows its running steps. */
 export const engineOn = (
   storage: StorageShape,
   passage: Passage.Passage,
@@ -159,19 +159,19 @@ export const engineOn = (
     }
   })
 
-/** Asks agents as everywhere; what they work in real time is waited for. */
+/** Creates the runner of agents. Calls that work in real time are awaited. */
 export const agentsOf = (passage: Passage.Passage): AgentRunner["Type"] => ({
   run: (call) => passage.working(AgentProgram.run(call)),
 })
 
-/** Sets clock, randomness and scheduler for as long as the scope. */
+/** Sets the clock, randomness and scheduler of a scope. */
 export const settingOf = (passage: Passage.Passage, seed: number): Effect.Effect<void, never, Scope.Scope> =>
   Effect.zipRight(
     Effect.withClockScoped(passage.clock),
     Effect.zipRight(Effect.withRandomScoped(Random.make(seed)), Effect.locallyScoped(FiberRef.currentScheduler, passage.scheduler)),
   )
 
-/** The passage of time of a runtime, by its options. */
+/** Creates the passage of time from options. */
 export const passageOf = ({
   startAt = defaultStart,
   patience,
@@ -185,7 +185,7 @@ export const passageOf = ({
     return Passage.make(start, patienceMs)
   })
 
-/** Reads a seed. */
+/** Validates a seed. */
 export const seedOf = (setting: string, given: unknown = 1): Either.Either<number, InvalidSetting> =>
   typeof given === "number" && Number.isSafeInteger(given)
     ? Either.right(given)
@@ -224,7 +224,7 @@ const shapeOf = (
         const status = Option.getOrUndefined(standing)?.run.status
         if (isLast || (status !== undefined && Status.isEnded(status)))
           return yield* new WaitNotReached({ runId, wanted: say(wanted), open: open.map(sayWait), ...defined({ status }) })
-        // What came last is looked at once more.
+        // Checks the latest state once more.
         isLast = yield* Effect.raceFirst(Effect.as(frames.after(seen), false), Effect.as(passage.stalled, true))
       }
     })
@@ -244,7 +244,7 @@ const shapeOf = (
       Effect.zipRight(once(runId, nodeId, "approval", options), given(Commands.deny(runId, nodeId, options))),
     answer: (runId, nodeId, value, options) =>
       Effect.zipRight(once(runId, nodeId, "human", options), given(Commands.answer(runId, nodeId, value, options))),
-    // A run that was just started is there then.
+    // A run that was just started exists then.
     signal: (runId, name, options) => Effect.zipRight(passage.settle, Effect.asVoid(given(Commands.signal(runId, name, options)))),
     timeline: (runId) => given(Timeline.timeline(runId)),
   }
@@ -268,13 +268,14 @@ const say = ({ nodeId, kind, iteration, name, correlation }: WantedWait): string
   return parts.filter((part) => part !== undefined).join(" ")
 }
 
-/** A wait as errors name it. */
+/** Formats a wait for errors. */
 export const sayWait = ({ kind, nodeId, iteration, name }: WaitSummary): string =>
   `${kind} "${nodeId}"${iteration === 0 ? "" : ` (iteration ${iteration})`}${kind === "signal" && name !== null ? ` named "${name}"` : ""}`
 
 /**
- * A runtime for tests as a layer, with all that running workflows needs: in place of `Smithers.memory` or `Smithers.sqlite`. It replaces the clock, also
- * the `TestClock` of `it.effect`. Fails with `InvalidSetting` where an option is none.
+ * Creates a test runtime as a layer with everything that running workflows requires, in place of `Smithers.memory` or
+ * `Smithers.sqlite`. It replaces the clock, including the `TestClock` of `it.effect`. Fails with `InvalidSetting` for an invalid
+ * option.
  *
  * @example
  * ```ts
@@ -293,84 +294,84 @@ export const layer = (options: TestRuntimeOptions = {}): Layer.Layer<Services, I
 const runtime = <A, E>(use: (runtime: TestRuntimeShape) => Effect.Effect<A, E>): Effect.Effect<A, E, TestRuntime> =>
   Effect.flatMap(TestRuntime, use)
 
-/** The time of the runtime (epoch ms). */
+/** Current time of the runtime (epoch ms). */
 export const now = runtime(({ now }) => now)
 
-/** Lets time pass, with all that is due meanwhile. */
+/** Advances time, and runs everything that is due meanwhile. */
 export const advance = (duration: Duration.DurationInput) => runtime((test) => test.advance(duration))
 
-/** Lets everything happen that needs no time. */
+/** Runs everything that needs no time. */
 export const settle = runtime(({ settle }) => settle)
 
-/** Waits until a run waits for something from outside, as {@link TestRuntimeShape.waitFor} does. */
+/** Waits until a run has an open wait. See {@link TestRuntimeShape.waitFor}. */
 export const waitFor = (...given: Parameters<TestRuntimeShape["waitFor"]>) => runtime((test) => test.waitFor(...given))
 
-/** Waits until a run asks for this approval, and approves. */
+/** Waits until a run requests this approval, and approves. */
 export const approve = (...given: Parameters<TestRuntimeShape["approve"]>) => runtime((test) => test.approve(...given))
 
-/** Waits until a run asks for this approval, and denies it. */
+/** Waits until a run requests this approval, and denies it. */
 export const deny = (...given: Parameters<TestRuntimeShape["deny"]>) => runtime((test) => test.deny(...given))
 
-/** Waits until a run asks a person this, and answers. */
+/** Waits until a run opens this human task, and answers. */
 export const answer = (...given: Parameters<TestRuntimeShape["answer"]>) => runtime((test) => test.answer(...given))
 
-/** Sends a signal. One that nobody waits for yet is kept. */
+/** Sends a signal. It is stored until a wait opens. */
 export const signal = (...given: Parameters<TestRuntimeShape["signal"]>) => runtime((test) => test.signal(...given))
 
-/** What has happened to a run, as text for snapshots. */
+/** Returns the history of a run as text for snapshots. */
 export const timeline = (...given: Parameters<TestRuntimeShape["timeline"]>) => runtime((test) => test.timeline(...given))
 
 /** A run that a test has started. */
 export interface TestRun<A> {
   readonly runId: string
-  /** Waits for the output. Rejects with the error that the run ends with. */
+  /** Waits for the output. Rejects with the error of the run. */
   readonly output: () => Promise<A>
   /** Waits until the run has ended. */
   readonly result: () => Promise<RunResult<A>>
-  /** Waits until nothing of the run can go on by itself; timers count as waits. */
+  /** Waits until the run has ended or waits. Timers count as waits. */
   readonly waiting: () => Promise<RunResult<A>>
   readonly cancel: (reason?: string) => Promise<void>
 }
 
-/** A function with promises for one that gives an Effect. */
+/** Converts a function that returns an Effect to one that returns a promise. */
 type Promised<F> = F extends (...given: infer Given) => Effect.Effect<infer A, infer _E> ? (...given: Given) => Promise<A> : never
 
-/** What a test does with runs, with promises. */
+/** Actions of a test on runs, with promises. */
 type PromisedMethods = {
   readonly [Method in "advance" | "waitFor" | "approve" | "deny" | "answer" | "signal" | "timeline"]: Promised<
     TestRuntimeShape[Method]
   >
 }
 
-/** A runtime for tests with promises. Its methods reject with the tagged errors that their counterparts of {@link TestRuntimeShape} fail with. */
+/** A test runtime with promises. Its methods reject with the tagged errors of their counterparts in {@link TestRuntimeShape}. */
 export interface PromisedRuntime<R = never> extends PromisedMethods {
-  /** The time (epoch ms). */
+  /** Returns the current time (epoch ms). */
   readonly now: () => Promise<number>
   readonly settle: () => Promise<void>
-  /** Runs a workflow to its end, and gives its output. */
+  /** Runs a workflow to its end, and returns its output. */
   readonly execute: <I, A>(workflow: Runs<I, A, AgentRunner | R>, input: I, options?: RunOptions) => Promise<A>
-  /** Runs a workflow until it has ended or waits for something, and gives how it stands. */
+  /** Runs a workflow until it has ended or waits, and returns its result. */
   readonly run: <I, A>(workflow: Runs<I, A, AgentRunner | R>, input: I, options?: RunOptions) => Promise<RunResult<A>>
-  /** Starts, resumes or joins a run, and leaves it to the runtime. */
+  /** Starts, resumes or joins a run in the background. */
   readonly start: <I, A>(workflow: Runs<I, A, AgentRunner | R>, input: I, options?: RunOptions) => Promise<TestRun<A>>
   /** Runs an Effect with all services of the runtime. */
   readonly runPromise: <A, E>(effect: Effect.Effect<A, E, Services | R>) => Promise<A>
-  /** Stops what is at work, and forgets everything. */
+  /** Stops all work, and drops the state. */
   readonly close: () => Promise<void>
   readonly [Symbol.asyncDispose]: () => Promise<void>
 }
 
-/** How a runtime with promises is made. */
+/** Options of {@link make}. */
 export interface PromisedOptions<R, E> extends TestRuntimeOptions {
-  /** Services that the steps of workflows ask for. */
+  /** Services that the steps of workflows require. */
   readonly layer?: Layer.Layer<R, E>
 }
 
 const isLayer = <R, E>(given: Layer.Layer<R, E> | undefined): given is Layer.Layer<R, E> => given !== undefined
 
 /**
- * Makes a runtime for tests with promises, for `bun test`, Vitest and any other runner. Where an option is none, its methods reject with
- * `InvalidSetting`. Close it when the test is over, or declare it with `await using`.
+ * Creates a test runtime with promises, for `bun test`, Vitest and any other runner. With an invalid option, its methods reject
+ * with `InvalidSetting`. Close it after the test, or declare it with `await using`.
  *
  * @example
  * ```ts
@@ -389,7 +390,7 @@ export const make: {
 
 const promised = <R, E>(services: Layer.Layer<R, E> | undefined, options: TestRuntimeOptions): PromisedRuntime<R> => {
   const base = layer(options)
-  // Without services of its own nobody can name an `R`.
+  // Without a layer, no caller can name an `R`.
   const whole = isLayer(services) ? Layer.provideMerge(services, base) : (base as Layer.Layer<Services | R, E | InvalidSetting>)
   const managed = ManagedRuntime.make(whole)
   const runPromise = async <A, E2>(effect: Effect.Effect<A, E2, Services | R>): Promise<A> => {

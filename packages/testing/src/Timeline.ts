@@ -1,5 +1,5 @@
 /**
- * What has happened to a run, as text for snapshots: a line per event, without times, ids of runs, and delays that are random.
+ * History of a run as text for snapshots: a line per event, without times, run ids, and random delays.
  */
 import type { RunNotFound, StoreError } from "@smithers/core/Errors"
 import type { RunEvent } from "@smithers/core/RunEvent"
@@ -9,8 +9,8 @@ import * as Effect from "effect/Effect"
 const pageSize = 1000
 
 /**
- * The timeline of a run: what it did, waited for and was told, in order. The same history gives the same text, whichever ids its runs have and
- * whenever it was. Outputs are left out.
+ * Returns the timeline of a run: its actions, waits and commands, in order. Equal histories give equal text, independent of run ids
+ * and times. Outputs are omitted.
  */
 export const timeline = (runId: string): Effect.Effect<string, StoreError | RunNotFound, RunReader> =>
   Effect.gen(function* () {
@@ -21,7 +21,7 @@ export const timeline = (runId: string): Effect.Effect<string, StoreError | RunN
       for (const { event, seq } of page) {
         afterSeq = seq
         const line = lineOf(event)
-        // Messages quote the ids of runs; what else reads like one is something else.
+        // Messages quote run ids; other occurrences of the text are not ids.
         if (line !== undefined) lines.push(line.replaceAll(`"${runId}"`, '"<run>"').replaceAll(`"${runId}~`, '"<run>~'))
       }
       if (page.length < pageSize) return lines.join("\n")
@@ -39,7 +39,7 @@ const said = (by: string | undefined, note: string | undefined): string =>
 
 const errorOf = ({ name, message }: { readonly name: string; readonly message: string }): string => `${name}: ${message}`
 
-/** `AttemptSucceeded` as `attempt succeeded`. */
+/** Formats `AttemptSucceeded` as `attempt succeeded`. */
 const wordsOf = (tag: string): string => tag.replace(/(?<=[a-z])[A-Z]/g, (letter) => ` ${letter}`).toLowerCase()
 
 const lineOf = (event: RunEvent): string | undefined => {
@@ -107,7 +107,7 @@ const lineOf = (event: RunEvent): string | undefined => {
       return `${event.nodeId}: pass ${event.pass + 1}`
     case "LoopFinished":
       return `${event.nodeId}: over (${event.reason})`
-    // What only moves a deadline or counts drawings says nothing of what was done.
+    // These events describe bookkeeping rather than actions.
     case "DeadlineMoved":
     case "LoopMounted":
       return undefined

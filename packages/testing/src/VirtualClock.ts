@@ -1,6 +1,6 @@
 /**
- * A clock that stands still until it is told to go on to the next sleeper. Unlike `TestClock` it does not poll fibers in real
- * time to find out whether they have come to rest, which takes milliseconds for each sleeper.
+ * A clock that stands still until it is moved to the next sleeper. Unlike `TestClock`, it does not poll fibers in real time to
+ * detect idleness, which takes milliseconds per sleeper.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -13,15 +13,15 @@ interface Sleeper {
 
 export interface VirtualClock {
   readonly clock: Clock.Clock
-  /** Goes to the time of the next sleeper and wakes it; `false` when nobody sleeps. Of several at one time the first to sleep is the first. */
+  /** Moves to the time of the next sleeper and wakes it; `false` if there is none. Sleepers of one time wake in order. */
   readonly jump: () => boolean
-  /** The time of the next sleeper (epoch ms); `undefined` when nobody sleeps. */
+  /** Returns the time of the next sleeper (epoch ms); `undefined` if there is none. */
   readonly next: () => number | undefined
-  /** Goes to a time (epoch ms), and wakes nobody. Never goes back. */
+  /** Moves to a time (epoch ms) without waking anyone. Never moves back. */
   readonly moveTo: (at: number) => void
 }
 
-/** Makes a clock that stands at a time (epoch ms). */
+/** Creates a clock at a time (epoch ms). */
 export const make = (startAt: number): VirtualClock => {
   let now = startAt
   const sleepers = new Set<Sleeper>()
@@ -42,7 +42,7 @@ export const make = (startAt: number): VirtualClock => {
   const first = (): Sleeper | undefined => {
     let next: Sleeper | undefined
     for (const sleeper of sleepers) if (next === undefined || sleeper.at < next.at) next = sleeper
-    // Nobody is woken at the end of time.
+    // Sleepers without an end never wake.
     return next?.at === Number.POSITIVE_INFINITY ? undefined : next
   }
   const moveTo = (at: number): void => {
@@ -63,7 +63,7 @@ export const make = (startAt: number): VirtualClock => {
   }
 }
 
-/** Lets every fiber run until it waits for something: they are scheduled as microtasks, and this is a macrotask. */
+/** Runs every fiber until it waits: fibers are scheduled as microtasks, and this is a macrotask. */
 export const rest: Effect.Effect<void> = Effect.async((resume) => {
   setImmediate(() => resume(Effect.void))
 })

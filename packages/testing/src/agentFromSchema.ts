@@ -1,5 +1,5 @@
 /**
- * Stand-in agents that answer whatever they are asked with a value of the schema.
+ * Fake agents that reply with values of the schema.
  */
 import type { Agent, AgentRequest } from "@smithers/core/Agent"
 import { NonRetryable } from "@smithers/core/Errors"
@@ -9,18 +9,18 @@ import { sample } from "./internal/sample.ts"
 import * as Random from "./Random.ts"
 
 export interface SchemaAgentOptions {
-  /** What the replies follow from, with the step, its iteration and the attempt. Default: 1. */
+  /** Seed of the replies, together with the step, its iteration and the attempt. Default: 1. */
   readonly seed?: number
-  /** The name of the agent, in plans and errors. Default: `from-schema`. */
+  /** Name of the agent in plans and errors. Default: `from-schema`. */
   readonly name?: string
 }
 
-/** Values that are made until one fits: what one keyword asks for may exclude what is made by another. */
+/** Maximum number of generated values per reply. One keyword of a schema may exclude the value made for another. */
 const tries = 50
 
 /**
- * Makes an agent whose replies fit the schema of the step, and are the same for the same seed. A step without a schema gets a sentence. Where no value is found that
- * fits, the call fails with `NonRetryable`; reply by `scriptedAgent` then.
+ * Creates an agent whose replies match the schema of the step, and are equal for equal seeds. A step without a schema gets a
+ * sentence. If no valid value is found, the call fails with `NonRetryable`; use `scriptedAgent` then.
  */
 export const agentFromSchema = ({ seed = 1, name = "from-schema" }: SchemaAgentOptions = {}): Agent => ({
   name,
@@ -35,7 +35,7 @@ export const agentFromSchema = ({ seed = 1, name = "from-schema" }: SchemaAgentO
       if (issues.length === 0) return { text: JSON.stringify(value) }
     }
     throw new NonRetryable({
-      message: `no value was found that fits the schema of step "${stepId}" (${issues.join("; ")}): let a scriptedAgent reply instead`,
+      message: `no valid value was found for the schema of step "${stepId}" (${issues.join("; ")}): use scriptedAgent instead`,
     })
   },
 })

@@ -1,12 +1,12 @@
 /**
- * The plan of a workflow as text for snapshots, whichever front end the workflow is written with.
+ * Plan of a workflow as text for snapshots, for both front ends.
  */
 import type { Plan } from "@smithers/core/Plan"
 import * as PlanText from "@smithers/core/PlanText"
 import { type RenderOptions, renderPlan } from "@smithers/jsx/renderPlan"
 import type { JsxWorkflow } from "@smithers/jsx/Workflow"
 
-/** A workflow that has one plan, as the builder makes it. */
+/** A workflow of the builder, which has a single plan. */
 export interface Planned {
   readonly plan: Plan
 }
@@ -14,8 +14,8 @@ export interface Planned {
 const isPlanned = (workflow: object): workflow is Planned => "plan" in workflow
 
 /**
- * The plan as text: a line per node in document order, indented by what is around it. A workflow of components is drawn with the input and the outputs of
- * `options`, and fails as `renderPlan` does; what the builder makes has one plan.
+ * Formats a plan: a line per node in document order, indented by its containers. A JSX workflow is rendered with the input and
+ * outputs of `options`, and fails as `renderPlan` does.
  */
 export const planText = <I>(workflow: Planned | JsxWorkflow<I, unknown>, options: RenderOptions = {}): string => {
   const plan = isPlanned(workflow) ? workflow.plan : renderPlan(workflow, options).plan

@@ -1,5 +1,5 @@
 /**
- * Crashes and simulations with promises.
+ * Crash tests and simulations with promises.
  */
 import type { AgentRunner } from "@smithers/core/AgentRunner"
 import type { Runs } from "@smithers/core/Workflow"
@@ -16,8 +16,8 @@ const promised = async <A, E>(effect: Effect.Effect<A, E>): Promise<A> => {
 }
 
 /**
- * Runs a workflow with a crash at each moment at which its process can die, as {@link Crashes.everywhere} does. Rejects with `NotIdempotent`, which names the
- * steps that are to blame, where a resumed run ends otherwise or leaves another world.
+ * Runs a workflow with a crash at every moment at which its process can die. See {@link Crashes.everywhere}. Rejects with
+ * `NotIdempotent`, which names the responsible steps, if a resumed run ends differently or leaves another world.
  *
  * @example
  * ```ts
@@ -34,8 +34,8 @@ export const crashEverywhere = <I, A>(
 ): Promise<Crashes.CrashReport> => promised(Crashes.everywhere<I, AgentRunner>(workflow, input, options))
 
 /**
- * Runs a workflow once for each seed, with random orders of completion, failures and timeouts, as {@link Simulation.simulate} does. Rejects with
- * `SimulationFailed`, which names the first seed that went wrong.
+ * Runs a workflow once per seed, with random orders of completion, failures and timeouts. See {@link Simulation.simulate}. Rejects
+ * with `SimulationFailed`, which names the first seed that went wrong.
  *
  * @example
  * ```ts

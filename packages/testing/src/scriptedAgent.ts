@@ -1,13 +1,13 @@
 /**
- * Stand-in agents that reply by a script. They ask no model and know no tools.
+ * Fake agents with scripted replies. They call no model and no tools.
  */
 import type { Agent, AgentReply, AgentRequest } from "@smithers/core/Agent"
 import { NonRetryable } from "@smithers/core/Errors"
 import * as Schema from "effect/Schema"
 
 /**
- * A reply of a script: a text as it is, an `Error` to fail with, a function of the request that gives either, or any other value, which is given as
- * JSON.
+ * A scripted reply: text, an `Error` to fail with, a function of the request that returns either, or any other value, which is sent
+ * as JSON.
  */
 export type ScriptedReply =
   | string
@@ -20,11 +20,11 @@ export type ScriptedReply =
   | ((request: AgentRequest) => unknown)
 
 export interface ScriptedOptions {
-  /** The name of the agent, in plans and errors. Default: `scripted`. */
+  /** Name of the agent in plans and errors. Default: `scripted`. */
   readonly name?: string
 }
 
-/** The script of an agent has replies that were not asked for. */
+/** The script of an agent has unused replies. */
 export class ScriptLeftOver extends Schema.TaggedError<ScriptLeftOver>()("ScriptLeftOver", {
   agent: Schema.String,
   calls: Schema.Number,
@@ -32,21 +32,21 @@ export class ScriptLeftOver extends Schema.TaggedError<ScriptLeftOver>()("Script
 }) {
   override get message(): string {
     const { agent, calls, left } = this
-    const count = left.length === 1 ? "1 reply is" : `${left.length} replies are`
-    return `The script of agent "${agent}" is not used up: ${count} left after ${calls === 1 ? "1 call" : `${calls} calls`}. The first is ${left[0] ?? ""}.`
+    const count = left.length === 1 ? "1 reply" : `${left.length} replies`
+    return `The script of agent "${agent}" has ${count} left after ${calls === 1 ? "1 call" : `${calls} calls`}. The next is ${left[0] ?? ""}.`
   }
 }
 
-/** An agent that replies by a script. */
+/** An agent with scripted replies. */
 export interface ScriptedAgent extends Agent {
   readonly name: string
-  /** What it was asked so far, oldest first. */
+  /** Requests so far, oldest first. */
   readonly calls: ReadonlyArray<AgentRequest>
-  /** How many replies are left. */
+  /** Returns the number of unused replies. */
   readonly left: () => number
-  /** Throws {@link ScriptLeftOver} where replies are left. */
+  /** Throws {@link ScriptLeftOver} if replies are unused. */
   readonly assertUsedUp: () => void
-  /** Begins the script again, with no calls so far. */
+  /** Restarts the script, and clears `calls`. */
   readonly reset: () => void
 }
 
@@ -56,8 +56,8 @@ const shown = (reply: ScriptedReply): string => {
 }
 
 /**
- * Makes an agent that gives these replies in order, one per call; corrections of a reply that was refused are calls, too. When the script is used up the
- * call fails with `NonRetryable`, which says so, and the step fails at once.
+ * Creates an agent that returns these replies in order, one per call. Corrections of a refused reply count as calls. Once the
+ * script is exhausted, a call fails with `NonRetryable`, and the step fails at once.
  *
  * @example
  * ```ts
@@ -76,7 +76,7 @@ export const scriptedAgent = (
       const [first = ""] = request.prompt.split("\n")
       const count = replies.length === 1 ? "1 reply" : `${replies.length} replies`
       throw new NonRetryable({
-        message: `the script of agent "${name}" is used up: it has ${count}, and was asked once more: ${shown(first)}`,
+        message: `the script of agent "${name}" is exhausted: it has ${count}, and received another request: ${shown(first)}`,
       })
     }
     const scripted = replies[next++]

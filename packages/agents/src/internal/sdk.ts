@@ -1,6 +1,6 @@
 /**
- * The AI SDK, loaded with the first thing that needs it: it takes a tenth of a second, and neither files of workflows nor runs without
- * agents of its own are to wait for it.
+ * Loads the AI SDK on first use. It takes a tenth of a second, which neither workflow files nor runs without its agents should wait
+ * for.
  */
 import * as Raised from "@smithers/core/Raised"
 import type * as Ai from "ai"
@@ -8,13 +8,13 @@ import * as Effect from "effect/Effect"
 
 export type Sdk = typeof Ai
 
-/** Loads the SDK. Rejects where it is not installed. */
+/** Loads the SDK. Rejects if it is not installed. */
 export const load = (): Promise<Sdk> => import("ai")
 
-/** The property by which the SDK's `isInstance` knows its errors, whichever copy of it made them. */
+/** Property by which the SDK's `isInstance` recognises its errors, from any copy of it. */
 const marker = Symbol.for("vercel.ai.error")
 
-/** Loads the SDK where one of these errors is its own; `undefined` where none is, and where it is not installed. */
+/** Loads the SDK if one of these errors is its own; `undefined` if none is, or if it is not installed. */
 export const loadFor = (errors: ReadonlyArray<unknown>): Effect.Effect<Sdk | undefined> =>
   errors.some((error) => Raised.get(error, marker) === true)
     ? Effect.promise(() => load().catch(() => undefined))

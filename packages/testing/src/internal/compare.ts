@@ -1,4 +1,4 @@
-/** Values as text that is equal where the values are. */
+/** Encodes values as text that is equal for equal values. */
 
 const sorted = (_: string, value: unknown): unknown => {
   if (typeof value === "bigint") return `${value}n`

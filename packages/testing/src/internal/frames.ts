@@ -1,14 +1,14 @@
-/** Counts the frames that a store takes, and tells of the next. */
+/** Counts the frames that a store accepts, and announces the next. */
 import * as Effect from "effect/Effect"
 
 export interface Frames {
   readonly count: () => void
   readonly counted: () => number
-  /** Completes once more than so many are counted. */
+  /** Completes once the count exceeds `seen`. */
   readonly after: (seen: number) => Effect.Effect<void>
 }
 
-/** Makes a count, of none so far. */
+/** Creates a counter at zero. */
 export const make = (): Frames => {
   let counted = 0
   const waiting = new Set<() => void>()

@@ -1,5 +1,6 @@
 /**
- * Definitions whose steps run other code around their own. Plans keep their text, so that a run is the same with it and without it.
+ * Instruments definitions: their steps run other code around their own. Plans keep their text, so instrumented runs are equal to
+ * others.
  */
 import type { Definition } from "@smithers/core/Definition"
 import type * as Plan from "@smithers/core/Plan"
@@ -8,17 +9,17 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type { Passage } from "./passage.ts"
 
-/** Makes the code of a step from its own. */
+/** Wraps the code of a step. */
 export type Around = (step: Plan.Step) => Plan.Step["run"]
 
-/** What is other in a definition than its author says. */
+/** Changes to a definition. */
 export interface Changes {
   readonly around: Around
-  /** Steps of a run in flight at once. */
+  /** Maximum number of running steps per run. */
   readonly atOnce?: number
 }
 
-/** Makes the steps of a definition, and of the child runs that it starts, run what `around` makes of them. */
+/** Instruments the steps of a definition, and of the child runs it starts. */
 export const definition = <R>(of: Definition<R>, changes: Changes): Definition<R> => {
   const plans = new WeakMap<Plan.Plan, Plan.Plan>()
   const planOf = (plan: Plan.Plan): Plan.Plan => {
@@ -72,7 +73,7 @@ const nodeWith = (node: Plan.Node, changes: Changes): Plan.Node => {
   if (node._tag === "Step") return { ...node, run: changes.around(node) }
   if (node._tag !== "Wait" || node.target.kind !== "subflow") return node
   const { child } = node.target
-  // The plan knows it as an object; whoever made the plan made it of a definition.
+  // The plan types it as an object; it was created from a definition.
   const inner = definition(child.definition as Definition, changes)
   return { ...node, target: { ...node.target, child: { ...child, definition: inner } } }
 }
@@ -80,13 +81,13 @@ const nodeWith = (node: Plan.Node, changes: Changes): Plan.Node => {
 const isThenable = (value: unknown): value is PromiseLike<unknown> =>
   typeof value === "object" && value !== null && "then" in value && typeof value.then === "function"
 
-/** What a step gives, as an Effect; `undefined` where it gives a value of its schema, which may be an Effect as well. */
+/** Returns the result of a step as an Effect; `undefined` if it is a value of its schema, which may be an Effect, too. */
 const effectOf = (step: Plan.Step, returned: unknown): Effect.Effect<unknown, unknown, unknown> | undefined =>
   Effect.isEffect(returned) && step.codec.isValue?.(returned) !== true
     ? (returned as Effect.Effect<unknown, unknown, unknown>)
     : undefined
 
-/** Has the passage of time know the code of steps while it is at work. */
+/** Registers the code of running steps with the passage of time. */
 export const watching =
   (passage: Passage, around: Around): Around =>
   (step) => {
@@ -102,7 +103,7 @@ export const watching =
     }
   }
 
-/** Calls the code of a step as an Effect, whatever it gives: a value, a promise or an Effect. */
+/** Calls the code of a step as an Effect, for results that are values, promises or Effects. */
 export const called = (step: Plan.Step, call: () => unknown): Effect.Effect<unknown, unknown, unknown> =>
   Effect.flatMap(Effect.try({ try: call, catch: (thrown) => thrown }), (returned) => {
     const effect = effectOf(step, returned)

@@ -1,6 +1,6 @@
 /**
- * One run of a workflow in as many processes as it takes: each may die at a commit, and the next goes on with what the store holds. The world
- * says what the run waits for. At the end stands what became of it.
+ * Runs a workflow in successive processes: each may die at a commit, and the next continues from the store. Waits get responses.
+ * Returns the final state.
  */
 import { AgentRunner } from "@smithers/core/AgentRunner"
 import * as Engine from "@smithers/core/Engine"
@@ -30,25 +30,25 @@ import * as Timeline from "../Timeline.ts"
 import type * as Instrument from "./instrument.ts"
 import type * as Passage from "./passage.ts"
 
-/** The one run that there is in a store. */
+/** Id of the only run in a store. */
 const runId = "run"
 
-/** The services of `R` that no runtime gives. */
+/** Requirements that no runtime provides. */
 export type Outside<R> = Exclude<R, Engine.Engine | Ports | AgentRunner>
 
 export interface Options<R> extends TestRuntime.TestRuntimeOptions {
   readonly respond?: Responder.Respond
-  /** The end of the first process. */
+  /** Fault of the first process. */
   readonly fault?: MortalStorage.Fault | undefined
   readonly around?: Instrument.Around
-  /** Steps at work at once in each run, whatever the workflow says. */
+  /** Maximum number of running steps per run, overriding the workflow. */
   readonly atOnce?: number
   readonly services: Context.Context<Outside<R>>
-  /** Delays what the world says (ms). */
+  /** Returns the delay of a response, in milliseconds. */
   readonly delay?: (of: { readonly nodeId: string; readonly iteration: number }) => number
 }
 
-/** A step, in one iteration, of the run or a child run. */
+/** A step in one iteration, of the run or a child run. */
 export interface Row {
   readonly runId: string
   readonly nodeId: string
@@ -56,30 +56,29 @@ export interface Row {
   readonly output: unknown
 }
 
-/** A run by its end. */
+/** Final state of a run. */
 export interface Life {
   readonly result: unknown
   /** Steps and waits by run, node and iteration. */
   readonly rows: ReadonlyMap<string, Row>
-  /** How often the code of each step was called, by its idempotency key. */
+  /** Number of calls of each step's code, by its idempotency key. */
   readonly calls: ReadonlyMap<string, number>
-  /** The node of each idempotency key. */
+  /** Node of each idempotency key. */
   readonly nodes: ReadonlyMap<string, string>
   readonly frames: ReadonlyArray<Frame>
   readonly timeline: string
 }
 
-/** Nothing of a run can go on, and it has not ended. */
+/** A run cannot continue and has not ended. */
 export class RunStalled extends Schema.TaggedError<RunStalled>()("RunStalled", { waits: Schema.Array(Schema.String) }) {
   override get message(): string {
     const waits = this.waits.length === 0 ? "nothing" : this.waits.join(", ")
-    return `The run does not end: it waits for ${waits}, and nobody says it. Say it with "respond".`
+    return `The run does not end: it waits for ${waits}, without a response. Provide it with "respond".`
   }
 }
 
 const keyOf = (runId: string, nodeId: string, iteration: number): string => `${runId} ${nodeKey(nodeId, iteration)}`
 
-/** Runs a workflow to its end. */
 export const live = <I, R>(
   workflow: Pick<Runs<I, unknown, R>, "start">,
   input: I,
@@ -109,7 +108,7 @@ interface World {
   readonly mortal: MortalStorage.MortalStorage
   readonly calls: Map<string, number>
   readonly nodes: Map<string, string>
-  /** What the world has said, by what it was asked. */
+  /** Responses so far, by request. */
   readonly told: Set<string>
 }
 
@@ -121,7 +120,7 @@ const work = <I, R>(
   { passage, disk, mortal, calls, nodes, told }: World,
 ) =>
   Effect.gen(function* () {
-    // What has died is never closed: it would wait for what does not go on.
+    // The scope of a dead process is never closed, which would wait for its fibers.
     const scope = yield* Scope.make()
     const counting: Instrument.Around = (step) => {
       const run = around(step)
@@ -137,14 +136,14 @@ const work = <I, R>(
       around: counting,
       ...defined({ maxConcurrency: options.maxConcurrency, atOnce }),
     }).pipe(Scope.extend(scope))
-    // What the caller has may hold a runtime, too.
+    // The caller's context may contain a runtime, too.
     const whole = Context.merge(services, ports(mortal.storage)).pipe(
       Context.add(Engine.Engine, engine),
       Context.add(AgentRunner, TestRuntime.agentsOf(passage)),
     )
-    // What is left out of `R` in one is in the other.
+    // Services excluded from `R` in one are in the other.
     const context = whole as Context.Context<Engine.Engine | Ports | AgentRunner | R>
-    // Nothing of a dead process goes on, as nothing of a real one does, finalizers included.
+    // Nothing of a dead process continues, finalizers included.
     const scheduler: Scheduler.Scheduler = {
       shouldYield: (fiber) => passage.scheduler.shouldYield(fiber),
       scheduleTask: (task, priority) => passage.scheduler.scheduleTask(() => (mortal.isGone() ? undefined : task()), priority),
@@ -179,7 +178,7 @@ const work = <I, R>(
     return undefined
   })
 
-/** Ends the claims of a dead process. On the same machine it is noticed at once that a process is no longer there. */
+/** Ends the claims of a dead process, whose death is noticed at once on the same machine. */
 const bury = (disk: StorageShape, passage: Passage.Passage): Effect.Effect<void, StoreError> =>
   Effect.gen(function* () {
     passage.forget()
@@ -207,7 +206,7 @@ const lifeOf = (
     return { result: essenceOf(result), rows, timeline }
   })
 
-/** How a run has ended, as far as it has to be the same each time. */
+/** Returns the parts of a result that must be equal in every run. */
 const essenceOf = (result: RunResult<unknown>): unknown => {
   if (result.status === "finished") return { status: result.status, output: result.output }
   return result.status === "failed" ? { status: result.status, error: result.error.message } : { status: result.status }

@@ -1,6 +1,6 @@
 /**
- * The passage of virtual time. Time stands still while anything can happen without it, and while nobody waits for what comes later: then it
- * goes on to the next sleeper at once. Code of steps that works in real time, such as a request to a server, is waited for.
+ * Passage of virtual time. Time stands still while anything can happen without it, and while no one waits for a later event; then
+ * it jumps to the next sleeper. Code of steps that works in real time, such as a request to a server, is awaited.
  */
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -10,39 +10,39 @@ import { globalValue } from "effect/GlobalValue"
 import * as Scheduler from "effect/Scheduler"
 import * as VirtualClock from "../VirtualClock.ts"
 
-/** The code of a step that is at work. */
+/** Running code of a step. */
 interface Body {
-  /** What of it waits for virtual time, or for another run. */
+  /** Number of its waits for virtual time or for another run. */
   waits: number
 }
 
-/** The body that a fiber is of. */
+/** Body of the current fiber. */
 const currentBody = globalValue("@smithers/testing/currentBody", () => FiberRef.unsafeMake<Body | undefined>(undefined))
 
 export interface Passage {
   readonly clock: Clock.Clock
-  /** Runs fibers, and knows whether any of them is about to go on. */
+  /** Runs fibers, and detects pending ones. */
   readonly scheduler: Scheduler.Scheduler
   readonly now: () => number
-  /** Waits for something while time goes on. Code of a step waits so for another run, and does not let time pass by itself. */
+  /** Waits for an effect while time passes. Code of a step that waits for another run does not let time pass by itself. */
   readonly letting: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   /** Marks an effect as the code of a step: unless it sleeps, time waits for it. */
   readonly working: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
-  /** The same for a promise, until it ends or its attempt is interrupted. */
+  /** Marks a promise in the same way, until it settles or its attempt is interrupted. */
   readonly workingOn: (promise: PromiseLike<unknown>, signal: AbortSignal) => void
-  /** Lets so much time pass, one sleeper after the other, whatever goes on meanwhile (ms). */
+  /** Advances time by milliseconds, one sleeper after the other, whatever happens meanwhile. */
   readonly advance: (ms: number) => Effect.Effect<void>
-  /** Lets everything happen that needs no time. */
+  /** Runs everything that needs no time. */
   readonly settle: Effect.Effect<void>
-  /** Goes on to whoever sleeps next, once nothing more happens without that; `false` where nobody does. */
+  /** Moves to the next sleeper once nothing happens without that; `false` if there is none. */
   readonly step: Effect.Effect<boolean>
-  /** Completes when somebody lets time pass, and nothing can happen any more however much of it does. */
+  /** Completes when time may pass and nothing can happen any more. */
   readonly stalled: Effect.Effect<void>
-  /** Forgets the code that is at work: its process is dead. */
+  /** Forgets running code, whose process is dead. */
   readonly forget: () => void
 }
 
-/** Makes the passage of time from a moment (epoch ms). For `patienceMs` of real time code is waited for in which nothing happens. */
+/** Creates the passage of time from a start time (epoch ms). Idle code is awaited for `patienceMs` of real time. */
 export const make = (startAt: number, patienceMs: number): Passage => {
   const virtual = VirtualClock.make(startAt)
   const inner = new Scheduler.MixedScheduler(2048)
@@ -69,19 +69,19 @@ export const make = (startAt: number, patienceMs: number): Passage => {
     if (isAtWork()) return wait()
     goOn()
   }
-  /** Goes on to whoever sleeps next. */
+  /** Moves to the next sleeper. */
   const goOn = (): void => {
     if (jump()) return touch()
     for (const stall of [...stalls]) stall()
   }
-  /** Something happens: whether time can go on shows once it is over. */
+  /** Records activity. Time can continue only after it. */
   const touch = (): void => {
     activity++
     if (isLooking || waiters === 0) return
     isLooking = true
     setImmediate(look)
   }
-  /** Gives real time to code that works in it, as long as anything happens and for a while longer. */
+  /** Waits in real time for running code, as long as it is active, and for a while longer. */
   const wait = (): void => {
     if (patience !== undefined) return
     const seen = activity
@@ -105,7 +105,7 @@ export const make = (startAt: number, patienceMs: number): Passage => {
     },
   }
 
-  /** Counts something among the waits of the body that the fiber is of; otherwise does what else is to be done. */
+  /** Counts an effect among the waits of the current body; without one, runs `otherwise`. */
   const counted = <A, E, R>(effect: Effect.Effect<A, E, R>, otherwise: { readonly begin: () => void; readonly end: () => void }) =>
     Effect.flatMap(FiberRef.get(currentBody), (body) =>
       Effect.acquireUseRelease(
@@ -196,5 +196,5 @@ export const make = (startAt: number, patienceMs: number): Passage => {
   }
 }
 
-/** Whole milliseconds of a duration. */
+/** Converts a duration to whole milliseconds. */
 export const millis = (duration: Duration.DurationInput): number => Math.ceil(Duration.toMillis(duration))

@@ -1,5 +1,5 @@
 /**
- * Values of JSON Schemas that follow from a seed. What a schema asks for by keywords that are not read here has to be checked afterwards.
+ * Generates values of JSON Schemas from a seed. Unsupported keywords must be checked afterwards.
  */
 import type { Json, JsonSchema } from "@smithers/core/Codec"
 import * as FastCheck from "effect/FastCheck"
@@ -11,12 +11,12 @@ const schemasIn = (value: unknown): ReadonlyArray<JsonSchema> => (Array.isArray(
 
 const numberIn = (value: unknown): number | undefined => (typeof value === "number" ? value : undefined)
 
-/** Schemas may contain themselves: below this nothing is made that need not be. */
+/** Maximum depth of optional parts, since schemas may be recursive. */
 const deepest = 5
 
 const words = ["amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "haven", "inlet", "juniper"]
 
-/** Makes a value of a schema. */
+/** Generates a value of a schema. */
 export const sample = (root: JsonSchema, seed: number): Json => {
   const random = Random.make(seed)
 
@@ -43,7 +43,7 @@ export const sample = (root: JsonSchema, seed: number): Json => {
     const choices = [...schemasIn(schema.anyOf), ...schemasIn(schema.oneOf)]
     if (choices.length > 0) {
       const { anyOf: _, oneOf: __, ...own } = schema
-      // What contains nothing comes to an end.
+      // Choices without nested schemas end the recursion.
       const picked = depth > deepest ? [...choices].sort((one, other) => weight(one) - weight(other))[0] : random.pick(choices)
       return make(merge(own, picked ?? {}), depth + 1)
     }
@@ -165,17 +165,17 @@ export const sample = (root: JsonSchema, seed: number): Json => {
   return make(root, 0)
 }
 
-/** The format of what a schema of Effect decodes a text into, of which its JSON Schema tells people only. */
+/** Returns the format of a text that an Effect schema decodes, which its JSON Schema only describes in words. */
 const formatSaid = ({ description }: JsonSchema): string => {
   const [, into = ""] = /to be decoded into a (\w+)/.exec(String(description)) ?? []
   return into === "Date" || into.startsWith("DateTime") ? "date-time" : into
 }
 
-/** How much a schema is likely to contain. */
+/** Estimates the nesting of a schema. */
 const weight = ({ type, $ref, anyOf, properties }: JsonSchema): number =>
   type === "null" ? 0 : $ref !== undefined || anyOf !== undefined ? 3 : type === "array" || properties !== undefined ? 2 : 1
 
-/** Puts two schemas together that both hold. */
+/** Merges two schemas that both apply. */
 const merge = (one: JsonSchema, other: JsonSchema): JsonSchema => {
   const properties =
     isKeywords(one.properties) && isKeywords(other.properties) ? { ...one.properties, ...other.properties } : undefined

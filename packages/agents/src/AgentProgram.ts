@@ -1,8 +1,7 @@
 /**
- * Asks agents for an output within one attempt of a step: sends the task, reads the reply, has an invalid one corrected in the same
- * conversation, and falls back to the next agent if there are several. If all fail, raises an error for the step's retry policy:
- * `InvalidOutput`, whose issues the prompt of the next attempt includes, or `AgentFailed`, which states whether and when a retry
- * may help.
+ * Asks agents for an output within one attempt of a step. Sends the task, reads the reply, has an invalid one corrected in the same
+ * conversation, and falls back to the next agent. If all fail, raises an error for the step's retry policy: `InvalidOutput`, whose
+ * issues the next prompt includes, or `AgentFailed`, which states whether and when a retry may help.
  *
  * Agents of the AI SDK have retries of their own (`maxRetries`, default 2). Those are not durable, and precede the retries of the
  * step.

@@ -38,8 +38,8 @@ export const read = (option: string, given: string): Effect.Effect<unknown, Inva
 const tooLong = (source: string): string => `${source} is longer than 64 MB`
 
 /**
- * Reads the bytes of a file or of standard input in chunks, so that a silent pipe does not block the process and the command can be
- * stopped. Fails with the problem, or with `undefined` if there are too many bytes.
+ * Reads the bytes of a file or of standard input in chunks, so that the command can be stopped while a pipe is silent. Fails with
+ * the problem, or with `undefined` if there are too many bytes.
  */
 const bytesOf = (file: string | undefined): Effect.Effect<Buffer, string | undefined> =>
   Effect.async((resume) => {

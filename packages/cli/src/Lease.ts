@@ -1,6 +1,6 @@
 /**
  * Monitors the process that works on a run. A live process that stops renewing its lease has a blocked event loop, as with a step
- * that never returns, and would keep its place for ever.
+ * that never returns. It would keep its place for ever.
  */
 import * as Millis from "@smithers/core/Millis"
 import type { StorageShape } from "@smithers/core/Storage"
@@ -65,8 +65,8 @@ export const hold = (storage: StorageShape, runIds: ReadonlyArray<string>, { pid
   })
 
 /**
- * Returns the state of a process with respect to the runs: it holds one, its lease is overdue, or it holds none, which is
- * `elsewhere` if another process has the run. Fails if the store is not writable.
+ * Returns the state of a process with respect to the runs. `held`: it has a valid lease on one. `overdue`: its lease has expired.
+ * `elsewhere`: another process works on the first run. `free`: none does. Fails if the store is not writable.
  */
 const look = (storage: StorageShape, runIds: ReadonlyArray<string>, pid: number, now: Millis.Millis) =>
   Effect.gen(function* () {

@@ -11,8 +11,8 @@ import { CannotWrite } from "./Errors.ts"
 const longestName = 150
 
 /**
- * Returns the name of a run's log. Distinct ids have distinct names, also on case-insensitive file systems: an id that is no valid
- * name gets a hash after a `+`, which no other name contains.
+ * Returns the name of a run's log. Distinct ids have distinct names, also on case-insensitive file systems. An id that is not a
+ * valid name gets a hash after a `+`, which no other name contains.
  */
 const nameOf = (runId: string): string => {
   const plain = runId.replaceAll(/[^A-Za-z0-9_.@-]/g, "_").slice(0, longestName)

@@ -1,6 +1,6 @@
 /**
- * Works on runs in child processes, one per run, so that a workflow that cannot be loaded, ends its process or blocks its event
- * loop affects neither the supervisor nor other runs. The outcome of a run is read from the store; only problems are read from the
+ * Works on runs in child processes, one per run. A workflow that cannot be loaded, ends its process or blocks its event loop thus
+ * affects neither the supervisor nor other runs. The outcome of a run is read from the store; only problems are read from the
  * process.
  */
 import { type ChildProcess, spawn } from "node:child_process"

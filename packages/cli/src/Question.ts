@@ -1,6 +1,6 @@
 /**
- * Formats the request that a person decides on: complete, with its line breaks, and marked in the margin, so that no line of it
- * looks like one of ours. Pure functions of a wait.
+ * Formats the request that a person decides on: in full, with its line breaks. A mark in the margin keeps its lines from looking
+ * like ours. Pure functions of a wait.
  */
 import type { WaitSummary } from "@smithers/core/RunReader"
 import { neutralise, oneLine, pretty } from "./Text.ts"

@@ -1,11 +1,11 @@
 /**
- * Formats text for people. Text of workflows, agents and the web is shown inert: control sequences do not reach the terminal, and
- * long values are cut with a hint on how to see the rest.
+ * Formats text for people. Text of workflows, agents and the web is inert: its control sequences do not reach the terminal. Long
+ * values are cut, with a hint on how to see the rest.
  */
 
 /**
- * Characters that move the cursor, change colours, ring, reverse the text direction or are invisible: controls (C1 included),
- * directional marks, line separators other than line ends, and tags.
+ * Characters that move the cursor, change colours, ring, reverse the text direction or are invisible. These are controls (C1
+ * included), directional marks, line separators other than line ends, and tags.
  */
 const unsafe =
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters to find.

@@ -283,7 +283,7 @@ const optionalPeers = (importer: string): { readonly [name: string]: string } =>
 }
 
 /**
- * Returns a note on the `smithers-orchestrator` that a file uses, if it is not the one of this command: another version, or another
+ * Returns a note on the `smithers-orchestrator` that a file uses, if it is not that of this command: another version, or another
  * product of that name.
  */
 const otherFacade = (path: string): string => {

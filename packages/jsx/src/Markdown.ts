@@ -3,9 +3,9 @@
  * indented, since it may hold values (a file, a diff) that must arrive unchanged. This module adds only the notation of elements,
  * and line breaks around them.
  *
- * Two behaviours may surprise. Text is never dedented, even if every line is indented as in a template literal: after
- * interpolation, the indentation of a value is indistinguishable from that of the template. `Dedent` can, as a tag function. Tags that
- * HTML does not have (`<context source="x">`) are kept as tags, since they are common in prompts.
+ * Two behaviours may surprise. Text is never dedented, even if every line is indented as in a template literal. After
+ * interpolation, the indentation of a value cannot be distinguished from that of the template. `Dedent` can, as a tag function.
+ * Tags that HTML does not have (`<context source="x">`) are kept as tags, since they are common in prompts.
  */
 
 import { block, inline, isBlank, isInterrupting, join, type Piece, prefixed, trimBlankLines } from "./internal/joinBlocks.ts"

@@ -1,6 +1,6 @@
 /**
- * Compiles prompts in MDX to ES modules. Unlike MDX for the web, Markdown does not become elements: an agent reads Markdown, so the
- * text of the file is kept as written, split at what MDX adds (elements, `{expressions}`, `import` and `export`). MDX's compiler
+ * Compiles prompts in MDX to ES modules. Unlike MDX for the web, Markdown does not become elements, since an agent reads Markdown.
+ * The text of the file is kept as written, split at what MDX adds: elements, `{expressions}`, `import` and `export`. MDX's compiler
  * parses the file and generates the module; a plugin replaces the parsed Markdown by slices of the source.
  *
  * Escapes that MDX requires are undone, except in code: `\{`, `\}`, `\<`, and character references such as `&lt;`. Comments are

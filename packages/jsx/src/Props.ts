@@ -1,6 +1,6 @@
 /**
- * Props of the components, typed by the schemas and the input of a workflow. Designed so that a slip is one error at its place,
- * whose first line names it: one signature per component, and functions are separated from values before either is checked.
+ * Props of the components, typed by the schemas and the input of a workflow. A slip is one error at its place, whose first line
+ * names it. For that, each component has one signature, and functions are separated from values before either is checked.
  */
 import type { AnyAgent } from "@smithers/core/Agent"
 import type { Caught, Failure, Startable, Uninferred } from "@smithers/core/Builder"

@@ -1,6 +1,6 @@
 /**
- * The JSX runtime for workflows. Elements are React's own, with two additions: their props are associated with the pending reads
- * made before them, and children written as several pieces are marked, so that text with values is not taken for an array value.
+ * The JSX runtime for workflows. Elements are React's own, with two additions. Their props are associated with the pending reads
+ * made before them. Children written as several pieces are marked, so that text with values is not taken for an array value.
  */
 import { name as published } from "@smithers/core/Package"
 import * as Raised from "@smithers/core/Raised"

@@ -71,9 +71,9 @@ export interface RenderedPlan {
 }
 
 /**
- * Renders the plan of a workflow from an input and outputs. Throws `InvalidInput` if the input does not match its schema,
- * `InvalidWorkflow` if an output does not match its schema or the tree is not a valid plan, and `RenderFailed` if a component
- * throws.
+ * Renders the plan of a workflow from an input and outputs. Throws `InvalidInput` if the input does not match its schema, and
+ * `RenderFailed` if a component throws. Throws `InvalidWorkflow` if an output does not match its schema or the tree is not a valid
+ * plan.
  */
 export const renderPlan = <I>(workflow: JsxWorkflow<I, unknown>, options: RenderOptions = {}): RenderedPlan => {
   const blueprint = workflow[blueprintKey]

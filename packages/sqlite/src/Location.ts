@@ -1,6 +1,6 @@
 /**
- * Location of a database. Files are stored and compared by their real paths, since paths stored relative to the database, such as
- * that of a workflow file, must not depend on the link that it was opened by.
+ * Location of a database. Files are stored and compared by their real paths. Paths stored relative to the database, such as that of
+ * a workflow file, must not depend on the link that it was opened by.
  */
 import { lstatSync, readlinkSync, realpathSync } from "node:fs"
 import { basename, dirname, join, resolve } from "node:path"

@@ -80,7 +80,7 @@ interface Transaction {
 
 /**
  * Runs code of a step in one transaction of the engine's database, with a `SqlClient` to read and write the user's tables. The same
- * transaction stores the value under the idempotency key of the step: an attempt after a crash, a timeout or a failure returns the
+ * transaction stores the value under the idempotency key of the step. An attempt after a crash, a timeout or a failure returns the
  * stored value, and does not run the code again.
  *
  * The value must match the output schema of the step. It is returned decoded, as later steps receive it, and the step should return
@@ -90,8 +90,9 @@ interface Transaction {
  * of this effect. Use `withTransaction` inside to roll back a part. Statements that end the transaction, change the connection or
  * write a table of the engine fail with `StatementRefused`, and also roll back.
  *
- * Further errors: `StaleAttempt` if the attempt has ended, `RunFenced` if another process has claimed the run, `TransactionTooLong`
- * past its limit, `TransactionTaken` for a second transaction in one attempt, and `NoSqlStore` on a store in memory.
+ * Further errors: `StaleAttempt` if the attempt has ended, and `RunFenced` if another process has claimed the run.
+ * `TransactionTooLong` past its limit, `TransactionTaken` for a second transaction in one attempt, and `NoSqlStore` on a store in
+ * memory.
  *
  * @example
  * ```ts

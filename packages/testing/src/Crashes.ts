@@ -1,6 +1,6 @@
 /**
  * Runs a workflow with a crash of its process at every relevant moment: before and after each commit, and after the code of each
- * step has run but before its commit. In each case, the resumed run must end as an undisturbed one.
+ * step. In each case, the resumed run must end as an undisturbed one.
  */
 import type { InvalidSetting } from "@smithers/core/Errors"
 import type { RunEvent } from "@smithers/core/RunEvent"

@@ -47,8 +47,8 @@ export interface TestRuntimeOptions {
   /** Maximum number of running steps per run. Default: 4. */
   readonly maxConcurrency?: number
   /**
-   * Real time to wait for code of a step that neither ends nor sleeps on the clock of the runtime, such as a request that a server
-   * does not answer. After that, virtual time continues and timeouts expire. Default: 1 second.
+   * Real time to wait for code of a step that neither ends nor sleeps on the virtual clock, such as an unanswered request to a
+   * server. After that, virtual time continues and timeouts expire. Default: 1 second.
    */
   readonly patience?: Duration.DurationInput
   /**

@@ -39,8 +39,8 @@ interface Decision {
 type Named = Pick<Decision, "db" | "node" | "iteration" | "request">
 
 /**
- * Returns the request that a command means: the one with the given id or, without one, the only match. Someone who gives no id may
- * have seen an earlier request, so with several matches in the past it fails, unless the request can be shown (`toShow`) and
+ * Returns the request that a command means: the one with the given id or, without one, the only match. A person without an id may
+ * have seen an earlier request. So if several have matched so far, it fails, unless the request can be shown (`toShow`) and
  * confirmed first. Returns no wait if the run never asked.
  */
 const requestOf = (

@@ -596,8 +596,8 @@ export const single = (children: ReadonlyArray<Node>): Node => {
 }
 
 /**
- * Returns `true` for text that is ignored between elements: white space, a number (`&&` leaves the length of a list), and a line
- * that looks like a comment, since JSX treats `// Usage` as text.
+ * Returns `true` for text that is ignored between elements: white space, and numbers (`&&` leaves the length of a list). Also
+ * ignores lines that look like comments, since JSX treats `// Usage` as text.
  */
 const isBlank = (text: string): boolean =>
   text.trim() === "" || !Number.isNaN(Number(text)) || text === "NaN" || /^\s*\/[/*]/.test(text)

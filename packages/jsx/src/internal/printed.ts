@@ -1,6 +1,6 @@
 /**
- * Prints values as text in a prompt, by one rule everywhere: text as it is, lists of text as lines, other data as JSON, and nothing
- * for values that React renders as nothing.
+ * Prints values as text in a prompt, by one rule everywhere. Text stays as it is, lists of text become lines, other data becomes
+ * JSON. Values that React renders as nothing print as nothing.
  */
 
 /** Prints a value. Throws a `TypeError` for functions, promises and symbols. */

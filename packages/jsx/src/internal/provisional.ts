@@ -1,7 +1,10 @@
 /**
- * Determines the pending reads that an element was made after: those of its own component up to then; those of the components
- * around it; those of components that received the element and placed it after a read; those behind a context with a pending value;
- * and for a task those of its prompt.
+ * Determines the pending reads that an element was made after:
+ *
+ * - those of its own component up to then, and of the components around it
+ * - those of components that received the element and placed it after a read
+ * - those behind a context with a pending value
+ * - for a task, those of its prompt
  */
 
 import type { PendingRead } from "@smithers/core/Plan"
@@ -38,9 +41,8 @@ export const heldBackBy = (
 }
 
 /**
- * Returns `true` if a read holds a node back although nothing shows that the node depends on it: its component, or that of an
- * element around it, has read for another purpose. `isData` is `true` for a read of an object or a list, which can only be used by
- * accessing it.
+ * Returns `true` if a read holds a node back that does not depend on it. Its component, or that of an element around it, has then
+ * read for another purpose. `isData` is `true` for a read of an object or a list, which can only be used by accessing it.
  */
 export const isHeldByOther = (node: HostNode, read: PendingRead, isData: boolean): boolean => {
   const props = propsOf(node)

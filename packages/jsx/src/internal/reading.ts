@@ -1,6 +1,6 @@
 /**
  * Resolves a read through `ctx` to a node and one of its rows. A node in a loop is read in the current iteration of its loop,
- * wherever the reader is, so tasks of a loop see each other's outputs of this iteration, and an inner loop restarts in each outer
+ * wherever the reader is. Tasks of a loop thus see each other's outputs of this iteration, and an inner loop restarts in each outer
  * iteration. Places come from the previous plan; the planner renders again if a render has read by an outdated one.
  */
 import { type NodeId, type NodeKey, nodeKey, partId } from "@smithers/core/Ids"

@@ -2,9 +2,9 @@
  * SQLite as built into the runtime: `bun:sqlite` in Bun, `node:sqlite` in Node. Loaded with the first database, so that programs
  * without one run on any runtime.
  *
- * The two differ in behaviour, which this module unifies. In Node, numbers are bound as reals and integers beyond 2^53 are an
- * error; texts end at NUL (before Node 24); error codes are numbers; foreign keys are on. Bun's behaviour is the reference, since
- * it wrote the existing files.
+ * The two differ in behaviour, which this module unifies. In Node, numbers are bound as reals, and integers beyond 2^53 are an
+ * error. Texts end at NUL (before Node 24), error codes are numbers, and foreign keys are on. Bun's behaviour is the reference,
+ * since it wrote the existing files.
  */
 import { createRequire } from "node:module"
 import type { SQLInputValue, SQLOutputValue, StatementSync } from "node:sqlite"

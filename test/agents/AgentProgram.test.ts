@@ -670,7 +670,7 @@ describe("an agent that fails", () => {
       () => ({ text: "{}" }),
       'its "generate" returned an object instead of a promise or an Effect of a reply',
     ],
-    ["replies with a text alone", () => Promise.resolve("{}"), 'whose "text" is undefined'],
+    ["replies with a text alone", () => Promise.resolve("{}"), 'with "text" undefined'],
     ["replies with nothing", () => Promise.resolve(), "its reply is undefined"],
     ["replies with no text", () => Promise.resolve({ text: 1 }), 'its reply is an object with "text" a number'],
   ])("because it %s is named, and not asked again", ([, generate, told]) =>

@@ -34,7 +34,7 @@ describe("check", () => {
       {
         kind: "warning",
         message: expect.stringMatching(
-          /^Task "plan-b" \(at smithers > Workflow > Parallel > Sequence\) waits for "plan-a" only because .*: make each item a component of its own/,
+          /^Task "plan-b" \(at smithers > Workflow > Parallel > Sequence\) waits for "plan-a" only because .*\. Make each item a component of its own/,
         ),
       },
     ])
@@ -55,7 +55,7 @@ describe("check", () => {
         {
           kind: "invalid",
           message: expect.stringMatching(
-            /Task "send": what it says is made of the output of "write", which comes after it.*put it after what it reads.*\(at smithers > Workflow\)/,
+            /Task "send": its content reads the output of "write", which is its own or comes later.*Move it after the task that it reads.*\(at smithers > Workflow\)/,
           ),
         },
       ],
@@ -69,7 +69,7 @@ describe("check", () => {
         {
           kind: "invalid",
           message: expect.stringMatching(
-            /^task "send" \(at smithers > Workflow\): "skipIf" is made of the output of "write", which comes after it/,
+            /^task "send" \(at smithers > Workflow\): "skipIf" reads the output of "write", which is its own or comes later/,
           ),
         },
       ],
@@ -83,10 +83,12 @@ describe("check", () => {
     expect(impure.code).toBe(1)
     expect(impure.problems.map(({ kind }) => kind)).toEqual(["impure", "impure", "impure", "impure"])
     const messages = impure.problems.map(({ message }) => message).join("\n")
-    expect(messages).toMatch(/task "a" \(at smithers > Workflow\) says .*, at another time\. .*have a task take the time/)
-    expect(messages).toMatch(/task "b" \(at smithers > Workflow\) gives, as "skipIf", /)
     expect(messages).toMatch(
-      /task "t0\.\d+" \(at smithers > Workflow\) exists only in the first render, with other random numbers\. .*make ids of the input/,
+      /task "a" \(at smithers > Workflow\) says .*, at another time\. .*get the time or a random number in a task/,
+    )
+    expect(messages).toMatch(/task "b" \(at smithers > Workflow\) evaluates "skipIf" to /)
+    expect(messages).toMatch(
+      /task "t0\.\d+" \(at smithers > Workflow\) exists only in the first render, with other random numbers\. .*derive ids from the input/,
     )
   })
 
@@ -94,7 +96,7 @@ describe("check", () => {
     for (const agent of ["({} as { agent?: never }).agent", "{}", '"coder"', "[]"]) {
       const { code, problems } = await checked(`<Task id="a" agent={${agent} as never}>x</Task>`)
       expect(code).toBe(1)
-      expect(problems[0]?.message).toMatch(/Task "a": its agent is (undefined: look for a slip in its name|not an agent)/)
+      expect(problems[0]?.message).toMatch(/Task "a": its agent is (undefined: check the name|not an agent)/)
     }
   })
 

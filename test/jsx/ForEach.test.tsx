@@ -379,7 +379,7 @@ describe("a ForEach", () => {
       [{ children: task("a") }, 'ForEach "l": its child must be a function of an item that returns elements'],
       [{ items: 3, children: task }, 'ForEach "l": "items" must be a list'],
       [{ items: undefined, children: task }, '"items" must be a list, and is missing'],
-      [{ items: [{}], children: () => null }, 'the key of item 0 is an object: give it "by"'],
+      [{ items: [{}], children: () => null }, 'the key of item 0 is an object: add "by"'],
       [{ items: ["a", "a"], children: () => null }, 'two of its items have the key "a": "by" must return unique keys'],
       [{ by: "id", children: task }, '"by" must be a function of an item that returns its key'],
       [{ concurrency: 1.5, children: task }, '"concurrency" must be a whole number of at least 1, or Infinity, and not 1.5'],
@@ -405,6 +405,6 @@ describe("a ForEach", () => {
       )),
       { checkPurity: true },
     )
-    expect(impurities.join()).toContain('foreach "l" (at smithers > Workflow > ForEach) gives, as "until",')
+    expect(impurities.join()).toContain('foreach "l" (at smithers > Workflow > ForEach) evaluates "until" to')
   })
 })

@@ -138,10 +138,10 @@ describe("a prompt", () => {
 
 describe("an element whose type is no name", () => {
   it.each([
-    ["/app/prompts/review.mdx", /a file and no component.*preload/s],
-    ["./review-abc123.mdx", /a file and no component.*preload/s],
-    ["<h1>Review</h1>\n<p>Look at it.</p>", /a file and no component.*preload/s],
-    ["not a name", /which is no name/],
+    ["/app/prompts/review.mdx", /a file instead of a component.*preload/s],
+    ["./review-abc123.mdx", /a file instead of a component.*preload/s],
+    ["<h1>Review</h1>\n<p>Look at it.</p>", /a file instead of a component.*preload/s],
+    ["not a name", /which is not a valid name/],
   ])("is refused with the cure: %j", (type, problem) => {
     const Prompt = type as unknown as () => React.ReactElement
     expect(() => drawn(<Prompt />)).toThrow(problem)

@@ -176,7 +176,7 @@ describe("a Scope", () => {
     expect(problemOf({ id: "s", maxIterations: 2 })).toContain(
       'Scope "s": it has no prop "maxIterations"; there are id, until, cancelWhen',
     )
-    expect(problemOf({ id: "s", until: "false" })).toContain("always counts as true")
+    expect(problemOf({ id: "s", until: "false" })).toContain("is always true")
     expect(problemOf({ id: "s", onTimeout: "continue" })).toContain('it has "onTimeout" and no "timeout"')
     expect(problemOf({ id: "s", timeoutMs: -1 })).toContain('"timeoutMs" must be milliseconds, more than 0')
     expect(problemOf({ id: "s", children: () => null })).toContain("it has a function as a child, which is never called")
@@ -195,7 +195,7 @@ describe("a Scope", () => {
       )),
       { checkPurity: true },
     )
-    expect(impurities.join()).toContain('scope "s" (at smithers > Workflow) gives, as "until",')
+    expect(impurities.join()).toContain('scope "s" (at smithers > Workflow) evaluates "until" to')
     expect(faults.join()).toContain('"cancelWhen" is made of the output of "after"')
   })
 })

@@ -29,7 +29,7 @@ const drawn = (draw: (ctx: DrawCtx) => React.ReactNode, given: Record<string, un
 const said = (...args: Parameters<typeof drawn>) =>
   drawn(...args).warnings.map((warning) =>
     warning
-      .match(/"([\w-]+)" \(at .*?\) (?:waits for|begins before) "([\w-]+)"/)
+      .match(/"([\w-]+)" \(at .*?\) (?:waits for|starts before) "([\w-]+)"/)
       ?.slice(1, 3)
       .join(" "),
   )

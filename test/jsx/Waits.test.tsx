@@ -98,7 +98,7 @@ describe("the output of an approval", () => {
     ["wants a note", z.object({ approved: z.boolean(), note: z.string() }), {}],
     ["takes no denial, and goes on with one", z.object({ approved: z.literal(true) }), { onDeny: "continue" }],
   ])("is refused when it is drawn, before anybody decides, where it %s", (_, schema, props) => {
-    expect(() => renderPlan(approving(schema, props), { input: {} })).toThrow(/Approval "ok".*cannot take a decision/s)
+    expect(() => renderPlan(approving(schema, props), { input: {} })).toThrow(/Approval "ok".*cannot hold a decision/s)
   })
 })
 

@@ -647,7 +647,7 @@ describe("loops", () => {
           </Workflow>
         ))
         const error = yield* Effect.flip(run(ambiguous, {}))
-        expect(error.message).toContain('draws the loops "l1" and "l2", which both run')
+        expect(error.message).toContain('renders the loops "l1" and "l2", which both run')
       }),
     ),
   )

@@ -671,12 +671,12 @@ describe("props", () => {
       { catch: "sorry" },
       'TryCatchFinally "t": its "catch" is "sorry", but only elements may be here: put functions and values into a Task',
     ],
-    [{ catch: { a: 1 } }, 'TryCatchFinally "t": its "catch" is {"a":1}, where elements belong'],
-    [{ catch: null, try: 3 }, 'TryCatchFinally "t": its "try" is 3, where elements belong'],
-    [{ catch: () => "sorry" }, 'TryCatchFinally "t": its "catch" gave "sorry", where elements belong'],
-    [{ catch: () => [{ a: 1 }] }, 'TryCatchFinally "t": its "catch" gave [{"a":1}], where elements belong'],
-    [{ catch: async () => null }, 'TryCatchFinally "t": its "catch" gave a promise, where elements belong'],
-    [{ catch: () => () => null }, 'TryCatchFinally "t": its "catch" gave a function, where elements belong'],
+    [{ catch: { a: 1 } }, 'TryCatchFinally "t": its "catch" is {"a":1}, but only elements may be here'],
+    [{ catch: null, try: 3 }, 'TryCatchFinally "t": its "try" is 3, but only elements may be here'],
+    [{ catch: () => "sorry" }, 'TryCatchFinally "t": its "catch" returned "sorry", but only elements may be here'],
+    [{ catch: () => [{ a: 1 }] }, 'TryCatchFinally "t": its "catch" returned [{"a":1}], but only elements may be here'],
+    [{ catch: async () => null }, 'TryCatchFinally "t": its "catch" returned a promise, but only elements may be here'],
+    [{ catch: () => () => null }, 'TryCatchFinally "t": its "catch" returned a function, but only elements may be here'],
   ]
   it.each(tries)("a try of %j is refused: %s", (props, problem) => {
     const refusedTry = refusal(
@@ -784,14 +784,14 @@ describe("props", () => {
       )),
     ).toEqual(stray("Do this:", "a Workflow", "smithers"))
     expect(refused(() => <AnyParallel>{["a", "b"].join()}</AnyParallel>).problem).toContain('the text "a,b"')
-    expect(refused(() => <AnyBranch if then="later" />).problem).toContain('a Branch: the text "later"')
+    expect(refused(() => <AnyBranch if then="later" />).problem).toContain('a Branch: it contains the text "later"')
     expect(
       refused(() => (
         <AnyLoop id="l" until maxIterations={1}>
           {"x".repeat(100)}
         </AnyLoop>
       )).problem,
-    ).toContain('x…" stands')
+    ).toContain('x…", which has no effect')
     // Spaces, what is left of a list that is empty, and comments as they are written elsewhere.
     const list: ReadonlyArray<string> = []
     const draw = () => (

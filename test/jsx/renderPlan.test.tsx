@@ -113,7 +113,7 @@ describe("renderPlan", () => {
     expect(impurities).toEqual([
       said(`task "new-2" ${at} exists only in the first render`),
       said(`task "new-3" ${at} exists only in the second render`),
-      said(`task "clock" ${at} says 2, and then 3`),
+      said(`task "clock" ${at} has the content 2, then 3`),
     ])
     expect(renderPlan(rounds, { input: {}, checkPurity: true }).impurities).toEqual([])
     let limit = 0
@@ -125,7 +125,7 @@ describe("renderPlan", () => {
       </Workflow>
     ))
     expect(renderPlan(limits, { input: {}, checkPurity: true }).impurities).toEqual([
-      expect.stringMatching(/^task "a" \(at smithers > Workflow\) has "timeoutMs" 1, and then 2, with nothing changed\./),
+      expect.stringMatching(/^task "a" \(at smithers > Workflow\) has "timeoutMs" 1, then 2, with nothing changed\./),
     ])
   })
 
@@ -162,7 +162,7 @@ describe("renderPlan", () => {
       /at another time/,
     ],
     "performance.now": [() => <Task id="a">{Math.floor(performance.now() / 1000)}</Task>, /at another time/],
-    "a coin": [() => <Task id="a">{Math.random() < 0.5 ? 1 : 2}</Task>, /says \d, and then \d, with other random numbers/],
+    "a coin": [() => <Task id="a">{Math.random() < 0.5 ? 1 : 2}</Task>, /has the content \d, then \d, with other random numbers/],
     "a rare choice": [() => <Task id="a">{Math.random() < 0.02 ? 1 : 2}</Task>, /with other random numbers/],
     "a uuid as an id": [
       () => <Task id={`t-${crypto.randomUUID()}`}>{1}</Task>,
@@ -171,7 +171,7 @@ describe("renderPlan", () => {
     "random bytes": [() => <Task id="a">{crypto.getRandomValues(new Uint8Array(4)).join()}</Task>, /with other random numbers/],
     "the request of an approval": [
       () => <Approval id="a" request={() => ({ title: `Since ${new Date().toISOString()}` })} />,
-      /gives, as "request", .*, at another time/,
+      /evaluates "request" to .*, at another time/,
     ],
     "a request that is a value": [
       () => <Approval id="a" request={{ title: `Since ${new Date().getFullYear()}` }} />,
@@ -183,7 +183,7 @@ describe("renderPlan", () => {
           {1}
         </Task>
       ),
-      /gives, as "skipIf", (true|false), and then (true|false), at another time/,
+      /evaluates "skipIf" to (true|false), then (true|false), at another time/,
     ],
     until: [
       () => (
@@ -191,7 +191,7 @@ describe("renderPlan", () => {
           <Task id="a">{1}</Task>
         </Loop>
       ),
-      /loop "l" .* gives, as "until", .*, with other random numbers/,
+      /loop "l" .* evaluates "until" to .*, with other random numbers/,
     ],
     "a prompt function": [
       () => (
@@ -199,7 +199,7 @@ describe("renderPlan", () => {
           {() => `Today is ${day()}`}
         </Task>
       ),
-      /gives, as "prompt", .*, at another time/,
+      /evaluates "prompt" to .*, at another time/,
     ],
     "a prompt function of elements": [
       () => (
@@ -207,7 +207,7 @@ describe("renderPlan", () => {
           {() => <p>{Math.random()}</p>}
         </Task>
       ),
-      /gives, as "prompt", /,
+      /evaluates "prompt" to /,
     ],
     "a prompt function of deps": [
       () => [
@@ -218,20 +218,20 @@ describe("renderPlan", () => {
           {({ n }) => `${n} of ${Date.now()}`}
         </Task>,
       ],
-      /gives, as "prompt", /,
+      /evaluates "prompt" to /,
     ],
     "what a child run is given": [
       () => <Subflow id="a" workflow={rounds} input={() => ({ items: [Date.now()] })} />,
-      /gives, as "input", /,
+      /evaluates "input" to /,
     ],
-    "a correlation": [() => <Signal id="a" name="x" correlation={() => `${Math.random()}`} />, /gives, as "correlation", /],
+    "a correlation": [() => <Signal id="a" name="x" correlation={() => `${Math.random()}`} />, /evaluates "correlation" to /],
     "a cache key": [
       () => (
         <Task id="a" cache={{ key: () => Date.now() }}>
           {() => 1}
         </Task>
       ),
-      /gives, as "cache.key", /,
+      /evaluates "cache.key" to /,
     ],
     "the request before a task": [
       () => (
@@ -239,7 +239,7 @@ describe("renderPlan", () => {
           {() => 1}
         </Task>
       ),
-      /gives, as "needsApproval.request", /,
+      /evaluates "needsApproval.request" to /,
     ],
     "a limit": [
       () => (

@@ -362,7 +362,7 @@ const differences = (
     const other = second.get(key)
     if (other === undefined || other.value === value) continue
     const [was, is] = Purity.difference(value, other.value)
-    found.push([key, `${subject} ${what} ${was}, and then ${is}`, false])
+    found.push([key, `${subject} ${what} ${was}, then ${is}`, false])
   }
   return found
 }

@@ -568,7 +568,7 @@ const noElements = (node: HostNode): string => {
   const name = node.type.toLowerCase()
   const { [name]: written } = handedOn(node)
   const shown = shownGiven(given)
-  const said = typeof written === "function" && written !== given ? `its "${name}" gave ${shown}` : `its "${name}" is ${shown}`
+  const said = typeof written === "function" && written !== given ? `its "${name}" returned ${shown}` : `its "${name}" is ${shown}`
   return `${said}, but only elements may be here: put functions and values into a Task`
 }
 

@@ -65,7 +65,7 @@ export const saidIn = (lowered: Lowered): ReadonlyArray<Saying> => {
       const content = contents.get(node)?.()
       const value = shown(Prompt.isWritten(content) ? Prompt.write(content) : content)
       found.push({ subject, what: "is there", value: "" })
-      if (value !== undefined) found.push({ subject, what: "says", value })
+      if (value !== undefined) found.push({ subject, what: "has the content", value })
     }
     for (const [name, given] of Object.entries(propsOf(node))) {
       const value = silent.has(name) ? undefined : shown(given)
@@ -95,7 +95,7 @@ export const answerTo = ({ node, name, ask }: Question, state: RunState): Saying
   const given = ask(state)
   if (Effect.isEffect(given) || (typeof given === "object" && given !== null && "then" in given)) return undefined
   const value = shown(given)
-  return value === undefined ? undefined : { subject: subjectOf(node), what: `gives, as "${name}",`, value }
+  return value === undefined ? undefined : { subject: subjectOf(node), what: `evaluates "${name}" to`, value }
 }
 
 const nodeIdsOf = (node: HostNode): ReadonlyArray<string> => {

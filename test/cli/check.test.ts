@@ -84,7 +84,7 @@ describe("check", () => {
     expect(impure.problems.map(({ kind }) => kind)).toEqual(["impure", "impure", "impure", "impure"])
     const messages = impure.problems.map(({ message }) => message).join("\n")
     expect(messages).toMatch(
-      /task "a" \(at smithers > Workflow\) says .*, at another time\. .*get the time or a random number in a task/,
+      /task "a" \(at smithers > Workflow\) has the content .*, at another time\. .*get the time or a random number in a task/,
     )
     expect(messages).toMatch(/task "b" \(at smithers > Workflow\) evaluates "skipIf" to /)
     expect(messages).toMatch(

@@ -196,6 +196,6 @@ describe("a Scope", () => {
       { checkPurity: true },
     )
     expect(impurities.join()).toContain('scope "s" (at smithers > Workflow) evaluates "until" to')
-    expect(faults.join()).toContain('"cancelWhen" is made of the output of "after"')
+    expect(faults.join()).toContain('"cancelWhen" reads the output of "after"')
   })
 })

@@ -132,7 +132,10 @@ describe("renderPlan", () => {
   const agent = { generate: async () => ({ text: "x" }) }
   const day = () => ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"][new Date().getDay()]
   const cases: Record<string, readonly [() => React.ReactNode, RegExp]> = {
-    "a date by day": [() => <Task id="a" agent={agent}>{`Today is ${day()}.`}</Task>, /task "a" .* has the content .*, at another time/],
+    "a date by day": [
+      () => <Task id="a" agent={agent}>{`Today is ${day()}.`}</Task>,
+      /task "a" .* has the content .*, at another time/,
+    ],
     "a part of the day": [
       () => (
         <Task id="a" agent={agent}>

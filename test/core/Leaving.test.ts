@@ -103,6 +103,34 @@ describe.each(stores)("on %s", (_, store) => {
     ),
   )
 
+  it.effect(
+    "a settled list that is left with its value tells items that are over from those that are not, also in a process of its own",
+    () =>
+      on(
+        Effect.gen(function* () {
+          const w = listed(["a", "b", "c"], { concurrency: 2 })
+          const left = [
+            { key: "a", status: "finished", value: "one" },
+            { key: "b", status: "cancelled" },
+            { key: "c", status: "cancelled" },
+          ]
+          const first = yield* w.start({}, { runId: "r" })
+          yield* first.waiting
+          yield* first.signal("go", { payload: "one" })
+          yield* first.waiting
+          yield* first.completeNode("list")
+          expect(yield* first.await).toEqual(left)
+          expect((yield* statusOf("list[b]"))?.left).toEqual({ as: "cancelled", because: "request" })
+
+          yield* w.run({}, { runId: "other" })
+          yield* Smithers.signal("other", "go", { payload: "one" })
+          yield* w.run({}, { runId: "other" })
+          yield* Smithers.completeNode("other", "list")
+          expect(yield* w.execute({}, { runId: "other" })).toEqual(left)
+        }),
+      ),
+  )
+
   it.effect("a run that nobody works on is taken up by a supervisor to leave a scope", () =>
     on(
       Effect.gen(function* () {

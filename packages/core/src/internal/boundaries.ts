@@ -50,7 +50,7 @@ export interface Host {
   readonly view: View
   readonly phases: Uint8Array
   readonly journal: Journal
-  readonly agenda: Pick<Agenda, "begin" | "complete">
+  readonly agenda: Pick<Agenda, "begin" | "complete" | "settle">
   readonly conditions: Pick<Conditions, "passedOn">
   readonly openWaits: Pick<OpenWaits, "drop" | "reattach">
   readonly starts: Pick<Starts, "orphans">
@@ -312,9 +312,12 @@ export const make = (host: Host): Boundaries => {
         const left = node._tag === "Scope" ? leavingOf(position, node) : undefined
         // Its condition may have thrown.
         if (phases[position] !== Phase.running) return
-        if (left !== undefined) return leaveScope(position, left)
+        const isOfItems = left?.as === "completed" && view.hasBegun(position + 1, "any") && holdsSettledList(position)
+        if (left !== undefined && !isOfItems) return leaveScope(position, left)
         agenda.begin(position + 1)
         if (node._tag === "Scope" && node.timeout !== undefined) agenda.begin(end(position + 1))
+        // It is left when the walk has found which of the items are over.
+        if (isOfItems) agenda.settle(position)
       }
     }
   }
@@ -323,11 +326,30 @@ export const make = (host: Host): Boundaries => {
     if (scope === undefined || scope.isHalting) return
     halt(position + 1, end(position), undefined, -1)
     haltBoundary(position, undefined, true, left)
+    if (left.as === "completed") cancelItems(position, left.because)
     const to = end(position)
     for (let inside = position + 1; inside < to; inside++) if (isHalted(inside)) interrupt(inside, "cancelled")
     for (const key of starts.orphans) {
       const inside = plan.positions.get(parseNodeKey(key).nodeId) ?? -1
       if (position < inside && inside < to) journal.interrupt(key, "cancelled")
+    }
+  }
+  const holdsSettledList = (scope: number): boolean => {
+    for (let inside = scope + 1; inside < end(scope); inside++) {
+      const node = at(inside)
+      if (node._tag === "ForEach" && node.isSettled) return true
+    }
+    return false
+  }
+  /** Says of items that are not over, of settled lists in a scope that is left with its value: nothing else tells them from those that are. */
+  const cancelItems = (scope: number, because: Leaving["because"]): void => {
+    for (let inside = scope + 1; inside < end(scope); inside++) {
+      const list = at(parent(inside))
+      if (list._tag !== "ForEach" || !list.isSettled || phases[inside] !== Phase.running) continue
+      if (view.boundaryRecord(inside) !== undefined || !view.hasBegun(inside, "any")) continue
+      const item = { nodeId: plan.id(inside), iteration: iterationOf(inside) }
+      emit({ _tag: "BoundaryHalted", ...item, isCaught: true, left: { as: "cancelled", because } })
+      emit({ _tag: "BoundaryEnded", ...item, status: "cancelled" })
     }
   }
   const isLeft = (position: number): boolean => {

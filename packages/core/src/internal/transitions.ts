@@ -230,7 +230,7 @@ export const foldStep = (
       const given = { ...(table === undefined ? {} : { table }), ...(output === undefined ? {} : { output: output as Json }) }
       const over = wait === undefined ? nothing : { wait: ended(wait, event, at) }
       if (status === "passed") return { ...base, ...over, status: "interrupted", approved: wait?.digest ?? "" }
-      const order = status === "finished" ? { order: seq } : {}
+      const order: Pick<StepRecord, "finishedSeq"> = status === "finished" ? { finishedSeq: seq } : {}
       const fresh = { failures: [], budgetAfter: attempt, interruptions: 0, status, finishedAt: at }
       return { ...base, ...over, ...fresh, ...order, ...given, ...(error === undefined ? {} : { error, isOwnError: true }) }
     }

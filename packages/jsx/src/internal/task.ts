@@ -145,7 +145,7 @@ export const step = (
   return {
     ...orRefuse(node, NodeOptions.step(leaf, options, words)),
     ...(isConstant ? { isConstant } : {}),
-    ...defined({ ask }),
+    ...defined({ agentSpec: ask }),
   }
 }
 

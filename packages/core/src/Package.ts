@@ -3,7 +3,7 @@
  * `packages/smithers/package.json`, where the two are set, and brings everything else that names the package in step.
  */
 
-/** What users install and import. */
+/** Name that users install and import. */
 export const name = "smithers-orchestrator"
 
 /** The version of the package, of the command, and of everything that comes with them. */

@@ -1,5 +1,5 @@
 /**
- * Everything an Effect app needs to declare workflows and run them: `Smithers.createWorkflow`, a store, and the errors.
+ * The entry point for Effect apps that declare and run workflows: `Smithers.createWorkflow`, a store, and the errors.
  */
 import * as AgentProgram from "@smithers/agents/AgentProgram"
 import type { AgentRunner } from "@smithers/core/AgentRunner"
@@ -16,37 +16,37 @@ import * as Option from "effect/Option"
 
 export * from "@smithers/core/Smithers"
 
-/** Needed to run a workflow: an engine, its store, and whoever asks agents. */
+/** The services needed to run a workflow: an engine, its store, and a runner of agents. */
 export type Runtime = Core.Runtime | AgentRunner
 
-/** An engine on a given store, for workflows with and without agents. Fails with {@link InvalidSetting} where an option is none. */
+/** An engine on a given store, for workflows with and without agents. Fails with {@link InvalidSetting} for an invalid option. */
 export const onStorage = <E>(
   storage: Layer.Layer<Ports, E>,
   options?: Core.RuntimeOptions,
 ): Layer.Layer<Runtime, E | InvalidSetting> => Layer.merge(Core.onStorage(storage, options), AgentProgram.layer)
 
-/** Runs that are forgotten with the layer. */
+/** An engine on a store in memory. Its runs are lost with the layer. */
 export const memory: Layer.Layer<Runtime> = Layer.merge(Core.memory, AgentProgram.layer)
 
-/** Where and how runs are stored, and how they are driven. */
+/** Options of the SQLite store and of the engine. */
 export interface SqliteOptions extends SqliteStorage.SqliteConfig, Core.RuntimeOptions {}
 
 /**
- * Runs kept in a SQLite file, which is created with mode 0600 where it is missing. `synchronous: "normal"` (the default) survives
- * a crash of the process and may lose the last commits with the power, whose steps then run again; `"full"` survives both.
- * Fails with a {@link StoreError} when the file cannot be opened, is damaged, or was written by a newer version, and with `InvalidSetting`
- * where an option is none.
+ * An engine on a SQLite file, which is created with mode 0600 if it does not exist. `synchronous: "normal"` (the default)
+ * survives a crash of the process. A power loss may lose its last commits, whose steps then run again; `"full"` survives both.
+ * Fails with a {@link StoreError} if the file cannot be opened, is damaged, or was written by a newer version, and with
+ * `InvalidSetting` for an invalid option.
  */
 export const sqlite = (options: SqliteOptions): Layer.Layer<Runtime, StoreError | InvalidSetting> =>
   onStorage(SqliteStorage.layer(options), options)
 
-/** A setting that may be left out. */
+/** An optional setting. */
 const optional = <A>(config: Config.Config<A>): Config.Config<A | undefined> =>
   Config.map(Config.option(config), Option.getOrUndefined)
 
 /**
- * The settings of {@link sqlite} by names of their own: `SMITHERS_DB` (default: `smithers.db`), `SMITHERS_ACCESS`, `SMITHERS_SYNCHRONOUS`,
- * `SMITHERS_BUSY_TIMEOUT`, `SMITHERS_LEASE`, `SMITHERS_GRACE` and `SMITHERS_MAX_CONCURRENCY`.
+ * The settings of {@link sqlite} from the environment: `SMITHERS_DB` (default: `smithers.db`), `SMITHERS_ACCESS`,
+ * `SMITHERS_SYNCHRONOUS`, `SMITHERS_BUSY_TIMEOUT`, `SMITHERS_LEASE`, `SMITHERS_GRACE` and `SMITHERS_MAX_CONCURRENCY`.
  */
 export const config: Config.Config<SqliteOptions> = Config.map(
   Config.all({
@@ -62,8 +62,8 @@ export const config: Config.Config<SqliteOptions> = Config.map(
 )
 
 /**
- * Runs kept in a SQLite file, as {@link sqlite}, with settings from a `Config`: each under a name of yours, or all of them as {@link config} has them.
- * Fails with a `ConfigError` where one is missing or is none.
+ * Like {@link sqlite}, with settings from a `Config`: each under your own name, or all under the names of {@link config}. Fails
+ * with a `ConfigError` if one is missing or invalid.
  */
 export const layerConfig = (
   settings: Config.Config.Wrap<SqliteOptions> = config,

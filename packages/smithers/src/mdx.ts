@@ -1,7 +1,8 @@
 /// <reference path="./mdx-modules.d.ts" preserve="true" />
 /**
- * Makes `.mdx` and `.md` files importable as components; in `.md` braces and tags are text. Importing this module is enough, and so is naming it in `bunfig.toml`; it registers a Bun plugin
- * for the process. The compiler is loaded with the first prompt, so that a program without any pays nothing for it.
+ * Makes `.mdx` and `.md` files importable as components; in `.md`, braces and tags are text. Import this module or name it in
+ * `bunfig.toml`: it registers a Bun plugin for the process. The compiler is loaded with the first prompt, so programs without
+ * prompts do not pay for it.
  *
  * ```toml
  * preload = ["smithers-orchestrator/mdx"]
@@ -16,15 +17,16 @@ export { PromptInputError } from "@smithers/jsx/PromptInput"
 
 export interface MdxOptions {
   /**
-   * Writes `prompt.d.mdx.ts` beside each `prompt.mdx` that is loaded, and again when its text would be another: the types of the prompt's
-   * props, for TypeScript with `allowArbitraryExtensions`. Off unless set; a folder that cannot be written to fails the import.
+   * Writes `prompt.d.mdx.ts` beside each loaded `prompt.mdx`, with the types of its props, for TypeScript with
+   * `allowArbitraryExtensions`. Rewritten when its content changes. A folder that cannot be written fails the import. Default:
+   * false.
    */
   readonly declarations?: boolean
   /** The package whose `jsx-runtime` makes the elements. Default: this one. */
   readonly jsxImportSource?: string
 }
 
-/** A plugin of Bun, as far as it is one: so that these types ask for none of Bun's, which users on Node do not have. */
+/** A Bun plugin, declared here so that these types need none of Bun's, which users on Node lack. */
 export interface MdxPlugin {
   readonly name: string
   readonly setup: (build: {
@@ -39,12 +41,12 @@ export interface MdxPlugin {
   }) => void
 }
 
-/** What the plugin of this process works by. Bun asks the plugin registered first and no other, so later ones change this. */
+/** The options of the plugin in this process. Bun calls only the plugin registered first, so later ones change this. */
 let ofProcess: MdxOptions | undefined
 
 /**
- * The plugin with options. Given to `Bun.build` it compiles prompts into the bundle. Given to `Bun.plugin` it sets the options for
- * all prompts imported from then on, also where this module was a preload.
+ * Makes the plugin. Passed to `Bun.build`, it compiles prompts into the bundle. Passed to `Bun.plugin`, it sets the options for
+ * all prompts imported from then on, even if this module was a preload.
  *
  * @example
  * ```ts
@@ -64,7 +66,7 @@ export const mdx = (options: MdxOptions = {}): MdxPlugin => ({
       if (!isFirst) return
     }
     build.onLoad({ filter: /\.mdx?$/ }, async ({ path, loader }) => {
-      // Who asks for the text of a Markdown file is given it.
+      // A request for the text of a Markdown file gets it.
       if (loader === "text" || loader === "file") return { contents: await Bun.file(path).text(), loader }
       return { contents: await load(path, isBuild ? options : (ofProcess ?? options)), loader: "js" }
     })
@@ -76,24 +78,24 @@ const load = async (path: string, { declarations = false, jsxImportSource }: Mdx
   const source = await Bun.file(path).text()
   const options = {
     path: within(path),
-    // By its file, since the prompt's own package need not depend on the package it is in.
+    // By its file, since the prompt's own package need not depend on this one.
     runtimeSource: fileURLToPath(import.meta.resolve("@smithers/jsx/PromptInput")),
     ...defined({ jsxImportSource }),
   }
   if (declarations) {
     const target = Bun.file(path.replace(/\.(mdx?)$/, ".d.$1.ts"))
     const text = orThrow(declarationOf(source, options))
-    // Writing what is there already would wake every file watcher.
+    // Rewriting equal content would trigger every file watcher.
     if (!(await target.exists()) || (await target.text()) !== text) await Bun.write(target, text)
   }
   return orThrow(compile(source, options))
 }
 
-/** Throws the error itself, as Bun shows it, and not one that holds it. */
+/** Throws the error itself, which Bun prints, instead of one that wraps it. */
 const orThrow = <A, E>(effect: Effect.Effect<A, E>): A =>
   Either.getOrThrowWith(Effect.runSync(Effect.either(effect)), (error) => error)
 
-/** The path as one would type it: messages and bundles do not tell where on the disk they were made. */
+/** The path relative to the working directory, so that messages and bundles do not depend on its place. */
 const within = (path: string): string => {
   const folder = `${process.cwd()}/`
   return path.startsWith(folder) ? path.slice(folder.length) : path

@@ -1,5 +1,5 @@
 /**
- * Runs a workflow from code that is not written with Effect: one call, one promise.
+ * Runs a workflow from code without Effect: one call, one promise.
  */
 import type { AgentRunner } from "@smithers/core/AgentRunner"
 import { Engine } from "@smithers/core/Engine"
@@ -16,24 +16,24 @@ import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import { type Runtime, sqlite } from "./Smithers.ts"
 
-/** How a workflow is run. */
+/** Options of `runWorkflow`. */
 export interface RunWorkflowOptions<I> extends RunOptions {
   readonly input: I
-  /** SQLite file to keep the run in: `SMITHERS_DB`, or else `smithers.db` in the working directory, unless told. */
+  /** SQLite file of the store. Default: `SMITHERS_DB`, otherwise `smithers.db` in the working directory. */
   readonly db?: string
-  /** Tasks of the run in flight at once, unless the workflow says so itself. */
+  /** Most tasks of the run in flight at once. A workflow's own setting comes first. */
   readonly maxConcurrency?: number
-  /** Suspends the run when aborted, and what it has left to itself: the promise rejects, and the run can be resumed by its id. */
+  /** Suspends the run and its detached child runs when aborted: the promise rejects, and the run can be resumed by its id. */
   readonly signal?: AbortSignal
-  /** A store to run on instead of `db`, such as `Smithers.memory`: calls with the same value share one store. */
+  /** A store to run on instead of `db`, such as `Smithers.memory`. Calls with the same value share one store. */
   readonly runtime?: Layer.Layer<Runtime, unknown>
 }
 
 const memos = new WeakMap<Layer.Layer<Runtime, unknown>, Effect.Effect<Layer.MemoMap>>()
 
 /**
- * Opens a runtime for one call. Calls at the same time share one engine, and what is kept in memory is kept for as long as the value
- * that stands for it: a second call with the same `runtime` finds the runs of the first.
+ * Opens a runtime for one call. Concurrent calls share one engine. A store in memory lives as long as its `runtime` value: a
+ * second call with the same value finds the runs of the first.
  */
 const open = (layer: Layer.Layer<Runtime, unknown>) =>
   Effect.gen(function* () {
@@ -43,7 +43,7 @@ const open = (layer: Layer.Layer<Runtime, unknown>) =>
     return yield* Layer.buildWithMemoMap(layer, yield* memo, yield* Effect.scope)
   })
 
-/** Layers of one runtime that are open, with a store in memory that is never closed: it holds nothing that would have to be. */
+/** The open layers of one runtime, with a store in memory that is never closed, since it holds no resources. */
 const makeMemo = Effect.gen(function* () {
   const memo = yield* Layer.makeMemoMap
   yield* Layer.buildWithMemoMap(MemoryStorage.layer, memo, yield* Scope.make())
@@ -51,9 +51,9 @@ const makeMemo = Effect.gen(function* () {
 })
 
 /**
- * Starts a run, or resumes or joins the one of this id, and gives its result. A run that failed is an answer; the promise
- * rejects with a tagged error when the run could not be worked on: `InvalidInput`, `RenderFailed`, a store that cannot be used.
- * Child runs that it does not wait for (`attach: false`) go on after that, and the process with them, until they end or rest.
+ * Starts a run, or resumes or joins the one of this id, and returns its result. A failed run is a result. The promise rejects
+ * with a tagged error if the run could not be driven: `InvalidInput`, `RenderFailed`, an unavailable store. Detached child runs
+ * (`attach: false`) continue afterwards and keep the process alive until they end or wait.
  */
 export const runWorkflow = async <I, A>(
   workflow: Runs<I, A, AgentRunner>,
@@ -75,7 +75,7 @@ export const runWorkflow = async <I, A>(
       yield* close
       return result
     }
-    // They are worked on until they rest, which keeps this process going.
+    // They are driven until they are at rest, which keeps this process alive.
     const staying = yield* Effect.forkDaemon(Effect.ensuring(Effect.ignoreLogged(engine.detachedResting(result.runId)), close))
     signal?.addEventListener("abort", () => Effect.runFork(Fiber.interrupt(staying)), { once: true })
     return result

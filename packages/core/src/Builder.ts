@@ -1,5 +1,5 @@
 /**
- * The builder of workflows. `$` makes the nodes of a plan and types them from their schemas: a step's needs, its output and its
+ * The builder of workflows. `$` makes the nodes of a plan, typed from their schemas. A step's needs, its output and its
  * services all reach the type of the workflow.
  */
 
@@ -122,7 +122,7 @@ export interface StepOptions<
   readonly run: Code
   /**
    * Retries of failed attempts; `false` turns them off. `while` and a Schedule receive the stored error of each attempt
-   * (`ErrorInfo`), with a declared error decoded as `declared`, so they behave the same before and after a restart. Default:
+   * (`ErrorInfo`), with a declared error decoded as `declared`. So they behave the same before and after a restart. Default:
    * four attempts with exponential back-off.
    */
   readonly retry?:
@@ -549,8 +549,9 @@ export interface Builder<out Input> {
   >
   /**
    * Runs children one after another, and compensates them if a failure, a timeout or a cancellation leaves the saga. It calls
-   * the `compensate` of each finished step inside, in reverse order of completion, one at a time, also in parallel branches,
-   * loops and nested sagas. Compensations are durable, and retried like their steps. Its value is the last child's.
+   * the `compensate` of each finished step inside, in reverse order of completion, one at a time. That includes steps in
+   * parallel branches, loops and nested sagas. Compensations are durable, and retried like their steps. Its value is the last
+   * child's.
    */
   readonly saga: <const C extends ChildrenAnd<SagaOptions>>(
     ...childrenAndOptions: C
@@ -670,7 +671,7 @@ export interface Builder<out Input> {
   ) => Node<Value<Body> | undefined, Services<Body>, WrittenBy<Body>, Errors<Body>>
   /**
    * Runs branches at the same time; the first one to finish wins. The time of a signal, a decision or a deadline counts, not
-   * the time at which the run applies it; at equal times the order of branches decides. The others are left like scopes, or
+   * the time at which the run applies it. At equal times the order of branches decides. The others are left like scopes, or
    * continue (`rest: "keep"`) until the region around the race ends. Its value names the winner; with `count` it is a list, in
    * order of winning.
    */

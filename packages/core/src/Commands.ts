@@ -40,7 +40,7 @@ export interface DecisionOptions {
   readonly iteration?: number
   /**
    * Id of the request that was shown (`WaitSummary.requestId`). If it is not the current one, the decision fails with
-   * `RequestChanged`. So no one decides on content they have not seen: a node asks again in each pass of a loop, after a retry,
+   * `RequestChanged`, so no one decides on content they have not seen. A node asks again in each pass of a loop, after a retry,
    * and if edited code changes the request. Default: the current request.
    */
   readonly request?: string

@@ -31,8 +31,8 @@ export const fail = (
   end(runId, () => [{ _tag: "RunFailed", failure }])
 
 /**
- * Ends a run as cancelled. Returns `false` and changes nothing if the run is owned, has ended, or its code must act first: to
- * undo a step or cancel a child run.
+ * Ends a run as cancelled. Returns `false` and changes nothing if the run is owned or has ended. It also does so if the run's
+ * code must act first, to undo a step or cancel a child run.
  */
 export const cancel = (
   runId: string,

@@ -1,7 +1,7 @@
 /**
- * The stored form of an error that a step raised: readable later in another process, and enough for a retry policy or a `catch`
- * to decide by. It is made once, when the attempt fails, so it is the same before and after a restart. Texts are cut to a size
- * that a database and a screen can hold.
+ * The stored form of an error that a step raised. It is readable later in another process, and enough for a retry policy or a
+ * `catch` to decide by. It is made once, when the attempt fails, so it is the same before and after a restart. Texts are cut to
+ * a size that a database and a screen can hold.
  */
 import * as Schema from "effect/Schema"
 import { defined } from "./Struct.ts"

@@ -197,8 +197,8 @@ export class LoopLimitReached extends Schema.TaggedError<LoopLimitReached>()("Lo
 }
 
 /**
- * Each render after tasks of a loop ended mounted new tasks in the same pass, more than 100 times: ids derived from outputs
- * keep a pass from ending. `nodeIds` are the last ones mounted, after one that was mounted before.
+ * Each render after tasks of a loop ended mounted new tasks in the same pass, more than 100 times. Ids derived from outputs
+ * keep a pass from ending this way. `nodeIds` are the last ones mounted, after one that was mounted before.
  */
 export class EndlessPass extends Schema.TaggedError<EndlessPass>()("EndlessPass", {
   ...nodeFields,

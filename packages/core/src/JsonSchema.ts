@@ -64,8 +64,8 @@ const isReadable = (pattern: string): boolean => {
 }
 
 /**
- * Removes parts of a schema that the validator cannot read or reads more strictly than the code: patterns invalid in Unicode
- * mode, and formats, which are annotations.
+ * Removes parts of a schema that the validator cannot read, or reads more strictly than the code. Those are patterns that are
+ * invalid in Unicode mode, and formats, which are annotations.
  */
 const readable = (schema: unknown): unknown => {
   if (Array.isArray(schema)) return schema.map(readable)

@@ -27,8 +27,8 @@ export interface Need {
    */
   readonly pass: "current" | "previous" | "caught" | "item"
   /**
-   * `true` if the value may be absent. Required to take an output of a `try` in its `catch` or `finally`, one beside a `finally`
-   * in it, and one of a try or an arm outside it.
+   * `true` if the value may be absent. Required to take an output of a `try` in its `catch` or `finally`, and one beside a
+   * `finally` in it. Also required outside a try or an arm for an output inside.
    */
   readonly isOptional?: boolean
   /** `true` if nothing waits for it: its value is the current one at each read. */
@@ -396,8 +396,8 @@ export interface ResolvedNeed {
   readonly name: string
   readonly target: number
   /**
-   * The node that must end before the value exists: the target, or the outermost loop or saga around it that the reader is not
-   * in; -1 for none.
+   * The node that must end before the value exists: the target, or the outermost loop or saga around it but not around the
+   * reader. -1 for none.
    */
   readonly gate: number
   /** `true` if the value may be absent. */

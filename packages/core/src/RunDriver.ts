@@ -360,8 +360,8 @@ const loop = (
     let schedule = Scheduler.make(plan, values, { ...scheduling, ...defined({ before: drawn }) })
     let absorbed: ReadonlyArray<RunEvent> = []
     /**
-     * Runs nodes again that a command named, with the nodes that depend on them: those that need them, are unsettled without
-     * them, or leave the plan without them.
+     * Runs nodes again that a command named, with the nodes that depend on them. Those are nodes that need them, are unsettled
+     * without them, or leave the plan without them.
      */
     const runAgain = Effect.gen(function* () {
       const done = new Set<NodeId>()

@@ -303,8 +303,8 @@ export const RunUnpaused = Schema.TaggedStruct("RunUnpaused", { by: Schema.optio
 export const CancelRequested = Schema.TaggedStruct("CancelRequested", { reason: Schema.optional(Schema.String) })
 
 /**
- * The source of a run's output: one row; a list of sources, null for a branch without one; a constant of the plan (`fixed`); or
- * an object of sources.
+ * The source of a run's output: one row, a list of sources (null for a branch without one), a constant of the plan (`fixed`),
+ * or an object of sources.
  */
 export type OutputSource =
   | string

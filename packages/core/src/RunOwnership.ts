@@ -64,8 +64,8 @@ export type OpenResult =
   | { readonly _tag: "Mismatch"; readonly workflow: string }
 
 /**
- * The reason the last try to resume a run failed: its code does not load or render, its stored state does not fit, or its
- * process died too early. Removed when the run makes progress. Times are epoch milliseconds.
+ * The reason the last try to resume a run failed: code that does not load or render, stored state that does not fit, or an
+ * early death of its process. Removed when the run makes progress. Times are epoch milliseconds.
  */
 export const Stuck = Schema.Struct({
   /** Time of the first failed try. */

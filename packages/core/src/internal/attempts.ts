@@ -1,5 +1,5 @@
 /**
- * The attempts of one run that are in flight in this process, with the state that outlives a single attempt: the position of a
+ * The attempts of one run that are in flight in this process. Also the state that outlives a single attempt: the position of a
  * step's retry policy, its span and its last heartbeat.
  */
 import type * as Clock from "effect/Clock"

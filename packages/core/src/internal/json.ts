@@ -110,8 +110,8 @@ class Copier {
 
 /**
  * Copies a value into plain JSON, so that later mutations of the original do not show. Properties that are `undefined` are left
- * out, as in `JSON.stringify`. Values that JSON would silently change (NaN, Date, Map, functions …) are rejected, as are values
- * that cannot be read or are nested more than {@link maxDepth} levels deep.
+ * out, as in `JSON.stringify`. Rejects values that JSON would silently change (NaN, Date, Map, functions …), that cannot be
+ * read, or that are nested more than {@link maxDepth} levels deep.
  */
 export const toJson = (value: unknown): Either.Either<Json, NotJson> => {
   const copier = new Copier()

@@ -1,7 +1,7 @@
 /**
  * Values that are handed out repeatedly: the input of a run, and outputs. Receivers cannot change the stored value. Plain
  * objects and arrays are frozen once, when they are decoded. Dates, maps, sets and binary data cannot be frozen, so each
- * receiver gets a copy; other values, such as instances of classes, are decoded again by their codec.
+ * receiver gets a copy. Other values, such as instances of classes, are decoded again by their codec.
  */
 import type { NodeKey } from "../Ids.ts"
 import { isPlainObject, setOwn } from "./json.ts"

@@ -1,5 +1,5 @@
 /**
- * Withdraws waits that are in the state but not in the schedule: they have left the plan, or their part of the plan was given
+ * Withdraws waits that are in the state but not in the schedule. They have left the plan, or their part of the plan was given
  * up or left. So every open row can be decided or answered.
  */
 import * as HashMap from "effect/HashMap"

@@ -1,11 +1,11 @@
 /**
- * Decides what to do next, given a plan and a state. Plain functions, no Effect: {@link decide} is the definition, a walk over the
- * whole plan; {@link Schedule} is the same function kept up to date event by event, so that a frame costs as much as what
- * changed in it. Both are the same code: `decide` is a fresh schedule settled once.
+ * Decides the next actions, given a plan and a state. Pure functions, no Effect. {@link decide} is the definition: a walk over
+ * the whole plan. {@link Schedule} is the same function kept up to date event by event, so that a frame costs as much as its
+ * changes. Both share their code: `decide` is a fresh schedule, settled once.
  *
- * A schedule holds one phase per node of the plan, and an agenda: what is to be checked, what the walk begins and completes, and what is due
- * later. One loop does what stands on it. What else a schedule consists of has rooms of its own: attempts (`internal/starts`), waits that are
- * open (`internal/openWaits`), boundaries, passes of loops, authors' conditions, reads, and withdrawals.
+ * A schedule holds one phase per node of the plan, and an agenda: the checks, starts and completions to do, and the items due
+ * later. One loop drains it. The other parts have modules of their own: attempts (`internal/starts`), open waits
+ * (`internal/openWaits`), boundaries, passes of loops, conditions, reads, and withdrawals.
  */
 import * as HashMap from "effect/HashMap"
 import * as HashSet from "effect/HashSet"
@@ -34,7 +34,10 @@ import type { Waiting } from "./RunResult.ts"
 import type * as RunState from "./RunState.ts"
 import { defined } from "./Struct.ts"
 
-/** Decoded values: what predicates and steps read. Outputs are keyed like the records of the state. Each read may give another copy. */
+/**
+ * Decoded values that predicates and steps read. Outputs are keyed like the records of the state. Each read may return another
+ * copy.
+ */
 export interface Values {
   readonly input: unknown
   readonly outputs: Pick<ReadonlyMap<NodeKey, unknown>, "get" | "has">
@@ -53,25 +56,25 @@ export interface Failed extends FailureCause {
   readonly status: "failed"
 }
 
-/** How the run ends: nothing is in flight any more, and every boundary is left. */
+/** The end of a run: nothing is in flight, and all boundaries have ended. */
 export type Outcome = { readonly status: "finished" } | { readonly status: "cancelled" } | Failed
 
-/** Consequences of events by the plan alone, before anything is started. */
+/** Consequences of events by the plan alone, before anything starts. */
 export interface Consequences {
   /** The state with `events` folded in. */
   readonly state: RunState.RunState
   /** Skips, loop passes and failed predicates. */
   readonly events: ReadonlyArray<RunEvent>
   readonly interrupts: ReadonlyArray<Journal.Interrupt>
-  /** There is more to follow from the same events: advance again, with none. */
+  /** `true` if more follows from the same events: advance again, without events. */
   readonly isPartial: boolean
-  /** The last of the events may have changed the plan, so that nothing more was drawn from this one. */
+  /** `true` if the last event may have changed the plan, so that nothing more was derived from this one. */
   readonly isStale: boolean
 }
 
 /**
- * Events that one `advance` makes happen before it hands over, those aside by which waits end: they end once. A loop whose passes run nothing could otherwise go on for ever
- * without its run being committed, or cancelled, in between.
+ * Most events of one `advance`, not counting ends of waits, which end once. A loop whose passes run nothing could otherwise
+ * keep its run from being committed or cancelled.
  */
 const eventsPerAdvance = 1000
 
@@ -81,53 +84,53 @@ export interface Decision {
   /** The `AttemptStarted` of each start. */
   readonly events: ReadonlyArray<RunEvent>
   readonly starts: ReadonlyArray<Starts.Start>
-  /** Epoch ms, as the clock stands, at which the next retry or timer is due, or a wait is over. */
+  /** Epoch ms, by the current clock, of the next retry, timer or deadline. */
   readonly wakeAt: number | undefined
-  /** Waits and retries of the run, in document order, where nothing else can go on; otherwise empty. */
+  /** Waits and retries of the run, in document order, if it can do nothing else; otherwise empty. */
   readonly waiting: ReadonlyArray<Waiting>
-  /** Nothing goes on because the run is paused. */
+  /** `true` if the run is idle because it is paused. */
   readonly isPaused: boolean
   readonly outcome: Outcome | undefined
-  /** There is more to follow: advance once more, with no events. */
+  /** `true` if more follows: advance again, without events. */
   readonly isPartial: boolean
 }
 
 export interface Schedule {
-  /** Takes events that are already folded into `state`, and draws their consequences at `now`. */
+  /** Takes events that are already folded into `state`, and derives their consequences at `now`. */
   readonly advance: (state: RunState.RunState, events: ReadonlyArray<RunEvent>, now: Millis.Millis) => Consequences
   /** Decides what to start or to wait for, after `advance`. */
   readonly next: () => Decision
-  /** The needs of a step in its current iteration, by name; `missing` names one that has no value to give. */
+  /** The needs of a step in its current iteration, by name; `missing` names one without a value. */
   readonly needs: (position: number) => { readonly values: Record<string, unknown>; readonly missing: string | undefined }
   /** The value of a node: its output, its last child's, a tuple, the taken arm's, or the last pass's. */
   readonly value: (position: number) => unknown
-  /** The same in stored form. */
+  /** The value in encoded form. */
   readonly stored: (position: number) => Json | undefined
-  /** The rows that it is of. */
+  /** The rows of the value. */
   readonly source: (position: number) => OutputSource | undefined
-  /** The pass a node is in, counted from 0 in its innermost loop; 0 outside loops. */
+  /** The pass of a node, counted from 0 in its innermost loop; 0 outside loops. */
   readonly pass: (position: number) => number
   /**
-   * Ids of the steps that are ready or parked, running, and waiting to retry: what two schedules of one state must agree on. Which of those that
-   * may begin are parked is known only once a slot is free for them.
+   * Ids of the steps that are ready or parked, running, and waiting to retry: two schedules of one state must agree on them.
+   * Which ready steps are parked is known only once a slot is free.
    */
   readonly active: () => { readonly ready: Array<NodeId>; readonly running: Array<NodeId>; readonly retrying: Array<NodeId> }
 }
 
 export interface ScheduleOptions {
-  /** The drawing before, where the plan is drawn as the run goes on: tells in passes of loops what is new. */
+  /** The previous render, if the plan is rendered while the run proceeds: it shows which nodes of a pass are new. */
   readonly before?: Plan.PlanOutline
-  /** Attempts in flight at once. */
+  /** Most attempts in flight at once. */
   readonly maxConcurrency: number
-  /** Is told of the events that the plan itself makes happen; with `true` for one that may change the plan, the schedule halts. */
+  /** Receives the events of the plan itself. Returns `true` for one that may change the plan, which halts the schedule. */
   readonly observe?: (event: RunEvent) => boolean
-  /** Measures what is due later within this process; otherwise it goes by the clock alone. */
+  /** Measures intervals within this process. Default: by the clock alone. */
   readonly intervals?: Pick<Intervals.Intervals, "endOf" | "forget">
-  /** The attempts in flight, by whoever knows them; otherwise all records are looked through for them once. */
+  /** The attempts in flight. Default: found by a search through all records. */
   readonly running?: () => Iterable<NodeKey>
-  /** Admits a step that is suspected of killing its process; asked again with each `next`. Default: it may begin. */
+  /** Admits a step that is suspected of killing its process; called again at each `next`. Default: admits all. */
   readonly admit?: (key: NodeKey) => boolean
-  /** Checks what the world gave for a wait, and keeps it as the node's output. Answers with its stored form. */
+  /** Validates input for a wait, and keeps it as the node's output. Returns its encoded form. */
   readonly accept?: (wait: Plan.Wait, key: NodeKey, given: unknown) => Accepted
 }
 
@@ -161,27 +164,31 @@ export const decide = (
 }
 
 /**
- * Ms for which a run waits in place for the next attempt of a step. A retry that is due later is a wait like any other, and the run is let go
- * of; after a short pause most go on at once, and letting go would only cost a second claim. The pauses of the default policy are shorter.
+ * Longest time (ms) that a run waits in place for the next attempt of a step. A retry that is due later is a wait like any
+ * other, and the run is released. After a short pause a release would only cost a second claim. The pauses of the default
+ * policy are shorter.
  */
 export const patienceMs = 10_000
 
-/** More needs than any node has: what is provisional does not begin when a need is met. */
+/** More needs than any node has: provisional nodes do not start when a need is met. */
 const unreachable = 0x7fff_ffff
 
 /**
- * Builds the schedule of a plan. Its first `advance` takes the state as it is and visits what is active, nothing inside
- * finished loops or arms not taken; later ones visit what the events touch.
+ * Builds the schedule of a plan. Its first `advance` takes the state as it is and visits only active nodes, not those inside
+ * finished loops or other arms. Later ones visit the nodes that the events touch.
  */
 export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions): Schedule => {
   const { node: at, parent, end } = plan
   const phases = new Uint8Array(plan.nodes.length)
-  /** Sequence: position of the current child. Parallel: children not done. Branch: position of the taken arm, -1 for none. */
+  /**
+   * Sequence: position of the current child. Parallel: number of children not done. Branch: position of the taken arm, -1 for
+   * none.
+   */
   const cursors = new Int32Array(plan.nodes.length)
   const unmetNeeds = new Int32Array(plan.nodes.length)
   const intervals = options.intervals ?? byTheClock
   let isCancelled = false
-  /** Loops that came to a next pass when a cancellation was known and not acted on yet. */
+  /** Loops that reached their next pass after a cancellation arrived and before it was carried out. */
   const postponed: Array<number> = []
 
   const journal = Journal.make((event) => {
@@ -189,7 +196,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     return options.observe?.(event) === true
   })
   const { state, emit, isPaused } = journal
-  /** While a run is paused its time stands still; it goes on for what a cancellation has begun. */
+  /** `false` while the run is paused, when deadlines do not pass, unless a cancellation is carried out. */
   const isTicking = (): boolean => state().pausedAt === undefined || isCancelled
   const view = View.make({
     plan,
@@ -199,7 +206,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     isVacant: (position) => passes.isVacant(position),
   })
   const { iterationOf, keyOf, loopRecord, stepRecord } = view
-  /** The time that a node waits for now. */
+  /** The time that a node currently waits for. */
   const timeOf = (position: number): Millis.Millis | undefined => {
     if (phases[position] === Phase.retrying) return stepRecord(position)?.retryAt
     return phases[position] === Phase.waiting ? stepRecord(position)?.wait?.deadline : undefined
@@ -288,9 +295,9 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     },
   })
 
-  // The walk. What a node comes to is put on the agenda, and done by `run`.
+  // The walk. It queues the nodes that it reaches, and `run` performs them.
   const mayWalk = (): boolean => !isPaused() && journal.made() < eventsPerAdvance
-  /** Does what stands on the agenda, and what boundaries do on the way out, until nothing is left of it or the plan may have changed. */
+  /** Drains the agenda and unwinds boundaries until nothing is left, or the plan may have changed. */
   const run = (): void => {
     while (!journal.isStale()) {
       const item = agenda.next(mayWalk())
@@ -300,7 +307,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   }
   const perform = ({ position, do: what }: Agenda.Item): void => {
     if (what === "checkWait") return openWaits.evaluateWait(position)
-    // It may have been given up by what came before it.
+    // An earlier item may have given it up.
     if (what === "retry") return phases[position] === Phase.retrying ? starts.enqueue(position) : undefined
     if (what === "settle") return regions.settle(position)
     if (!boundaries.isHalted(position)) return what === "begin" ? begin(position) : finish(position)
@@ -394,7 +401,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
         return retryLater(position, record.retryAt ?? journal.now())
       case "waiting":
         if (step.gate !== undefined) return openWaits.openWait(position, step.gate)
-        // Its gate was taken away while it was open.
+        // Its gate was removed while it was open.
         withdrawals.close(record, "left-plan")
         return starts.enqueue(position)
       default: {
@@ -417,7 +424,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     if (record?.status !== "waiting" && conditions.isSkipped(position, node)) return
     if (record?.status === "waiting" || mayAsk(position)) openWaits.openWait(position, node)
   }
-  /** Tells whether a wait may be opened. A cancellation that is still to be carried out would only close it again, but on the way out. */
+  /** Tells whether a wait may open. A pending cancellation would only close it again, except on the way out. */
   const mayAsk = (position: number): boolean => {
     if (state().cancel === undefined || isCancelled || isOnWayOut(position)) return places.admit(position)
     phases[position] = Phase.idle
@@ -431,7 +438,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     return position >= plan.size
   }
   const nextPass = (position: number, loop: Plan.Loop): void => {
-    // An endless loop must let a cancellation through; what is done on the way out then goes on with its passes.
+    // An endless loop must let a cancellation through; its passes on the way out continue afterwards.
     if (state().cancel !== undefined && !isCancelled) {
       postponed.push(position)
       return
@@ -455,7 +462,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     const base = record?.base ?? view.passesOf(position)
     emit({ _tag: "LoopAdvanced", nodeId, iteration, base, pass: made, ...reads.readsOf(position) })
     phases.fill(Phase.idle, position + 1, end(position))
-    // What was left unfinished in a pass is past with it.
+    // Unfinished nodes of a pass end with it.
     if (HashSet.size(state().unfinished) > 0) withdrawals.request()
     passes.begin(position)
     if (journal.isStale() || passes.meet(position)) activate(position + 1)
@@ -466,7 +473,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     if (boundaries.finishUndoing(position)) return
     for (const dependent of plan.dependents.get(position) ?? none) {
       if (phases[dependent] !== Phase.blocked) {
-        // What keeps a list open is over.
+        // The node that kept a list open has ended.
         if (at(dependent)._tag === "ForEach") agenda.settle(dependent)
         continue
       }
@@ -477,7 +484,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     const up = parent(position)
     if (up < 0) return
     const around = at(up)
-    // What goes on beside it does not outlive what is around it.
+    // Nodes that continue beside it do not outlive the region around it.
     if ((around._tag === "Loop" || Plan.isBoundary(around)) && regions.isHeld(position)) return
     switch (around._tag) {
       case "Sequence": {
@@ -504,7 +511,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     complete(up)
   }
 
-  // Events that came in.
+  // Incoming events.
   const absorb = (event: RunEvent): void => {
     switch (event._tag) {
       case "SignalReceived":
@@ -535,7 +542,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
         return endAttempt(event)
     }
   }
-  /** The position of the node that an event is of, if it is of the iteration that the node is in. */
+  /** The position of an event's node, if the event is of its current iteration. */
   const positionOf = ({ nodeId, iteration }: { readonly nodeId: NodeId; readonly iteration: number }): number | undefined => {
     const position = plan.positions.get(nodeId)
     return position !== undefined && iterationOf(position) === iteration ? position : undefined
@@ -574,10 +581,10 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     run()
     boundaries.interruptBeside()
   }
-  /** Puts on the agenda what follows once all that came in has been dealt with. Answers with whether there was any. */
+  /** Queues what follows once all input is processed. Returns whether there was any. */
   const followUp = (): boolean =>
     !journal.isStale() && ((isTicking() && agenda.takeDue(journal.now())) || (!isPaused() && openWaits.renewStale()) || cancel())
-  /** Carries a cancellation out: everything is left at once, by way of the boundaries. */
+  /** Carries out a cancellation: leaves everything at once, through the boundaries. */
   const cancel = (): boolean => {
     if (state().cancel === undefined || isCancelled || agenda.isWalking()) return false
     isCancelled = true
@@ -592,7 +599,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     journal.begin(folded, time)
     if (hasBegun) {
       run()
-      // What was said, and what is due, counts in the order of time.
+      // Commands and deadlines count in the order of time.
       let [isSaid, isTimed] = [false, false]
       const followSaid = (): void => {
         if (isTimed && !isSaid) return
@@ -623,7 +630,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   const next: Schedule["next"] = () => {
     journal.beginEvents()
     const started = starts.start()
-    // Where a branch has a place, and what it waits for has none, that goes beyond the limit of their group.
+    // A branch that has a place, while a child it waits for has none, exceeds the limit of their group.
     const isPartial = started.length === 0 && isResting() && places.overbook()
     while (isStuck() && giveUp()) started.push(...starts.start())
     if (!isPartial && started.length === 0 && isResting() && regions.giveUpOpen()) {
@@ -647,14 +654,14 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     deadline: wait?.deadline,
     ...defined({ childRunId: wait?.name }),
   })
-  /** Tells that no retry is due soon: then the run is let go of. */
+  /** Tells whether no retry is due soon, so that the run can be released. */
   const isLongRest = (): boolean => agenda.retries().every(({ due }) => due > journal.now() + patienceMs)
-  /** Reads that the plan was made without, but those of what is left out of a loop's pass. */
+  /** Pending reads of the plan, except those of nodes left out of a pass. */
   const wantedReads = (): ReadonlyArray<Plan.PendingRead> =>
     plan.pending.filter(({ nodeId }) => nodeId === undefined || !passes.isVacant(plan.positions.get(nodeId) ?? -1))
-  /** Nothing is left to go on, and the plan was made without what it reads. */
+  /** Tells whether nothing can continue and the plan has pending reads. */
   const isStuck = (): boolean => plan.pending.length > 0 && (!boundaries.isRunHalted() || boundaries.isAnyOpen()) && isResting()
-  /** Nothing is at work, or waits for anything but a need. */
+  /** Tells whether nothing is in flight or waits for anything except a need. */
   const isResting = (): boolean =>
     starts.running() === 0 &&
     !starts.isHeldBack() &&
@@ -662,7 +669,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     agenda.nextDue() === undefined &&
     !openWaits.isAnyOpen() &&
     !isPaused()
-  /** Fails what waits for a read that will not come: the run or, where that has failed, what a boundary does on the way out. */
+  /** Fails the node that waits for an output that will never exist: the run, or if that has failed, the way out of a boundary. */
   const giveUp = (): boolean => {
     const isHalted = boundaries.isRunHalted()
     const position = isHalted ? phases.findIndex((phase, inside) => phase === Phase.blocked && !boundaries.isHalted(inside)) : -1

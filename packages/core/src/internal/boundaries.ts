@@ -1,8 +1,9 @@
 /**
- * Boundaries, which meet failures and cancellations on their way outwards, and scopes, which are left early without either. Nothing more starts in the
- * part of a plan that is given up, what is in flight there is awaited and kept, and the boundaries in it are left from the inside out: their steps
- * undone, their `catch` and `finally` run. A scope that is left interrupts what is in flight, as a cancellation of the run does; no `catch` in it sees
- * that, and nothing outside has failed. What has happened stands in the state, so that another schedule goes on where one was.
+ * Boundaries, which handle propagating failures and cancellations, and scopes, which are also left early without either.
+ * Nothing more starts in a part of the plan that is given up. Its attempts in flight are awaited and kept. Then its boundaries
+ * are left from the inside out: their steps are compensated, their `catch` and `finally` run. A scope that is left interrupts
+ * its attempts, like a cancellation of the run; no `catch` inside sees that, and nothing outside has failed. All of it is
+ * recorded in the state, so that another schedule can continue.
  */
 import * as HashMap from "effect/HashMap"
 import type { ErrorInfo } from "../ErrorInfo.ts"
@@ -21,30 +22,30 @@ import type { Starts } from "./starts.ts"
 import { errorOf, type View } from "./view.ts"
 import type { Withdrawals } from "./withdrawals.ts"
 
-/** A boundary that has begun and is not left. */
+/** A boundary that has begun and has not ended. */
 interface Open {
-  /** The part that goes on: what it is for, its `catch`, its `finally`, or the undoing of its steps. */
+  /** The current part: its body, its `catch`, its `finally`, or its compensations. */
   part: "body" | "catch" | "finally" | "undoing"
-  /** Nothing more starts in this part; the next one begins when what is in flight has ended. */
+  /** `true` if nothing more starts in this part; the next part begins when its attempts have ended. */
   isHalting: boolean
   isCaught: boolean
   cause: FailureCause | undefined
-  /** Of a scope that is left early. */
+  /** Set for a scope that is left early. */
   left: Leaving | undefined
-  /** Rows that are left to undo, the one that finished last at the end. */
+  /** Rows still to compensate, the one that finished last at the end. */
   undo?: Array<Undo>
-  /** Something could not be undone. */
+  /** `true` if a compensation failed. */
   isStuck?: boolean
 }
 
-/** A row of a step that is to be undone. */
+/** A row of a step to compensate. */
 interface Undo {
   readonly order: number
   readonly compensation: number
   readonly row: number
 }
 
-/** The schedule that boundaries are a part of. */
+/** The schedule that boundaries belong to. */
 export interface Host {
   readonly plan: Plan.Plan
   readonly view: View
@@ -55,55 +56,55 @@ export interface Host {
   readonly openWaits: Pick<OpenWaits, "drop" | "reattach">
   readonly starts: Pick<Starts, "orphans">
   readonly withdrawals: Pick<Withdrawals, "request" | "close">
-  /** Tells how a scope is to be left that has just begun. */
+  /** The outcome and reason of leaving a scope that has just begun, if it must be left. */
   readonly leavingOf: (position: number, scope: Plan.Scope) => Leaving | undefined
-  /** Goes on with what a scope that is over has let go on beside what follows. */
+  /** Continues the parts that an ended scope keeps running beside the next nodes. */
   readonly goOnBeside: (position: number) => void
 }
 
 export interface Boundaries {
-  /** Begins a boundary, or takes it up where it was. */
+  /** Begins a boundary, or continues it. */
   readonly begin: (position: number, node: Plan.Boundary) => void
-  /** A part of a boundary, at `part`, has come to its end. */
+  /** Handles the end of a part of a boundary, at `part`. */
   readonly finishPart: (position: number, node: Plan.Boundary, part: number) => void
-  /** Leaves a scope that is open; does nothing with one that is not, or is being left. */
+  /** Leaves an open scope; does nothing if it is closed or being left. */
   readonly leave: (position: number, left: Leaving) => void
-  /** Leaves a part of a race or a list of which nothing has begun. */
+  /** Leaves a part of a race or a list in which nothing has begun. */
   readonly discard: (position: number) => void
-  /** Tells whether a boundary has begun, and neither over nor given up. */
+  /** Tells whether a boundary has begun, and has neither ended nor been given up. */
   readonly isGoingOn: (position: number) => boolean
-  /** Tells whether a node stands in a scope that is left early, and does nothing on the way out. */
+  /** Tells whether a node is in a scope that is being left early, and not on its way out. */
   readonly isLeft: (position: number) => boolean
-  /** Goes on with a saga once a compensation has ended. Answers with whether the node was one. */
+  /** Continues a saga after a compensation has ended. Returns whether the node was one. */
   readonly finishUndoing: (position: number) => boolean
-  /** Has a failure go outwards from a node. */
+  /** Propagates a failure from a node. */
   readonly propagateFailure: (position: number, cause: FailureCause) => void
-  /** Gives up the whole run, by way of the boundaries; without a cause, because it is cancelled. */
+  /** Gives up the whole run, through its boundaries; without a cause, it is cancelled. */
   readonly haltRun: (cause: FailureCause | undefined) => void
   /** Tells whether nothing may start at a node. */
   readonly isHalted: (position: number) => boolean
-  /** Restores the failure of a run that has failed already, before anything is walked. */
+  /** Restores the failure of a run that has failed already, before the walk. */
   readonly restoreFailure: () => void
-  /** Interrupts beside the failures that the state has, after the walk. */
+  /** Interrupts attempts beside the failures in the state, after the walk. */
   readonly interruptBeside: () => void
-  /** The next thing that boundaries do on the way out, the innermost first. Answers with whether there was any. */
+  /** Performs the next action on the way out, of the innermost boundary. Returns whether there was one. */
   readonly unwind: () => boolean
-  /** Set once the whole run is given up. */
+  /** Tells whether the whole run is given up. */
   readonly isRunHalted: () => boolean
   /** The failure of the run. */
   readonly failure: () => FailureCause | undefined
-  /** Tells whether a boundary has begun and is not left. */
+  /** Tells whether a boundary has begun and has not ended. */
   readonly isAnyOpen: () => boolean
 }
 
-/** The failure of a scope whose time is over. */
+/** The failure of a scope that has timed out. */
 const timedOut = ({ timeout }: Plan.Scope): ErrorInfo => {
   const due =
     timeout?.target.kind === "timer" && typeof timeout.target.due === "number" ? ` within ${timeout.target.due} ms` : " in time"
   return { name: "ScopeTimedOut", message: `it was not over${due}`, retryable: true, notRetried: "wait" }
 }
 
-/** Tells whether a node waits for a child run that belongs to the run. */
+/** Tells whether a node waits for an attached child run. */
 const isChildRun = (node: Plan.Node): node is Plan.Wait =>
   node._tag === "Wait" && node.target.kind === "subflow" && node.target.isAttached
 
@@ -114,17 +115,17 @@ export const make = (host: Host): Boundaries => {
   const { iterationOf } = view
   const { state, emit } = journal
   const open = new Map<number, Open>()
-  /** Those of them that nothing more starts in. */
+  /** Open boundaries in which nothing more starts. */
   const halting = new Set<number>()
-  /** Compensations at work, and their sagas. */
+  /** Running compensations, and their sagas. */
   const undoing = new Map<number, number>()
-  /** Nothing more starts but what boundaries do on the way out. */
+  /** `true` if nothing more starts except on the way out of boundaries. */
   let isRootHalted = false
   let failure: FailureCause | undefined
   const failFast: Array<number> = []
   for (let position = 0; position < size; position++) {
     const node = plan.node(position)
-    // What a race loses by one branch it loses at once.
+    // A race that one branch loses is lost at once.
     if ((node._tag === "Parallel" && node.failFast) || node._tag === "Race") failFast.push(position)
   }
 
@@ -136,7 +137,7 @@ export const make = (host: Host): Boundaries => {
   const propagateFailure = (position: number, cause: FailureCause): void => {
     interruptAround(position, haltOutwards(position, cause))
   }
-  /** Has a failure go outwards from a node. Answers with the boundary that catches it, or -1. */
+  /** Propagates a failure from a node. Returns the boundary that catches it, or -1. */
   const haltOutwards = (position: number, raised: FailureCause): number => {
     let cause = raised
     let catcher = -1
@@ -161,7 +162,7 @@ export const make = (host: Host): Boundaries => {
       halt(catcher + 1, end(catcher + 1), cause, position)
       haltBoundary(catcher, cause, true)
     } else if (isHaltedBeyond || isRootHalted) {
-      // What does something on the way out of a wider failure has failed itself.
+      // A node on the way out of a wider failure has failed itself.
       if (outermost >= 0) halt(outermost, end(outermost), cause, position)
     } else {
       isRootHalted = true
@@ -170,7 +171,7 @@ export const make = (host: Host): Boundaries => {
     }
     return catcher
   }
-  /** What goes on outwards of a failure in the body of a boundary; `undefined` where the boundary catches it. */
+  /** The failure that a boundary propagates for a failure in its body; `undefined` if it catches it. */
   const passedOn = (position: number, cause: FailureCause): FailureCause | undefined => {
     const node = plan.boundary(position)
     if (node._tag === "Scope") return node.part?.isCatching === true ? undefined : cause
@@ -179,14 +180,14 @@ export const make = (host: Host): Boundaries => {
   }
 
   /**
-   * Stops everything in a part of the plan from starting, but what boundaries inside already do on the way out: the `finally` that is not halted
-   * itself, and the whole of a boundary that is in its `finally` or undoes its steps. One pass in document order, since boundaries may be nested
-   * deeply.
+   * Stops everything in a part of the plan from starting, except the way out of boundaries inside. That is a `finally` that is
+   * not halted itself, and a whole boundary that runs its `finally` or compensates. One pass in document order, since boundaries
+   * may be nested deeply.
    */
   const halt = (from: number, to: number, cause: FailureCause | undefined, origin: number): void => {
     withdrawals.request()
     const isIn = (position: number): boolean => position <= origin && origin < end(position)
-    /** The `finally`s that are ahead, the next one at the end. */
+    /** The `finally`s ahead, the next one at the end. */
     const lasts: Array<{ readonly at: number; readonly boundary: number }> = []
     for (let position = from; position < to; position++) {
       const last = lasts.at(-1)
@@ -204,7 +205,7 @@ export const make = (host: Host): Boundaries => {
           position = end(position) - 1
           continue
         }
-        // A part that nothing is known of is told of nothing: whatever is around it awaits what it has begun.
+        // A part without a record gets no event: the boundary around it awaits its attempts.
         if (isUntold(position, node)) open.delete(position)
         else if (part !== undefined || isOpenByState(position)) haltBoundary(position, cause, false)
         const ahead = node._tag === "TryCatch" ? Plan.tryParts(plan, position, node).finally : undefined
@@ -244,17 +245,17 @@ export const make = (host: Host): Boundaries => {
     return { part, isHalting: true, isCaught: false, cause: undefined, left: undefined }
   }
 
-  /** Interrupts what runs beside a failure in the outermost `failFast` group around it, as far as nothing between catches it. */
+  /** Interrupts the attempts beside a failure in the outermost `failFast` group around it, unless a boundary between catches it. */
   const interruptAround = (position: number, catcher: number): void => {
     const group = failFast.find((candidate) => candidate > catcher && candidate < position && position < end(candidate))
     if (group === undefined) return
-    // What is done on the way out goes on.
+    // Attempts on the way out continue.
     for (let inside = group; inside < end(group); inside++) if (isHalted(inside)) interrupt(inside, "fail-fast")
   }
   const interrupt = (position: number, reason: Interrupt["reason"]): void => {
     const node = at(position)
     if (node._tag !== "Step" && !isChildRun(node)) return
-    // From the state and not from the phases: a schedule just made has not come to all of them yet.
+    // By the state instead of the phases, since a new schedule has not reached all nodes yet.
     const status = view.stepRecord(position)?.status
     if (status === (node._tag === "Step" ? "running" : "waiting")) journal.interrupt(view.keyOf(position), reason)
   }
@@ -266,7 +267,7 @@ export const make = (host: Host): Boundaries => {
       const boundary = open.get(up)
       if (boundary === undefined) continue
       if (boundary.isHalting || inner !== partAt(up, boundary.part, inner)) return true
-      // What is done on the way out is done whatever has happened further out.
+      // A `finally` runs to completion even if an outer boundary fails.
       if (boundary.part === "finally") return false
     }
     return isRootHalted
@@ -301,7 +302,7 @@ export const make = (host: Host): Boundaries => {
         if (isCaught) halt(position + 1, end(position + 1), record.cause, -1)
         else halt(position, end(position), record.cause, -1)
         haltBoundary(position, record.cause, isCaught)
-        // What halted it and does not end here went on outwards when it happened.
+        // A failure that it does not catch was propagated when it happened.
         if (!isCaught && record.cause !== undefined) haltOutwards(position, record.cause)
         return
       }
@@ -362,7 +363,7 @@ export const make = (host: Host): Boundaries => {
   }
   const isCaughtByState = (position: number): boolean => view.boundaryRecord(position)?.isCaught === true
 
-  /** Takes up the child runs in what is halted that a schedule just made has not come to: their end is awaited. */
+  /** Awaits running child runs in a halted part that a new schedule has not reached. */
   const reattach = (from: number, to: number): void => {
     for (let inside = from; inside < to; inside++) {
       if (!isChildRun(at(inside)) || phases[inside] === Phase.waiting) continue
@@ -370,7 +371,7 @@ export const make = (host: Host): Boundaries => {
     }
   }
 
-  /** The next thing that boundaries do on the way out, the innermost first. Answers with whether there was any. */
+  /** Performs the next action on the way out, of the innermost boundary. Returns whether there was one. */
   const unwind = (): boolean => {
     let innermost = -1
     for (const position of halting) if (position > innermost && isQuiet(position)) innermost = position
@@ -378,11 +379,11 @@ export const make = (host: Host): Boundaries => {
     leavePart(innermost)
     return true
   }
-  /** Tells whether nothing is in flight any more in the part that a boundary leaves. */
+  /** Tells whether nothing is in flight in the part that a boundary leaves. */
   const isQuiet = (position: number): boolean => {
     const node = at(position)
     const part = open.get(position)?.part
-    // Its catch counts with what it is for: a schedule just made does not know whether that had begun.
+    // Its `catch` counts as part of its body: a new schedule does not know whether it had begun.
     const last = node._tag === "TryCatch" ? Plan.tryParts(plan, position, node).finally : undefined
     const from = part === "finally" && last !== undefined ? last : position + 1
     const to = part === "finally" ? end(position) : (last ?? end(position))
@@ -418,7 +419,7 @@ export const make = (host: Host): Boundaries => {
     phases.fill(Phase.idle, first, end(first))
     agenda.begin(first)
   }
-  /** A part of a boundary has come to its end. */
+  /** Handles the end of a part of a boundary. */
   const finishPart = (position: number, node: Plan.Boundary, part: number): void => {
     if (node._tag === "Scope")
       return part === position + 1 ? leave(position) : leaveScope(position, { as: "cancelled", because: "timeout" })
@@ -446,10 +447,10 @@ export const make = (host: Host): Boundaries => {
     if (record !== undefined) emit({ _tag: "BoundaryEnded", nodeId: id, iteration, status })
     if (status !== "failed") return agenda.complete(position)
     phases[position] = Phase.failed
-    // Where nobody further out has been told, as the failure is the boundary's own, or was met before the plan was drawn anew.
+    // Propagates a failure that has not been propagated: the boundary's own, or one from before the plan changed.
     if (cause !== undefined && !isHalted(position)) propagateFailure(position, cause)
   }
-  /** Closes the timer of a scope that is over. */
+  /** Closes the timer of a scope that has ended. */
   const endTimeout = (position: number, { timeout }: Plan.Scope): void => {
     const timer = end(position + 1)
     if (timeout === undefined || phases[timer] !== Phase.waiting) return
@@ -458,7 +459,7 @@ export const make = (host: Host): Boundaries => {
     if (record?.status === "waiting") withdrawals.close(record, "left")
   }
 
-  /** Rows that a saga has to undo, the one that finished last at the end. */
+  /** Rows that a saga has to compensate, the one that finished last at the end. */
   const undoList = (position: number): Array<Undo> => {
     const list: Array<Undo> = []
     plan.undoes.forEach((undone, index) => {
@@ -472,7 +473,7 @@ export const make = (host: Host): Boundaries => {
     return list.sort((left, right) => left.order - right.order)
   }
   const undoOf = ({ compensation, row }: Undo): Records.StepRecord | undefined => RunState.step(state(), plan.id(compensation), row)
-  /** Undoes the step of a saga that finished last of those that are not undone yet, or leaves the saga. */
+  /** Compensates the last finished step of a saga that is not compensated yet, or leaves the saga. */
   const undoNext = (position: number): void => {
     const boundary = openAt(position)
     boundary.undo ??= undoList(position)
@@ -480,7 +481,7 @@ export const make = (host: Host): Boundaries => {
       const status = undoOf(next)?.status
       if (status === "failed") boundary.isStuck = true
       if (status === "finished" || status === "failed") continue
-      // It is looked at once more when it has ended.
+      // It is checked again after it has ended.
       boundary.undo.push(next)
       view.undo(next.compensation, next.row)
       undoing.set(next.compensation, position)
@@ -488,7 +489,7 @@ export const make = (host: Host): Boundaries => {
       return agenda.begin(next.compensation)
     }
     if (boundary.isCaught && boundary.isStuck === true) {
-      // What is half undone is nothing to go on with: the failure goes on outwards after all.
+      // A run must not continue after a partial compensation, so the failure propagates after all.
       boundary.isCaught = false
       const { cause } = boundary
       const told = defined({ cause })
@@ -506,7 +507,7 @@ export const make = (host: Host): Boundaries => {
     while (catcher >= 0 && !(Plan.isBoundary(at(catcher)) && isCaughtByState(catcher))) catcher = parent(catcher)
     interruptAround(position, catcher)
   }
-  /** Restores the failure of the run from the state before the walk, so that nothing begins that stands before it and after it in time. */
+  /** Restores the failure of the run from the state before the walk, so that no node before it in the plan starts after it. */
   const restoreFailure = (): void => {
     if (state().failureCount === 0) return
     for (let position = 0; position < size; position++) {
@@ -515,12 +516,12 @@ export const make = (host: Host): Boundaries => {
       if (cause === undefined) continue
       isRootHalted = true
       failure = cause
-      // What a finally has failed of is met again when that is come to.
+      // A failure in a `finally` is handled again when the walk reaches it.
       halt(0, size, cause, -1)
       return reattach(0, size)
     }
   }
-  /** The failure for good that the state has of a node, and which it did not catch. */
+  /** The permanent failure of a node in the state, unless the node caught it. */
   const causeAt = (position: number): FailureCause | undefined => {
     const node = at(position)
     if (Plan.isBoundary(node)) {
@@ -531,7 +532,7 @@ export const make = (host: Host): Boundaries => {
     if (record?.status !== "failed" || record.soft === true) return undefined
     return { nodeId: record.nodeId, iteration: record.iteration, reason: { _tag: "Error", error: errorOf(record) } }
   }
-  /** The failure that a failure of a node ends the run with; `undefined` where a boundary around the node catches it, or will. */
+  /** The failure of the run that a failure of a node leads to; `undefined` if a boundary around the node catches it. */
   const passedByAll = (position: number, raised: FailureCause): FailureCause | undefined => {
     let cause: FailureCause | undefined = raised
     for (let inner = position, up = parent(position); up >= 0; inner = up, up = parent(up)) {

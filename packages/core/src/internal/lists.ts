@@ -1,7 +1,7 @@
 /**
- * The planner of a workflow that maps over items: it asks for the items of each list whenever what they are made of may have changed, and gives
- * each item a copy of the list's template, with ids of its own. It works on a copy of the tree, in which the lists are filled in place, so that
- * needs find the nodes that they name.
+ * The planner of a workflow with lists. It computes the items of each list whenever its needs may have changed, and gives each
+ * item a copy of the list's template, with prefixed ids. It works on a copy of the tree and fills its lists in place, so that
+ * needs find their nodes.
  */
 import * as Either from "effect/Either"
 import type { Planner } from "../Definition.ts"
@@ -19,13 +19,13 @@ import * as View from "./view.ts"
 
 type Mutable<A> = { -readonly [K in keyof A]: A[K] }
 
-/** An item with what was made of it. */
+/** An item and its part of the plan. */
 interface Made {
   readonly item: unknown
   readonly part: Plan.Scope
 }
 
-/** Tells whether a plan has lists whose items are asked for. */
+/** Tells whether a plan has lists with computed items. */
 export const hasAny = (plan: Pick<Plan.Plan, "nodes">): boolean =>
   plan.nodes.some((node) => node._tag === "ForEach" && node.source !== undefined)
 
@@ -36,7 +36,7 @@ export const planner = (workflow: string, root: Plan.Node): Planner => {
   let current: Plan.Plan | undefined
   let watched: ReadonlySet<NodeId> = new Set()
 
-  /** Asks for the items of a list. Answers with whether they are others than before. */
+  /** Computes the items of a list. Returns whether they have changed. */
   const ask = (plan: Plan.Plan, position: number, list: Mutable<Plan.ForEach>, source: Plan.Source, view: View.View): boolean => {
     const { values } = view.needs(position)
     const isThere = plan.needs(position).every(({ name, isOptional }) => isOptional || values[name] !== undefined)
@@ -128,7 +128,7 @@ export const planner = (workflow: string, root: Plan.Node): Planner => {
   }
 }
 
-/** Events after which a value may be another. */
+/** Events after which a value may have changed. */
 const isNews = ({ _tag }: RunEvent): boolean =>
   _tag === "AttemptSucceeded" ||
   _tag === "AttemptFailed" ||
@@ -171,8 +171,8 @@ const partOf = (around: NodeId, key: string, item: unknown, { isSettled }: Plan.
 }
 
 /**
- * Copies a tree, with a prefix before its ids. What its nodes need of it they need of the copy. Lists in it are empty. Uses lists and not
- * recursion, so that a tree may be as deep as it likes.
+ * Copies a tree, with a prefix before its ids. Needs inside the tree refer to the copy, and its lists are empty. Uses lists
+ * instead of recursion, so that a tree may be of any depth.
  */
 const copy = (root: Plan.Node, prefix: string): Plan.Node => {
   const { nodes } = Layout.make(root, (node) =>
@@ -186,7 +186,7 @@ const copy = (root: Plan.Node, prefix: string): Plan.Node => {
   const needsOf = (needs: ReadonlyArray<Plan.Need>): ReadonlyArray<Plan.Need> => {
     if (needs.length === 0) return needs
     const copied: Array<Plan.Need> = []
-    // What is needed stands before, and is copied later.
+    // Targets of needs come earlier in the tree, but are copied later.
     wanted.push(() => {
       for (const need of needs) {
         const { target } = need

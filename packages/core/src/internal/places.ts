@@ -1,29 +1,29 @@
 /**
- * Places in groups that limit themselves. A branch takes its place when the first leaf in it begins, and holds it until the branch is over, whatever
- * it does meanwhile: works, waits for a person, for a child run or for its next attempt. What finds no place is parked.
+ * Places in groups with a limit. A branch takes its place when the first leaf in it starts, and holds it until the branch ends,
+ * whether it works or waits. Leaves without a place are parked.
  */
 import * as Plan from "../Plan.ts"
 import * as Heap from "./heap.ts"
 import { Phase } from "./phase.ts"
 import { childPositions, type View } from "./view.ts"
 
-/** The schedule that places are a part of. */
+/** The schedule that places belong to. */
 export interface Host {
   readonly plan: Plan.Plan
   readonly view: Pick<View, "hasBegun" | "boundaryRecord">
   readonly phases: Uint8Array
-  /** Begins a leaf that was parked. */
+  /** Starts a leaf that was parked. */
   readonly resume: (position: number) => void
 }
 
 export interface Places {
-  /** Begins a group, with places for the branches that have begun already. */
+  /** Starts a group, with places for the branches that have begun already. */
   readonly open: (group: number) => void
-  /** Takes places for a leaf in all groups around it, or parks it. Answers with whether it may begin. */
+  /** Takes places for a leaf in all groups around it, or parks it. Returns whether it may start. */
   readonly admit: (leaf: number) => boolean
-  /** Gives the place of a branch to the next one. */
+  /** Passes the place of a branch to the next one. */
   readonly release: (branch: number) => void
-  /** Gives the first branch that is parked a place beyond the limit. Answers with whether there was any. */
+  /** Gives the first parked branch a place beyond the limit. Returns whether there was one. */
   readonly overbook: () => boolean
 }
 
@@ -34,7 +34,7 @@ interface Group {
   waiting: Heap.Heap<number>
 }
 
-/** A plan without limits. */
+/** The places of a plan without limits. */
 const unlimited: Places = { open: () => {}, admit: () => true, release: () => {}, overbook: () => false }
 
 /** The places of a plan. */
@@ -55,7 +55,7 @@ export const make = ({ plan, view, phases, resume }: Host): Places => {
     const found: Array<number> = []
     for (let inner = leaf, up = parent(leaf); up >= 0; inner = up, up = parent(up)) {
       const node = plan.node(up)
-      // What is done on the way out needs no place outside.
+      // Nodes on the way out need no place outside.
       const isLast = node._tag === "TryCatch" && Plan.tryParts(plan, up, node).finally === inner
       if (isLast && view.boundaryRecord(up)?.status === "halted") break
       if (groups.has(up) && !holders.has(inner)) found.unshift(inner)
@@ -68,13 +68,13 @@ export const make = ({ plan, view, phases, resume }: Host): Places => {
     holders.add(branch)
     const leaves = parked.get(branch) ?? []
     parked.delete(branch)
-    // The first is begun first: what is put on the agenda last.
+    // The last item queued starts first, so the leaves are queued in reverse.
     for (const leaf of leaves.filter(isParked).reverse()) {
       phases[leaf] = Phase.idle
       resume(leaf)
     }
   }
-  /** The first branch that waits for a place, and still has something to begin. */
+  /** The first branch that waits for a place and still has something to start. */
   const next = ({ waiting }: Group): number | undefined => {
     for (let branch = waiting.peek(); branch !== undefined; branch = waiting.peek()) {
       if (parked.get(branch)?.some(isParked) === true) return branch

@@ -1,7 +1,7 @@
 /**
- * Regions that end before all in them is over: scopes with conditions, races and lists. What is decided of one is said by an event before anything
- * follows from it, so that another schedule leaves the same. Parts of a race or a list that are left while they have begun are left as scopes are;
- * those of which nothing has begun are passed over.
+ * Regions that can end early: scopes with conditions, races and lists. An event records each decision before its consequences,
+ * so that another schedule leaves the same parts. Parts of a race or list that have begun are left like scopes; the others are
+ * skipped.
  */
 import * as Plan from "../Plan.ts"
 import type { FailureCause, Leaving } from "../RunEvent.ts"
@@ -18,12 +18,12 @@ import type { ReadTracker } from "./readTracker.ts"
 import { childPositions, type View } from "./view.ts"
 import * as Watchers from "./watchers.ts"
 
-/** The schedule that regions are a part of. */
+/** The schedule that regions belong to. */
 export interface Host {
   readonly plan: Plan.Plan
   readonly view: View
   readonly phases: Uint8Array
-  /** Of a race or a list: its parts that are not over. */
+  /** Of a race or list: number of parts that have not ended. */
   readonly cursors: Int32Array
   readonly journal: Journal
   readonly agenda: Pick<Agenda, "begin" | "complete" | "settle">
@@ -32,38 +32,38 @@ export interface Host {
   readonly places: Pick<Places, "open" | "release">
   readonly boundaries: () => Pick<Boundaries, "leave" | "discard" | "isGoingOn">
   readonly fail: (position: number, reason: FailureCause["reason"]) => void
-  /** Follows up a node whose end was held. */
+  /** Continues after a node whose end was held. */
   readonly finish: (position: number) => void
 }
 
 export interface Regions {
-  /** Begins a race or a list, or goes on with it. */
+  /** Begins a race or list, or continues it. */
   readonly begin: (position: number, node: Plan.Race | Plan.ForEach) => void
-  /** A part of a race or a list is over. */
+  /** Handles the end of a part of a race or list. */
   readonly finishPart: (position: number, part: number) => void
-  /** Looks at a race, a list or the conditions of a scope. */
+  /** Checks a race, a list or the conditions of a scope. */
   readonly settle: (position: number) => void
-  /** Tells how a scope is to be left that has just begun. */
+  /** The outcome and reason of leaving a scope that has just begun, if it must be left. */
   readonly leavingOf: (position: number, scope: Plan.Scope) => Leaving | undefined
-  /** An output has come: conditions of scopes that had looked for it are asked again. */
+  /** Handles a new output: conditions of scopes that have read it are checked again. */
   readonly touch: (output: Watchers.Output) => void
-  /** Goes on with the parts that a race or a list in a scope that is over has kept. */
+  /** Continues the parts that a race or list in an ended scope has kept. */
   readonly goOnBeside: (scope: number) => void
-  /** Tells whether the end of a node waits for parts that were kept in it, and has it followed up then. */
+  /** Tells whether the end of a node waits for kept parts inside it, and continues it afterwards. */
   readonly isHeld: (position: number) => boolean
-  /** Fails a list that stays open for more items where nothing is left that could bring any. Answers with whether there was one. */
+  /** Fails a list that stays open for more items when nothing could add any. Returns whether there was one. */
   readonly giveUpOpen: () => boolean
-  /** Tells whether parts that were kept are not over. */
+  /** Tells whether kept parts have not ended. */
   readonly isAnyKept: () => boolean
 }
 
-/** Items of a list that are over, by how. */
+/** Number of ended items of a list, by their result. */
 interface Tally {
   done: number
   failed: number
 }
 
-/** Throws where there are no items to begin with. */
+/** Throws if there are no items to begin with. */
 export const checkItems = ({ source, needs }: Plan.ForEach): true => {
   if (source?.asked.problem !== undefined) throw source.asked.problem
   if (source?.asked.isAsked === false) {
@@ -80,7 +80,7 @@ export const make = (host: Host): Regions => {
   const { emit, state } = journal
   const watchers = Watchers.make()
   const tallies = new Map<number, Tally>()
-  /** Races and lists that are over, and parts of them not. */
+  /** Races and lists that have ended while some of their parts have not. */
   const kept = new Set<number>()
   const held = new Set<number>()
   const recordOf = (group: number) => view.boundaryRecord(parent(group))
@@ -116,7 +116,7 @@ export const make = (host: Host): Regions => {
     }
   }
   const winnersOf = (race: number): ReadonlyArray<string> => recordOf(race)?.winners ?? none
-  /** Leaves a part of which nothing has begun. */
+  /** Skips a part in which nothing has begun. */
   const pass = (group: number, part: number): void => {
     host.boundaries().discard(part)
     cursors[group] = (cursors[group] ?? 0) - 1
@@ -158,12 +158,12 @@ export const make = (host: Host): Regions => {
     if (node._tag === "Race") settleRace(position, node)
     if (node._tag === "ForEach") settleList(position, node)
   }
-  /** Ends the record of a part that someone asked to leave when it was over: another schedule would leave it. */
+  /** Ends the record of a part that ended before a request to leave it was carried out; another schedule would leave it. */
   const settleDone = (position: number, { id }: Plan.Scope): void => {
     if (view.boundaryRecord(position)?.status === "running")
       emit({ _tag: "BoundaryEnded", nodeId: id, iteration: view.iterationOf(position), status: "finished" })
   }
-  /** What follows once it is decided which parts count. */
+  /** Continues once it is decided which parts count. */
   const conclude = (group: number, rest: "cancel" | "keep", because: Leaving["because"], end: () => void): void => {
     if (rest === "cancel") leaveRest(group, because)
     else if ((cursors[group] ?? 0) > 0) {
@@ -180,7 +180,7 @@ export const make = (host: Host): Regions => {
       const candidates = childPositions(plan, position).filter((part) => isOver(part) && !known.has(keyOf(part)) && isWon(part))
       if (candidates.length > 1) candidates.sort((left, right) => orderOf(left) - orderOf(right) || left - right)
       const winners = [...before, ...candidates.slice(0, count - before.length).map(keyOf)]
-      // Or enough can no longer come.
+      // Or too few branches are left to win.
       const isDecided = winners.length === count || winners.length + (cursors[position] ?? 0) < count
       if (isDecided || winners.length > before.length) decide(position, winners, isDecided)
       if (!isDecided) return
@@ -197,7 +197,7 @@ export const make = (host: Host): Regions => {
     const status = view.boundaryRecord(part)?.status
     return status === undefined || status === "finished" || status === "completed" || status === "running"
   }
-  /** The event with which a part was over. */
+  /** The number of the event that ended a part. */
   const orderOf = (part: number): number => {
     let order = 0
     for (let inside = part; inside < end(part); inside++) {
@@ -265,7 +265,7 @@ export const make = (host: Host): Regions => {
       }
     }
   }
-  /** Notes what a condition reads, and has it asked again when that comes. */
+  /** Records the reads of a condition, so that it is checked again when they change. */
   const noterFor = (position: number): Plan.NoteRead => {
     // A race and a list have the id of their scope.
     const note = reads.noteFor(at(position)._tag === "Scope" ? position : parent(position))

@@ -1,5 +1,6 @@
 /**
- * Attempts: steps that are ready to start one, as far as the run has room and suspects are admitted, and those that are in flight.
+ * Starts of attempts: the ready steps, started as far as the run has slots and suspects are admitted, and the attempts in
+ * flight.
  */
 import type { NodeKey } from "../Ids.ts"
 import type * as Plan from "../Plan.ts"
@@ -18,7 +19,7 @@ export interface Start {
   readonly attempt: number
 }
 
-/** The schedule that starts are a part of. */
+/** The schedule that starts belong to. */
 export interface Host {
   readonly plan: Plan.Plan
   readonly view: View
@@ -33,38 +34,38 @@ export interface Host {
 }
 
 export interface Starts {
-  /** Makes a step ready. */
+  /** Readies a step. */
   readonly enqueue: (position: number) => void
-  /** Starts what is ready and may. */
+  /** Starts the ready steps that may start. */
   readonly start: () => Array<Start>
-  /** Counts out an attempt that has ended. */
+  /** Counts an attempt that has ended. */
   readonly end: () => void
-  /** Attempts in flight of steps that the plan does not have, or does not have active, now. */
+  /** Attempts in flight whose steps are not in the plan, or not active, now. */
   readonly orphans: ReadonlySet<NodeKey>
   readonly addOrphan: (key: NodeKey) => void
-  /** The walk has come to the step of an attempt in flight. */
+  /** Adopts an attempt in flight whose step the walk has reached. */
   readonly claimOrphan: (key: NodeKey) => void
   readonly endOrphan: (key: NodeKey) => void
-  /** Attempts in flight. */
+  /** Number of attempts in flight. */
   readonly running: () => number
-  /** Tells whether ready steps wait until they are admitted. */
+  /** Tells whether ready steps wait for admission. */
   readonly isHeldBack: () => boolean
 }
 
 /** A step that may start. */
 interface Ready {
   readonly position: number
-  /** The least is first. */
+  /** The smallest is first. */
   readonly rank: number
 }
 
 /** The starts of a schedule. */
 export const make = ({ plan, view, phases, journal, reads, maxConcurrency, place, admit }: Host): Starts => {
-  /** In document order, but what undoes a step first. */
+  /** In document order, compensations first. */
   const readySteps = Heap.make<Ready>(({ rank }) => rank)
   let running = 0
   const orphans = new Set<NodeKey>()
-  /** Ready steps that may begin when they are admitted. */
+  /** Ready steps that wait for admission. */
   let heldBack: Array<number> = []
   const begin = (position: number): Start => {
     const step = plan.step(position)
@@ -75,7 +76,7 @@ export const make = ({ plan, view, phases, journal, reads, maxConcurrency, place
     journal.emit({ _tag: "AttemptStarted", nodeId: step.id, iteration, attempt, ...reads.readsOf(position) })
     return { position, step, iteration, attempt }
   }
-  /** Begins what is admitted of the steps that are suspected, the likeliest first: then it is soon known of the others that they are innocent. */
+  /** Starts the admitted suspects, the likeliest first, which clears the others soonest. */
   const startSuspects = (): Array<Start> => {
     const starts: Array<Start> = []
     const ready = [...new Set(heldBack)].filter((position) => phases[position] === Phase.ready)
@@ -100,7 +101,7 @@ export const make = ({ plan, view, phases, journal, reads, maxConcurrency, place
       while (running < maxConcurrency) {
         const ready = readySteps.pop()
         if (ready === undefined) break
-        // It may have been halted since, or enqueued once more.
+        // It may have been halted since, or queued twice.
         if (phases[ready.position] === Phase.ready && place(ready.position)) starts.push(begin(ready.position))
       }
       return starts

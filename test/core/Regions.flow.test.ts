@@ -221,6 +221,14 @@ describe.each(stores)("on %s", (_, store) => {
           ["a a1 1", "a a2 1"],
           ["b b1 1", "b b2 1"],
         ])
+        const { nodes } = yield* (yield* Storage).inspect("r")
+        const steps = nodes.flatMap(({ kind, nodeId, iteration }) => (kind === "step" && iteration === 0 ? [nodeId] : []))
+        expect(steps.sort()).toEqual([
+          "outer[a].inner[a1].say",
+          "outer[a].inner[a2].say",
+          "outer[b].inner[b1].say",
+          "outer[b].inner[b2].say",
+        ])
       }),
     ),
   )

@@ -9,8 +9,9 @@ import type { RunEvent } from "@smithers/core/RunEvent"
 import * as RunState from "@smithers/core/RunState"
 import * as Scheduler from "@smithers/core/Scheduler"
 import { describe, expect, it } from "vitest"
+import * as CommandEvents from "../../packages/core/src/internal/commandEvents.ts"
 import { approval, live, signal, timer, wait } from "./Live.ts"
-import { parallel, sequence, step } from "./simulation/Nodes.ts"
+import { branch, loop, parallel, sequence, step } from "./simulation/Nodes.ts"
 
 const scope = (id: string, body: Plan.Node, options: Partial<Plan.Scope> & { readonly timeoutMs?: number } = {}): Plan.Scope => {
   const { timeoutMs, ...others } = options
@@ -136,7 +137,7 @@ describe("a scope", () => {
     expect(run.at(2, leave("region", "cancelled")).started).toEqual(["book~compensate"])
     const over = run.at(3, { _tag: "AttemptSucceeded", nodeId: "book~compensate", iteration: 0, attempt: 1, output: undefined })
     expect(over.started).toEqual(["after"])
-    expect(over.statuses).toMatchObject({ region: "cancelled", s: "failed", ask: "superseded", book: "finished" })
+    expect(over.statuses).toMatchObject({ region: "cancelled", s: "cancelled", ask: "superseded", book: "finished" })
   })
   it("fails when its time is over, however late that is noticed, and needs no slot for it", () => {
     const slow = parallel(["a", "b", "c", "d", "e"].map((id) => step(id)))
@@ -149,6 +150,31 @@ describe("a scope", () => {
     expect(ended.started).toEqual([])
     expect(ended.outcome).toMatchObject({ status: "failed", nodeId: "region", reason: { error: { name: "ScopeTimedOut" } } })
     expect(ended.statuses).toMatchObject({ region: "failed", a: "superseded" })
+  })
+  it("looks in a pass of a loop at what that pass gives, and not at the one before", () => {
+    const seen: Array<unknown> = []
+    const body = scope("region", sequence(step("a"), step("b")), {
+      completeWhen: ({ a }) => {
+        seen.push(a)
+        return false
+      },
+      needs: [{ name: "a", target: "a", pass: "current", isLive: true }],
+    })
+    const outputs = new Map([["a/0", "first"]]) as unknown as Scheduler.Values["outputs"]
+    const plan = PlanLayout.make("w", loop("l", body, { maxIterations: 2 }))
+    const state = [
+      { _tag: "LoopAdvanced", nodeId: "l", iteration: 0, base: 0, pass: 0 },
+      { _tag: "LoopAdvanced", nodeId: "l", iteration: 0, base: 0, pass: 1 },
+    ].reduce((before, event) => RunState.apply(before, event as RunEvent, Millis.zero), RunState.empty("r"))
+    Scheduler.decide(plan, state, { input: {}, outputs }, { maxConcurrency: 4 }, Millis.zero)
+    expect(seen).toEqual([undefined])
+  })
+  it("does not begin its time any more when it is over before it has a place", () => {
+    const timed = (id: string) => scope(id, sequence(), { timeoutMs: 10 })
+    const run = driven(forEach("l", { k0: approval("ask"), k1: timed("t") }, { maxConcurrency: 1 }))
+    expect(run.at(0).statuses.t).toBe("finished")
+    const over = run.at(1, approved("ask", 1))
+    expect([over.outcome, over.statuses["t~timeout"]]).toEqual([{ status: "finished" }, undefined])
   })
   it("goes on without a value when its time is over, where it says so", () => {
     const run = driven(sequence(scope("region", signal("sig"), { timeoutMs: 10, onTimeout: "continue" }), step("after")))
@@ -245,6 +271,45 @@ describe("a race", () => {
     expect(run.at(3, succeeded("b")).started).toEqual(["b2"])
     expect(run.at(4, succeeded("b2")).outcome).toEqual({ status: "finished" })
   })
+  it("that keeps the others is over with what is left around it", () => {
+    const kept = () => race("r", { a: step("a"), ask: approval("ask") }, { rest: "keep" })
+    const run = driven(sequence(scope("region", kept()), step("after")))
+    run.at(0)
+    run.at(1, succeeded("a"))
+    const left = run.at(2, leave("region", "cancelled"))
+    expect([left.started, left.statuses.ask]).toEqual([["after"], "superseded"])
+    expect(run.at(3, succeeded("after")).outcome).toEqual({ status: "finished" })
+    // In the next pass of a loop it begins once more.
+    const passes: Plan.Loop = loop("l", scope("region", kept()), { maxIterations: 2 })
+    const again = driven(passes)
+    again.at(0)
+    again.at(1, succeeded("a"))
+    expect(again.at(2, leave("region", "cancelled")).started).toEqual(["a"])
+    again.at(3, { ...succeeded("a"), iteration: 1 } as RunEvent)
+    expect(again.at(4, { ...approved("ask", 4), iteration: 1 } as RunEvent).outcome).toEqual({ status: "finished" })
+  })
+  it("goes on with a loop only once what was kept in its own pass is over, whatever else was kept", () => {
+    const saga: Plan.Saga = {
+      ...{ _tag: "Saga", id: "s", onCompensated: "continue" },
+      body: race("inner", { a: step("a"), b: step("b") }, { rest: "keep" }),
+    }
+    const run = driven(parallel([race("outer", { c: step("c"), d: step("d") }, { rest: "keep" }), saga]))
+    run.at(0)
+    run.at(1, succeeded("c"), succeeded("b"))
+    // It is left by a failure of what was kept in it: nothing more comes of it when the other race is over.
+    expect(run.at(2, failed("a")).statuses.s).toBe("compensated")
+    expect(run.at(3, succeeded("d")).outcome).toEqual({ status: "finished" })
+  })
+  it("is lost as soon as too few can win, also while what has failed awaits what is in flight", () => {
+    const failing = parallel([step("a"), step("long")])
+    const run = driven(race("r", { a: failing, b: step("b"), c: step("c") }, { count: 3, isList: true, isCatching: true }))
+    run.at(0)
+    const lost = run.at(1, failed("a"))
+    expect(lost.events).toContainEqual({ _tag: "PartsDecided", nodeId: "r", iteration: 0, winners: [], isOver: true })
+    expect(lost.statuses).toMatchObject({ "r[b]": "halted", "r[c]": "halted" })
+    const over = run.at(2, succeeded("long"), cut("b"), cut("c"))
+    expect(over.outcome).toMatchObject({ nodeId: "r", reason: { error: { name: "RaceLost" } } })
+  })
   it("is left as a whole, and so is a branch of it", () => {
     const run = driven(sequence(race("r", { a: step("a"), b: step("b") }), step("after")))
     run.at(0)
@@ -324,15 +389,104 @@ describe("a list", () => {
       { key: "k2", status: "cancelled" },
     ])
   })
+  it("tells an item that has nothing to do from one that was passed over, and gives nothing for the latter", () => {
+    const skipped = step("i0", { skipIf: () => true })
+    const idle = branch(() => false, step("i1"))
+    const both = parallel([step("i3"), step("i4")])
+    const list = (isSettled: boolean) =>
+      forEach(
+        "l",
+        { k0: skipped, k1: idle, k2: step("i2"), k3: both },
+        { maxConcurrency: 1, until: ({ done }) => done >= 3, isSettled },
+      )
+    const outputOf = (isSettled: boolean) => {
+      const run = driven(list(isSettled))
+      run.at(0)
+      const { state, outcome } = run.at(1, succeeded("i2"))
+      expect(outcome).toEqual({ status: "finished" })
+      const schedule = Scheduler.make(
+        PlanLayout.make("w", list(isSettled)),
+        { input: {}, outputs: new Map() },
+        { maxConcurrency: 4 },
+      )
+      schedule.advance(state, [], Millis.make(1))
+      return schedule.stored(0)
+    }
+    expect(outputOf(false)).toEqual([null, null, "i2", null])
+    expect(outputOf(true)).toEqual([
+      { key: "k0", status: "finished" },
+      { key: "k1", status: "finished" },
+      { key: "k2", status: "finished", value: "i2" },
+      { key: "k3", status: "cancelled" },
+    ])
+  })
+  it("leaves an item cancelled that someone asks to leave when it was passed over", () => {
+    const run = driven(
+      sequence(
+        forEach(
+          "l",
+          items(3, (id) => step(id)),
+          { maxConcurrency: 2, until: ({ done }) => done >= 1 },
+        ),
+      ),
+    )
+    run.at(0)
+    run.at(1, succeeded("i0"))
+    expect(run.at(2, leave("l[k2]", "completed"), cut("i1")).statuses["l[k2]"]).toBe("cancelled")
+  })
+  it("has no item left that someone asks to leave when the list is over by then", () => {
+    const run = driven(
+      forEach(
+        "l",
+        items(1, (id) => step(id)),
+      ),
+    )
+    run.at(0)
+    const { state } = run.at(1, succeeded("i0"))
+    const ask = (nodeId: string) => {
+      const command = { _tag: "Leave", nodeId, iteration: 0, as: "cancelled" } as const
+      return CommandEvents.of({ id: "c", runId: "r", at: Millis.make(2), command }, state)
+    }
+    expect([ask("l[k0]"), ask("l"), ask("other[k0]").map(({ _tag }) => _tag)]).toEqual([[], [], ["LeaveRequested"]])
+  })
   it("stays open for what may bring more items", () => {
     const more: Plan.Need = { name: "~more", target: "feed", pass: "current", isOptional: true, isLive: true }
     const run = driven(sequence(parallel([step("feed"), forEach("l", {}, { needs: [more] })]), step("after")))
     expect(run.at(0).started).toEqual(["feed"])
     expect(run.at(1, succeeded("feed")).started).toEqual(["after"])
   })
+  it("is not kept open by a node in what is over, in this schedule or another", () => {
+    const more: Plan.Need = { name: "~more", target: "feed", pass: "current", isOptional: true, isLive: true }
+    const list = () => forEach("l", { k0: step("item") }, { needs: [more] })
+    const saga: Plan.Saga = { ...{ _tag: "Saga", id: "s", onCompensated: "fail" }, body: step("feed") }
+    const run = driven(sequence(saga, list(), step("after")))
+    run.at(0)
+    run.at(1, succeeded("feed"))
+    expect(run.at(2, succeeded("item")).started).toEqual(["after"])
+    // Nor by one in an arm that is not taken.
+    const untaken = driven(
+      sequence(
+        branch(() => false, step("feed")),
+        list(),
+        step("after"),
+      ),
+    )
+    untaken.at(0)
+    expect(untaken.at(1, succeeded("item")).started).toEqual(["after"])
+  })
 })
 
 describe("a limited group", () => {
+  it("gives the place of a branch that is over to the next, whatever a race in it has kept", () => {
+    const kept = race("r", { a: step("a"), b: sequence(step("b"), step("b2"), step("b3")) }, { rest: "keep" })
+    const run = driven(parallel([kept, step("c"), step("d")], { maxConcurrency: 1 }))
+    expect(run.at(0).started).toEqual(["a", "b"])
+    expect(run.at(1, succeeded("a")).started).toEqual(["c"])
+    expect(run.at(2, succeeded("b")).started).toEqual(["b2"])
+    expect(run.at(3, succeeded("c")).started).toEqual(["d"])
+    expect(run.at(4, succeeded("b2"), succeeded("d")).started).toEqual(["b3"])
+    expect(run.at(5, succeeded("b3")).outcome).toEqual({ status: "finished" })
+  })
   it("lets a branch begin beyond its limit where another waits for what it gives, and nothing else can go on", () => {
     const waits = sequence(step("a"), step("b", { needs: [{ name: "x", target: "x", pass: "current" }] }))
     const run = driven(sequence(parallel([step("x"), waits].reverse().reverse(), { maxConcurrency: 1 })))

@@ -68,6 +68,9 @@ export const scopeOfTimeout = (nodeId: NodeId): NodeId | undefined =>
  */
 export const partId = (around: NodeId, key: string): NodeId => storable(`${around}[${key.replaceAll(/[%\]]/g, percent)}]`)
 
+/** The id of the race or the list that a part is of, by the id of the part; `undefined` for any id that does not read as one of a part. */
+export const groupOfPart = (partId: NodeId): NodeId | undefined => /^(.+)\[[^\]]*\]$/s.exec(partId)?.[1]
+
 /**
  * Turns an author's text into the id of a node, in {@link storable} form. One `~` is appended if the text ends like an id of
  * the engine's own nodes, in `~compensate` or `~timeout`. Different texts give different ids. Call it once, where the text is

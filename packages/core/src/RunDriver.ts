@@ -422,11 +422,13 @@ const loop = (
       Effect.gen(function* () {
         yield* error._tag === "StaleFrame" ? Patience.patiently(listen, onOutage) : takeBack(error)
         planner = definition.planner()
-        if (planner.recall !== undefined) planner.recall(yield* readPlan)
+        const drawn = planner.recall !== undefined || (plan.isRendered && hasLoops) ? yield* readPlan : undefined
+        if (drawn !== undefined) planner.recall?.(drawn)
         plan = yield* Restore.plan(planner, frame.state, values)
         yield* prepareAdded
         knownPlan = undefined
-        schedule = Scheduler.make(plan, values, scheduling)
+        // What is new in a pass is told by what was drawn when the frame before was committed.
+        schedule = Scheduler.make(plan, values, { ...scheduling, ...defined({ before: drawn }) })
         absorbed = []
         if (wanted.length > 0) yield* runAgain
       })

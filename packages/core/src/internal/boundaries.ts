@@ -232,6 +232,8 @@ export const make = (host: Host): Boundaries => {
     const left = isCaught ? (record?.left ?? leaving) : undefined
     open.set(position, Object.assign(open.get(position) ?? reopened(record), { isHalting: true, isCaught, cause: why, left }))
     halting.add(position)
+    // What is lost by it is lost at once.
+    if (isCaught && Plan.isPart(plan.boundary(position))) agenda.settle(parent(position))
     if (!isNoted) {
       const id = plan.id(position)
       const told = { ...defined({ cause: why }), ...(isLast ? { isLast } : {}), ...defined({ left }) }
@@ -440,12 +442,14 @@ export const make = (host: Host): Boundaries => {
     }
     const { isCaught, cause, left } = boundary
     const record = view.boundaryRecord(position)
-    const isHaltedOnly = !isCaught && record?.status === "halted"
+    const isGivenUp = !isCaught && record?.status === "halted"
     const caught = left?.as ?? (_tag === "Saga" ? "compensated" : "caught")
-    const status = isCaught ? caught : isHaltedOnly ? "failed" : "finished"
+    // In a scope that is left nothing has failed.
+    const givenUp = cause === undefined && isLeft(position) ? "cancelled" : "failed"
+    const status = isCaught ? caught : isGivenUp ? givenUp : "finished"
     open.delete(position)
     if (record !== undefined) emit({ _tag: "BoundaryEnded", nodeId: id, iteration, status })
-    if (status !== "failed") return agenda.complete(position)
+    if (!isGivenUp) return agenda.complete(position)
     phases[position] = Phase.failed
     // Propagates a failure that has not been propagated: the boundary's own, or one from before the plan changed.
     if (cause !== undefined && !isHalted(position)) propagateFailure(position, cause)
@@ -453,7 +457,10 @@ export const make = (host: Host): Boundaries => {
   /** Closes the timer of a scope that has ended. */
   const endTimeout = (position: number, { timeout }: Plan.Scope): void => {
     const timer = end(position + 1)
-    if (timeout === undefined || phases[timer] !== Phase.waiting) return
+    if (timeout === undefined) return
+    // It may wait for a place.
+    if (phases[timer] === Phase.parked) phases[timer] = Phase.idle
+    if (phases[timer] !== Phase.waiting) return
     openWaits.drop(timer)
     const record = view.stepRecord(timer)
     if (record?.status === "waiting") withdrawals.close(record, "left")

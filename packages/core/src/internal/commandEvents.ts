@@ -1,6 +1,8 @@
 /**
  * Translates commands into events.
  */
+
+import { groupOfPart } from "../Ids.ts"
 import type { InboxMessage } from "../Inbox.ts"
 import type { Millis } from "../Millis.ts"
 import * as Pauses from "../Pauses.ts"
@@ -37,6 +39,10 @@ export const of = ({ id, at, command }: InboxMessage, state: RunState.RunState):
       const { nodeId, iteration, as, reason, by } = command
       const record = RunState.boundary(state, nodeId, iteration)
       if (record !== undefined && (record.status !== "running" || record.asked !== undefined)) return []
+      // A part has no record where it ends as it is meant: it is over with its race or list.
+      const group = groupOfPart(nodeId)
+      const around = group === undefined ? undefined : RunState.boundary(state, group, iteration)
+      if (record === undefined && around !== undefined && around.status !== "running") return []
       return [{ _tag: "LeaveRequested", nodeId, iteration, as, saidAt: at, ...defined({ reason, by }) }]
     }
     case "Pause":

@@ -171,16 +171,21 @@ const partOf = (around: NodeId, key: string, item: unknown, { isSettled }: Plan.
 }
 
 /**
- * Copies a tree, with a prefix before its ids. Needs inside the tree refer to the copy, and its lists are empty. Uses lists
- * instead of recursion, so that a tree may be of any depth.
+ * Copies a tree, with a prefix before its ids. Needs inside the tree refer to the copy, and its lists are empty; the ids of
+ * what they make for each item are made then. Uses lists instead of recursion, so that a tree may be of any depth.
  */
 const copy = (root: Plan.Node, prefix: string): Plan.Node => {
-  const { nodes } = Layout.make(root, (node) =>
+  const { nodes, end } = Layout.make(root, (node) =>
     node._tag === "ForEach" && node.source !== undefined ? [node.source.template] : Plan.children(node),
   )
-  const ids = new Set(nodes.flatMap((node) => ("id" in node ? [node.id] : [])))
+  const ids = new Set<NodeId>()
+  for (let position = 0; position < nodes.length; position++) {
+    const node = nodes[position]
+    if (node !== undefined && "id" in node) ids.add(node.id)
+    if (node?._tag === "ForEach" && node.source !== undefined) position = end(position) - 1
+  }
   const copies = new Map<Plan.Node, Plan.Node>()
-  const renamed = (id: NodeId): NodeId => `${prefix}${id}`
+  const renamed = (id: NodeId): NodeId => (ids.has(id) ? `${prefix}${id}` : id)
   const of = (node: Plan.Node): Plan.Node => copies.get(node) ?? node
   const wanted: Array<() => void> = []
   const needsOf = (needs: ReadonlyArray<Plan.Need>): ReadonlyArray<Plan.Need> => {
@@ -190,7 +195,7 @@ const copy = (root: Plan.Node, prefix: string): Plan.Node => {
     wanted.push(() => {
       for (const need of needs) {
         const { target } = need
-        const known = typeof target === "string" ? (ids.has(target) ? renamed(target) : target) : of(target)
+        const known = typeof target === "string" ? renamed(target) : of(target)
         copied.push({ ...need, target: known })
       }
     })

@@ -43,7 +43,11 @@ export const resolve = (tree: Tree, position: number, need: Plan.Need, refuse: R
     return { name, target, gate: -1, isOptional: true, isLive: false, pass }
   }
   // The target of a live need may be anywhere.
-  if (need.isLive === true) return { name, target, gate: target, isOptional: true, isLive: true, pass }
+  if (need.isLive === true) {
+    // What keeps a list open is over with what is around it: another schedule does not come to a node in what is over.
+    const around: Reader = { tree, position, target, isOwnBody: false, isOptional: true, refuse: refuseNeed }
+    return { name, target, gate: name === Plan.moreNeed ? gateOf(around) : target, isOptional: true, isLive: true, pass }
+  }
   if (pass === "caught") {
     const arm = found._tag === "TryCatch" ? Plan.tryParts(tree, target, found).catch : undefined
     if (arm === undefined || !tree.contains(arm, position))

@@ -58,7 +58,8 @@ export const make = ({ plan, view, phases, resume }: Host): Places => {
       // Nodes on the way out need no place outside.
       const isLast = node._tag === "TryCatch" && Plan.tryParts(plan, up, node).finally === inner
       if (isLast && view.boundaryRecord(up)?.status === "halted") break
-      if (groups.has(up) && !holders.has(inner)) found.unshift(inner)
+      // What a race has kept needs none in a branch that is over.
+      if (groups.has(up) && !holders.has(inner) && phases[inner] !== Phase.done) found.unshift(inner)
     }
     return found
   }

@@ -102,8 +102,8 @@ const interrupted = (record: Records.StepRecord, plan: Plan.Plan, reason: "crash
   return [cut, { _tag: "NodeFailed", nodeId, iteration, error, ...soft }]
 }
 
-const isLeftByFailure = ({ status, isCaught }: Records.BoundaryRecord): boolean =>
-  status === "failed" || (status === "halted" && isCaught !== true)
+const isLeftByFailure = ({ status, isCaught, left }: Records.BoundaryRecord): boolean =>
+  status === "failed" || (status === "halted" && isCaught !== true) || (status === "cancelled" && left === undefined)
 
 /** Tells whether a boundary has handled the failure of a node, or its pass is over. */
 const isCaught = (plan: Plan.Plan, view: View.View, record: Records.NodeRecord): boolean => {

@@ -97,6 +97,7 @@ export const make = (host: Host): Regions => {
 
   const begin: Regions["begin"] = (position, node) => {
     phases[position] = Phase.running
+    kept.delete(position)
     places.open(position)
     const parts = childPositions(plan, position)
     cursors[position] = parts.length
@@ -114,6 +115,18 @@ export const make = (host: Host): Regions => {
         pass(position, part)
       else agenda.begin(part)
     }
+  }
+  /** Tells whether nothing around a group whose rest goes on is over: its rest was given up with that. */
+  const isGoingOn = (group: number): boolean => {
+    for (let up = parent(parent(group)); up >= 0; up = parent(up)) {
+      const isOver = phases[up] === Phase.done || phases[up] === Phase.failed
+      if (isOver && Plan.isBoundary(at(up)) && !kept.has(up + 1)) return false
+    }
+    return true
+  }
+  const isHeld = (position: number): boolean => {
+    for (const group of kept) if (position < group && group < end(position) && isGoingOn(group)) return true
+    return false
   }
   const winnersOf = (race: number): ReadonlyArray<string> => recordOf(race)?.winners ?? none
   /** Skips a part in which nothing has begun. */
@@ -141,8 +154,11 @@ export const make = (host: Host): Regions => {
     if ((cursors[position] ?? 0) > 0) return
     kept.delete(position)
     for (const waiting of [...held]) {
+      if (isHeld(waiting)) continue
       held.delete(waiting)
-      host.finish(waiting)
+      const up = parent(waiting)
+      const isOver = Plan.isBoundary(at(up)) ? !host.boundaries().isGoingOn(up) : phases[up] !== Phase.running
+      if (!isOver) host.finish(waiting)
     }
   }
 
@@ -160,8 +176,9 @@ export const make = (host: Host): Regions => {
   }
   /** Ends the record of a part that ended before a request to leave it was carried out; another schedule would leave it. */
   const settleDone = (position: number, { id }: Plan.Scope): void => {
-    if (view.boundaryRecord(position)?.status === "running")
-      emit({ _tag: "BoundaryEnded", nodeId: id, iteration: view.iterationOf(position), status: "finished" })
+    if (view.boundaryRecord(position)?.status !== "running") return
+    const status = view.isPassedOver(position) ? "cancelled" : "finished"
+    emit({ _tag: "BoundaryEnded", nodeId: id, iteration: view.iterationOf(position), status })
   }
   /** Continues once it is decided which parts count. */
   const conclude = (group: number, rest: "cancel" | "keep", because: Leaving["because"], end: () => void): void => {
@@ -181,7 +198,7 @@ export const make = (host: Host): Regions => {
       if (candidates.length > 1) candidates.sort((left, right) => orderOf(left) - orderOf(right) || left - right)
       const winners = [...before, ...candidates.slice(0, count - before.length).map(keyOf)]
       // Or too few branches are left to win.
-      const isDecided = winners.length === count || winners.length + (cursors[position] ?? 0) < count
+      const isDecided = winners.length === count || winners.length + mayWin(position) < count
       if (isDecided || winners.length > before.length) decide(position, winners, isDecided)
       if (!isDecided) return
     }
@@ -192,6 +209,15 @@ export const make = (host: Host): Regions => {
       const message = `${failures.length} of its ${childPositions(plan, position).length} branches failed, and ${count} must finish: ${failures.join("; ")}`
       fail(parent(position), { _tag: "Error", error: { name: "RaceLost", message, retryable: true, notRetried: "wait" } })
     })
+  }
+  /** How many parts are not over, and may still win: not those that have failed, or are left, and await what is in flight. */
+  const mayWin = (race: number): number => {
+    let losing = 0
+    for (const part of state().failureCount === 0 ? none : childPositions(plan, race)) {
+      const record = isOver(part) ? undefined : view.boundaryRecord(part)
+      if (record?.status === "halted" && record.isCaught === true && record.left?.as !== "completed") losing++
+    }
+    return (cursors[race] ?? 0) - losing
   }
   const isWon = (part: number): boolean => {
     const status = view.boundaryRecord(part)?.status
@@ -307,15 +333,12 @@ export const make = (host: Host): Regions => {
       if ((cursors[body] ?? 0) > 0) kept.add(body)
     },
     isHeld: (position) => {
-      for (const group of kept) {
-        if (group <= position || group >= end(position)) continue
-        held.add(position)
-        return true
-      }
-      return false
+      if (!isHeld(position)) return false
+      held.add(position)
+      return true
     },
     giveUpOpen,
-    isAnyKept: () => kept.size > 0,
+    isAnyKept: () => [...kept].some(isGoingOn),
   }
 }
 

@@ -50,6 +50,8 @@ export interface View {
    * too.
    */
   readonly hasBegun: (position: number, what: "leaf" | "any") => boolean
+  /** Tells whether nothing has begun in a part of a race or a list, although there is something in it to do. */
+  readonly isPassedOver: (part: number) => boolean
   /** Rows of a node in the current instance of one around it. */
   readonly rowsIn: (outer: number, position: number) => ReadonlyArray<number>
   /** Sets the row that a compensation is for. */
@@ -205,10 +207,43 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
   }
   const isCaught = (position: number, { id }: Plan.Boundary, known: Map<number, number>): boolean =>
     RunState.boundary(state(), id, iterationIn(position, known))?.isCaught === true
-  /** Tells whether a scope has the value of its body, as far as it exists. */
-  const isGiving = (position: number, { id }: Plan.Scope, known: Map<number, number>): boolean => {
+  /** Tells whether a saga is left by undoing its steps. */
+  const isUndone = (position: number, { id }: Plan.Saga, known: Map<number, number>): boolean => {
     const record = RunState.boundary(state(), id, iterationIn(position, known))
+    return record?.isCaught === true || record?.status === "cancelled"
+  }
+  /** Tells whether a scope has the value of its body, as far as it exists. */
+  const isGiving = (position: number, { id, part }: Plan.Scope, known: Map<number, number>): boolean => {
+    const record = RunState.boundary(state(), id, iterationIn(position, known))
+    if (part !== undefined && record?.left === undefined && isPassedOver(position)) return false
     return record?.isCaught !== true || record.left?.as === "completed"
+  }
+  const isPassedOver: View["isPassedOver"] = (part) => !hasBegun(part + 1, "any") && !isNothingLeft(part + 1)
+  /** Tells whether all in a part of the plan is over in which nothing has begun: steps are skipped, and no arms taken. */
+  const isNothingLeft = (position: number): boolean => {
+    for (let inside = position; inside < end(position); ) {
+      const node = at(inside)
+      if ("id" in node && !(Plan.isLeaf(node) && isSettled(inside, node))) return false
+      if (node._tag !== "Branch") inside++
+      else {
+        const arm = takenArm(inside, node)
+        if (arm >= 0 && !isNothingLeft(arm)) return false
+        inside = end(inside)
+      }
+    }
+    return true
+  }
+  const isSettled = (position: number, { id }: Plan.Step | Plan.Wait): boolean => {
+    const record = RunState.step(state(), id, iterationOf(position))
+    return record !== undefined && Records.isSettled(record)
+  }
+  /** The arm that a branch takes; -1 also where it has not come to choose, in what was left, and its function has nothing to go by. */
+  const takenArm = (position: number, branch: Plan.Branch): number => {
+    try {
+      return armOf(position, branch)
+    } catch {
+      return -1
+    }
   }
   /** The node that gives the value of a node, if it is a single one. */
   const sourceOf = (
@@ -220,7 +255,7 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
       case "Sequence":
         return node.children.length === 0 ? undefined : lastChild(position)
       case "Branch": {
-        const arm = armOf(position, node)
+        const arm = takenArm(position, node)
         return arm < 0 ? undefined : arm
       }
       case "Loop":
@@ -228,7 +263,7 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
       case "Scope":
         return isGiving(position, node, known) ? position + 1 : undefined
       case "Saga":
-        return isCaught(position, node, known) ? undefined : position + 1
+        return isUndone(position, node, known) ? undefined : position + 1
       case "TryCatch":
         if (!isCaught(position, node, known)) return position + 1
         return node.catch === undefined ? undefined : end(position + 1)
@@ -268,7 +303,7 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
     const key = fixed(partOf(at(part)).key)
     if (record?.cause !== undefined && record.isCaught === true)
       return { key, status: fixed("failed"), error: fixed(toJsonOf(caughtOf(record.cause, state()))) }
-    const isCancelled = record?.left?.as === "cancelled" || (record === undefined && !hasBegun(part, "any"))
+    const isCancelled = record?.left === undefined ? isPassedOver(part) : record.left.as === "cancelled"
     return isCancelled ? { key, status: fixed("cancelled") } : { key, status: fixed("finished"), value }
   }
   const hasBegun: View["hasBegun"] = (position, what) => {
@@ -387,7 +422,7 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
       } else {
         const isThere = hasPass(need.target, position) && (!need.isOptional || isTaken(need.target, position))
         if (!isThere && !need.isOptional) missing ??= need.name
-        found[need.name] = isThere ? (value(need.target) ?? (need.isLive ? before(need.target) : undefined)) : undefined
+        found[need.name] = isThere ? (value(need.target) ?? (need.isLive ? before(need.target, position) : undefined)) : undefined
       }
     }
     return { values: found, missing }
@@ -408,10 +443,11 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
     return true
   }
   /** The output of a step in the last earlier pass that has one. */
-  const before = (target: number): unknown => {
+  const before = (target: number, reader: number): unknown => {
     const node = at(target)
     const around = loopOf(target)
-    if (around < 0 || !isLeaf(node)) return undefined
+    // A pass of a loop around the reader is apart from those before it.
+    if (around < 0 || !isLeaf(node) || plan.contains(around, reader)) return undefined
     const base = loopRecord(around)?.base ?? 0
     for (let row = iterationOf(target) - 1; row >= base; row--) {
       const given = values.outputs.get(nodeKey(node.id, row))
@@ -448,6 +484,7 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
     needs,
     context: (position) => ({ input: values.input, runId: state().runId, iteration: passOf(position), ...needs(position).values }),
     hasBegun,
+    isPassedOver,
     rowsIn,
     undo: (compensation, row) => {
       undoing.set(compensation, row)

@@ -170,7 +170,7 @@ export const planner = (scenario: Scenario, body: (call: Call) => Effect.Effect<
   return {
     plan: (state) => {
       const { plan } = lower(scenario, body, isShown(state))
-      return Either.right({ ...plan, isDrawn: true })
+      return Either.right({ ...plan, isRendered: true })
     },
     observe: () => true,
   }

@@ -129,7 +129,7 @@ const runsAtOnce = 50
 
 /**
  * Deletes runs that ended before a time (epoch ms), with their events, attempts and outputs. Ignores runs that have not ended, or
- * that a process works on. A parent is kept while any of its child runs has not ended. Deleted runs can no longer be resumed. With
+ * that a process works on. A run is kept while any of its descendants has not ended. Deleted runs can no longer be resumed. With
  * `isDryRun`, deletes nothing.
  */
 export const prune = (filename: string, before: number, isDryRun: boolean): Effect.Effect<Pruned, StoreError> =>
@@ -171,7 +171,7 @@ const choose = (connection: Connection, before: number): Pruned => {
   const needed = new Set(parents.values().map(([runId]) => runId))
   return {
     pruned: found.filter((runId) => !needed.has(runId)),
-    kept: found.filter((runId) => needed.has(runId)).map((runId) => ({ runId, why: "one of its child runs has not ended" })),
+    kept: found.filter((runId) => needed.has(runId)).map((runId) => ({ runId, why: "one of its descendants has not ended" })),
   }
 }
 

@@ -25,6 +25,7 @@ interface Manifest {
   readonly name: string
   readonly version: string
   readonly exports: { readonly [path: string]: string | null }
+  readonly engines: { readonly bun: string; readonly node: string }
   readonly dependencies?: Readonly<Record<string, string>>
   readonly peerDependencies?: Readonly<Record<string, string>>
   readonly peerDependenciesMeta?: Readonly<Record<string, { readonly optional: boolean }>>
@@ -152,12 +153,18 @@ const compile = (): void => {
   }
 }
 
+/** The optional peers that a subpath loads at once, with a module of each. */
+const peersOf: { readonly [module: string]: { readonly [peer: string]: string } } = {
+  sql: { "@effect/sql": "/SqlClient", "@effect/experimental": "/Reactivity" },
+}
+
 /**
  * Modules that users name. Each loads, before anything else, a module whose name says which Effect is needed: beside Effect 4, which lacks
- * `effect/Either`, no line of this package runs, and the runtime names the module in which that import stands. Of others that module tells itself.
+ * `effect/Either`, no line of this package runs, and the runtime names the module in which that import stands. Of other versions, of the runtime
+ * too, that module tells itself.
  */
 const enter = (): void => {
-  const { name, exports, peerDependencies = {} } = readManifest(facade)
+  const { name, exports, engines, peerDependencies = {} } = readManifest(facade)
   const { effect = "", react = "" } = peerDependencies
   const [least = "", major = 0] = [effect.replace("^", ""), Number(/\d+/.exec(effect)?.[0])]
   const needs = `needs-effect-${least}-or-later-and-below-${major + 1}.js`
@@ -167,22 +174,48 @@ const enter = (): void => {
 import { EffectTypeId, void as nothing } from "effect/Effect"
 import { version as react } from "react"
 
+const numbersOf = (version) => [...version.replace(/^\\D+/, "").split(/[.-]/).map((part) => Number.parseInt(part, 10) || 0), 0, 0].slice(0, 3)
+const order = (given, least) => given[0] - least[0] || given[1] - least[1] || given[2] - least[2]
+const ensure = (runtime, found, range, upgrade) => {
+  if (order(numbersOf(found), numbersOf(range)) >= 0) return
+  throw new Error(\`${name} needs \${runtime} \${range.replace(">=", "")} or later, and this is \${runtime} \${found}. \${upgrade}\`)
+}
 const check = (name, found, range) => {
-  const [least, given] = [range.replace("^", ""), found].map((text) => [...text.split(/[.-]/).map(Number), 0, 0].slice(0, 3))
-  const order = given[0] - least[0] || given[1] - least[1] || given[2] - least[2]
-  if (given[0] === least[0] && order >= 0) return
+  const [least, given] = [range, found].map(numbersOf)
+  if (given[0] === least[0] && order(given, least) >= 0) return
   throw new Error(\`${name} needs \${name} \${range}, and found \${name} \${found}. Install one it works with: npm install \${name}@\${range}\`)
 }
+const { bun, node } = globalThis.process?.versions ?? {}
+if (bun !== undefined) ensure("Bun", bun, "${engines.bun}", "Upgrade it: bun upgrade")
+else if (node !== undefined) ensure("Node", node, "${engines.node}", "Install a newer one: https://nodejs.org")
 check("effect", nothing[EffectTypeId]._V, "${effect}")
 check("react", react, "${react}")
 `,
   )
+  // Of a peer that need not be installed the runtime names the module that asks for it, too.
+  const peersNeeds = Object.entries(peersOf).map(([module, peers]) => {
+    const ranges = Object.keys(peers).map(
+      (peer) => `${peer.replace("@", "").replace("/", "-")}-${peerDependencies[peer]?.replace("^", "")}`,
+    )
+    const file = `needs-${ranges.join("-and-")}-to-be-installed.js`
+    writeFileSync(
+      join(folder, "dist", file),
+      Object.entries(peers)
+        .map(([peer, path]) => `import "${peer}${path}"\n`)
+        .join(""),
+    )
+    return [module, `import "../${file}"\n`] as const
+  })
   mkdirSync(join(folder, "dist", "entry"))
   for (const source of Object.values(exports).filter((source) => source !== null)) {
     const module = basename(source, ".ts")
     const hasDefault = /^export default /m.test(readFileSync(join(root, "packages", facade, source), "utf8"))
     const rest = hasDefault ? `export { default } from "../${module}.js"\n` : ""
-    writeFileSync(join(folder, "dist", "entry", `${module}.js`), `import "../${needs}"\nexport * from "../${module}.js"\n${rest}`)
+    const peers = Object.fromEntries(peersNeeds)[module] ?? ""
+    writeFileSync(
+      join(folder, "dist", "entry", `${module}.js`),
+      `import "../${needs}"\n${peers}export * from "../${module}.js"\n${rest}`,
+    )
   }
 }
 
@@ -258,7 +291,7 @@ const manifestOf = (included: ReadonlyArray<string>) => {
     bugs,
     repository,
     type: "module",
-    sideEffects: ["./dist/mdx.js", "./dist/entry/*.js", "./dist/needs-*.js", "./cli/*.js"],
+    sideEffects: ["./dist/mdx.js", "./dist/copies.js", "./dist/entry/*.js", "./dist/needs-*.js", "./cli/*.js"],
     bin: { smithers: "cli/bin.js" },
     exports: { ...Object.fromEntries(targets), "./package.json": "./package.json" },
     files: ["dist", "src", "cli", ...included],

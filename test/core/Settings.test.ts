@@ -1,78 +1,22 @@
-import { describe, expect, it } from "@effect/vitest"
+import { expect, it } from "@effect/vitest"
 import * as Engine from "@smithers/core/Engine"
 import * as MemoryStorage from "@smithers/core/MemoryStorage"
 import * as Millis from "@smithers/core/Millis"
 import * as Settings from "@smithers/core/Settings"
 import * as Smithers from "@smithers/core/Smithers"
 import * as Supervisor from "@smithers/core/Supervisor"
-import * as SqliteStorage from "@smithers/sqlite/SqliteStorage"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import * as Layer from "effect/Layer"
 
 const untyped = (value: unknown) => value as never
 
-const refused = (layer: Layer.Layer<never, unknown> | Layer.Layer<unknown, unknown>) =>
-  Effect.flip(Effect.scoped(Layer.build(layer as Layer.Layer<unknown, unknown>)))
-
-const counts = [0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, "4", null, []]
-const durations = [
-  0,
-  -1,
-  0.5,
-  Number.NaN,
-  Number.POSITIVE_INFINITY,
-  1e300,
-  "soon",
-  "-1 second",
-  "0 seconds",
-  Duration.infinity,
-  true,
-]
-
-describe("a setting of the runtime that is none is refused when its layer is built", () => {
-  const runtime = (setting: string) => (value: unknown) => Smithers.onStorage(MemoryStorage.layer, { [setting]: untyped(value) })
-  const supervisor = (setting: string) => (value: unknown) =>
-    Layer.provide(
-      Smithers.supervisor({ registry: Smithers.registry([]), [setting]: untyped(value) }),
-      Smithers.onStorage(MemoryStorage.layer),
-    )
-  const sqlite = (setting: string) => (value: unknown) => SqliteStorage.layer({ filename: ":memory:", [setting]: untyped(value) })
-
-  it.effect.each<
-    [
-      setting: string,
-      layer: (value: unknown) => Layer.Layer<never, unknown> | Layer.Layer<unknown, unknown>,
-      ReadonlyArray<unknown>,
-    ]
-  >([
-    ["maxConcurrency", runtime("maxConcurrency") as never, counts],
-    ["lease", runtime("lease") as never, durations],
-    ["grace", runtime("grace") as never, [-1, Number.NaN, Number.POSITIVE_INFINITY, "soon"]],
-    ["maxConcurrent", supervisor("maxConcurrent") as never, counts],
-    ["maxCrashes", supervisor("maxCrashes") as never, counts],
-    ["interval", supervisor("interval") as never, durations],
-    ["busyTimeout", sqlite("busyTimeout") as never, [-1, Number.NaN, Number.POSITIVE_INFINITY, "soon"]],
-    ["synchronous", sqlite("synchronous") as never, ["off", 1, true]],
-  ])("%s", ([setting, layer, values]) =>
-    Effect.gen(function* () {
-      for (const value of values) {
-        const error = yield* refused(layer(value))
-        expect(error).toMatchObject({ _tag: "InvalidSetting", setting })
-        expect((error as Error).message).toMatch(new RegExp(`^The setting "${setting}" is .+, and must be .+\\.$`))
-      }
-    }),
-  )
-
-  it.effect("by a supervisor that looks once", () =>
-    Effect.gen(function* () {
-      const worker = () => Effect.succeed(Either.right({ work: Effect.succeed("lost" as const) }))
-      const once = Supervisor.once({ worker, report: () => Effect.void, maxConcurrent: 0 })
-      expect(yield* Effect.flip(once)).toMatchObject({ _tag: "InvalidSetting", setting: "maxConcurrent", given: "0" })
-    }).pipe(Effect.provide(Smithers.memory)),
-  )
-})
+it.effect("a setting that is none is refused by a supervisor that looks once, too", () =>
+  Effect.gen(function* () {
+    const worker = () => Effect.succeed(Either.right({ work: Effect.succeed("lost" as const) }))
+    const once = Supervisor.once({ worker, report: () => Effect.void, maxConcurrent: 0 })
+    expect(yield* Effect.flip(once)).toMatchObject({ _tag: "InvalidSetting", setting: "maxConcurrent", given: "0" })
+  }).pipe(Effect.provide(Smithers.memory)),
+)
 
 it.effect("a setting that is left out, or undefined, has its default", () =>
   Effect.gen(function* () {

@@ -61,8 +61,9 @@ it("a hook of another copy of React says so, with the component", () => {
         smithers(() => <Workflow name="w">{<Foreign />}</Workflow>),
         { input: {} },
       )
+    const places = `(it is in ${join(folder, "node_modules", "react")}, and ${from} renders)`
     expect(draw).toThrow(
-      /useState was called on another copy of React than the one that renders\. Make react resolve to one copy/is,
+      `useState was called on another copy of React than the one that renders ${places}. Install one copy for both`,
     )
     expect(draw).toThrow(/at Foreign/)
   } finally {

@@ -103,16 +103,25 @@ export const emit = async (folder: string): Promise<void> => {
   if (said !== "") throw new Error(said)
 }
 
-const nodes = join(tmpdir(), "smithers-nodes")
+const runtimes = join(tmpdir(), "smithers-runtimes")
 
-/** The executable of a Node of this version, from the npm registry; made once on a machine. */
-export const node = async (version: string): Promise<string> => {
-  const folder = join(nodes, version)
-  const file = join(folder, "node_modules", `node-${process.platform}-${process.arch}`, "bin", "node")
-  if (!existsSync(file)) {
+/** An executable of a package of the npm registry; installed once on a machine. */
+const executable = async (name: string, version: string, file: string): Promise<string> => {
+  const folder = join(runtimes, `${name.replace("/", "-")}-${version}`)
+  const found = join(folder, "node_modules", name, "bin", file)
+  if (!existsSync(found)) {
     mkdirSync(folder, { recursive: true })
-    writeFileSync(join(folder, "package.json"), JSON.stringify({ name: "node", private: true }))
-    await succeed(["npm", "install", "--no-audit", "--no-fund", `node-${process.platform}-${process.arch}@${version}`], folder)
+    writeFileSync(join(folder, "package.json"), JSON.stringify({ name: "runtime", private: true }))
+    await succeed(["npm", "install", "--no-audit", "--no-fund", `${name}@${version}`], folder)
   }
-  return file
+  return found
+}
+
+/** A Node of this version. */
+export const node = (version: string): Promise<string> => executable(`node-${process.platform}-${process.arch}`, version, "node")
+
+/** A Bun of this version. */
+export const bun = (version: string): Promise<string> => {
+  const arch = process.arch === "arm64" ? "aarch64" : process.arch
+  return executable(`@oven/bun-${process.platform}-${arch}`, version, "bun")
 }

@@ -2,10 +2,11 @@
  * The package as people install it: in empty projects, by npm and by Bun, beside the oldest and the newest Effect that it works with.
  */
 import { Database } from "bun:sqlite"
-import { existsSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
-import { join } from "node:path"
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { dirname, join } from "node:path"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import {
+  bun,
   clean,
   copy,
   emit,
@@ -67,31 +68,54 @@ describeInstalled(titled("installed by npm beside effect 3.22.1"), () => {
     writeFileSync(wrong, "")
   })
 
-  it("300 steps in a chain cost the compiler less than 1.2 million instantiations", async () => {
-    const step = (at: number): string => {
-      const [needs, given, value] =
-        at === 0 ? ["", "{ input }", "input.start"] : [`needs: { before: step${at - 1} },`, "{ before }", "before.value + 1"]
-      const output = "Schema.Struct({ value: Schema.Number, text: Schema.String })"
-      return `const step${at} = $.step("step${at}", { ${needs} output: ${output}, run: (${given}) => ({ value: ${value}, text: "" }) })`
-    }
+  /** Checks a program of 300 steps in a chain, and gives how many instantiations that takes the compiler. */
+  const instantiationsOf = async (imports: string, step: (at: number, needs: string) => string, end = ""): Promise<number> => {
     const steps = Array.from({ length: 300 }, (_, at) => at)
     const chain = join(folder, "chain.ts")
     writeFileSync(
       chain,
-      `import { Schema } from "effect"
+      `import { ${imports} } from "effect"
 import { Smithers } from "smithers-orchestrator"
+const output = Schema.Struct({ value: Schema.Number, text: Schema.String })
 export const Chain = Smithers.createWorkflow({ name: "chain", input: Schema.Struct({ start: Schema.Number }) }).build(($) => {
-${steps.map(step).join("\n")}
+${steps.map((at) => step(at, at === 0 ? "" : `needs: { before: step${at - 1} },`)).join("\n")}
 return $.sequence(${steps.map((at) => `step${at}`).join(", ")})
 })
-`,
+${end}`,
     )
     const said = await typecheck(folder, "NodeNext", true, { extendedDiagnostics: true })
     rmSync(chain)
     expect(said).not.toContain("error")
     const [, count = ""] = /^Instantiations:\s+(\d+)/m.exec(said) ?? []
     expect(Number(count)).toBeGreaterThan(10_000)
-    expect(Number(count)).toBeLessThan(1_200_000)
+    return Number(count)
+  }
+
+  it("300 steps in a chain cost the compiler less than 1.2 million instantiations", async () => {
+    const step = (at: number, needs: string): string => {
+      const [given, value] = at === 0 ? ["{ input }", "input.start"] : ["{ before }", "before.value + 1"]
+      return `const step${at} = $.step("step${at}", { ${needs} output, run: (${given}) => ({ value: ${value}, text: "" }) })`
+    }
+    expect(await instantiationsOf("Schema", step)).toBeLessThan(1_200_000)
+  })
+
+  it("300 steps with an error and a service of their own each cost less than 2 million, and callers are given all of them", async () => {
+    const step = (at: number, needs: string): string => {
+      const [given, value] = at === 0 ? ["{ input }", "input.start"] : ["{ before }", "before.value + 1"]
+      return `class Error${at} extends Schema.TaggedError<Error${at}>()("Error${at}", { at: Schema.Number }) {}
+class Service${at} extends Context.Tag("Service${at}")<Service${at}, { readonly get: Effect.Effect<string, Error${at}> }>() {}
+const step${at} = $.step("step${at}", { ${needs} output, error: Error${at}, run: (${given}) =>
+  Effect.map(Effect.flatMap(Service${at}, ({ get }) => get), (text) => ({ value: ${value}, text })) })`
+    }
+    const end = `type Run = ReturnType<typeof Chain.execute>
+type Tag = Extract<Effect.Effect.Error<Run>, { readonly _tag: \`Error\${number}\` }>["_tag"]
+export const tags: readonly [Tag, Tag] = ["Error0", "Error299"]
+// @ts-expect-error no step has it
+export const other: Tag = "Error300"
+// @ts-expect-error the services of the steps are not provided
+Effect.runPromise(Effect.provide(Chain.execute({ start: 0 }), Smithers.memory))
+`
+    expect(await instantiationsOf("Context, Effect, Schema", step, end)).toBeLessThan(2_000_000)
   })
 
   it("runs on Node 20 in memory, and says there what SQLite needs", { timeout: 3 * minutes }, async () => {
@@ -166,7 +190,11 @@ return $.sequence(${steps.map((at) => `step${at}`).join(", ")})
         /smithers-orchestrator needs the package "@effect\/(sql|experimental)" for this import, and it is not installed\. Install it: .* && bun add "@effect\/experimental@\^0\.61\.1" "@effect\/sql@\^0\.52\.1"/,
       ),
     ])
-    expect((await run(["bun", "reads.ts"], folder)).stderr).toMatch(/Cannot find (module|package) ['"]@effect\/(sql|experimental)/)
+    writeFileSync(join(folder, "reads.mjs"), 'import "smithers-orchestrator/sql"\n')
+    for (const executable of ["bun", await node("22.23.3")])
+      expect((await run([executable, "reads.mjs"], folder)).stderr).toMatch(
+        /Cannot find (module|package) ['"]@effect\/(sql|experimental).*smithers-orchestrator\/dist\/needs-effect-sql-0\.52\.1-and-effect-experimental-0\.61\.1-to-be-installed\.js/,
+      )
   })
 })
 
@@ -229,6 +257,15 @@ describeInstalled(titled("with the SQL client of users and the kit for tests, by
       rows: [{ nodeId: "add", output: 3 }],
       count: 1,
     })
+    // The same file, by turns.
+    expect(await typecheck(folder, "NodeNext", true, { types: ["bun"], noEmit: false, outDir: "out" })).toBe("")
+    for (const executable of [await node("22.23.3"), "bun"])
+      expect(JSON.parse(await succeed([executable, "out/reads.js", "reads.db"], folder))).toEqual({
+        output: { left: 7 },
+        rows: [{ runId: "one", output: { left: 7 } }],
+        accounts: [{ id: "a", balance: 7 }],
+        refused: "Failed to execute statement: it takes 2 values, and is given 1",
+      })
   })
 })
 
@@ -274,6 +311,95 @@ describeInstalled(titled("beside an Effect 4 that users import by another name")
   })
 })
 
+describeInstalled(titled("with a second copy of a package"), () => {
+  let folder = ""
+  const nested = join("node_modules", "smithers-orchestrator", "node_modules")
+  const first = (name: string): string => join(folder, "node_modules", name)
+  const second = (name: string): string => join(folder, nested, name)
+  /** Puts another version where a package manager would, for this package alone. */
+  const nest = async (name: string, version: string): Promise<void> => {
+    await succeed(["npm", "install", "--no-audit", "--no-fund", "--prefer-offline", `other@npm:${name}@${version}`], folder)
+    rmSync(second(name), { recursive: true, force: true })
+    mkdirSync(join(folder, nested), { recursive: true })
+    renameSync(join(folder, "node_modules", "other"), second(name))
+  }
+  const declare = `const make = (Schema, run) => Smithers.createWorkflow({ name: "w", input: Schema.Struct({}) }).build(($) => $.step("a", { output: Schema.String, run }))`
+  const begin = `import { Effect, Schema } from "effect"
+import * as Other from "./${nested}/effect/dist/esm/index.js"
+import { Smithers } from "smithers-orchestrator"
+${declare}
+const execute = (workflow) => Effect.provide(workflow.execute({}), Smithers.memory)
+`
+  const said = async (executable: string, code: string): Promise<string> => {
+    writeFileSync(join(folder, "program.mjs"), begin + code)
+    const { stdout, stderr } = await run([executable, "program.mjs"], folder)
+    return stdout + stderr
+  }
+  const installed = "install one copy for both (npm ls effect, or bun pm ls --all, lists them)"
+
+  beforeAll(async () => {
+    folder = project()
+    await install("npm", folder, "effect@3.22.1", "react@19.3.1")
+    await nest("effect", "3.22.4")
+    await nest("react", "19.2.0")
+  }, 5 * minutes)
+
+  it("of another version of effect, a schema of one is refused with both places and versions", async () => {
+    const works = `smithers-orchestrator works with effect 3.22.4 in ${second("effect")}: ${installed}`
+    for (const executable of ["bun", await node("20.19.5")]) {
+      const text = await said(executable, 'make(Schema, () => "")')
+      expect(text).toContain(`"input": it is a schema of effect 3.22.1 in ${first("effect")}, and ${works}`)
+      expect(text).not.toContain("Executing an Effect versioned")
+    }
+    writeFileSync(join(folder, "workflow.mjs"), `${begin}export default make(Schema, () => "")\n`)
+    const command = await run([join(folder, "node_modules", ".bin", "smithers"), "check", "workflow.mjs"], folder)
+    expect([command.code, command.stderr]).toEqual([4, expect.stringContaining(works)])
+  })
+
+  it("of another version of effect, an Effect that a step returns, or that runs the program, is refused with both places", async () => {
+    for (const executable of ["bun", await node("20.19.5")]) {
+      const step = 'const workflow = make(Other.Schema, () => Effect.succeed(""))\n'
+      expect(
+        await said(executable, `${step}Other.Effect.runPromise(execute(workflow)).catch(({ message }) => console.log(message))`),
+      ).toContain(
+        `cannot be run: it is an Effect of effect 3.22.1 in ${first("effect")}, and smithers-orchestrator works with effect 3.22.4 in ${second("effect")}`,
+      )
+      const ran = 'const workflow = make(Other.Schema, () => "")\n'
+      expect(await said(executable, `${ran}Effect.runPromise(execute(workflow))`)).toContain(
+        `this program runs on effect 3.22.1 in ${first("effect")}, and smithers-orchestrator works with effect 3.22.4 in ${second("effect")}: ${installed}.`,
+      )
+    }
+  })
+
+  it("of react, a hook of one says so with both places", async () => {
+    for (const executable of ["bun", await node("20.19.5")]) {
+      const text = await said(
+        executable,
+        `import { useState } from "react"
+import { createSmithers, renderPlan } from "smithers-orchestrator"
+import { jsx } from "smithers-orchestrator/jsx-runtime"
+const { Workflow, Task, smithers, outputs } = createSmithers({ note: Other.Schema.String })
+const Note = () => jsx(Task, { id: useState("note")[0], output: outputs.note, children: "x" })
+renderPlan(smithers(() => jsx(Workflow, { name: "w", children: jsx(Note, {}) })))`,
+      )
+      expect(text).toContain(
+        `useState was called on another copy of React than the one that renders (it is in ${first("react")}, and ${second("react")} renders)`,
+      )
+    }
+  })
+
+  it("of the same version of effect, programs run, and are told once where both are", async () => {
+    await nest("effect", "3.22.1")
+    const text = await said(
+      "bun",
+      'const workflow = make(Schema, () => Effect.succeed("done"))\nconsole.log(await Effect.runPromise(execute(workflow)))',
+    )
+    expect(text).toContain("done")
+    const told = `this program runs on effect 3.22.1 in ${first("effect")}, and smithers-orchestrator works with effect 3.22.1 in ${second("effect")}`
+    expect(text.split(told)).toHaveLength(2)
+  })
+})
+
 describeInstalled(titled("beside versions that it does not work with"), () => {
   const importing = 'import "smithers-orchestrator"\n'
 
@@ -309,5 +435,33 @@ describeInstalled(titled("beside versions that it does not work with"), () => {
     expect((await run(["bun", "program.mjs"], folder)).stderr).toContain(
       "smithers-orchestrator needs react ^19, and found react 18.3.1.",
     )
+  })
+
+  it("a Bun or a Node that is too old is named with its version, by a program as by the command", {
+    timeout: 3 * minutes,
+  }, async () => {
+    const folder = project()
+    await install("npm", folder)
+    writeFileSync(join(folder, "program.mjs"), importing)
+    const oldBun = await bun("1.2.23")
+    for (const [executable, sentence] of [
+      [oldBun, "smithers-orchestrator needs Bun 1.3 or later, and this is Bun 1.2.23. Upgrade it: bun upgrade"],
+      [
+        await node("18.20.8"),
+        "smithers-orchestrator needs Node 20.19 or later, and this is Node 18.20.8. Install a newer one: https://nodejs.org",
+      ],
+    ] as const) {
+      const { code, stderr } = await run([executable, "program.mjs"], folder)
+      expect([code, stderr]).toEqual([1, expect.stringContaining(sentence)])
+    }
+    for (const version of ["1.2.23", "1.1.45"]) {
+      const PATH = `${dirname(await bun(version))}:${process.env.PATH}`
+      const command = await run([join(folder, "node_modules", ".bin", "smithers"), "ps"], folder, { PATH })
+      expect([command.code, command.stdout, command.stderr]).toEqual([
+        4,
+        "",
+        `smithers needs Bun 1.3 or later, and this is ${version}. Upgrade it: bun upgrade\n`,
+      ])
+    }
   })
 })

@@ -102,4 +102,23 @@ describe("a text of SQL", () => {
       expect([name, names(`DROP TABLE ${name}`)]).toEqual([name, ["smithers_runs"]])
     expect(names("DROP TABLE /* smithers_runs */ a -- smithers_runs")).toEqual([])
   })
+
+  it("takes as many values as SQLite counts parameters in it", () => {
+    const database = new Database(":memory:")
+    database.run("CREATE TABLE t (a, b)")
+    const texts = [
+      "SELECT 1",
+      "SELECT ?, ?",
+      "SELECT ?3, ?, ?1",
+      "SELECT ?1, ?1",
+      "SELECT :a, :a, @a, $a, ?",
+      'SELECT \'?\', "b?" FROM (SELECT 1 AS "b?") -- ?\n WHERE /* ? */ 1 = ?',
+      "SELECT a FROM t WHERE a IN (?, ?) AND b ->> '$.x' = ? LIMIT ?",
+      "INSERT INTO t VALUES (?, json_extract(?, '$.a'))",
+      "SELECT [a?], `b?` FROM (SELECT 1 AS [a?], 2 AS `b?`) WHERE 2 = ?",
+      "SELECT x'3f', 1e5, ? || '?'",
+    ]
+    for (const text of texts) expect([text, Statements.parametersIn(text)]).toEqual([text, database.prepare(text).paramsCount])
+    database.close()
+  })
 })

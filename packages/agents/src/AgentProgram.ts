@@ -11,6 +11,7 @@ import { nameOf } from "@smithers/core/Agent"
 import { type AgentCall, AgentRunner, type AgentRunnerShape } from "@smithers/core/AgentRunner"
 import { type Issues, isUnstorable } from "@smithers/core/Codec"
 import { AgentFailed, InvalidOutput, NonRetryable } from "@smithers/core/Errors"
+import * as Foreign from "@smithers/core/Foreign"
 import * as Raised from "@smithers/core/Raised"
 import { defined } from "@smithers/core/Struct"
 import * as Effect from "effect/Effect"
@@ -112,8 +113,13 @@ const ask = (
     } catch (thrown) {
       return Effect.fail(thrown)
     }
-    // Its requirements were provided by the author of the agent.
-    if (Effect.isEffect(returned)) return Effect.catchAll(returned as Effect.Effect<unknown, unknown>, replyIn)
+    if (Effect.isEffect(returned)) {
+      const problem = Foreign.problemOfEffect(returned)
+      if (problem !== undefined)
+        return Effect.fail(new NonRetryable({ message: `what its "generate" returned cannot be run: ${problem}` }))
+      // Its requirements were provided by the author of the agent.
+      return Effect.catchAll(returned as Effect.Effect<unknown, unknown>, replyIn)
+    }
     if (!isThenable(returned)) {
       const message = `its "generate" returned ${Raised.show(returned)} instead of a promise or an Effect of a reply`
       return Effect.fail(new NonRetryable({ message }))

@@ -7,6 +7,9 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Tracer from "effect/Tracer"
 import type { Engine } from "./Engine.ts"
+import { InvalidWorkflow, unnamed } from "./Errors.ts"
+import * as Millis from "./Millis.ts"
+import * as Raised from "./Raised.ts"
 import type { NarrowPorts } from "./Storage.ts"
 import type { Runs, Writes } from "./Workflow.ts"
 
@@ -37,6 +40,7 @@ let made = 0
 
 /** The tag of the client of a workflow, unique and named after it. */
 const tagOf = <I, A, R, E, W>(workflow: Runnable<I, A, R, E, W>): Context.Tag<Client<I, A, E, W>, Client<I, A, E, W>> => {
+  ensure(workflow)
   const key = keys.get(workflow) ?? `@smithers/core/Client/${nameOf(workflow)}#${++made}`
   keys.set(workflow, key)
   return Context.GenericTag<Client<I, A, E, W>>(key)
@@ -49,6 +53,13 @@ const nameOf = (workflow: { readonly name: string }): string => {
   } catch {
     return "?"
   }
+}
+
+/** Callers without types may give what is none, such as a module that has one as its default export. */
+const ensure = (workflow: unknown): void => {
+  if (typeof Raised.get(workflow, "execute") === "function") return
+  const problem = `${Millis.show(workflow)} is given in place of a workflow`
+  throw new InvalidWorkflow({ workflow: unnamed, where: "Smithers.client and Smithers.toLayer", problem })
 }
 
 /**

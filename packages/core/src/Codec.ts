@@ -18,6 +18,7 @@ import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import * as AST from "effect/SchemaAST"
 import { cutIssues } from "./ErrorInfo.ts"
+import * as Foreign from "./Foreign.ts"
 import { canonical, isPlainObject, isTooDeep, type Json, toJson } from "./internal/json.ts"
 import * as Kept from "./internal/kept.ts"
 import * as Unstorable from "./internal/unstorable.ts"
@@ -63,7 +64,10 @@ export interface Codec<A = unknown, R = never> {
   readonly redecode?: (value: unknown, stored: Json | undefined) => (() => A) | undefined
   /** Tells whether a value that looks like an Effect, such as an Option or an Either, is one of the schema's own values. */
   readonly isValue?: (value: unknown) => boolean
-  /** A part of the schema that can never be stored, in a sentence that says what to use instead; `undefined` if none is known. */
+  /**
+   * The reason why no value of the schema can be stored, with what to use instead: a part of it has no encoded form, or it is of another
+   * version of Effect. `undefined` if none is known.
+   */
   readonly unstorable?: string | undefined
   /** JSON Schema of the stored form; `undefined` if the library cannot give one. */
   readonly jsonSchema: JsonSchema | undefined
@@ -250,7 +254,7 @@ const fromEffect = <A, I, R>(schema: Schema.Schema<A, I, R>): Codec<A, R> => {
     },
     isValue: (value) => ownEffects.some((is) => is(value)),
     get unstorable() {
-      return Unstorable.find(schema)
+      return Foreign.problemOfSchema(schema) ?? Unstorable.find(schema)
     },
     get jsonSchema() {
       if (described === null) described = attempt(() => anonymous(JSONSchema.make(schema)) as JsonSchema)

@@ -18,6 +18,7 @@ import * as Scope from "effect/Scope"
 import type { Definition } from "./Definition.ts"
 import {
   type DriverError,
+  EffectMismatch,
   InputMismatch,
   type InvalidSetting,
   RunEnded,
@@ -25,6 +26,7 @@ import {
   type StoreError,
   WorkflowMismatch,
 } from "./Errors.ts"
+import * as Foreign from "./Foreign.ts"
 import { generateRunId } from "./Ids.ts"
 import { type Active, atRest } from "./internal/active.ts"
 import * as Callers from "./internal/callers.ts"
@@ -126,6 +128,9 @@ export interface EngineOptions {
   readonly grace?: Duration.DurationInput
 }
 
+/** The names of the options of an engine. */
+export const optionNames: Settings.Names<EngineOptions> = { lease: true, maxConcurrency: true, grace: true }
+
 /** Drives the runs of a store. */
 export class Engine extends Context.Tag("@smithers/core/Engine")<Engine, EngineShape>() {}
 
@@ -142,6 +147,10 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
     const { store, ownership, inbox, reader } = ports
     const scope = yield* Effect.scope
     const clock = yield* Effect.clock
+    const foreign = yield* Foreign.problemOfProgram
+    if (foreign?.isFatal === true) return yield* Effect.die(new EffectMismatch({ problem: foreign.problem }))
+    if (foreign !== undefined) yield* Effect.logWarning(foreign.problem)
+    yield* Settings.only("the engine", options, optionNames)
     const leaseMs =
       options.lease === undefined && clock !== liveClock
         ? Millis.longest

@@ -113,6 +113,16 @@ export class InvalidSetting extends Schema.TaggedError<InvalidSetting>()("Invali
   }
 }
 
+/**
+ * The program runs on another version of Effect than this package. The layer of the engine dies with it, since no code of the program can handle it.
+ * Nothing was started.
+ */
+export class EffectMismatch extends Schema.TaggedError<EffectMismatch>()("EffectMismatch", { problem: Schema.String }) {
+  override get message(): string {
+    return sentence(this.problem)
+  }
+}
+
 /** A step failed for good: its retries are used up, or its error forbids another attempt. */
 export class StepFailed extends Schema.TaggedError<StepFailed>()("StepFailed", {
   ...nodeFields,

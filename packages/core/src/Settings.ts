@@ -5,6 +5,21 @@
 import * as Either from "effect/Either"
 import { InvalidSetting } from "./Errors.ts"
 import * as Millis from "./Millis.ts"
+import * as Raised from "./Raised.ts"
+
+/** The names of all settings of a layer. A setting that is missing here is a type error. */
+export type Names<O> = { readonly [Name in keyof O]-?: true }
+
+/** Checks that settings are an object without unknown names. `of` is the layer, as users call it. */
+export const only = <O>(of: string, given: unknown, names: Names<O>): Either.Either<void, InvalidSetting> => {
+  const known = Object.keys(names)
+  if (typeof given !== "object" || given === null || Array.isArray(given))
+    return Either.left(new InvalidSetting({ setting: of, received: Millis.show(given), expected: `an object of ${known.join(", ")}` }))
+  const unknown = Object.keys(given).find((name) => !known.includes(name))
+  if (unknown === undefined) return Either.void
+  const expected = `left out: ${of} has no such setting, and has ${known.join(", ")}`
+  return Either.left(new InvalidSetting({ setting: unknown, received: Millis.show(Raised.get(given, unknown)), expected }))
+}
 
 /**
  * Reads a duration. `given` is rounded up to whole milliseconds. Fails with `InvalidSetting` if it is shorter than `least`.
@@ -57,6 +72,12 @@ export const text = (setting: string, given: unknown): Either.Either<string | un
   given === undefined || typeof given === "string"
     ? Either.right(given)
     : Either.left(new InvalidSetting({ setting, received: Millis.show(given), expected: "text" }))
+
+/** Reads a text that is not empty. */
+export const filled = (setting: string, given: unknown, expected: string): Either.Either<string, InvalidSetting> =>
+  typeof given === "string" && given !== "" && !given.includes("\0")
+    ? Either.right(given)
+    : Either.left(new InvalidSetting({ setting, received: Millis.show(given), expected }))
 
 /** Reads a list of texts and returns a copy. Default: none. */
 export const texts = (setting: string, given: unknown): Either.Either<ReadonlyArray<string>, InvalidSetting> => {

@@ -4,8 +4,9 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Engine from "./Engine.ts"
-import type { InvalidSetting, RunNotFound, StoreError } from "./Errors.ts"
+import { InvalidSetting, type RunNotFound, type StoreError } from "./Errors.ts"
 import * as MemoryStorage from "./MemoryStorage.ts"
+import * as Millis from "./Millis.ts"
 import { type RunDetails, type RunFilter, RunReader, type RunSummary } from "./RunReader.ts"
 import type { Ports } from "./Storage.ts"
 import * as Supervisor from "./Supervisor.ts"
@@ -65,8 +66,14 @@ export type Runtime = Engine.Engine | Ports
 export type RuntimeOptions = Engine.EngineOptions
 
 /** An engine on a given store. Fails with {@link InvalidSetting} for an invalid option. */
-export const onStorage = <E>(storage: Layer.Layer<Ports, E>, options?: RuntimeOptions): Layer.Layer<Runtime, E | InvalidSetting> =>
-  Layer.provideMerge(Engine.layer(options), storage)
+export const onStorage = <E>(
+  storage: Layer.Layer<Ports, E>,
+  options?: RuntimeOptions,
+): Layer.Layer<Runtime, E | InvalidSetting> => {
+  const isLayer: boolean = Layer.isLayer(storage)
+  if (isLayer) return Layer.provideMerge(Engine.layer(options), storage)
+  return Layer.fail(new InvalidSetting({ setting: "storage", received: Millis.show(storage), expected: "a layer of a store" }))
+}
 
 /** An engine on a store in memory. Its runs are lost with the layer. */
 export const memory: Layer.Layer<Runtime> = Layer.orDie(onStorage(MemoryStorage.layer))

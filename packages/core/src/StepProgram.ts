@@ -354,7 +354,10 @@ const call = (attempt: Attempt, onBeat: () => void): Effect.Effect<unknown, unkn
       return Effect.fail(thrown)
     }
     if (Effect.isEffect(returned) && step.codec.isValue?.(returned) !== true) {
-      return Effect.onExit(returned as Effect.Effect<unknown, unknown, unknown>, end)
+      const problem = Foreign.problemOfEffect(returned)
+      if (problem === undefined) return Effect.onExit(returned as Effect.Effect<unknown, unknown, unknown>, end)
+      ending.isOver = true
+      return Effect.fail(new NonRetryable({ message: `what the step returned cannot be run: ${problem}` }))
     }
     if (Foreign.isEffect(returned)) {
       ending.isOver = true

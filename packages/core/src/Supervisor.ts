@@ -19,7 +19,7 @@ import * as EndRun from "./EndRun.ts"
 import { Engine, type EngineError } from "./Engine.ts"
 import {
   CrashLoop,
-  type InvalidSetting,
+  InvalidSetting,
   InvalidWorkflow,
   RunDefect,
   type RunFenced,
@@ -128,6 +128,13 @@ export interface SupervisorSettings {
 /** Options of a supervisor with a registry. */
 export interface SupervisorOptions<R> extends SupervisorSettings {
   readonly registry: Registry<R>
+}
+
+const optionNames: Settings.Names<SupervisorOptions<unknown>> = {
+  registry: true,
+  interval: true,
+  maxConcurrent: true,
+  maxCrashes: true,
 }
 
 /** Options of a supervisor with its own worker. */
@@ -484,11 +491,20 @@ const log = (action: Action): Effect.Effect<void> => {
   }
 }
 
+/** Detects workflows that an untyped caller passed in place of a registry. */
+const isRegistry = (given: unknown): boolean =>
+  typeof Raised.get(given, "find") === "function" && Array.isArray(Raised.get(given, "names"))
+
 /** Supervises until the scope closes. Runs that it drives then are suspended, and can be resumed. */
 export const make = <R>(
   options: SupervisorOptions<R>,
 ): Effect.Effect<SupervisorShape, InvalidSetting, Engine | RunStore | RunOwnership | Inbox | Scope.Scope | R> =>
   Effect.gen(function* () {
+    yield* Settings.only("Smithers.supervisor", options, optionNames)
+    if (!isRegistry(options.registry)) {
+      const expected = "what Smithers.registry gives"
+      return yield* new InvalidSetting({ setting: "registry", received: Millis.show(options.registry), expected })
+    }
     const actions = yield* Effect.acquireRelease(PubSub.unbounded<Action>({ replay: rememberedActions }), PubSub.shutdown)
     const report = (action: Action) => Effect.zipRight(PubSub.publish(actions, action), log(action))
     const { poll } = yield* makeWith({ ...options, worker: yield* inProcess(options.registry), report, isShared: true })

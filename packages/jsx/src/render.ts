@@ -4,6 +4,7 @@
  * behaviour for a suspended tree.
  */
 
+import * as Foreign from "@smithers/core/Foreign"
 import type { PendingRead } from "@smithers/core/Plan"
 import * as Raised from "@smithers/core/Raised"
 import * as React from "react"
@@ -204,7 +205,7 @@ const readable = (thrown: unknown): unknown => {
     "301": "a component sets its state in every render",
     "321": outsideComponents("a hook"),
     "525":
-      "an element was made by another copy of React than the one that renders. Make react resolve to one copy (bun pm ls --all | grep react)",
+      "an element was made by another copy of React than the one that renders. Install one copy for both (npm ls react, or bun pm ls --all, lists them)",
     "482": "a component is async: a plan is rendered synchronously. Wait in a task instead",
   }[code]
   if (words !== undefined) return new TypeError(words)
@@ -212,8 +213,19 @@ const readable = (thrown: unknown): unknown => {
   return hook === undefined
     ? thrown
     : new TypeError(
-        `${hook} was called on another copy of React than the one that renders. Make react resolve to one copy (bun pm ls --all | grep react), such as by a peer dependency in the library that has the hook`,
+        `${hook} was called on another copy of React than the one that renders${places(thrown)}. Install one copy for both (npm ls react, or bun pm ls --all, lists them), such as by a peer dependency in the library that has the hook`,
       )
+}
+
+/** Returns where both copies of React are: the one that has thrown, and the one that renders. Empty if they are bundled. */
+const places = (thrown: unknown): string => {
+  const other = Foreign.folderIn(thrown instanceof Error ? thrown.stack : undefined, "react")
+  let stack: string | undefined
+  React.Children.forEach(0, () => {
+    stack = new Error().stack
+  })
+  const own = Foreign.folderIn(stack, "react")
+  return other === undefined || own === undefined || other === own ? "" : ` (it is in ${other}, and ${own} renders)`
 }
 
 const outsideComponents = (hook: string): string =>

@@ -3,7 +3,10 @@
  */
 import * as AgentProgram from "@smithers/agents/AgentProgram"
 import type { AgentRunner } from "@smithers/core/AgentRunner"
-import type { InvalidSetting, StoreError } from "@smithers/core/Errors"
+import * as Engine from "@smithers/core/Engine"
+import { InvalidSetting, type StoreError } from "@smithers/core/Errors"
+import * as Millis from "@smithers/core/Millis"
+import * as Settings from "@smithers/core/Settings"
 import * as Core from "@smithers/core/Smithers"
 import type { Ports } from "@smithers/core/Storage"
 import { defined } from "@smithers/core/Struct"
@@ -11,6 +14,7 @@ import * as SqliteStorage from "@smithers/sqlite/SqliteStorage"
 import * as Config from "effect/Config"
 import type { ConfigError } from "effect/ConfigError"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 
@@ -38,7 +42,14 @@ export interface SqliteOptions extends SqliteStorage.SqliteConfig, Core.RuntimeO
  * `InvalidSetting` for an invalid option.
  */
 export const sqlite = (options: SqliteOptions): Layer.Layer<Runtime, StoreError | InvalidSetting> =>
-  onStorage(SqliteStorage.layer(options), options)
+  Layer.unwrapEffect(
+    Either.map(Settings.only("Smithers.sqlite", options, sqliteNames), () => {
+      const { lease, maxConcurrency, grace, ...store } = options
+      return onStorage(SqliteStorage.layer(store), defined({ lease, maxConcurrency, grace }))
+    }),
+  )
+
+const sqliteNames: Settings.Names<SqliteOptions> = { ...SqliteStorage.configNames, ...Engine.optionNames }
 
 /** An optional setting. */
 const optional = <A>(config: Config.Config<A>): Config.Config<A | undefined> =>
@@ -68,4 +79,16 @@ export const config: Config.Config<SqliteOptions> = Config.map(
 export const layerConfig = (
   settings: Config.Config.Wrap<SqliteOptions> = config,
 ): Layer.Layer<Runtime, StoreError | InvalidSetting | ConfigError> =>
-  Layer.unwrapEffect(Effect.map(Config.unwrap(settings), sqlite))
+  Layer.unwrapEffect(
+    Effect.gen(function* () {
+      if (!Config.isConfig(settings)) {
+        yield* Settings.only("Smithers.layerConfig", settings, sqliteNames)
+        const other = Object.entries(settings).find(([, value]) => value !== undefined && !Config.isConfig(value))
+        if (other !== undefined) {
+          const expected = 'a Config, such as Config.string("NAME")'
+          return yield* new InvalidSetting({ setting: other[0], received: Millis.show(other[1]), expected })
+        }
+      }
+      return sqlite(yield* Config.unwrap(settings))
+    }),
+  )

@@ -1,4 +1,6 @@
 /// <reference path="./mdx-modules.d.ts" preserve="true" />
+import "./copies.ts"
+
 export { createAgent } from "@smithers/agents/createAgent"
 export type { Agent, AnyAgent } from "@smithers/core/Agent"
 export type { RunResult } from "@smithers/core/RunResult"

@@ -40,6 +40,8 @@ export interface ReaderConfig {
   readonly busyTimeout?: Duration.DurationInput
 }
 
+const readerNames: Settings.Names<ReaderConfig> = { filename: true, busyTimeout: true }
+
 /**
  * Creates a client that reads the file of a store on a connection of its own, so that neither it nor the engine waits for the
  * other. It changes nothing: statements other than `SELECT`, `VALUES`, `WITH` and `EXPLAIN` fail with `SqlError`. Statements of one
@@ -52,9 +54,10 @@ export const reader = (config: ReaderConfig): Layer.Layer<SqlClient.SqlClient, S
   Layer.scoped(
     SqlClient.SqlClient,
     Effect.gen(function* () {
-      const { filename } = config
+      yield* Settings.only("Sql.reader", config, readerNames)
+      const expected = "the path of a file: a store in memory has only the engine's connection"
+      const filename = yield* Settings.filled("filename", config?.filename, expected)
       if (filename === memory) {
-        const expected = "the path of a file: a store in memory has only the engine's connection"
         return yield* new InvalidSetting({ setting: "filename", received: JSON.stringify(filename), expected })
       }
       const patienceMs = yield* Settings.duration("busyTimeout", config.busyTimeout, "30 seconds", Millis.zero)

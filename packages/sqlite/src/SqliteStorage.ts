@@ -50,6 +50,9 @@ export interface SqliteConfig {
   readonly busyTimeout?: Duration.DurationInput
 }
 
+/** The names of the settings of a store. */
+export const configNames: Settings.Names<SqliteConfig> = { filename: true, access: true, synchronous: true, busyTimeout: true }
+
 /**
  * Opens a store in a scope. Fails with:
  *
@@ -66,7 +69,8 @@ export interface SqliteConfig {
  */
 export const make = (config: SqliteConfig): Effect.Effect<Storage.StorageShape, StoreError | InvalidSetting, Scope.Scope> =>
   Effect.gen(function* () {
-    const { filename } = config
+    yield* Settings.only("a store in a file", config, configNames)
+    const filename = yield* Settings.filled("filename", config?.filename, `the path of a file, or ":memory:"`)
     yield* Driver.check("open")
     const access = yield* Settings.word("access", config.access, ["create", "write", "read"])
     const synchronous = yield* Settings.word("synchronous", config.synchronous, ["normal", "full"])

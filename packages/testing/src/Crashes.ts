@@ -5,6 +5,7 @@
 import type { InvalidSetting } from "@smithers/core/Errors"
 import type { RunEvent } from "@smithers/core/RunEvent"
 import type { Frame } from "@smithers/core/RunStore"
+import * as Settings from "@smithers/core/Settings"
 import { defined } from "@smithers/core/Struct"
 import type { RunError, Runs } from "@smithers/core/Workflow"
 import * as Effect from "effect/Effect"
@@ -13,10 +14,10 @@ import { say, sayShort } from "./internal/compare.ts"
 import * as Lives from "./internal/lives.ts"
 import type * as MortalStorage from "./MortalStorage.ts"
 import type { Respond } from "./Responder.ts"
-import type { TestRuntimeOptions } from "./TestRuntime.ts"
+import * as TestRuntime from "./TestRuntime.ts"
 
 /** Options of {@link everywhere}. */
-export interface CrashOptions extends TestRuntimeOptions {
+export interface CrashOptions extends TestRuntime.TestRuntimeOptions {
   /** Called before each run: resets the world to its initial state. */
   readonly before?: () => unknown
   /** Returns the state of the world after a run, as JSON or any comparable value. It must be equal after every run. */
@@ -24,6 +25,8 @@ export interface CrashOptions extends TestRuntimeOptions {
   /** Responses of people and signals. Default: approves, and answers with valid values. */
   readonly respond?: Respond
 }
+
+const optionNames: Settings.Names<CrashOptions> = { ...TestRuntime.optionNames, before: true, world: true, respond: true }
 
 /** A step that is not idempotent, or a run that goes wrong after a crash. */
 export const CrashFinding = Schema.Struct({
@@ -122,9 +125,11 @@ const commits = (frames: ReadonlyArray<Frame>): ReadonlyArray<Point> =>
 export const everywhere = <I, R>(
   workflow: Pick<Runs<I, unknown, R>, "start">,
   input: I,
-  { before, world, ...options }: CrashOptions = {},
+  given: CrashOptions = {},
 ): Effect.Effect<CrashReport, CrashError, Lives.Outside<R>> =>
   Effect.gen(function* () {
+    yield* Settings.only("crashEverywhere", given, optionNames)
+    const { before, world, ...options } = given
     const services = yield* Effect.context<Lives.Outside<R>>()
     const run = (fault?: MortalStorage.Fault, atOnce?: number) =>
       Effect.gen(function* () {

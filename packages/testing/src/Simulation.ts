@@ -5,6 +5,7 @@
 import { InvalidSetting } from "@smithers/core/Errors"
 import * as Millis from "@smithers/core/Millis"
 import type * as Plan from "@smithers/core/Plan"
+import * as Settings from "@smithers/core/Settings"
 import type { StepContext } from "@smithers/core/StepProgram"
 import { defined } from "@smithers/core/Struct"
 import type { RunError, Runs } from "@smithers/core/Workflow"
@@ -15,7 +16,7 @@ import * as Instrument from "./internal/instrument.ts"
 import * as Lives from "./internal/lives.ts"
 import * as Random from "./Random.ts"
 import type { Respond } from "./Responder.ts"
-import { defaultStart, seedOf, type TestRuntimeOptions } from "./TestRuntime.ts"
+import { defaultStart, seedOf, type TestRuntimeOptions, optionNames as testRuntimeNames } from "./TestRuntime.ts"
 
 /** Result of the run of a seed. */
 export interface Simulated<out A = unknown> {
@@ -44,6 +45,17 @@ export interface SimulationOptions<I, A = unknown> extends Omit<TestRuntimeOptio
   readonly check?: (run: Simulated<A>) => unknown
   /** Responses of people and signals. Default: approves, and answers with valid values. */
   readonly respond?: Respond
+}
+
+const { seed: _, ...runtimeNames } = testRuntimeNames
+const optionNames: Settings.Names<SimulationOptions<unknown>> = {
+  ...runtimeNames,
+  input: true,
+  seeds: true,
+  failures: true,
+  before: true,
+  check: true,
+  respond: true,
 }
 
 /** A simulated run went wrong. The message says how to reproduce it. */
@@ -143,9 +155,11 @@ const disturbing =
  */
 export const simulate = <I, A, R>(
   workflow: Runs<I, A, R>,
-  { input, seeds, failures = 0.2, before, check, ...options }: SimulationOptions<I, A>,
+  given: SimulationOptions<I, A>,
 ): Effect.Effect<SimulationReport, SimulationError, Lives.Outside<R>> =>
   Effect.gen(function* () {
+    yield* Settings.only("simulate", given, optionNames)
+    const { input, seeds, failures = 0.2, before, check, ...options } = given
     const services = yield* Effect.context<Lives.Outside<R>>()
     const wanted = yield* seedsOf(seeds)
     if (!isLikelihood(failures))

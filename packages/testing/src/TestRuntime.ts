@@ -185,6 +185,15 @@ export const passageOf = ({
     return Passage.make(start, patienceMs)
   })
 
+/** The names of the settings of a runtime. */
+export const optionNames: Settings.Names<TestRuntimeOptions> = {
+  seed: true,
+  startAt: true,
+  maxConcurrency: true,
+  patience: true,
+  grace: true,
+}
+
 /** Validates a seed. */
 export const seedOf = (setting: string, given: unknown = 1): Either.Either<number, InvalidSetting> =>
   typeof given === "number" && Number.isSafeInteger(given)
@@ -193,13 +202,14 @@ export const seedOf = (setting: string, given: unknown = 1): Either.Either<numbe
 
 const build = (options: TestRuntimeOptions): Effect.Effect<Context.Context<Services>, InvalidSetting, Scope.Scope> =>
   Effect.gen(function* () {
+    yield* Settings.only("TestRuntime", options, optionNames)
     const passage = yield* passageOf(options)
     yield* settingOf(passage, yield* seedOf("seed", options.seed))
     const disk = MemoryStorage.make()
     const frames = Frames.make()
     const storage: StorageShape = { ...disk, commit: (frame) => Effect.tap(disk.commit(frame), () => Effect.sync(frames.count)) }
     const engine = yield* engineOn(storage, passage, {
-      grace: options.grace ?? defaultGrace,
+      grace: options.grace === undefined ? defaultGrace : options.grace,
       ...defined({ maxConcurrency: options.maxConcurrency }),
     })
     const base = ports(storage).pipe(Context.add(Engine.Engine, engine), Context.add(AgentRunner, agentsOf(passage)))

@@ -84,6 +84,22 @@ describe("the driver of Node", () => {
     }),
   )
 
+  it.scoped("refuses a statement of users that is given fewer or more values than it takes, and binds NULL for none of them", () =>
+    Effect.gen(function* () {
+      const { query } = yield* open(yield* newFile)
+      for (const [sql, values, problem] of [
+        ["SELECT ?, ?", [1], "it takes 2 values, and is given 1"],
+        ["SELECT ?, ?", [], "it takes 2 values, and is given 0"],
+        ["SELECT ?", [1, 2], "it takes 1 value, and is given 2"],
+        ["SELECT ?2", [1], "it takes 2 values, and is given 1"],
+      ] as const) {
+        expect(() => query(sql).named(values, false)).toThrow(problem)
+        expect(() => query(sql).listed(values, true)).toThrow(problem)
+      }
+      expect(query("SELECT '?', \"?\" AS b, ? AS c -- ?").listed(["a"], false)).toEqual([["?", "?", "a"]])
+    }),
+  )
+
   it.scoped("names what SQLite refuses by SQLite's codes", () =>
     Effect.gen(function* () {
       const { execute, prepare } = yield* open(yield* newFile)

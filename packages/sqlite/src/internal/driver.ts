@@ -12,6 +12,7 @@ import { StoreUnsupported } from "@smithers/core/Errors"
 import type { NamedRow, Query } from "@smithers/core/Transaction"
 import type { Value } from "@smithers/sql/Value"
 import * as Either from "effect/Either"
+import { parametersIn } from "./statements.ts"
 
 /** A prepared statement. A row is an array of columns in the order of the SELECT. */
 export interface Statement<Row extends ReadonlyArray<Value> = never> {
@@ -73,6 +74,17 @@ export const check = (operation: string): Either.Either<void, StoreUnsupported> 
 
 const uriOf = (file: string, parameters: string): string => `file:${file.replaceAll(/[%?#]/g, encodeURIComponent)}?${parameters}`
 
+/**
+ * Checks that a statement of a user is given as many values as it takes. Node binds NULL for a missing one, and Bun does if none is given.
+ */
+const counting = (sql: string): (<A>(values: ReadonlyArray<A>) => ReadonlyArray<A>) => {
+  const count = parametersIn(sql)
+  return (values) => {
+    if (values.length === count) return values
+    throw new RangeError(`it takes ${count === 1 ? "1 value" : `${count} values`}, and is given ${values.length}`)
+  }
+}
+
 interface BunStatement {
   readonly safeIntegers: (isSafe: boolean) => BunStatement
   readonly all: (...values: ReadonlyArray<unknown>) => ReadonlyArray<NamedRow>
@@ -102,9 +114,10 @@ const makeBun = (): Driver => {
         query: (sql) => {
           // The types lack the option for integers.
           const statement = database.prepare(sql) as unknown as BunStatement
+          const counted = counting(sql)
           return {
-            named: (values, isSafe) => statement.safeIntegers(isSafe).all(...values),
-            listed: (values, isSafe) => statement.safeIntegers(isSafe).values(...values),
+            named: (values, isSafe) => statement.safeIntegers(isSafe).all(...counted(values)),
+            listed: (values, isSafe) => statement.safeIntegers(isSafe).values(...counted(values)),
             finalize: () => statement.finalize(),
           }
         },
@@ -154,9 +167,10 @@ const makeNode = (): Driver => {
         },
         query: (sql) => {
           const statement = database.prepare(sql)
+          const counted = counting(sql)
           const rows = (values: ReadonlyArray<unknown>, isSafe: boolean, isListed: boolean) => {
             statement.setReturnArrays(isListed)
-            const bound = values.map(toNode)
+            const bound = counted(values).map(toNode)
             if (!isSafe) return allOf(statement, bound)
             statement.setReadBigInts(true)
             try {

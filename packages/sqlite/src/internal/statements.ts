@@ -24,6 +24,23 @@ const defining: ReadonlySet<string> = new Set(["CREATE", "ALTER", "DROP"])
 const token =
   /(?<space>[ \t\n\v\f\r\uFEFF]+|--[^\n]*|\/\*[\s\S]*?(?:\*\/|$))|(?<quoted>'(?:[^']|'')*'?|"(?:[^"]|"")*"?|`(?:[^`]|``)*`?|\[[^\]]*\]?)|(?<word>[A-Za-z_\u{80}-\u{10FFFF}][\w$\u{80}-\u{10FFFF}]*)|(?<other>[?@$:#]?[\w$\u{80}-\u{10FFFF}]+|[\s\S])/gu
 
+/** Returns how many values a statement takes, counted as SQLite numbers its parameters. */
+export const parametersIn = (sql: string): number => {
+  const names = new Set<string>()
+  let count = 0
+  for (const { groups = {}, 0: text } of sql.matchAll(token)) {
+    if (groups.other === undefined) continue
+    const [, number] = /^\?(\d+)$/.exec(text) ?? []
+    if (text === "?") count++
+    else if (number !== undefined) count = Math.max(count, Number(number))
+    else if (/^[:@$]./.test(text) && !names.has(text)) {
+      names.add(text)
+      count++
+    }
+  }
+  return count
+}
+
 /** Returns the content of a quoted text. SQLite accepts any kind of quotes as a name. */
 const unquote = (text: string): string => {
   const [open = ""] = text

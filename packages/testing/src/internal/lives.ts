@@ -132,7 +132,7 @@ const work = <I, R>(
       }
     }
     const engine = yield* TestRuntime.engineOn(mortal.storage, passage, {
-      grace: options.grace ?? TestRuntime.defaultGrace,
+      grace: options.grace === undefined ? TestRuntime.defaultGrace : options.grace,
       around: counting,
       ...defined({ maxConcurrency: options.maxConcurrency, atOnce }),
     }).pipe(Scope.extend(scope))

@@ -178,12 +178,12 @@ const numbersOf = (version) => [...version.replace(/^\\D+/, "").split(/[.-]/).ma
 const order = (given, least) => given[0] - least[0] || given[1] - least[1] || given[2] - least[2]
 const ensure = (runtime, found, range, upgrade) => {
   if (order(numbersOf(found), numbersOf(range)) >= 0) return
-  throw new Error(\`${name} needs \${runtime} \${range.replace(">=", "")} or later, and this is \${runtime} \${found}. \${upgrade}\`)
+  throw new Error(\`${name} needs \${runtime} \${range.replace(">=", "")} or later; this is \${runtime} \${found}. \${upgrade}\`)
 }
 const check = (name, found, range) => {
   const [least, given] = [range, found].map(numbersOf)
   if (given[0] === least[0] && order(given, least) >= 0) return
-  throw new Error(\`${name} needs \${name} \${range}, and found \${name} \${found}. Install one it works with: npm install \${name}@\${range}\`)
+  throw new Error(\`${name} needs \${name} \${range}; found \${name} \${found}. Install a supported version: npm install \${name}@\${range}\`)
 }
 const { bun, node } = globalThis.process?.versions ?? {}
 if (bun !== undefined) ensure("Bun", bun, "${engines.bun}", "Upgrade it: bun upgrade")

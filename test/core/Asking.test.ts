@@ -45,6 +45,39 @@ describe.each(stores)("on %s", (_, store) => {
     ),
   )
 
+  it.effect(
+    "a failed run is signalled where it is to be resumed, once for each id, and refuses the signal where it fails again",
+    () =>
+      on(
+        Effect.gen(function* () {
+          let fails = 2
+          const { step } = journal()
+          const w = workflow(($) => $.sequence(step($, "pay", { fails: () => fails-- > 0 }), $.signal("go", { name: "go", payload: Text })))
+          const send = { runId: "r", signal: "go", payload: "now", id: "1" }
+          yield* w.run({}, { runId: "r" })
+          const late = { _tag: "RunEnded", status: "failed" }
+          expect(yield* Effect.flip(w.signalWithStart({}, { ...send, onFailed: "answer" }))).toMatchObject(late)
+          expect(yield* Effect.flip(w.signalWithStart({}, { ...send, onFailed: "resume" }))).toMatchObject(late)
+          const handle = yield* w.signalWithStart({}, { ...send, onFailed: "resume" })
+          expect(yield* handle.await).toBe("now")
+          const again = yield* w.signalWithStart({}, { ...send, onFailed: "resume" })
+          expect(yield* again.await).toBe("now")
+        }),
+      ),
+  )
+
+  it.effect("a run that was cancelled takes no signal, also where a failed one is to be resumed", () =>
+    on(
+      Effect.gen(function* () {
+        const w = workflow(($) => $.signal("go", { name: "go", payload: Text }))
+        const waiting = yield* w.start({}, { runId: "r" })
+        yield* waiting.cancel()
+        const refused = yield* Effect.flip(w.signalWithStart({}, { runId: "r", signal: "go", onFailed: "resume" }))
+        expect(refused).toMatchObject({ _tag: "RunEnded", status: "cancelled" })
+      }),
+    ),
+  )
+
   it.effect("a failed run is resumed where that is asked for, by resume or by onFailed", () =>
     on(
       Effect.gen(function* () {
@@ -170,9 +203,7 @@ describe.each(stores)("on %s", (_, store) => {
           w.execute({}, given),
           w.run({}, given),
           w.start({}, given),
-          ...("onFailed" in options || "onIncompatible" in options
-            ? []
-            : [Smithers.signalWithStart(w, {}, { ...given, signal: "go" })]),
+          Smithers.signalWithStart(w, {}, { ...given, signal: "go" }),
         ]
         for (const one of asked) expect(yield* Effect.flip(one)).toEqual(error)
         expect(yield* (yield* Storage).runs({})).toEqual([])

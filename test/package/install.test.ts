@@ -34,6 +34,9 @@ const copies = (folder: string, name: string): ReadonlyArray<string> =>
     (path) => path === name || path.endsWith(`node_modules/${name}`),
   )
 
+/** What a program prints last; a busy machine has it log before that how long a transaction took. */
+const lastOf = (text: string): unknown => JSON.parse(text.trim().split("\n").at(-1) ?? "")
+
 const finished = (runId: string, output: unknown) => ({ status: "finished", runId, output })
 const reported = finished("review-1", { text: "low\0 1970-01-01T00:00:00.000Z 9007199254740998" })
 const reviewed = finished("drafts-1", { approved: true, round: 2 })
@@ -260,7 +263,7 @@ describeInstalled(titled("with the SQL client of users and the kit for tests, by
     // The same file, by turns.
     expect(await typecheck(folder, "NodeNext", true, { types: ["bun"], noEmit: false, outDir: "out" })).toBe("")
     for (const executable of [await node("22.23.3"), "bun"])
-      expect(JSON.parse(await succeed([executable, "out/reads.js", "reads.db"], folder))).toEqual({
+      expect(lastOf(await succeed([executable, "out/reads.js", "reads.db"], folder))).toEqual({
         output: { left: 7 },
         rows: [{ runId: "one", output: { left: 7 } }],
         accounts: [{ id: "a", balance: 7 }],
@@ -316,19 +319,20 @@ describeInstalled(titled("with a second copy of a package"), () => {
   const nested = join("node_modules", "smithers-orchestrator", "node_modules")
   const first = (name: string): string => join(folder, "node_modules", name)
   const second = (name: string): string => join(folder, nested, name)
-  /** Puts another version where a package manager would, for this package alone. */
-  const nest = async (name: string, version: string): Promise<void> => {
-    await succeed(["npm", "install", "--no-audit", "--no-fund", "--prefer-offline", `other@npm:${name}@${version}`], folder)
-    rmSync(second(name), { recursive: true, force: true })
+  /** Puts other versions where a package manager would, for this package alone. */
+  const nest = async (versions: Readonly<Record<string, string>>): Promise<void> => {
+    const others = Object.entries(versions).map(([name, version]) => `other-${name}@npm:${name}@${version}`)
+    await succeed(["npm", "install", "--no-audit", "--no-fund", "--prefer-offline", ...others], folder)
+    rmSync(join(folder, nested), { recursive: true, force: true })
     mkdirSync(join(folder, nested), { recursive: true })
-    renameSync(join(folder, "node_modules", "other"), second(name))
+    for (const name of Object.keys(versions)) renameSync(join(folder, "node_modules", `other-${name}`), second(name))
   }
   const declare = `const make = (Schema, run) => Smithers.createWorkflow({ name: "w", input: Schema.Struct({}) }).build(($) => $.step("a", { output: Schema.String, run }))`
   const begin = `import { Effect, Schema } from "effect"
 import * as Other from "./${nested}/effect/dist/esm/index.js"
 import { Smithers } from "smithers-orchestrator"
 ${declare}
-const execute = (workflow) => Effect.provide(workflow.execute({}), Smithers.memory)
+const execute = ({ provide }, workflow) => provide(workflow.execute({}), Smithers.memory)
 `
   const said = async (executable: string, code: string): Promise<string> => {
     writeFileSync(join(folder, "program.mjs"), begin + code)
@@ -340,8 +344,7 @@ const execute = (workflow) => Effect.provide(workflow.execute({}), Smithers.memo
   beforeAll(async () => {
     folder = project()
     await install("npm", folder, "effect@3.22.1", "react@19.3.1")
-    await nest("effect", "3.22.4")
-    await nest("react", "19.2.0")
+    await nest({ effect: "3.22.4", react: "19.2.0" })
   }, 5 * minutes)
 
   it("of another version of effect, a schema of one is refused with both places and versions", async () => {
@@ -360,39 +363,48 @@ const execute = (workflow) => Effect.provide(workflow.execute({}), Smithers.memo
     for (const executable of ["bun", await node("20.19.5")]) {
       const step = 'const workflow = make(Other.Schema, () => Effect.succeed(""))\n'
       expect(
-        await said(executable, `${step}Other.Effect.runPromise(execute(workflow)).catch(({ message }) => console.log(message))`),
+        await said(
+          executable,
+          `${step}Other.Effect.runPromise(execute(Other.Effect, workflow)).catch(({ message }) => console.log(message))`,
+        ),
       ).toContain(
         `cannot be run: it is an Effect of effect 3.22.1 in ${first("effect")}, and smithers-orchestrator works with effect 3.22.4 in ${second("effect")}`,
       )
       const ran = 'const workflow = make(Other.Schema, () => "")\n'
-      expect(await said(executable, `${ran}Effect.runPromise(execute(workflow))`)).toContain(
+      expect(await said(executable, `${ran}Effect.runPromise(execute(Effect, workflow))`)).toContain(
         `this program runs on effect 3.22.1 in ${first("effect")}, and smithers-orchestrator works with effect 3.22.4 in ${second("effect")}: ${installed}.`,
       )
     }
   })
 
-  it("of react, a hook of one says so with both places", async () => {
+  it("of react, which a library brings with it, its hooks say so with both places", async () => {
+    const library = join(folder, "node_modules", "library")
+    const own = join(library, "node_modules", "react")
+    mkdirSync(dirname(own), { recursive: true })
+    renameSync(second("react"), own)
+    writeFileSync(join(library, "package.json"), JSON.stringify({ name: "library", type: "module", exports: "./index.js" }))
+    writeFileSync(join(library, "index.js"), 'import { useState } from "react"\nexport const useNote = () => useState("note")[0]\n')
     for (const executable of ["bun", await node("20.19.5")]) {
       const text = await said(
         executable,
-        `import { useState } from "react"
+        `import { useNote } from "library"
 import { createSmithers, renderPlan } from "smithers-orchestrator"
 import { jsx } from "smithers-orchestrator/jsx-runtime"
 const { Workflow, Task, smithers, outputs } = createSmithers({ note: Other.Schema.String })
-const Note = () => jsx(Task, { id: useState("note")[0], output: outputs.note, children: "x" })
+const Note = () => jsx(Task, { id: useNote(), output: outputs.note, children: "x" })
 renderPlan(smithers(() => jsx(Workflow, { name: "w", children: jsx(Note, {}) })))`,
       )
       expect(text).toContain(
-        `useState was called on another copy of React than the one that renders (it is in ${first("react")}, and ${second("react")} renders)`,
+        `useState was called on another copy of React than the one that renders (it is in ${own}, and ${first("react")} renders)`,
       )
     }
   })
 
   it("of the same version of effect, programs run, and are told once where both are", async () => {
-    await nest("effect", "3.22.1")
+    await nest({ effect: "3.22.1" })
     const text = await said(
       "bun",
-      'const workflow = make(Schema, () => Effect.succeed("done"))\nconsole.log(await Effect.runPromise(execute(workflow)))',
+      'const workflow = make(Schema, () => Effect.succeed("done"))\nconsole.log(await Effect.runPromise(execute(Effect, workflow)))',
     )
     expect(text).toContain("done")
     const told = `this program runs on effect 3.22.1 in ${first("effect")}, and smithers-orchestrator works with effect 3.22.1 in ${second("effect")}`
@@ -420,7 +432,7 @@ describeInstalled(titled("beside versions that it does not work with"), () => {
     const { code, stderr } = await run([join(folder, "node_modules", ".bin", "smithers"), "ps"], folder)
     expect([code, stderr]).toEqual([
       4,
-      `smithers needs effect ^3.22.1, and ${join(folder, "node_modules", "effect")} is 4.1.0. Install a supported version: bun add effect@^3.22.1\n`,
+      `smithers needs effect ^3.22.1; ${join(folder, "node_modules", "effect")} is 4.1.0. Install a supported version: bun add effect@^3.22.1\n`,
     ])
   })
 
@@ -429,11 +441,11 @@ describeInstalled(titled("beside versions that it does not work with"), () => {
     await install("bun", folder)
     writeFileSync(join(folder, "program.mjs"), importing)
     expect((await run(["bun", "program.mjs"], folder)).stderr).toContain(
-      "smithers-orchestrator needs effect ^3.22.1, and found effect 3.21.0. Install one it works with: npm install effect@^3.22.1",
+      "smithers-orchestrator needs effect ^3.22.1; found effect 3.21.0. Install a supported version: npm install effect@^3.22.1",
     )
     await succeed(["bun", "add", "effect@3.22.4"], folder)
     expect((await run(["bun", "program.mjs"], folder)).stderr).toContain(
-      "smithers-orchestrator needs react ^19, and found react 18.3.1.",
+      "smithers-orchestrator needs react ^19; found react 18.3.1.",
     )
   })
 
@@ -445,10 +457,10 @@ describeInstalled(titled("beside versions that it does not work with"), () => {
     writeFileSync(join(folder, "program.mjs"), importing)
     const oldBun = await bun("1.2.23")
     for (const [executable, sentence] of [
-      [oldBun, "smithers-orchestrator needs Bun 1.3 or later, and this is Bun 1.2.23. Upgrade it: bun upgrade"],
+      [oldBun, "smithers-orchestrator needs Bun 1.3 or later; this is Bun 1.2.23. Upgrade it: bun upgrade"],
       [
         await node("18.20.8"),
-        "smithers-orchestrator needs Node 20.19 or later, and this is Node 18.20.8. Install a newer one: https://nodejs.org",
+        "smithers-orchestrator needs Node 20.19 or later; this is Node 18.20.8. Install a newer one: https://nodejs.org",
       ],
     ] as const) {
       const { code, stderr } = await run([executable, "program.mjs"], folder)
@@ -460,7 +472,7 @@ describeInstalled(titled("beside versions that it does not work with"), () => {
       expect([command.code, command.stdout, command.stderr]).toEqual([
         4,
         "",
-        `smithers needs Bun 1.3 or later, and this is ${version}. Upgrade it: bun upgrade\n`,
+        `smithers needs Bun 1.3 or later; this is ${version}. Upgrade it: bun upgrade\n`,
       ])
     }
   })

@@ -13,7 +13,7 @@ import * as Codec from "./Codec.ts"
 import * as Commands from "./Commands.ts"
 import * as DeclaredError from "./Declared.ts"
 import type { Definition, Planner } from "./Definition.ts"
-import { Engine, type EngineError } from "./Engine.ts"
+import { Engine, type EngineError, type Started } from "./Engine.ts"
 import {
   type InvalidCommand,
   InvalidInput,
@@ -172,7 +172,8 @@ export interface Workflow<in I, out A, out R = never, out W = unknown, out E = n
   /**
    * Sends a signal to a run, and starts the run if it does not exist: both or nothing, even in a crash. An existing run keeps
    * its input and is resumed here. A second signal with the same id is ignored if it is equal; otherwise it fails with
-   * `SignalIdTaken`. Fails with `RunEnded` if the run has ended.
+   * `SignalIdTaken`. Fails with `RunEnded` if the run has ended. With `onFailed: "resume"` a failed run is resumed first; if it fails again
+   * before it takes the signal, that is `RunEnded`, too.
    */
   readonly signalWithStart: (
     input: I,
@@ -181,7 +182,7 @@ export interface Workflow<in I, out A, out R = never, out W = unknown, out E = n
 }
 
 /** Options of {@link Workflow.signalWithStart}. */
-export interface SignalWithStartOptions extends Omit<RunOptions, "onIncompatible" | "onFailed"> {
+export interface SignalWithStartOptions extends RunOptions {
   readonly runId: string
   /** Name of the signal. */
   readonly signal: string
@@ -368,11 +369,23 @@ export const runs = <I, A, R, E = never>({ definition, begin, label }: Runnable<
 
   const signalWithStart: Runs<I, A, R, E>["signalWithStart"] = (value, given) =>
     Effect.gen(function* () {
-      const [begun, { runId, create }] = yield* request(value, given)
-      yield* create === undefined
-        ? Commands.signal(runId, given.signal, given)
-        : Commands.signalOrCreate(runId, given.signal, given, create)
-      return yield* startOn<A, R, E>(begun, RunRequest.join(runId))
+      const [begun, { runId, create, reopen, onIncompatible }] = yield* request(value, given)
+      const signal = Commands.signal(runId, given.signal, given)
+      type Refusal = StoreError | RunNotFound | RunEnded | WorkflowMismatch | InvalidCommand | SignalIdTaken
+      const sent: Either.Either<void, Refusal> =
+        create === undefined
+          ? yield* Effect.either(signal)
+          : yield* Effect.either(Commands.signalOrCreate(runId, given.signal, given, create))
+      const ended = Either.isLeft(sent) ? sent.left : undefined
+      const isReopened = ended?._tag === "RunEnded" && reopen.some((status) => status === ended.status)
+      if (ended !== undefined && !isReopened) return yield* ended
+      const { handle, started } = yield* startedOn<A, R, E>(begun, RunRequest.join(runId, { reopen, onIncompatible }))
+      if (isReopened) {
+        // An ended run takes no signal; one that is resumed does.
+        yield* Effect.raceFirst(started.commits(0), Effect.exit(started.settled))
+        yield* signal
+      }
+      return handle
     })
 
   const resume: Runs<I, A, R, E>["resume"] = (runId, given = {}) =>
@@ -409,13 +422,21 @@ const startOn = <A, R, E>(
   definition: Definition<R>,
   request: RunRequest.RunRequest,
 ): Effect.Effect<RunHandle<A, E>, never, Engine | Storage.NarrowPorts | R> =>
+  Effect.map(startedOn<A, R, E>(definition, request), ({ handle }) => handle)
+
+/** Starts a run like {@link startOn}, and returns what the engine says of it, too. */
+const startedOn = <A, R, E>(
+  definition: Definition<R>,
+  request: RunRequest.RunRequest,
+): Effect.Effect<{ readonly handle: RunHandle<A, E>; readonly started: Started }, never, Engine | Storage.NarrowPorts | R> =>
   Effect.gen(function* () {
     const { runId } = request
     const [engine, { reader, inbox }] = [yield* Engine, yield* Storage.runPorts]
     const log = { events: reader.events, changes: inbox.changes }
     const outside = Context.make(Inbox, inbox).pipe(Context.add(RunReader, reader))
     const context = yield* Effect.context<R>()
-    const { settled, resting, commits } = yield* engine.start(definition, request)
+    const started = yield* engine.start(definition, request)
+    const { settled, resting, commits } = started
     const eventsAfter = (afterSeq: number) => RunLog.follow(log, runId, { afterSeq, until: settled, commits })
     const handle: RunHandle<A, E> = {
       runId,
@@ -429,7 +450,7 @@ const startOn = <A, R, E>(
       events: eventsAfter(0),
       eventsAfter,
     }
-    return handle
+    return { handle, started }
   })
 
 /** Attaches to a run of a definition, like {@link Workflow.attach}. */

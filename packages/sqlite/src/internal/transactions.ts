@@ -80,7 +80,8 @@ export const make = (connection: Connection): Transactions => {
   /** Returns the engine's table that a statement would write, also through triggers. */
   const written = (sql: string): string | undefined => {
     roots ??= new Map([[1, "sqlite_schema"], ...selectRoots.values()])
-    for (const [, opcode, p1, p2, p3] of connection.queryOnce(`EXPLAIN ${sql}`).listed([], false)) {
+    const values = Array.from({ length: Statements.parametersIn(sql) }, () => null)
+    for (const [, opcode, p1, p2, p3] of connection.queryOnce(`EXPLAIN ${sql}`).listed(values, false)) {
       const root = opcode === "OpenWrite" ? p2 : opcode === "Clear" || opcode === "Destroy" ? p1 : 0
       if (opcode === "OpenWrite" && p3 !== 0) return "something temporary"
       const table = typeof root === "number" ? roots.get(root) : undefined

@@ -272,9 +272,17 @@ const dependencies = (): Readonly<Record<string, string>> => {
   return Object.fromEntries(all.filter(([name]) => !name.startsWith(scope) && !peers.has(name)).sort())
 }
 
+/** The page of the repository, from which every other address follows. */
+const page = (): string => {
+  const { repository } = JSON.parse(readFileSync(join(root, "packages", facade, "package.json"), "utf8"))
+  return String(repository.url)
+    .replace(/^git\+/, "")
+    .replace(/\.git$/, "")
+}
+
 const manifestOf = (included: ReadonlyArray<string>) => {
   const { name, version, exports, peerDependencies, peerDependenciesMeta } = readManifest(facade)
-  const { engines, repository, homepage, bugs, keywords, description } = JSON.parse(
+  const { engines, repository, keywords, description } = JSON.parse(
     readFileSync(join(root, "packages", facade, "package.json"), "utf8"),
   )
   const targets = Object.entries(exports).map(([path, source]) => {
@@ -287,8 +295,8 @@ const manifestOf = (included: ReadonlyArray<string>) => {
     description,
     keywords,
     license: "MIT",
-    homepage,
-    bugs,
+    homepage: `${page()}#readme`,
+    bugs: `${page()}/issues`,
     repository,
     type: "module",
     sideEffects: ["./dist/mdx.js", "./dist/copies.js", "./dist/entry/*.js", "./dist/needs-*.js", "./cli/*.js"],
@@ -315,10 +323,7 @@ const notice = (name: string, packages: ReadonlyArray<string>): string => {
 
 /** The README with links that lead somewhere from a registry's page. */
 const readme = (): string => {
-  const { repository } = JSON.parse(readFileSync(join(root, "packages", facade, "package.json"), "utf8"))
-  const base = `${String(repository.url)
-    .replace(/^git\+/, "")
-    .replace(/\.git$/, "")}/blob/main/`
+  const base = `${page()}/blob/main/`
   return readFileSync(join(root, "README.md"), "utf8").replaceAll(
     /\]\((?!https?:|#)([^)]+)\)/g,
     (_, path: string) => `](${base}${path})`,

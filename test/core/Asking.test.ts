@@ -52,7 +52,9 @@ describe.each(stores)("on %s", (_, store) => {
         Effect.gen(function* () {
           let fails = 2
           const { step } = journal()
-          const w = workflow(($) => $.sequence(step($, "pay", { fails: () => fails-- > 0 }), $.signal("go", { name: "go", payload: Text })))
+          const w = workflow(($) =>
+            $.sequence(step($, "pay", { fails: () => fails-- > 0 }), $.signal("go", { name: "go", payload: Text })),
+          )
           const send = { runId: "r", signal: "go", payload: "now", id: "1" }
           yield* w.run({}, { runId: "r" })
           const late = { _tag: "RunEnded", status: "failed" }
@@ -70,8 +72,9 @@ describe.each(stores)("on %s", (_, store) => {
     on(
       Effect.gen(function* () {
         const w = workflow(($) => $.signal("go", { name: "go", payload: Text }))
-        const waiting = yield* w.start({}, { runId: "r" })
-        yield* waiting.cancel()
+        const handle = yield* w.start({}, { runId: "r" })
+        yield* handle.waiting
+        yield* handle.cancel()
         const refused = yield* Effect.flip(w.signalWithStart({}, { runId: "r", signal: "go", onFailed: "resume" }))
         expect(refused).toMatchObject({ _tag: "RunEnded", status: "cancelled" })
       }),

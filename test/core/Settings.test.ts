@@ -14,7 +14,7 @@ it.effect("a setting that is none is refused by a supervisor that looks once, to
   Effect.gen(function* () {
     const worker = () => Effect.succeed(Either.right({ work: Effect.succeed("lost" as const) }))
     const once = Supervisor.once({ worker, report: () => Effect.void, maxConcurrent: 0 })
-    expect(yield* Effect.flip(once)).toMatchObject({ _tag: "InvalidSetting", setting: "maxConcurrent", given: "0" })
+    expect(yield* Effect.flip(once)).toMatchObject({ _tag: "InvalidSetting", setting: "maxConcurrent", received: "0" })
   }).pipe(Effect.provide(Smithers.memory)),
 )
 

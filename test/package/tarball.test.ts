@@ -46,6 +46,8 @@ describe("the tarball", () => {
       type: "module",
       description: expect.any(String),
       repository: { type: "git", url: expect.stringContaining("git+https://") },
+      homepage: expect.stringMatching(/^https:.*#readme$/),
+      bugs: expect.stringMatching(/^https:.*\/issues$/),
       engines: { bun: expect.any(String), node: expect.any(String) },
       peerDependencies: { effect: "^3.22.1", react: "^19" },
     })

@@ -58,7 +58,7 @@ describe("a text of SQL", () => {
   })
 
   it("without a statement, or with what SQLite would not read, is refused", () => {
-    for (const sql of ["", " ", "-- x", "/* x", ";;"]) expect(refusal(sql)).toBe("it holds no statement")
+    for (const sql of ["", " ", "-- x", "/* x", ";;"]) expect(refusal(sql)).toBe("it contains no statement")
     expect(refusal("SELECT 1\0; COMMIT")).toContain("NUL")
   })
 

@@ -14,7 +14,7 @@ import * as Connection from "../../packages/sqlite/src/internal/connection.ts"
 import * as Migrations from "../../packages/sqlite/src/internal/migrations.ts"
 import * as History from "../contract/History.ts"
 import { newFile, query, rawConnection, using } from "./Fixture.ts"
-import { workflow } from "./fixtures/layouts.ts"
+import { begin, workflow } from "./fixtures/layouts.ts"
 
 const { journal, later, leaseMs, started, step } = History
 
@@ -132,6 +132,19 @@ describe("a database of each released layout", () => {
   it("is among the fixtures", () => {
     expect(layouts).toEqual(Migrations.migrations.map(({ layout }) => `layout-${layout}.sql`))
   })
+
+  it.scoped("is written with each thing that happened in a frame of its own, and the same times each time", () =>
+    Effect.gen(function* () {
+      const frames = Effect.gen(function* () {
+        const filename = yield* newFile
+        yield* begin(filename)
+        return yield* query(filename, "SELECT run_id, seq, frame, at_ms, type FROM smithers_events ORDER BY run_id, seq")
+      })
+      const written = yield* frames
+      expect(written).toEqual(yield* frames)
+      expect(written.length).toBeGreaterThan(20)
+    }),
+  )
 
   it.scoped.each(layouts)("is opened, and its runs are shown and go on: %s", (name) =>
     Effect.gen(function* () {

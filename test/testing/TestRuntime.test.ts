@@ -6,6 +6,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
+import { vi } from "vitest"
 
 const Input = Schema.Struct({ name: Schema.String })
 const declare = (name = "w") => Smithers.createWorkflow({ name, input: Input })
@@ -31,6 +32,36 @@ describe("TestRuntime as a layer", () => {
       expect((yield* Clock.currentTimeMillis) - began).toBe(day)
     }).pipe(Effect.provide(TestRuntime.layer())),
   )
+
+  it.effect("spends less than 50 ms on a day, with a supervisor and a heartbeat timeout: nothing ticks in it", () => {
+    const night = declare().build(($) => {
+      const begin = $.step("begin", {
+        output: Schema.Void,
+        heartbeatTimeout: "1 minute",
+        run: ({ heartbeat }) => Effect.sync(heartbeat),
+      })
+      const end = $.step("end", { output: Schema.String, run: () => "good morning" })
+      return $.sequence(begin, $.timer("sleep", { duration: "24 hours" }), end)
+    })
+    return Effect.gen(function* () {
+      const clock = yield* Effect.clock
+      const sleep = vi.spyOn(clock, "sleep")
+      const spentMs: Array<number> = []
+      for (let count = 0; count < 7; count++) {
+        sleep.mockClear()
+        const began = yield* Clock.currentTimeMillis
+        const before = process.cpuUsage()
+        expect(yield* night.execute(input)).toBe("good morning")
+        const { user, system } = process.cpuUsage(before)
+        spentMs.push((user + system) / 1000)
+        expect((yield* Clock.currentTimeMillis) - began).toBe(day)
+        // A lease is renewed and a supervisor looks every few seconds: thousands of times a day.
+        expect(sleep.mock.calls.length).toBeLessThan(10)
+      }
+      // Of the process, so that what else the machine does takes none of it; the first includes compiling.
+      expect(Math.min(...spentMs)).toBeLessThan(50)
+    }).pipe(Effect.provide(Layer.provideMerge(Smithers.supervisor({ registry: Smithers.registry([night]) }), TestRuntime.layer())))
+  })
 
   it.effect("waits for nothing in real time that virtual time can give: thirty years of days are a moment", () =>
     Effect.gen(function* () {

@@ -14,7 +14,9 @@ export type Names<O> = { readonly [Name in keyof O]-?: true }
 export const only = <O>(of: string, given: unknown, names: Names<O>): Either.Either<void, InvalidSetting> => {
   const known = Object.keys(names)
   if (typeof given !== "object" || given === null || Array.isArray(given))
-    return Either.left(new InvalidSetting({ setting: of, received: Millis.show(given), expected: `an object of ${known.join(", ")}` }))
+    return Either.left(
+      new InvalidSetting({ setting: of, received: Millis.show(given), expected: `an object of ${known.join(", ")}` }),
+    )
   const unknown = Object.keys(given).find((name) => !known.includes(name))
   if (unknown === undefined) return Either.void
   const expected = `left out: ${of} has no such setting, and has ${known.join(", ")}`

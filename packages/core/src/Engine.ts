@@ -119,7 +119,7 @@ export interface EngineOptions {
    * processes do not follow that clock.
    */
   readonly lease?: Duration.DurationInput
-  /** Most attempts in flight per run. The number of runs is unlimited. Default: 4. */
+  /** Most attempts in flight, and attached child runs at work, per run. The number of runs is unlimited. Default: 4. */
   readonly maxConcurrency?: number
   /**
    * Longest time an interrupted attempt may take to clean up before the run continues without it. A promise is notified by its

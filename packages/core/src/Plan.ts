@@ -382,6 +382,10 @@ export const isGroup = (node: Node): node is Parallel | Race | ForEach =>
 /** Tells whether a node is the scope of a branch or an item. */
 export const isPart = (node: Node): node is Scope & { readonly part: Part } => node._tag === "Scope" && node.part !== undefined
 
+/** Tells whether a node waits for a child run that belongs to the run. */
+export const isAttachedChild = (node: Node): node is Wait =>
+  node._tag === "Wait" && node.target.kind === "subflow" && node.target.isAttached
+
 /** Tells whether a node has an output of its own. */
 export const isLeaf = (node: Node | undefined): node is Step | Wait => node?._tag === "Step" || node?._tag === "Wait"
 

@@ -78,7 +78,15 @@ export type { StartedChild } from "./internal/outbox.ts"
  */
 const plansPerFrame = 16
 
-const undecided = { starts: [], wakeAt: undefined, waiting: [], isPaused: false, outcome: undefined, isPartial: false }
+const undecided = {
+  starts: [],
+  wakeAt: undefined,
+  waiting: [],
+  isPaused: false,
+  outcome: undefined,
+  isPartial: false,
+  isShort: false,
+}
 
 /**
  * The result of a run that has ended; `undefined` if it has not, or is being reopened. Plans nothing: the stored output is
@@ -353,7 +361,10 @@ const loop = (
     }
     const intervals = Intervals.make(clock)
     const admit = (key: NodeKey): boolean => options.suspects.admit(runId, key, () => intake.push({ _tag: "Turn" }))
-    const scheduling = { maxConcurrency: options.maxConcurrency, observe, accept, running: attempts.keys, intervals, admit }
+    /** Child runs that rest, or are not worked on here, by the nodes that started them. */
+    const resting = new Set<NodeKey>()
+    const { maxConcurrency } = options
+    const scheduling = { maxConcurrency, resting, observe, accept, running: attempts.keys, intervals, admit }
     const hasLoops = plan.nodes.some(({ _tag }) => _tag === "Loop")
     // The stored plan of a resumed run is the one at its release.
     const drawn = created === undefined && plan.isRendered && hasLoops ? (drawnBefore ?? (yield* readPlan)) : undefined
@@ -435,9 +446,11 @@ const loop = (
 
     const goOn = Effect.gen(function* () {
       if (wanted.length > 0) yield* runAgain
-      const others =
-        created === undefined ? [...Outbox.strays(plan, frame.state), ...(yield* openDetached(reader, frame.state))] : []
+      const strays = created === undefined ? Outbox.strays(plan, frame.state) : []
+      const others = created === undefined ? [...strays, ...(yield* openDetached(reader, frame.state))] : []
       const found = yield* Effect.forEach(others, (other) => childOf({ store, definition, values, runId }, other))
+      // Whoever has the code of a child run works on that.
+      for (const [index, { key }] of strays.entries()) if (found[index]?.length === 0) resting.add(key)
       let adopted = [...Outbox.open(plan, frame.state), ...found.flat()]
       for (;;) {
         frame.mark()
@@ -507,6 +520,13 @@ const loop = (
           if (wakeAt !== undefined && intervals.look()) hasJumped = true
           for (const item of intake.drain()) {
             if (item._tag === "Turn") isTurn = true
+            if (item._tag === "Rest") {
+              if (item.isResting) resting.add(item.key)
+              else resting.delete(item.key)
+              schedule.noteRest(item.key)
+              // What is ready may have its slot.
+              if (decision.isShort) isTurn = true
+            }
             if (item._tag === "Fenced") return yield* new RunFenced({ runId, epoch })
             if (item._tag === "Lost") return yield* item.error
             if (item._tag === "Obstructed") return yield* Effect.failCause(item.cause)

@@ -93,9 +93,13 @@ export interface Decision {
   readonly outcome: Outcome | undefined
   /** `true` if more follows: advance again, without events. */
   readonly isPartial: boolean
+  /** Something is ready and waits for the slot of a child run. */
+  readonly isShort: boolean
 }
 
 export interface Schedule {
+  /** Looks again at whether a child run rests. */
+  readonly noteRest: (key: NodeKey) => void
   /** Takes events that are already folded into `state`, and derives their consequences at `now`. */
   readonly advance: (state: RunState.RunState, events: ReadonlyArray<RunEvent>, now: Millis.Millis) => Consequences
   /** Decides what to start or to wait for, after `advance`. */
@@ -120,8 +124,10 @@ export interface Schedule {
 export interface ScheduleOptions {
   /** The previous render, if the plan is rendered while the run proceeds: it shows which nodes of a pass are new. */
   readonly before?: Plan.PlanOutline
-  /** Most attempts in flight at once. */
+  /** Most attempts in flight, and attached child runs at work, at once. */
   readonly maxConcurrency: number
+  /** Child runs that rest, by the nodes that started them; `noteRest` reports each change. Default: none. */
+  readonly resting?: ReadonlySet<NodeKey>
   /** Receives the events of the plan itself. Returns `true` for one that may change the plan, which halts the schedule. */
   readonly observe?: (event: RunEvent) => boolean
   /** Measures intervals within this process. Default: by the clock alone. */
@@ -234,7 +240,22 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   const conditions = Conditions.make({ plan, view, journal, agenda, reads, withdrawals, fail })
   const { maxConcurrency, admit, accept } = options
   const places = Places.make({ plan, view, phases, resume: activate })
-  const starts = Starts.make({ plan, view, phases, journal, reads, maxConcurrency, place: places.admit, admit })
+  const starts = Starts.make({
+    plan,
+    view,
+    phases,
+    journal,
+    reads,
+    maxConcurrency,
+    resting: options.resting ?? new Set(),
+    strays: withdrawals.strays,
+    place: places.admit,
+    openChild: (position) => {
+      const node = at(position)
+      if (node._tag === "Wait" && mayAsk(position)) openWaits.openWait(position, node)
+    },
+    admit,
+  })
   const openWaits = OpenWaits.make({
     plan,
     view,
@@ -247,6 +268,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     isTicking,
     accept,
     enqueue: starts.enqueue,
+    countChild: starts.countChild,
     fail: (position, error) => fail(position, { _tag: "Error", error }),
     isLeft: (position) => boundaries.isLeft(position),
     withdrawals,
@@ -422,7 +444,9 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     if (record?.status === "finished" || record?.status === "skipped") return complete(position)
     if (record?.status === "failed") return fail(position, { _tag: "Error", error: View.errorOf(record) })
     if (record?.status !== "waiting" && conditions.isSkipped(position, node)) return
-    if (record?.status === "waiting" || mayAsk(position)) openWaits.openWait(position, node)
+    if (record?.status === "waiting") return openWaits.openWait(position, node)
+    if (Plan.isAttachedChild(node)) return starts.enqueue(position)
+    if (mayAsk(position)) openWaits.openWait(position, node)
   }
   /** Tells whether a wait may open. A pending cancellation would only close it again, except on the way out. */
   const mayAsk = (position: number): boolean => {
@@ -519,6 +543,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
       case "ApprovalDecided":
       case "TaskAnswered":
       case "SubflowEnded": {
+        if (event._tag === "SubflowEnded") starts.countChild(nodeKey(event.nodeId, event.iteration), false)
         const position = positionOf(event)
         if (position === undefined || phases[position] !== Phase.waiting) withdrawals.request()
         return position === undefined ? undefined : agenda.checkWait(position)
@@ -583,7 +608,11 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   }
   /** Queues what follows once all input is processed. Returns whether there was any. */
   const followUp = (): boolean =>
-    !journal.isStale() && ((isTicking() && agenda.takeDue(journal.now())) || (!isPaused() && openWaits.renewStale()) || cancel())
+    !journal.isStale() &&
+    ((isTicking() && agenda.takeDue(journal.now())) ||
+      (!isPaused() && openWaits.renewStale()) ||
+      cancel() ||
+      (!agenda.isWalking() && starts.openChildren()))
   /** Carries out a cancellation: leaves everything at once, through the boundaries. */
   const cancel = (): boolean => {
     if (state().cancel === undefined || isCancelled || agenda.isWalking()) return false
@@ -631,21 +660,24 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     journal.beginEvents()
     const started = starts.start()
     // A branch that has a place, while a child it waits for has none, exceeds the limit of their group.
-    const isPartial = started.length === 0 && isResting() && places.overbook()
+    const isOverbooked = started.length === 0 && isResting() && places.overbook()
     while (isStuck() && giveUp()) started.push(...starts.start())
-    if (!isPartial && started.length === 0 && isResting() && regions.giveUpOpen()) {
+    if (!isOverbooked && started.length === 0 && isResting() && regions.giveUpOpen()) {
       run()
       started.push(...starts.start())
     }
     withdrawals.run()
     const wakeAt = isPaused() ? undefined : agenda.nextDue()
     const isIdle = starts.running() === 0 && !agenda.isWalking() && !starts.isHeldBack()
+    const isShort = starts.isShort()
     const strays = isIdle ? withdrawals.strays() : none
     const outcome = isIdle && strays.length === 0 ? ending() : undefined
     const rests = isPaused() && starts.running() === 0 && outcome === undefined
     const waiting =
-      isIdle && outcome === undefined && !rests && isLongRest() ? [...openWaits.waiting(), ...strays.map(strayed)] : []
-    return { state: state(), events: journal.events(), starts: started, wakeAt, waiting, isPaused: rests, outcome, isPartial }
+      isIdle && outcome === undefined && !rests && !isShort && isLongRest() ? [...openWaits.waiting(), ...strays.map(strayed)] : []
+    const isPartial = isOverbooked || starts.hasRoom()
+    const decided = { state: state(), events: journal.events(), starts: started, outcome }
+    return { ...decided, wakeAt, waiting, isPaused: rests, isPartial, isShort }
   }
   const strayed = ({ nodeId, iteration, wait }: Records.StepRecord): Waiting => ({
     nodeId,
@@ -668,7 +700,8 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     !agenda.isWalking() &&
     agenda.nextDue() === undefined &&
     !openWaits.isAnyOpen() &&
-    !isPaused()
+    !isPaused() &&
+    !starts.isShort()
   /** Fails the node that waits for an output that will never exist: the run, or if that has failed, the way out of a boundary. */
   const giveUp = (): boolean => {
     const isHalted = boundaries.isRunHalted()
@@ -699,6 +732,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     plan.nodes.flatMap((node, position) => (node._tag === "Step" && some.includes(phases[position] ?? -1) ? [node.id] : []))
 
   return {
+    noteRest: starts.noteRest,
     advance,
     next,
     needs: view.needs,

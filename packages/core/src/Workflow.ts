@@ -200,7 +200,7 @@ export interface WorkflowOptions<S extends Codec.AnySchema> {
   readonly input: S
   /** A label of the code's version, stored with each run. */
   readonly version?: string
-  /** Most attempts of one run in flight at once. Default: 4. */
+  /** Most attempts in flight, and attached child runs at work, of one run at once. Default: 4. */
   readonly maxConcurrency?: number
 }
 

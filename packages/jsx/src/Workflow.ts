@@ -38,7 +38,7 @@ export interface SmithersOptions<I extends Codec.AnySchema, O = string | Codec.A
    * child of the root that has one. Its type is then unknown, since the compiler does not see the tree.
    */
   readonly output?: O
-  /** Maximum number of running tasks per run. Default: 4. */
+  /** Maximum number of running tasks, and attached child runs at work, per run. Default: 4. */
   readonly maxConcurrency?: number
 }
 

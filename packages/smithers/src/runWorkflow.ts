@@ -21,7 +21,7 @@ export interface RunWorkflowOptions<I> extends RunOptions {
   readonly input: I
   /** SQLite file of the store. Default: `SMITHERS_DB`, otherwise `smithers.db` in the working directory. */
   readonly db?: string
-  /** Most tasks of the run in flight at once. A workflow's own setting comes first. */
+  /** Most tasks in flight, and attached child runs at work, of the run at once. A workflow's own setting comes first. */
   readonly maxConcurrency?: number
   /** Suspends the run and its detached child runs when aborted: the promise rejects, and the run can be resumed by its id. */
   readonly signal?: AbortSignal

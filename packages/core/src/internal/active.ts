@@ -56,6 +56,14 @@ const restOf = ({ control, children }: Active): Rest | undefined => {
   return { waiting: found, isPaused, key: JSON.stringify([found, isPaused]) }
 }
 
+/** Tells whether all that goes on of a run here, its child runs included, waits for something. */
+export const isResting = ({ control: { waiting, isPaused }, children }: Active): boolean =>
+  (waiting.length > 0 || isPaused) &&
+  waiting.every(({ childRunId }) => {
+    const child = childRunId === undefined ? undefined : children.get(childRunId)
+    return child === undefined || isResting(child)
+  })
+
 /** Waits until a run and its child runs are at rest, with no commands on their way. */
 export const atRest = (
   inbox: Pick<InboxShape, "pending">,

@@ -104,10 +104,6 @@ const timedOut = ({ timeout }: Plan.Scope): ErrorInfo => {
   return { name: "ScopeTimedOut", message: `it was not over${due}`, retryable: true, notRetried: "wait" }
 }
 
-/** Tells whether a node waits for an attached child run. */
-const isChildRun = (node: Plan.Node): node is Plan.Wait =>
-  node._tag === "Wait" && node.target.kind === "subflow" && node.target.isAttached
-
 /** The boundaries of a schedule. */
 export const make = (host: Host): Boundaries => {
   const { plan, view, phases, journal, agenda, conditions, openWaits, starts, withdrawals, leavingOf, goOnBeside } = host
@@ -213,7 +209,7 @@ export const make = (host: Host): Boundaries => {
         continue
       }
       const phase = phases[position]
-      if (phase === Phase.waiting && !isChildRun(node)) openWaits.drop(position)
+      if (phase === Phase.waiting && !Plan.isAttachedChild(node)) openWaits.drop(position)
       if (phase === Phase.ready || phase === Phase.retrying || phase === Phase.blocked || phase === Phase.parked)
         phases[position] = Phase.idle
     }
@@ -256,7 +252,7 @@ export const make = (host: Host): Boundaries => {
   }
   const interrupt = (position: number, reason: Interrupt["reason"]): void => {
     const node = at(position)
-    if (node._tag !== "Step" && !isChildRun(node)) return
+    if (node._tag !== "Step" && !Plan.isAttachedChild(node)) return
     // By the state instead of the phases, since a new schedule has not reached all nodes yet.
     const status = view.stepRecord(position)?.status
     if (status === (node._tag === "Step" ? "running" : "waiting")) journal.interrupt(view.keyOf(position), reason)
@@ -368,7 +364,7 @@ export const make = (host: Host): Boundaries => {
   /** Awaits running child runs in a halted part that a new schedule has not reached. */
   const reattach = (from: number, to: number): void => {
     for (let inside = from; inside < to; inside++) {
-      if (!isChildRun(at(inside)) || phases[inside] === Phase.waiting) continue
+      if (!Plan.isAttachedChild(at(inside)) || phases[inside] === Phase.waiting) continue
       if (view.stepRecord(inside)?.status === "waiting") openWaits.reattach(inside)
     }
   }
@@ -393,7 +389,7 @@ export const make = (host: Host): Boundaries => {
       const node = at(inside)
       if (open.has(inside)) return false
       if (node._tag === "Step" && phases[inside] === Phase.running) return false
-      if (phases[inside] === Phase.waiting && isChildRun(node)) return false
+      if (phases[inside] === Phase.waiting && Plan.isAttachedChild(node)) return false
     }
     for (const key of starts.orphans) {
       const inside = plan.positions.get(parseNodeKey(key).nodeId) ?? -1

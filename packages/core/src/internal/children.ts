@@ -10,7 +10,7 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type { Definition } from "../Definition.ts"
 import { type DriverError, isTransient } from "../Errors.ts"
-import { generateRunId } from "../Ids.ts"
+import { generateRunId, nodeKey } from "../Ids.ts"
 import * as Millis from "../Millis.ts"
 import type { Parent } from "../Records.ts"
 import type { DriveOptions, StartedChild } from "../RunDriver.ts"
@@ -18,7 +18,7 @@ import * as RunRequest from "../RunRequest.ts"
 import * as RunResult from "../RunResult.ts"
 import * as Status from "../Status.ts"
 import type { RunPorts } from "../Storage.ts"
-import { type Active, atRest } from "./active.ts"
+import { type Active, atRest, isResting } from "./active.ts"
 import type { Callers } from "./callers.ts"
 
 /** Pause before another try to start a child run that the store could not open. */
@@ -64,9 +64,21 @@ export const make = ({
         const disown = callers.adopt(place.runId, runId)
         parent.obstacles.delete(runId)
         const unlink = active.control.commits.link(parent.control.commits)
+        const key = nodeKey(place.nodeId, place.iteration)
+        let rests: boolean | undefined
+        const look = (): void => {
+          const before = rests
+          rests = isResting(active)
+          if (rests !== before) parent.control.noteRest(key, rests)
+        }
+        const unwatch = active.control.commits.link({ bump: look })
+        look()
         const told = Effect.flatMap(Effect.exit(Deferred.await(active.settled)), (exit) => {
           unlink()
+          unwatch()
           disown()
+          // One that is not over is not worked on here any more.
+          if (rests === true || Exit.isFailure(exit)) parent.control.noteRest(key, Exit.isFailure(exit))
           if (parent.children.get(runId) === active) parent.children.delete(runId)
           return Exit.isSuccess(exit)
             ? tellParent(parent, runId, place)
@@ -121,6 +133,7 @@ export const make = ({
       if (Option.exists(failure, isTransient)) return Effect.asVoid(Effect.forkIn(startAgain(parent, started), scope))
       const { runId } = started
       parent.obstacles.set(runId, cause)
+      parent.control.noteRest(nodeKey(started.parent.nodeId, started.parent.iteration), true)
       const stop = Effect.andThen(atRest(inbox, started.parent.runId, parent), () => {
         if (parent.obstacles.get(runId) === cause) parent.control.obstruct(cause)
       })

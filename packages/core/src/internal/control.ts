@@ -23,6 +23,8 @@ export interface Control {
   readonly fence: () => void
   /** Reports that the store is gone. */
   readonly lose: (error: StoreRemoved) => void
+  /** Reports whether a child run, by the node that started it, rests: all of it waits, or it cannot be driven here. */
+  readonly noteRest: (key: NodeKey, isResting: boolean) => void
   /** Set while the run is claimed. */
   epoch: number | undefined
   /** Counts committed frames. */
@@ -46,6 +48,8 @@ export type Item =
   | { readonly _tag: "Fenced" }
   /** A step that was held back may start. */
   | { readonly _tag: "Turn" }
+  /** A child run comes to rest, or continues. */
+  | { readonly _tag: "Rest"; readonly key: NodeKey; readonly isResting: boolean }
   | { readonly _tag: "Lost"; readonly error: StoreRemoved }
   | { readonly _tag: "Obstructed"; readonly cause: Cause.Cause<DriverError> }
 
@@ -56,6 +60,7 @@ export const make = (): Control => {
     deliver: (command) => intake.push({ _tag: "Command", command }),
     obstruct: (cause) => intake.push({ _tag: "Obstructed", cause }),
     fence: () => intake.push({ _tag: "Fenced" }),
+    noteRest: (key, isResting) => intake.push({ _tag: "Rest", key, isResting }),
     lose: (error) => intake.push({ _tag: "Lost", error }),
     epoch: undefined,
     commits: VersionSignal.make(),

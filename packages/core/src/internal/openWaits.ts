@@ -6,7 +6,7 @@ import * as Either from "effect/Either"
 import type { ErrorInfo } from "../ErrorInfo.ts"
 import type { NodeId, NodeKey } from "../Ids.ts"
 import type * as Millis from "../Millis.ts"
-import type * as Plan from "../Plan.ts"
+import * as Plan from "../Plan.ts"
 import * as Records from "../Records.ts"
 import type { Waiting } from "../RunResult.ts"
 import { defined } from "../Struct.ts"
@@ -37,6 +37,8 @@ export interface Host {
   readonly accept: ((wait: Plan.Wait, key: NodeKey, given: unknown) => Waits.Accepted) | undefined
   /** Readies a step whose gate was passed. */
   readonly enqueue: (position: number) => void
+  /** Counts in, or out, a child run that is awaited. */
+  readonly countChild: (key: NodeKey, isOpen: boolean) => void
   readonly fail: (position: number, error: ErrorInfo) => void
   /** Tells whether a node is in a scope that is being left early. */
   readonly isLeft: (position: number) => boolean
@@ -83,10 +85,15 @@ const isFixed = ({ target: { kind } }: Plan.Wait): boolean => kind === "subflow"
 
 /** The open waits of a schedule. */
 export const make = (host: Host): OpenWaits => {
-  const { plan, view, phases, journal, agenda, reads, evaluate, intervals, isTicking, accept, enqueue, fail, isLeft, withdrawals } =
-    host
+  const { plan, view, phases, journal, agenda, reads, evaluate, intervals, isTicking, accept, enqueue, fail, isLeft } = host
+  const { withdrawals } = host
   const { state, now, emit } = journal
   const open = new Set<number>()
+  const mark = (position: number, isOpen: boolean): void => {
+    if (isOpen) open.add(position)
+    else open.delete(position)
+    if (Plan.isAttachedChild(plan.node(position))) host.countChild(view.keyOf(position), isOpen)
+  }
   /** Waits by the reads of their requests: nodes, and tables (`/<table>`) that no node had written. */
   const watchers = Watchers.make()
   /** Open waits whose request may have changed by an output that they had read. */
@@ -110,7 +117,7 @@ export const make = (host: Host): OpenWaits => {
   const asked = (position: number, node: Plan.Wait) => evaluate(position, () => request(position, node), nameOf(node))
 
   const openWait: OpenWaits["openWait"] = (position, node) => {
-    open.delete(position)
+    mark(position, false)
     const record = view.stepRecord(position)
     const { kind } = node.target
     const begun = record?.status === "waiting" && record.wait?.kind === kind ? record.wait : undefined
@@ -122,7 +129,7 @@ export const make = (host: Host): OpenWaits => {
       if ((begun === undefined || !Waits.isSame(begun, wanted)) && !start(position, node, wanted, kept)) return
     }
     phases[position] = Phase.waiting
-    open.add(position)
+    mark(position, true)
     watchTime(position)
     agenda.checkWait(position)
   }
@@ -195,7 +202,7 @@ export const make = (host: Host): OpenWaits => {
       return
     }
     intervals.forget(key)
-    open.delete(position)
+    mark(position, false)
     phases[position] = Phase.running
     const isPassed = isGate && ending.status === "finished"
     const passed = isPassed ? ({ status: "passed" } as const) : {}
@@ -212,7 +219,7 @@ export const make = (host: Host): OpenWaits => {
 
   const drop = (position: number): void => {
     phases[position] = Phase.idle
-    open.delete(position)
+    mark(position, false)
   }
 
   const describe = (position: number): Waiting => {
@@ -237,7 +244,7 @@ export const make = (host: Host): OpenWaits => {
     watchTime,
     reattach: (position) => {
       phases[position] = Phase.waiting
-      open.add(position)
+      mark(position, true)
       agenda.checkWait(position)
     },
     drop,

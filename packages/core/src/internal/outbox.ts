@@ -3,7 +3,7 @@
  * result. They are committed with the frame, so that no crash can separate them.
  */
 import type { Json } from "../Codec.ts"
-import { childRunId, compositeKey, type NodeId, parseNodeKey } from "../Ids.ts"
+import { childRunId, compositeKey, type NodeId, type NodeKey, nodeKey, parseNodeKey } from "../Ids.ts"
 import type { Command, InboxMessage } from "../Inbox.ts"
 import type { Millis } from "../Millis.ts"
 import * as Plan from "../Plan.ts"
@@ -79,9 +79,11 @@ export const startedBy = (plan: Plan.Plan, state: RunState.RunState, runId: stri
 export const strays = (
   plan: Plan.Plan,
   state: RunState.RunState,
-): ReadonlyArray<{ readonly runId: string; readonly since: number }> =>
-  awaited(state).flatMap(({ record: { nodeId, wait }, runId }) =>
-    wait === undefined || subflow(plan, nodeId) !== undefined ? [] : [{ runId, since: wait.asked }],
+): ReadonlyArray<{ readonly runId: string; readonly since: number; readonly key: NodeKey }> =>
+  awaited(state).flatMap(({ record: { nodeId, iteration, wait }, runId }) =>
+    wait === undefined || subflow(plan, nodeId) !== undefined
+      ? []
+      : [{ runId, since: wait.asked, key: nodeKey(nodeId, iteration) }],
   )
 
 /** The content of the next frame: the state after its events, and the interrupts. */

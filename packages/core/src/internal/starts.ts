@@ -1,9 +1,11 @@
 /**
- * Starts of attempts: the ready steps, started as far as the run has slots and suspects are admitted, and the attempts in
- * flight.
+ * The slots of a run: attempts in flight and attached child runs at work hold one each. Ready steps and child runs are queued in document
+ * order, and start as far as the run has slots and suspects are admitted. A child run that rests gives its slot back, and continues without one:
+ * it may wait for something that is queued here.
  */
-import type { NodeKey } from "../Ids.ts"
+import { type NodeKey, nodeKey } from "../Ids.ts"
 import type * as Plan from "../Plan.ts"
+import type { StepRecord } from "../Records.ts"
 import * as Heap from "./heap.ts"
 import type { Journal } from "./journal.ts"
 import { Phase } from "./phase.ts"
@@ -29,15 +31,31 @@ export interface Host {
   readonly maxConcurrency: number
   /** Takes places for a step in the groups around it, or parks it. */
   readonly place: (position: number) => boolean
+  /** Begins the child run of a subflow that has a slot, unless it is parked or its input fails. */
+  readonly openChild: (position: number) => void
+  /** Child runs in flight whose nodes the schedule does not wait at. */
+  readonly strays: () => ReadonlyArray<Pick<StepRecord, "nodeId" | "iteration">>
+  /** Child runs that rest: all that goes on of them waits for something. */
+  readonly resting: ReadonlySet<NodeKey>
   /** Admits a step that is suspected of killing its process. */
   readonly admit: ((key: NodeKey) => boolean) | undefined
 }
 
 export interface Starts {
-  /** Readies a step. */
+  /** Readies a step, or the child run of a subflow. */
   readonly enqueue: (position: number) => void
   /** Starts the ready steps that may start. */
   readonly start: () => Array<Start>
+  /** Starts the ready child runs that get a slot beside the steps before them. Returns whether there was any. */
+  readonly openChildren: () => boolean
+  /** Adds or removes a child run that the schedule waits for. */
+  readonly countChild: (key: NodeKey, isOpen: boolean) => void
+  /** Looks again at whether a child run rests. */
+  readonly noteRest: (key: NodeKey) => void
+  /** Tells whether something ready has not started. */
+  readonly isShort: () => boolean
+  /** Tells whether a ready child run could start. */
+  readonly hasRoom: () => boolean
   /** Counts an attempt that has ended. */
   readonly end: () => void
   /** Attempts in flight whose steps are not in the plan, or not active, now. */
@@ -52,7 +70,7 @@ export interface Starts {
   readonly isHeldBack: () => boolean
 }
 
-/** A step that may start. */
+/** A step or a subflow that may start. */
 interface Ready {
   readonly position: number
   /** The smallest is first. */
@@ -60,10 +78,36 @@ interface Ready {
 }
 
 /** The starts of a schedule. */
-export const make = ({ plan, view, phases, journal, reads, maxConcurrency, place, admit }: Host): Starts => {
+export const make = (host: Host): Starts => {
+  const { plan, view, phases, journal, reads, maxConcurrency, place, admit, resting } = host
   /** In document order, compensations first. */
   const readySteps = Heap.make<Ready>(({ rank }) => rank)
+  const readyChildren = Heap.make<Ready>(({ rank }) => rank)
   let running = 0
+  /** Child runs that the schedule waits for, and those of them that are at work. */
+  const children = new Set<NodeKey>()
+  const working = new Set<NodeKey>()
+  const slotsLeft = (): number => {
+    let left = maxConcurrency - running - working.size
+    for (const { nodeId, iteration } of host.strays()) {
+      const key = nodeKey(nodeId, iteration)
+      if (!children.has(key) && !resting.has(key)) left--
+    }
+    return left
+  }
+  const noteRest: Starts["noteRest"] = (key) => {
+    if (!resting.has(key) && children.has(key)) working.add(key)
+    else working.delete(key)
+  }
+  /** The first that is ready; what was halted since is passed over. */
+  const first = (heap: Heap.Heap<Ready>): Ready | undefined => {
+    let ready = heap.peek()
+    while (ready !== undefined && phases[ready.position] !== Phase.ready) {
+      heap.pop()
+      ready = heap.peek()
+    }
+    return ready
+  }
   const orphans = new Set<NodeKey>()
   /** Ready steps that wait for admission. */
   let heldBack: Array<number> = []
@@ -83,7 +127,7 @@ export const make = ({ plan, view, phases, journal, reads, maxConcurrency, place
     const crashes = (position: number): number => view.stepRecord(position)?.interruptions ?? 0
     heldBack = []
     for (const position of ready.sort((left, right) => crashes(right) - crashes(left) || left - right)) {
-      if (running < maxConcurrency && admit?.(view.keyOf(position)) === true) {
+      if (slotsLeft() > 0 && admit?.(view.keyOf(position)) === true) {
         if (place(position)) starts.push(begin(position))
       } else heldBack.push(position)
     }
@@ -92,20 +136,50 @@ export const make = ({ plan, view, phases, journal, reads, maxConcurrency, place
   return {
     enqueue: (position) => {
       phases[position] = Phase.ready
+      if (position < plan.size && plan.node(position)._tag === "Wait") return readyChildren.push({ position, rank: position })
       if (admit !== undefined && Suspects.isSuspect(view.stepRecord(position))) heldBack.push(position)
       else readySteps.push({ position, rank: position < plan.size ? position : position - plan.nodes.length })
     },
     start: () => {
       if (journal.isPaused()) return []
       const starts = heldBack.length > 0 ? startSuspects() : []
-      while (running < maxConcurrency) {
+      for (let left = slotsLeft(); left > 0; ) {
         const ready = readySteps.pop()
         if (ready === undefined) break
         // It may have been halted since, or queued twice.
-        if (phases[ready.position] === Phase.ready && place(ready.position)) starts.push(begin(ready.position))
+        if (phases[ready.position] !== Phase.ready || !place(ready.position)) continue
+        starts.push(begin(ready.position))
+        left--
       }
       return starts
     },
+    openChildren: () => {
+      if (readyChildren.peek() === undefined || journal.isPaused()) return false
+      const before: Array<Ready> = []
+      let isAny = false
+      for (let left = slotsLeft(); left > 0; left--) {
+        const [child, step] = [first(readyChildren), first(readySteps)]
+        if (child === undefined) break
+        if (step !== undefined && step.rank < child.rank) {
+          readySteps.pop()
+          before.push(step)
+          continue
+        }
+        readyChildren.pop()
+        host.openChild(child.position)
+        isAny = true
+      }
+      for (const step of before) readySteps.push(step)
+      return isAny
+    },
+    countChild: (key, isOpen) => {
+      if (isOpen) children.add(key)
+      else children.delete(key)
+      noteRest(key)
+    },
+    noteRest,
+    isShort: () => first(readySteps) !== undefined || first(readyChildren) !== undefined,
+    hasRoom: () => first(readyChildren) !== undefined && !journal.isPaused() && slotsLeft() > 0,
     end: () => {
       running--
     },

@@ -6,14 +6,14 @@ export interface VersionSignal {
   /** Completes with the current version once it is above `version`. */
   readonly after: (version: number) => Effect.Effect<number>
   /** Bumps another signal with this one. Returns a function that stops that. */
-  readonly link: (other: VersionSignal) => () => void
+  readonly link: (other: Pick<VersionSignal, "bump">) => () => void
 }
 
 /** Makes a signal at version 0. */
 export const make = (): VersionSignal => {
   let current = 0
   const waiting = new Set<() => void>()
-  const linked = new Set<VersionSignal>()
+  const linked = new Set<Pick<VersionSignal, "bump">>()
   return {
     link: (other) => {
       linked.add(other)

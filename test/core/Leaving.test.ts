@@ -306,6 +306,213 @@ describe.each(stores)("on %s", (_, store) => {
     ),
   )
 
+  it.effect("a branch that is completed before its race begins wins without a value, and no other branch begins", () =>
+    on(
+      Effect.gen(function* () {
+        const { done, step } = journal()
+        const w = workflow(($) =>
+          $.sequence(
+            $.approval("first", { request: { title: "?" } }),
+            $.race(
+              { a: step($, "a"), b: step($, "b"), c: $.signal("c", { name: "c", payload: Text }), d: $.sequence(step($, "d")) },
+              { id: "race" },
+            ),
+          ),
+        )
+        yield* w.run({}, { runId: "r" })
+        yield* Commands.completeNode("r", "race", { key: "b", by: "ann" })
+        // It is known by a frame of its own, and by another process.
+        expect((yield* w.run({}, { runId: "r" })).status).toBe("waiting-approval")
+        expect(yield* statusOf("race[b]")).toMatchObject({ status: "running", asked: { as: "completed", by: "ann" } })
+        yield* Commands.approve("r", "first")
+        expect(yield* w.run({}, { runId: "r" })).toMatchObject({ status: "finished", output: { winner: "b" } })
+        expect(done).toEqual([])
+        const { nodes } = yield* (yield* Storage).inspect("r")
+        expect(nodes.map(({ nodeId, status }) => `${nodeId} ${status}`).sort()).toEqual([
+          "first finished",
+          "race finished",
+          "race[b] completed",
+        ])
+      }),
+    ),
+  )
+
+  it.effect("a branch that is cancelled before its race begins loses, and the others go on", () =>
+    on(
+      Effect.gen(function* () {
+        const { done, step } = journal()
+        const w = workflow(($) =>
+          $.sequence(
+            $.approval("first", { request: { title: "?" } }),
+            $.race({ a: step($, "a"), b: step($, "b") }, { id: "race" }),
+          ),
+        )
+        yield* w.run({}, { runId: "r" })
+        yield* Commands.cancelNode("r", "race", { key: "a" })
+        yield* Commands.approve("r", "first")
+        expect(yield* w.execute({}, { runId: "r" })).toEqual({ winner: "b", value: "b" })
+        expect(done).toEqual(["b"])
+      }),
+    ),
+  )
+
+  it.effect("a scope that is to be left, and that the run does not come to, is superseded once that is known", () =>
+    on(
+      Effect.gen(function* () {
+        const { step } = journal()
+        const never = ($: Builder, id: string) => $.scope({ id, body: step($, `in ${id}`) })
+        const ask = ($: Builder, id: string) => $.approval(id, { request: { title: "?" } })
+        const w = workflow(($) =>
+          $.sequence(
+            ask($, "first"),
+            $.branch({ when: () => true, then: ask($, "second"), else: never($, "arm") }),
+            $.tryCatch({
+              id: "tried",
+              try: $.sequence(step($, "fails", { fails: () => true }), never($, "after")),
+              catch: ask($, "third"),
+            }),
+            $.loop({
+              id: "loop",
+              body: $.sequence(ask($, "pass"), $.branch({ when: () => false, then: never($, "in the loop") })),
+              until: () => false,
+              maxIterations: 2,
+            }),
+          ),
+        )
+        const asked = ["arm", "after", "in the loop"]
+        const statuses = Effect.gen(function* () {
+          const { nodes } = yield* (yield* Storage).inspect("r")
+          return asked.map((id) =>
+            nodes.filter(({ nodeId }) => nodeId === id).map(({ status, iteration }) => `${status} ${iteration}`),
+          )
+        })
+        const run = yield* w.start({}, { runId: "r" })
+        yield* run.waiting
+        yield* run.completeNode("arm")
+        yield* run.cancelNode("after")
+        yield* rest
+        expect(yield* statuses).toEqual([["running 0"], ["running 0"], []])
+        yield* Commands.approve("r", "first")
+        yield* rest
+        expect(yield* statuses).toEqual([["running 0"], ["running 0"], []])
+        yield* Commands.approve("r", "second")
+        yield* rest
+        // What comes after them goes on.
+        expect(yield* statuses).toEqual([["superseded 0"], ["superseded 0"], []])
+        expect(yield* refused(run.cancelNode("after"))).toContain("NodeEnded")
+        yield* Commands.approve("r", "third")
+        yield* rest
+        yield* run.completeNode("in the loop")
+        yield* rest
+        yield* Commands.approve("r", "pass")
+        yield* rest
+        expect(yield* statuses).toEqual([["superseded 0"], ["superseded 0"], ["superseded 0"]])
+        yield* run.cancelNode("in the loop")
+        yield* rest
+        yield* run.cancel()
+        expect((yield* run.result).status).toBe("cancelled")
+        expect(yield* statuses).toEqual([["superseded 0"], ["superseded 0"], ["superseded 0", "superseded 1"]])
+      }),
+    ),
+  )
+
+  it.effect("a run that fails supersedes what was to be left, and goes on as if that had not been asked", () =>
+    on(
+      Effect.gen(function* () {
+        let isBroken = true
+        const { done, step } = journal()
+        const w = workflow(($) =>
+          $.sequence(
+            $.approval("first", { request: { title: "?" } }),
+            step($, "fails", { fails: () => isBroken }),
+            $.scope({ id: "region", body: step($, "in") }),
+          ),
+        )
+        yield* w.run({}, { runId: "r" })
+        yield* Commands.cancelNode("r", "region")
+        yield* Commands.approve("r", "first")
+        expect((yield* w.run({}, { runId: "r" })).status).toBe("failed")
+        expect(yield* statusOf("region")).toMatchObject({ status: "superseded" })
+        isBroken = false
+        expect((yield* w.run({}, { runId: "r", onFailed: "resume" })).status).toBe("finished")
+        expect(done).toEqual(["fails", "fails", "in"])
+        expect(yield* statusOf("region")).toMatchObject({ status: "finished" })
+      }),
+    ),
+  )
+
+  it.effect("sagas, tries and scopes inside a scope that is left have not failed, and are done whole where it begins again", () =>
+    on(
+      Effect.gen(function* () {
+        const { done, step, undoable } = journal()
+        const w = workflow(($) =>
+          $.sequence(
+            $.scope({
+              id: "region",
+              body: $.saga(
+                undoable($, "book"),
+                $.tryCatch({
+                  id: "tried",
+                  try: $.scope({ id: "inner", body: $.approval("ask", { request: { title: "?" } }) }),
+                  catch: step($, "caught"),
+                  finally: step($, "clean"),
+                }),
+                { id: "saga" },
+              ),
+            }),
+            $.approval("then", { request: { title: "?" } }),
+          ),
+        )
+        const inside = Effect.gen(function* () {
+          const found = yield* Effect.forEach(["region", "saga", "tried", "inner", "ask"], (id) => statusOf(id))
+          return found.map((node) => node?.status)
+        })
+        const run = yield* w.start({}, { runId: "r" })
+        yield* run.waiting
+        yield* run.cancelNode("region")
+        yield* run.waiting
+        expect(done).toEqual(["book", "clean", "undo book 0"])
+        expect(yield* inside).toEqual(["cancelled", "cancelled", "cancelled", "cancelled", "superseded"])
+        yield* Commands.retryNode("r", "region")
+        yield* rest
+        yield* Commands.approve("r", "ask")
+        yield* rest
+        expect(done).toEqual(["book", "clean", "undo book 0", "book", "clean"])
+        expect(yield* inside).toEqual(["finished", "finished", "finished", "finished", "finished"])
+        yield* run.cancel()
+      }),
+    ),
+  )
+
+  it.effect("what a scope held whose time was over is done whole once the run that failed by it is resumed", () =>
+    on(
+      Effect.gen(function* () {
+        const { done, step } = journal()
+        const w = workflow(($) =>
+          $.scope({
+            id: "region",
+            timeout: "1 hour",
+            body: $.tryCatch({
+              id: "tried",
+              try: $.sequence(step($, "in"), $.approval("ask", { request: { title: "?" } })),
+              finally: step($, "clean"),
+            }),
+          }),
+        )
+        yield* w.run({}, { runId: "r" })
+        yield* TestClock.adjust("2 hours")
+        expect((yield* w.run({}, { runId: "r" })).status).toBe("failed")
+        expect(yield* statusOf("tried")).toMatchObject({ status: "cancelled" })
+        expect(done).toEqual(["in", "clean"])
+        expect((yield* w.run({}, { runId: "r", onFailed: "resume" })).status).toBe("waiting-approval")
+        yield* Commands.approve("r", "ask")
+        expect((yield* w.run({}, { runId: "r" })).status).toBe("finished")
+        expect(done).toEqual(["in", "clean", "clean"])
+        expect(yield* statusOf("tried")).toMatchObject({ status: "finished" })
+      }),
+    ),
+  )
+
   it.effect("what cannot be left says so, and what can", () =>
     on(
       Effect.gen(function* () {
@@ -363,23 +570,26 @@ describe.each(stores)("on %s", (_, store) => {
 
 it.live("a run whose process dies at any commit leaves the same scope, race and item", () =>
   Effect.gen(function* () {
+    const never = ($: Builder) => $.scope({ id: "never", body: $.step("no", { output: Text, run: () => "no" }) })
     const w = workflow(($) =>
       $.sequence(
         $.scope({
           id: "region",
           body: $.tryCatch({
+            id: "tried",
             try: $.sequence($.step("in", { output: Text, run: () => "in" }), $.approval("ask", { request: { title: "?" } })),
             finally: $.step("clean", { output: Text, run: () => "clean" }),
           }),
         }),
         $.race({ a: $.signal("a", { name: "a", payload: Text }), b: $.signal("b", { name: "b", payload: Text }) }, { id: "race" }),
-        $.step("after", { output: Text, run: () => "after" }),
+        $.branch({ when: () => true, then: $.step("after", { output: Text, run: () => "after" }), else: never($) }),
       ),
     )
     const { calm, disturbed } = yield* sweep({
       run: w.run({}, { runId }),
       act: (storage) =>
         Effect.gen(function* () {
+          yield* Effect.ignore(Commands.completeNode(runId, "never"))
           yield* Effect.ignore(Commands.cancelNode(runId, "region"))
           yield* Effect.ignore(Commands.cancelNode(runId, "race", { key: "a" }))
           yield* Effect.ignore(Commands.signal(runId, "b", { payload: "won", id: "once" }))
@@ -392,10 +602,11 @@ it.live("a run whose process dies at any commit leaves the same scope, race and 
       "b/0 finished",
       "clean/0 finished",
       "in/0 finished",
+      "never/0 superseded",
       "race/0 finished",
       "race[a]/0 cancelled",
       "region/0 cancelled",
-      expect.stringContaining("try"),
+      "tried/0 cancelled",
     ])
     expect(disturbed.length).toBeGreaterThan(6)
     for (const { at, end } of disturbed) expect({ at, end }).toEqual({ at, end: calm })

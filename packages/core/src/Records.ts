@@ -255,6 +255,15 @@ export const isSettled = (record: StepRecord): boolean =>
 export const isFailed = ({ kind, status }: NodeRecord): boolean =>
   status === "failed" || (kind === "boundary" && status === "halted")
 
-/** Tells whether a step has begun and is neither running nor ended: it waits, will be retried, or may start again. */
-export const isUnfinished = ({ kind, status }: NodeRecord): boolean =>
-  kind === "step" && (status === "waiting" || status === "retrying" || status === "interrupted")
+/** Tells whether a boundary that has not begun is requested to be left. Of a branch or an item it is only known that it is requested. */
+export const isToBeLeft = (record: NodeRecord | undefined): record is BoundaryRecord =>
+  record?.kind === "boundary" && record.status === "running" && record.asked !== undefined && record.startedAt === undefined
+
+/**
+ * Tells whether a step has begun and is neither running nor ended: it waits, will be retried, or may start again. Or whether a boundary
+ * {@link isToBeLeft}.
+ */
+export const isUnfinished = (record: NodeRecord): boolean =>
+  record.kind === "step"
+    ? record.status === "waiting" || record.status === "retrying" || record.status === "interrupted"
+    : isToBeLeft(record)

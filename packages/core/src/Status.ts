@@ -77,8 +77,11 @@ export type LeftAs = typeof LeftAs.Type
 export const LeftBecause = Schema.Literal("condition", "timeout", "request", "lost", "until")
 export type LeftBecause = typeof LeftBecause.Type
 
-/** The final status of a boundary: completed, after catching a failure, after compensating, failed, or left early. */
-export const LeftStatus = Schema.Literal("finished", "caught", "compensated", "failed", ...LeftAs.literals)
+/**
+ * The final status of a boundary: completed, after catching a failure, after compensating, failed, or left early. `superseded` if a request to
+ * leave it came and the run never reached it.
+ */
+export const LeftStatus = Schema.Literal("finished", "caught", "compensated", "failed", ...LeftAs.literals, "superseded")
 export type LeftStatus = typeof LeftStatus.Type
 
 /** The status of a scope, a saga or a try. */

@@ -9,7 +9,7 @@ import * as HashMap from "effect/HashMap"
 import type { ErrorInfo } from "../ErrorInfo.ts"
 import { parseNodeKey } from "../Ids.ts"
 import * as Plan from "../Plan.ts"
-import type * as Records from "../Records.ts"
+import * as Records from "../Records.ts"
 import type { FailureCause, Leaving } from "../RunEvent.ts"
 import * as RunState from "../RunState.ts"
 import { defined } from "../Struct.ts"
@@ -214,7 +214,11 @@ export const make = (host: Host): Boundaries => {
         phases[position] = Phase.idle
     }
   }
-  const isUntold = (position: number, node: Plan.Node): boolean => Plan.isPart(node) && view.boundaryRecord(position) === undefined
+  const isUntold = (position: number, node: Plan.Node): boolean => {
+    const record = view.boundaryRecord(position)
+    if (!open.has(position) && Records.isToBeLeft(record)) return !view.hasBegun(position + 1, "any")
+    return Plan.isPart(node) && record === undefined
+  }
   const isOpenByState = (position: number): boolean => {
     const status = view.boundaryRecord(position)?.status
     return status === "running" || status === "halted"
@@ -305,7 +309,8 @@ export const make = (host: Host): Boundaries => {
         return
       }
       default: {
-        if (record === undefined && !Plan.isPart(node))
+        // One that a left scope held, or that the run had gone past, begins as if nothing were known of it.
+        if (record === undefined ? !Plan.isPart(node) : record.status === "superseded")
           emit({ _tag: "BoundaryStarted", nodeId: node.id, iteration: iterationOf(position) })
         open.set(position, { part: "body", isHalting: false, isCaught: false, cause: undefined, left: undefined })
         const left = node._tag === "Scope" ? leavingOf(position, node) : undefined

@@ -140,6 +140,9 @@ const restart = (
         events.push({ _tag: "NodeReset", nodeId: id, iteration: row }, ...beginAgain(plan, view, state, position, undone))
     }
   })
+  // It has all its time again.
+  if (node._tag === "Scope" && node.timeout !== undefined)
+    events.push(...resetAll(plan, view, state, position, plan.end(position + 1)))
   if (node._tag === "TryCatch") {
     const parts = Plan.tryParts(plan, position, node)
     for (const part of [parts.catch, parts.finally])

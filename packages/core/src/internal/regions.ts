@@ -105,16 +105,21 @@ export const make = (host: Host): Regions => {
     watchNeeds(position)
     agenda.settle(position)
     const isLeaving = recordOf(position)?.isDecided === true && node.rest === "cancel"
+    const isWon = node._tag === "Race" && node.rest === "cancel" && isWonUnbegun(position, node, parts)
     for (const part of parts.reverse()) {
-      if (
-        isLeaving &&
-        view.boundaryRecord(part) === undefined &&
-        !winnersOf(position).includes(keyOf(part)) &&
-        !view.hasBegun(part, "any")
-      )
-        pass(position, part)
-      else agenda.begin(part)
+      const isUnbegun = view.boundaryRecord(part) === undefined && !view.hasBegun(part, "any")
+      if (isLeaving && isUnbegun && !winnersOf(position).includes(keyOf(part))) pass(position, part)
+      else if (!isWon || !isUnbegun) agenda.begin(part)
     }
+  }
+  /** Tells whether enough branches of a race were completed from outside before it began: then no other begins. */
+  const isWonUnbegun = (race: number, { count }: Plan.Race, parts: ReadonlyArray<number>): boolean => {
+    const isCompleted = (part: number): boolean => {
+      const record = view.boundaryRecord(part)
+      // One that has begun may still fail as it is left.
+      return record?.status === "running" && record.asked?.as === "completed" && !view.hasBegun(part + 1, "any")
+    }
+    return winnersOf(race).length + parts.filter(isCompleted).length >= count
   }
   /** Tells whether nothing around a group whose rest goes on is over: its rest was given up with that. */
   const isGoingOn = (group: number): boolean => {

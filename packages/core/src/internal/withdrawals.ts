@@ -1,12 +1,13 @@
 /**
  * Withdraws waits that are in the state but not in the schedule. They have left the plan, or their part of the plan was given
- * up or left. So every open row can be decided or answered.
+ * up or left. So every open row can be decided or answered. Requests to leave
+ * a scope that the run will not reach end here, too.
  */
 import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
 import { type NodeKey, nodeKey } from "../Ids.ts"
 import type * as Plan from "../Plan.ts"
-import type * as Records from "../Records.ts"
+import * as Records from "../Records.ts"
 import type { Withdrawal } from "../Status.ts"
 import type { Agenda } from "./agenda.ts"
 import type { Journal } from "./journal.ts"
@@ -74,6 +75,21 @@ export const make = ({ plan, view, phases, journal, agenda, isHalted, isRunHalte
     if (status === "waiting" ? phase === Phase.waiting : phase === Phase.retrying || phase === Phase.ready) return undefined
     return isHalted(position) ? "given-up" : "left-plan"
   }
+  /** Tells whether the run has gone past a boundary that has not begun. */
+  const isPassed = ({ nodeId, iteration }: Records.BoundaryRecord): boolean => {
+    const position = plan.positions.get(nodeId)
+    if (position === undefined) return true
+    const around = plan.loopOf(position)
+    if (iteration !== view.iterationOf(position)) return around < 0 || iteration < view.passesOf(around)
+    if (isHalted(position)) return true
+    // The innermost of what is around it that has begun tells: something that goes on beside what follows outlives the rest.
+    for (let up = plan.parent(position); up >= 0; up = plan.parent(up)) {
+      const phase = phases[up]
+      if (phase === Phase.done || phase === Phase.failed) return true
+      if (phase === Phase.running) return false
+    }
+    return false
+  }
   const isStray = ({ nodeId, iteration }: Records.StepRecord): boolean => {
     const position = plan.positions.get(nodeId) ?? -1
     return position < 0 || iteration !== view.iterationOf(position) || phases[position] !== Phase.waiting
@@ -103,6 +119,12 @@ export const make = ({ plan, view, phases, journal, agenda, isHalted, isRunHalte
       const found: Array<NodeKey> = []
       for (const key of state().unfinished) {
         const record = HashMap.unsafeGet(state().nodes, key)
+        if (Records.isToBeLeft(record) && !isPaused()) {
+          // It is looked at again with all that happens.
+          if (!isPassed(record)) isRequested = true
+          else emit({ _tag: "BoundaryEnded", nodeId: record.nodeId, iteration: record.iteration, status: "superseded" })
+          continue
+        }
         const reason = record.kind === "step" ? reasonFor(record) : undefined
         if (record.kind === "step" && reason !== undefined) close(record, reason)
         else if (isInFlight(record) && isStray(record)) found.push(key)

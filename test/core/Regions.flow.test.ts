@@ -8,7 +8,7 @@ import { Storage } from "@smithers/core/Storage"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/TestClock"
-import { runningOn, stores, Text, workflow } from "./Flows.ts"
+import { type Builder, runningOn, stores, Text, workflow } from "./Flows.ts"
 
 const Item = Schema.Struct({ id: Schema.String, size: Schema.Number })
 const Items = Schema.Array(Item)
@@ -56,6 +56,84 @@ describe.each(stores)("on %s", (_, store) => {
         expect(yield* limited.run({}, { runId: "r" })).toMatchObject({ status: "finished", output: "done" })
         const late = yield* Effect.flip(Commands.approve("r", "ok"))
         expect(late._tag).toBe("RunEnded")
+      }),
+    ),
+  )
+
+  it.effect("the time of a scope, a race and a list may be a function of what is there, of the pass and of the run, and is kept", () =>
+    on(
+      Effect.gen(function* () {
+        const asked: Array<string> = []
+        const Hours = Schema.Struct({ hours: Schema.Number })
+        const ask = ($: Builder, id: string) => $.approval(id, { request: { title: "?" } })
+        const timed = workflow(($) => {
+          const plan = $.step("plan", { output: Hours, run: () => ({ hours: 2 }) })
+          const early = $.step("early", { output: Hours, run: () => ({ hours: 1 }) })
+          const later = $.step("later", { output: Hours, run: () => ({ hours: 9 }) })
+          const pass = $.scope({
+            id: "scope",
+            needs: { early, later },
+            timeout: ({ early, later, iteration, runId }) => {
+              asked.push(`scope ${early?.hours} ${later?.hours} ${iteration} ${runId}`)
+              return `${iteration + 1} hours`
+            },
+            onTimeout: "continue",
+            body: $.sequence(ask($, "in"), later),
+          })
+          return $.sequence(
+            plan,
+            early,
+            $.loop({ id: "loop", body: pass, until: () => false, maxIterations: 2 }),
+            $.race(
+              { a: ask($, "a") },
+              { id: "race", needs: { plan }, timeout: ({ plan }) => `${plan.hours} hours`, onTimeout: "continue" },
+            ),
+            $.map({
+              id: "list",
+              needs: { plan },
+              items: ({ plan }) => [plan.hours],
+              timeout: ({ plan }) => `${plan.hours * 2}h`,
+              onTimeout: "continue",
+              body: () => ask($, "each"),
+            }),
+            $.step("last", { output: Text, run: () => "over" }),
+          )
+        })
+        const waits = Effect.map(timed.run({}, { runId: "r" }), (result) =>
+          result.status === "finished"
+            ? result.output
+            : "waits" in result
+              ? result.waits.map(({ nodeId, deadline }) => (deadline === undefined ? nodeId : `${nodeId} ${deadline / 3_600_000}`))
+              : result.status,
+        )
+        expect(yield* waits).toEqual(["in", "scope~timeout 1"])
+        yield* TestClock.adjust("1 hour")
+        expect(yield* waits).toEqual(["in", "scope~timeout 3"])
+        yield* TestClock.adjust("2 hours")
+        expect(yield* waits).toEqual(["a", "race~timeout 5"])
+        yield* TestClock.adjust("2 hours")
+        expect(yield* waits).toEqual(["list[2].each", "list~timeout 9"])
+        yield* TestClock.adjust("4 hours")
+        expect(yield* waits).toBe("over")
+        expect(asked).toEqual(["scope 1 undefined 0 r", "scope 1 undefined 1 r"])
+      }),
+    ),
+  )
+
+  it.effect("a time that is none fails the scope by its name, and needs without such a function are refused", () =>
+    on(
+      Effect.gen(function* () {
+        const wrong = workflow(($) =>
+          $.scope({ id: "scope", timeout: () => "soon" as "1 hour", body: $.step("in", { output: Text, run: () => "in" }) }),
+        )
+        const { message } = yield* Effect.flip(wrong.execute({}, { runId: "r" }))
+        expect(message).toContain('its "timeout" gave "soon"')
+        expect(() =>
+          workflow(($) => {
+            const plan = $.step("plan", { output: Text, run: () => "" })
+            return $.sequence(plan, $.race({ a: $.timer("a", { duration: "1 hour" }) }, { needs: { plan }, timeout: "1 hour" }))
+          }),
+        ).toThrow('race "race:a": it has "needs", which only a "timeout" that is a function is given')
       }),
     ),
   )

@@ -349,32 +349,43 @@ export type TimerOptions<Input, N extends Needs, Skip extends boolean> = WaitOpt
       }
   )
 
-/** Options of every region. */
-interface Region {
+/** Options of every region. A `timeout` function is called with `Context`. */
+interface Region<Context> {
   /** A title for people. */
   readonly label?: string
-  /** Longest time from its beginning, without pauses of the run. Default: no limit. */
-  readonly timeout?: RetryPolicy.DurationLike
+  /**
+   * Longest time from its beginning, without pauses of the run; if it is a function, from when the needs of that exist. The value of a function is
+   * stored when the time begins. Default: no limit.
+   */
+  readonly timeout?: RetryPolicy.DurationLike | ((context: Context) => RetryPolicy.DurationLike)
   /** Reaction to the timeout: fail with `ScopeTimedOut` once the region is left, or continue without its value. Default: `fail`. */
   readonly onTimeout?: "fail" | "continue"
 }
 
-/** The context of a live condition: the values of its needs, as far as they exist. */
-type Looking<Input, N extends Needs> = { readonly input: Input } & { readonly [K in keyof N]: Value<N[K]> | undefined }
+/** The context of a live function: the values of its needs, as far as they exist. */
+type Looking<Input, N extends Needs> = Pick<Condition<Input, N>, "input" | "runId" | "iteration"> & {
+  readonly [K in keyof N]: Value<N[K]> | undefined
+}
 
 /**
  * Conditions to leave a `$.scope` on. They must be pure. They are called when it begins, and whenever one of their needs has a
  * new value.
  */
 interface ScopeOptions<Input, N extends Needs> {
-  /** Nodes that the conditions read, by name, including nodes in the body. Nothing waits for them. */
+  /** Nodes that the conditions and `timeout` read, by name, including nodes in the body. Nothing waits for them. */
   readonly needs?: N
   readonly completeWhen?: (context: Looking<Input, N>) => boolean
   readonly cancelWhen?: (context: Looking<Input, N>) => boolean
 }
 
+/** The time of `$.race`. */
+interface RaceTime<Input, N extends Needs> extends Omit<Region<Condition<Input, N>>, "onTimeout"> {
+  /** Nodes whose values `timeout` receives, by name. */
+  readonly needs?: N
+}
+
 /** Options of `$.race`. */
-interface RaceOptions {
+interface RaceOptions extends Pick<Region<never>, "onTimeout"> {
   /** Identifies the race when its branches change. Default: derived from the id of its first node. */
   readonly id?: string
   /** Number of branches that win. If given, the value is a list. Default: 1. */
@@ -403,7 +414,7 @@ export type SettledItem<A> =
 interface MapOptions<Input, N extends Needs, Item, Body extends AnyNode, Settled extends boolean, Until extends boolean> {
   readonly id: string
   /**
-   * Nodes whose values `items` and `until` receive, by name. The list begins once they exist, except those taken with
+   * Nodes whose values `items`, `until` and `timeout` receive, by name. The list begins once they exist, except those taken with
    * `$.maybe`.
    */
   readonly needs?: N
@@ -667,7 +678,7 @@ export interface Builder<out Input> {
     // biome-ignore lint/complexity/noBannedTypes: no needs
     N extends Needs = {},
   >(
-    options: ScopeOptions<Input, N> & Region & { readonly id: string; readonly body: Body },
+    options: ScopeOptions<Input, N> & Region<Looking<Input, N>> & { readonly id: string; readonly body: Body },
   ) => Node<Value<Body> | undefined, Services<Body>, WrittenBy<Body>, Errors<Body>>
   /**
    * Runs branches at the same time; the first one to finish wins. The time of a signal, a decision or a deadline counts, not
@@ -675,10 +686,15 @@ export interface Builder<out Input> {
    * continue (`rest: "keep"`) until the region around the race ends. Its value names the winner; with `count` it is a list, in
    * order of winning.
    */
-  // biome-ignore lint/complexity/noBannedTypes: no options
-  readonly race: <const Branches extends { readonly [name: string]: AnyNode }, const Options extends RaceOptions & Region = {}>(
+  readonly race: <
+    const Branches extends { readonly [name: string]: AnyNode },
+    // biome-ignore lint/complexity/noBannedTypes: no needs
+    N extends Needs = {},
+    // biome-ignore lint/complexity/noBannedTypes: no options
+    const Options extends RaceOptions = {},
+  >(
     branches: { readonly [Name in keyof Branches]: Branches[Name] },
-    options?: Options,
+    options?: Options & RaceTime<Input, N>,
   ) => Node<
     | (Options extends { readonly count: number } ? ReadonlyArray<Won<Branches>> : Won<Branches>)
     | (Options extends { readonly onTimeout: "continue" } ? undefined : never),
@@ -700,7 +716,7 @@ export interface Builder<out Input> {
     Settled extends boolean = false,
     Until extends boolean = false,
   >(
-    options: MapOptions<Input, N, Item, Body, Settled, Until> & Region,
+    options: MapOptions<Input, N, Item, Body, Settled, Until> & Region<Condition<Input, N>>,
   ) => Node<
     [Settled] extends [true]
       ? ReadonlyArray<SettledItem<Value<Body>>>

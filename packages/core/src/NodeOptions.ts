@@ -13,7 +13,7 @@ import { InvalidRequest } from "./Errors.ts"
 import { type NodeId, partId, timeoutId } from "./Ids.ts"
 import { toJson } from "./internal/json.ts"
 import * as Millis from "./Millis.ts"
-import type * as Plan from "./Plan.ts"
+import * as Plan from "./Plan.ts"
 import * as Raised from "./Raised.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 import { defined } from "./Struct.ts"
@@ -159,25 +159,34 @@ export const scope = (
   words: Words,
 ): Either.Either<Plan.Scope, Problem> => checked(() => scopeOf(parts, options, words))
 
+/** The time of a scope, as the timer says it that it is left by. */
+const timeOf = (options: Options, words: Words): Extract<Plan.WaitTarget, { readonly kind: "timer" }> | undefined => {
+  const { timeoutMs, computeTimeout } = timeoutOf(options, words)
+  if (computeTimeout !== undefined) return { kind: "timer", isTimeout: true, due: computeTimeout, isSpan: true }
+  return timeoutMs === undefined ? undefined : { kind: "timer", isTimeout: true, due: timeoutMs }
+}
+
+/** Makes a scope. `timeNeeds` is what a function is given that says its time. */
 const scopeOf = (
   parts: Pick<Plan.Scope, "id" | "needs" | "body" | "completeWhen" | "cancelWhen">,
   options: Options,
   words: Words,
+  timeNeeds: ReadonlyArray<Plan.Need> = parts.needs,
 ): Plan.Scope => {
-  const due = span(options, "timeout", words)
+  const time = timeOf(options, words)
   const timeout: Plan.Wait | undefined =
-    due === undefined
+    time === undefined
       ? undefined
       : {
           _tag: "Wait",
           id: timeoutId(parts.id),
           label: undefined,
           meta: undefined,
-          needs: [],
+          needs: typeof time.due === "function" ? timeNeeds : [],
           codec: nothing,
           table: undefined,
           skipIf: undefined,
-          target: { kind: "timer", isTimeout: true, due },
+          target: time,
           timeoutMs: undefined,
           onTimeout: "continue",
         }
@@ -208,7 +217,13 @@ export type Parts = ReadonlyArray<readonly [key: string, body: Plan.Node]>
  * Makes a race in its scope. Options: `label`, `timeout`, `onTimeout`, `count`, `rest` and `onFailure`. With `count` its value
  * is a list.
  */
-export const race = (id: NodeId, branches: Parts, options: Options, words: Words): Either.Either<Plan.Scope, Problem> =>
+export const race = (
+  id: NodeId,
+  branches: Parts,
+  options: Options,
+  words: Words,
+  needs: ReadonlyArray<Plan.Need> = [],
+): Either.Either<Plan.Scope, Problem> =>
   checked(() => {
     const { count = 1 } = options
     const isCatching = oneOf(options, "onFailure", ["fail", "ignore"]) === "ignore"
@@ -218,7 +233,9 @@ export const race = (id: NodeId, branches: Parts, options: Options, words: Words
     if (wanted > branches.length) refuse(`"count" is ${wanted}, and it has ${branches.length} branches`)
     const children = branches.map(([key, body]) => part(id, key, body, isCatching))
     const body: Plan.Race = { _tag: "Race", children, count: wanted, isList: options.count !== undefined, rest }
-    return scopeOf({ id, needs: [], body, completeWhen: undefined, cancelWhen: undefined }, options, words)
+    if (needs.length > 0 && typeof options.timeout !== "function")
+      refuse(`it has "needs", which only a "timeout" that is a function is given`)
+    return scopeOf({ id, needs: [], body, completeWhen: undefined, cancelWhen: undefined }, options, words, needs)
   })
 
 /** Makes a list in its scope. Options: `label`, `concurrency`, `rest`, `settled`, `timeout` and `onTimeout`. */
@@ -243,7 +260,8 @@ export const forEach = (
       isSettled,
       ...list,
     }
-    return scopeOf({ id, needs: [], body, completeWhen: undefined, cancelWhen: undefined }, options, words)
+    const timeNeeds = list.needs.filter(({ name }) => name !== Plan.moreNeed)
+    return scopeOf({ id, needs: [], body, completeWhen: undefined, cancelWhen: undefined }, options, words, timeNeeds)
   })
 
 const rests = ["cancel", "keep"] as const

@@ -73,8 +73,10 @@ export interface OpenWaits {
 /** Names of the authors' functions that compute requests. */
 const functionNames = { approval: "request", human: "prompt", signal: "correlation", subflow: "input", timer: "until" }
 
-const nameOf = ({ target }: Plan.Wait): string =>
-  target.kind === "timer" && target.isSpan === true ? "duration" : functionNames[target.kind]
+const nameOf = ({ target }: Plan.Wait): string => {
+  if (target.kind !== "timer" || target.isSpan !== true) return functionNames[target.kind]
+  return target.isTimeout === true ? "timeout" : "duration"
+}
 const unranked: Rank = { since: Number.POSITIVE_INFINITY, asked: 0 }
 
 const isChildCancelled = ({ target: { kind } }: Plan.Wait, { child }: Records.Wait): boolean =>

@@ -33,7 +33,7 @@ const switchKeys = new Set(["needs", "on", "cases", "otherwise"])
 const loopKeys = new Set(["id", "needs", "body", "until", "maxIterations", "onMaxReached"])
 const limitKeys = ["timeout", "onTimeout", "label"]
 const scopeKeys = new Set(["id", "needs", "body", "completeWhen", "cancelWhen", ...limitKeys])
-const raceKeys = new Set(["id", "count", "rest", "onFailure", ...limitKeys])
+const raceKeys = new Set(["id", "needs", "count", "rest", "onFailure", ...limitKeys])
 const mapKeys = new Set([
   ...["id", "needs", "items", "key", "body", "concurrency", "until", "rest", "settled", "more"],
   ...limitKeys,
@@ -272,7 +272,7 @@ export const make = (workflow: string, prefix = "") => {
     const parts = Object.entries(branches).map(([name, value]) => [name, node("race", value, `branch "${name}"`)] as const)
     const [first] = parts
     const id = boundaryId("race", options.id, first === undefined ? { _tag: "Sequence", children: [] } : first[1])
-    return { plan: orRefuse(`race "${id}"`, NodeOptions.race(id, parts, options, words)) }
+    return { plan: orRefuse(`race "${id}"`, NodeOptions.race(id, parts, options, words, needs("race", options))) }
   }
 
   const map = (options: Loose) => {

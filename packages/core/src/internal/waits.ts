@@ -226,7 +226,7 @@ export const requestOf = (
 /** The time at which a timer fires. */
 const dueOf = (
   nodeId: string,
-  { due, isSpan }: Extract<Plan.WaitTarget, { readonly kind: "timer" }>,
+  { due, isSpan, isTimeout }: Extract<Plan.WaitTarget, { readonly kind: "timer" }>,
   context: Record<string, unknown>,
   now: Millis.Millis,
   state: RunState.RunState,
@@ -234,7 +234,8 @@ const dueOf = (
 ): Millis.Millis => {
   if (typeof due === "number") return Millis.after(now, due)
   const given = due(context, state, noteRead)
-  return isSpan === true ? Millis.after(now, spanOf(nodeId, "duration", given)) : timeOf(nodeId, "until", given)
+  if (isSpan !== true) return timeOf(nodeId, "until", given)
+  return Millis.after(now, spanOf(nodeId, isTimeout === true ? "timeout" : "duration", given))
 }
 
 /** Tells whether the current request of a wait is the one it began with; the time of a timer never changes. */

@@ -513,6 +513,70 @@ describe.each(stores)("on %s", (_, store) => {
     ),
   )
 
+  it.effect("a race that is decided begins again as a whole, by itself, by its winner and by a loser", () =>
+    on(
+      Effect.gen(function* () {
+        const { done, step } = journal()
+        const won: Array<string> = []
+        const w = workflow(($) => {
+          const race = $.race(
+            {
+              a: $.sequence(step($, "early"), $.signal("a", { name: "a", payload: Text })),
+              b: $.signal("b", { name: "b", payload: Text }),
+            },
+            { id: "race" },
+          )
+          return $.sequence(
+            race,
+            $.step("after", { needs: { race }, output: Text, run: ({ race }) => `${won.push(race.value)}` }),
+            $.approval("then", { request: { title: "?" } }),
+          )
+        })
+        const run = yield* w.start({}, { runId: "r" })
+        yield* run.waiting
+        yield* run.signal("b", { payload: "one" })
+        yield* run.waiting
+        for (const [node, name] of [
+          ["race", "a"],
+          ["a", "b"],
+          ["early", "a"],
+          ["b", "b"],
+        ] as const) {
+          yield* Commands.retryNode("r", node)
+          yield* rest
+          expect(yield* run.waiting).toMatchObject({ waits: [{ nodeId: "a" }, { nodeId: "b" }] })
+          yield* run.signal(name, { payload: `${node} again` })
+          expect(yield* run.waiting).toMatchObject({ waits: [{ nodeId: "then" }] })
+          expect(yield* statusOf("race")).toMatchObject({ status: "finished", winners: [name] })
+        }
+        expect(won).toEqual(["one", "race again", "a again", "early again", "b again"])
+        expect(done.filter((id) => id === "early")).toHaveLength(5)
+        yield* run.cancel()
+      }),
+    ),
+  )
+
+  it.effect("a branch that failed runs again by itself in a race that is not decided", () =>
+    on(
+      Effect.gen(function* () {
+        let isBroken = true
+        const { done, step } = journal()
+        const w = workflow(($) =>
+          $.race(
+            { a: step($, "a", { fails: () => isBroken }), b: $.sequence(step($, "b"), $.signal("s", { name: "s", payload: Text })) },
+            { id: "race", onFailure: "ignore" },
+          ),
+        )
+        const run = yield* w.start({}, { runId: "r" })
+        yield* run.waiting
+        isBroken = false
+        yield* Commands.retryNode("r", "a")
+        expect(yield* run.await).toEqual({ winner: "a", value: "a" })
+        expect(done).toEqual(["a", "b", "a"])
+      }),
+    ),
+  )
+
   it.effect("what cannot be left says so, and what can", () =>
     on(
       Effect.gen(function* () {

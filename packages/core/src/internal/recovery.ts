@@ -259,6 +259,7 @@ const withReaders = (
   view: View.View,
   nodeIds: Iterable<NodeId>,
   inFlight: InFlight,
+  whole: (position: number) => number = (position) => position,
 ): ReadonlySet<number> => {
   const ofRows = readersOfRows(plan, state, view, inFlight)
   const readers = new Map<number, Array<number>>()
@@ -274,7 +275,8 @@ const withReaders = (
   }
   const chosen = new Set<number>()
   const queue: Array<number> = []
-  const choose = (position: number): void => {
+  const choose = (found: number): void => {
+    const position = whole(found)
     if (chosen.has(position)) return
     chosen.add(position)
     queue.push(position)
@@ -332,7 +334,7 @@ const readersOf = (
   })
 
 /**
- * Resets nodes in their current iteration, with everything that needs or has read their outputs. `inFlight` adds reads that
+ * Resets nodes in their current iteration, with everything that needs or has read their outputs, and decided races as a whole. `inFlight` adds reads that
  * only attempts in flight know. The loops and boundaries around them are reopened. Only nodes with a record are reset.
  */
 export const resetForRetry = (
@@ -342,7 +344,19 @@ export const resetForRetry = (
   inFlight: InFlight = [],
 ): { readonly events: ReadonlyArray<RunEvent>; readonly nodeIds: ReadonlySet<NodeId> } => {
   const view = viewOf(plan, state)
-  const chosen = withReaders(plan, state, view, nodeIds, inFlight)
+  /** A race that is decided, or that the branch of the node has won, begins again as a whole: by what it holds it would only be decided as it was. */
+  const whole = (position: number): number => {
+    let found = position
+    for (let inner = position, up = plan.parent(position); up >= 0; inner = up, up = plan.parent(up)) {
+      if (plan.node(up)._tag !== "Race") continue
+      const around = plan.parent(up)
+      const branch = plan.node(inner)
+      const { isDecided, winners = [] } = view.boundaryRecord(around) ?? {}
+      if (isDecided === true || (Plan.isPart(branch) && winners.includes(branch.part.key))) found = around
+    }
+    return found
+  }
+  const chosen = withReaders(plan, state, view, nodeIds, inFlight, whole)
   const events: Array<RunEvent> = []
   const resetIds = new Set<NodeId>()
   for (const position of [...chosen].sort((left, right) => left - right)) {

@@ -6,7 +6,11 @@ import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import { expect, it } from "@effect/vitest"
+import type { Plan } from "@smithers/core/Plan"
+import * as RunState from "@smithers/core/RunState"
+import * as Scheduler from "@smithers/core/Scheduler"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import { createSmithers, type JsxWorkflow, Loop, Parallel, renderPlan, Sequence, Smithers } from "smithers-orchestrator"
 import { describe } from "vitest"
@@ -339,6 +343,75 @@ const regions = (): Pair => {
   return { built, jsx: jsx as JsxWorkflow<unknown>, input: { repo: "x" } }
 }
 
+const lists = (): Pair => {
+  const built = Smithers.createWorkflow({ name: "lists", input: Input }).build(($) => {
+    const report = (id: string) => $.step(id, { output: Report, run: () => ({ markdown: id }) })
+    return $.sequence(
+      $.map({
+        id: "files",
+        label: "Files",
+        items: () => ["a", "b", "c"],
+        concurrency: 1,
+        settled: true,
+        until: ({ done }) => done === 2,
+        timeout: "1 hour",
+        onTimeout: "continue",
+        body: () => $.sequence(report("read"), $.scope({ id: "region", body: report("sum") })),
+      }),
+      $.map({ id: "pages", items: () => [7], rest: "keep", body: () => report("page") }),
+      report("end"),
+    )
+  })
+  const { Workflow, Task, ForEach, Scope, smithers, outputs } = createSmithers({
+    lists_read: Report,
+    lists_sum: Schema.Struct({ ...Report.fields }),
+    lists_page: Schema.Struct({ ...Report.fields }),
+    lists_end: Schema.Struct({ ...Report.fields }),
+  })
+  const jsx = smithers(() => (
+    <Workflow name="lists">
+      <ForEach
+        id="files"
+        label="Files"
+        items={["a", "b", "c"]}
+        concurrency={1}
+        settled
+        until={({ done }) => done === 2}
+        timeoutMs={3_600_000}
+        onTimeout="continue"
+      >
+        {(file) => (
+          <Sequence>
+            <Task id={`files[${file}].read`} output={outputs.lists_read}>
+              {{ markdown: "read" }}
+            </Task>
+            <Scope id={`files[${file}].region`}>
+              <Task id={`files[${file}].sum`} output={outputs.lists_sum}>
+                {{ markdown: "sum" }}
+              </Task>
+            </Scope>
+          </Sequence>
+        )}
+      </ForEach>
+      <ForEach id="pages" items={[7]} rest="keep">
+        {(page) => (
+          <Task id={`pages[${page}].page`} output={outputs.lists_page}>
+            {{ markdown: "page" }}
+          </Task>
+        )}
+      </ForEach>
+      <Task id="end" output={outputs.lists_end}>
+        {{ markdown: "end" }}
+      </Task>
+    </Workflow>
+  ))
+  return { built, jsx: jsx as JsxWorkflow<unknown>, input: { repo: "x" } }
+}
+
+/** The first plan of a run. */
+const planOf = (workflow: AnyWorkflow, input: unknown): Plan =>
+  Either.getOrThrow(workflow.definition.planner().plan(RunState.empty("r"), Scheduler.valuesOf({ give: () => input }, new Map())))
+
 /** All rows of all tables, without what differs from run to run. */
 const rowsOf = (filename: string): Record<string, unknown> => {
   const db = new Database(filename, { readonly: true })
@@ -365,10 +438,11 @@ describe.each([
   ["a loop with its own outputs in its condition", rounds],
   ["a saga, tries, child runs and an approval", boundaries],
   ["a race and a scope", regions],
+  ["lists of items", lists],
 ])("%s", (_, pair) => {
   it("have equal plans", () => {
     const { built, jsx, input } = pair()
-    expect(renderPlan(jsx, { input }).plan.text).toBe(built.plan.text)
+    expect(renderPlan(jsx, { input }).plan.text).toBe(planOf(built, input).text)
   })
 
   it.scoped("leave equal rows", () =>

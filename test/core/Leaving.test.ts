@@ -563,7 +563,10 @@ describe.each(stores)("on %s", (_, store) => {
         const { done, step } = journal()
         const w = workflow(($) =>
           $.race(
-            { a: step($, "a", { fails: () => isBroken }), b: $.sequence(step($, "b"), $.signal("s", { name: "s", payload: Text })) },
+            {
+              a: step($, "a", { fails: () => isBroken }),
+              b: $.sequence(step($, "b"), $.signal("s", { name: "s", payload: Text })),
+            },
             { id: "race", onFailure: "ignore" },
           ),
         )

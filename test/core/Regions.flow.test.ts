@@ -60,64 +60,68 @@ describe.each(stores)("on %s", (_, store) => {
     ),
   )
 
-  it.effect("the time of a scope, a race and a list may be a function of what is there, of the pass and of the run, and is kept", () =>
-    on(
-      Effect.gen(function* () {
-        const asked: Array<string> = []
-        const Hours = Schema.Struct({ hours: Schema.Number })
-        const ask = ($: Builder, id: string) => $.approval(id, { request: { title: "?" } })
-        const timed = workflow(($) => {
-          const plan = $.step("plan", { output: Hours, run: () => ({ hours: 2 }) })
-          const early = $.step("early", { output: Hours, run: () => ({ hours: 1 }) })
-          const later = $.step("later", { output: Hours, run: () => ({ hours: 9 }) })
-          const pass = $.scope({
-            id: "scope",
-            needs: { early, later },
-            timeout: ({ early, later, iteration, runId }) => {
-              asked.push(`scope ${early?.hours} ${later?.hours} ${iteration} ${runId}`)
-              return `${iteration + 1} hours`
-            },
-            onTimeout: "continue",
-            body: $.sequence(ask($, "in"), later),
-          })
-          return $.sequence(
-            plan,
-            early,
-            $.loop({ id: "loop", body: pass, until: () => false, maxIterations: 2 }),
-            $.race(
-              { a: ask($, "a") },
-              { id: "race", needs: { plan }, timeout: ({ plan }) => `${plan.hours} hours`, onTimeout: "continue" },
-            ),
-            $.map({
-              id: "list",
-              needs: { plan },
-              items: ({ plan }) => [plan.hours],
-              timeout: ({ plan }) => `${plan.hours * 2}h`,
+  it.effect(
+    "the time of a scope, a race and a list may be a function of what is there, of the pass and of the run, and is kept",
+    () =>
+      on(
+        Effect.gen(function* () {
+          const asked: Array<string> = []
+          const Hours = Schema.Struct({ hours: Schema.Number })
+          const ask = ($: Builder, id: string) => $.approval(id, { request: { title: "?" } })
+          const timed = workflow(($) => {
+            const plan = $.step("plan", { output: Hours, run: () => ({ hours: 2 }) })
+            const early = $.step("early", { output: Hours, run: () => ({ hours: 1 }) })
+            const later = $.step("later", { output: Hours, run: () => ({ hours: 9 }) })
+            const pass = $.scope({
+              id: "scope",
+              needs: { early, later },
+              timeout: ({ early, later, iteration, runId }) => {
+                asked.push(`scope ${early?.hours} ${later?.hours} ${iteration} ${runId}`)
+                return `${iteration + 1} hours`
+              },
               onTimeout: "continue",
-              body: () => ask($, "each"),
-            }),
-            $.step("last", { output: Text, run: () => "over" }),
+              body: $.sequence(ask($, "in"), later),
+            })
+            return $.sequence(
+              plan,
+              early,
+              $.loop({ id: "loop", body: pass, until: () => false, maxIterations: 2 }),
+              $.race(
+                { a: ask($, "a") },
+                { id: "race", needs: { plan }, timeout: ({ plan }) => `${plan.hours} hours`, onTimeout: "continue" },
+              ),
+              $.map({
+                id: "list",
+                needs: { plan },
+                items: ({ plan }) => [plan.hours],
+                timeout: ({ plan }) => `${plan.hours * 2}h`,
+                onTimeout: "continue",
+                body: () => ask($, "each"),
+              }),
+              $.step("last", { output: Text, run: () => "over" }),
+            )
+          })
+          const waits = Effect.map(timed.run({}, { runId: "r" }), (result) =>
+            result.status === "finished"
+              ? result.output
+              : "waits" in result
+                ? result.waits.map(({ nodeId, deadline }) =>
+                    deadline === undefined ? nodeId : `${nodeId} ${deadline / 3_600_000}`,
+                  )
+                : result.status,
           )
-        })
-        const waits = Effect.map(timed.run({}, { runId: "r" }), (result) =>
-          result.status === "finished"
-            ? result.output
-            : "waits" in result
-              ? result.waits.map(({ nodeId, deadline }) => (deadline === undefined ? nodeId : `${nodeId} ${deadline / 3_600_000}`))
-              : result.status,
-        )
-        expect(yield* waits).toEqual(["in", "scope~timeout 1"])
-        yield* TestClock.adjust("1 hour")
-        expect(yield* waits).toEqual(["in", "scope~timeout 3"])
-        yield* TestClock.adjust("2 hours")
-        expect(yield* waits).toEqual(["a", "race~timeout 5"])
-        yield* TestClock.adjust("2 hours")
-        expect(yield* waits).toEqual(["list[2].each", "list~timeout 9"])
-        yield* TestClock.adjust("4 hours")
-        expect(yield* waits).toBe("over")
-        expect(asked).toEqual(["scope 1 undefined 0 r", "scope 1 undefined 1 r"])
-      }),
-    ),
+          expect(yield* waits).toEqual(["in", "scope~timeout 1"])
+          yield* TestClock.adjust("1 hour")
+          expect(yield* waits).toEqual(["in", "scope~timeout 3"])
+          yield* TestClock.adjust("2 hours")
+          expect(yield* waits).toEqual(["a", "race~timeout 5"])
+          yield* TestClock.adjust("2 hours")
+          expect(yield* waits).toEqual(["list[2].each", "list~timeout 9"])
+          yield* TestClock.adjust("4 hours")
+          expect(yield* waits).toBe("over")
+          expect(asked).toEqual(["scope 1 undefined 0 r", "scope 1 undefined 1 r"])
+        }),
+      ),
   )
 
   it.effect("a time that is none fails the scope by its name, and needs without such a function are refused", () =>

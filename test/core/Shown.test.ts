@@ -27,6 +27,7 @@ const open = (kind: "approval" | "timer" | "subflow", name: string | null = null
     digest: null,
     name,
     correlation: null,
+    request: null,
   },
 })
 /** What is shown of the first of some runs. */

@@ -55,6 +55,9 @@ describe.each(stores)("on %s", (_, store) => {
         const sent = (id: string, at: number) =>
           storage.deliver({ id, runId: "r", at: Millis.make(at), command: { _tag: "Signal", name: "go", payload: id } })
         yield* sent("early", 9_999)
+        // It is shown as what it is, also before the run hears of that.
+        expect(yield* storage.waits({ runId: "r" })).toMatchObject([{ nodeId: "s", isAnswered: false, decidedAt: null }])
+        expect((yield* storage.run("r")).run.status).toBe("waiting-event")
         expect(yield* w.run({}, { runId: "r" })).toMatchObject({ status: "waiting-event" })
         yield* TestClock.adjust("1 hour")
         yield* sent("late", 10_000)

@@ -7,6 +7,7 @@ import * as Schema from "effect/Schema"
 import { AgentTurn } from "./Agent.ts"
 import { ErrorInfo, RunFailure, type RunNotFound, type StoreError } from "./Errors.ts"
 import type { InboxMessage } from "./Inbox.ts"
+import { isTransient } from "./Records.ts"
 import { LeaveRequest, Leaving, RestKind, RunEvent, StrayRead, type WaitKind } from "./RunEvent.ts"
 import { type NewRun, Stuck } from "./RunOwnership.ts"
 import * as Status from "./Status.ts"
@@ -157,7 +158,7 @@ export const isTimedOut = ({ kind, status, decidedAt }: Pick<WaitSummary, "kind"
 /** The fields of a wait that decide whether a command is for it. */
 export type OpenWait = Pick<
   WaitSummary,
-  "nodeId" | "iteration" | "kind" | "status" | "since" | "asked" | "deadline" | "digest" | "name" | "correlation"
+  "nodeId" | "iteration" | "kind" | "status" | "since" | "asked" | "deadline" | "digest" | "name" | "correlation" | "request"
 >
 
 /**
@@ -182,7 +183,8 @@ export const responseTo = (
     }
     case "Signal": {
       const { name, correlation = null } = command
-      return wait.kind === "signal" && name === wait.name && correlation === wait.correlation ? came : undefined
+      const isMeant = wait.kind === "signal" && name === wait.name && correlation === wait.correlation
+      return isMeant && (!isTransient(wait) || at >= wait.since) ? came : undefined
     }
     case "ChildEnded":
       return wait.kind === "subflow" && isAt(command) && command.childRunId === wait.name ? came : undefined

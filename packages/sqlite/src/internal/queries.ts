@@ -101,6 +101,7 @@ type OpenRow = [
   digest: Text,
   name: Text,
   correlation: Text,
+  request: Text,
 ]
 
 type CommandRow = [runId: string, id: string, at: number, command: string]
@@ -208,7 +209,8 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
      FROM smithers_runs r WHERE r.run_id ${theseRuns}`,
   )
   const selectOpen = prepare<OpenRow>(
-    `SELECT run_id, node_id, iteration, kind, since, asked, deadline, digest, name, correlation FROM smithers_waits
+    `SELECT run_id, node_id, iteration, kind, since, asked, deadline, digest, name, correlation, iif(kind = 'signal', request, NULL)
+     FROM smithers_waits
      WHERE run_id ${theseRuns} AND status = 'open' ORDER BY since, run_id, asked, node_id, iteration`,
   )
   // Pending commands are few. By itself, SQLite may scan all commands.
@@ -467,8 +469,9 @@ const summaryOf = (row: SummaryRow, status: Status.ShownStatus): RunSummary => {
 }
 
 const openOf = (row: OpenRow): OpenWait => {
-  const [, nodeId, iteration, kind, since, asked, deadline, digest, name, correlation] = row
-  return { nodeId, iteration, kind, status: "open", since, asked, deadline, digest, name, correlation }
+  const [, nodeId, iteration, kind, since, asked, deadline, digest, name, correlation, request] = row
+  const shown = { digest, name, correlation, request: readOptional(request) ?? null }
+  return { nodeId, iteration, kind, status: "open", since, asked, deadline, ...shown }
 }
 
 const parentOf = ([runId, nodeId, iteration, isAttached]: readonly [

@@ -20,6 +20,8 @@ interface Measured {
   readonly peakBytes?: number
   readonly rounds?: number
   readonly renders?: number
+  readonly secondQuarterMs?: number
+  readonly lastQuarterMs?: number
   readonly bytes: number
 }
 
@@ -174,6 +176,18 @@ for (const mode of ["normal", "full"]) {
     const ms = median(times)
     goal(`resume after SIGKILL at half of ${size} steps: first new step under 100 ms (${mode})`, `${ms.toFixed(0)} ms`, ms < 100)
   }
+}
+
+for (const [name, title, size] of [
+  ["races", "races in a loop", 20_000],
+  ["items", "items of a list", 20_000],
+  ["childItems", "items that are child runs", 2000],
+] as const) {
+  const measured = repeated(() => workload(name, isQuick ? size / 10 : size, "normal"))
+  const made = row(`${size} ${title}`, "normal", isQuick ? size / 10 : size, measured)
+  const growth = (measured.lastQuarterMs ?? 0) / (measured.secondQuarterMs ?? 1)
+  const memory = `${number(made.peakMb, 0)} MB`
+  goal(`${title}: one of the last quarter at most 1.5 × one of the second`, `${growth.toFixed(2)} ×, ${memory}`, growth <= 1.5)
 }
 
 {

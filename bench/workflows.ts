@@ -28,6 +28,70 @@ export const parallel = (count: number) =>
     $.parallel(...Array.from({ length: count }, (_, index) => $.step(`step-${index}`, { output: Output, run: () => ({ index }) }))),
   )
 
+const Count = Schema.Struct({ count: Schema.Number })
+
+/** A step that says that it has begun, in each pass, item or child run of a long run. */
+type Noted = () => void
+
+/** `count` races one after another, of a step and a signal that never comes. */
+export const races = (count: number, onStep: Noted) =>
+  Smithers.createWorkflow({ name: "races", input: Count }).build(($) =>
+    $.loop({
+      id: "loop",
+      maxIterations: count,
+      until: () => false,
+      body: $.race({
+        step: $.step("step", {
+          output: Output,
+          run: ({ iteration }) => {
+            onStep()
+            return { index: iteration }
+          },
+        }),
+        never: $.signal("never", { name: "never", payload: Schema.Void }),
+      }),
+    }),
+  )
+
+/** A list of `count` items, of which four are begun and not over at once. */
+export const items = (count: number, onStep: Noted) =>
+  Smithers.createWorkflow({ name: "items", input: Count }).build(($) =>
+    $.map({
+      id: "list",
+      items: () => Array.from({ length: count }, (_, index) => index),
+      concurrency: 4,
+      body: (item) =>
+        $.step("step", {
+          needs: { item },
+          output: Output,
+          run: ({ item }) => {
+            onStep()
+            return { index: item }
+          },
+        }),
+    }),
+  )
+
+/** A list of `count` items that are child runs of a step each, as many at work as the run has slots. */
+export const childItems = (count: number, onStep: Noted) => {
+  const child = Smithers.createWorkflow({ name: "child", input: Output }).build(($) =>
+    $.step("step", {
+      output: Output,
+      run: ({ input }) => {
+        onStep()
+        return input
+      },
+    }),
+  )
+  return Smithers.createWorkflow({ name: "child-items", input: Count }).build(($) =>
+    $.map({
+      id: "list",
+      items: () => Array.from({ length: count }, (_, index) => index),
+      body: (item) => $.subflow("child", { needs: { item }, workflow: child, input: ({ item }) => ({ index: item }) }),
+    }),
+  )
+}
+
 /** Runs a workflow `runs` times at once. */
 export const many = (runs: number, steps: number) => {
   const workflow = sequential(steps)

@@ -48,6 +48,25 @@ switch (workload) {
   case "many":
     await repeatedly(size * 3, workflows.many(size, 3))
     break
+  case "races":
+  case "items":
+  case "childItems": {
+    // What one costs at the beginning, and what at the end.
+    const quarters: Array<number> = []
+    let begun = 0
+    const note = () => {
+      if (++begun % (size / 4) === 0) quarters.push(performance.now())
+    }
+    const runs = {
+      races: () => timed(workflows.races(size, note).execute({ count: size })),
+      items: () => timed(workflows.items(size, note).execute({ count: size })),
+      childItems: () => timed(workflows.childItems(size, note).execute({ count: size })),
+    }
+    const ms = await onFile(runs[workload]())
+    const [first = 0, second = 0, third = 0, last = 0] = quarters
+    report({ ms, secondQuarterMs: second - first, lastQuarterMs: last - third })
+    break
+  }
   case "once":
     report({ ms: await onFile(timed(workflows.sequential(size).execute({ count: size }))) })
     break

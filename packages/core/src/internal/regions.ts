@@ -107,7 +107,7 @@ export const make = (host: Host): Regions => {
     const isLeaving = recordOf(position)?.isDecided === true && node.rest === "cancel"
     const isWon = node._tag === "Race" && node.rest === "cancel" && isWonUnbegun(position, node, parts)
     for (const part of parts.reverse()) {
-      const isUnbegun = view.boundaryRecord(part) === undefined && !view.hasBegun(part, "any")
+      const isUnbegun = (isLeaving || isWon) && view.boundaryRecord(part) === undefined && !view.hasBegun(part, "any")
       if (isLeaving && isUnbegun && !winnersOf(position).includes(keyOf(part))) pass(position, part)
       else if (!isWon || !isUnbegun) agenda.begin(part)
     }

@@ -137,7 +137,7 @@ describe.each(stores)("on %s", (_, store) => {
             const plan = $.step("plan", { output: Text, run: () => "" })
             return $.sequence(plan, $.race({ a: $.timer("a", { duration: "1 hour" }) }, { needs: { plan }, timeout: "1 hour" }))
           }),
-        ).toThrow('race "race:a": it has "needs", which only a "timeout" that is a function is given')
+        ).toThrow('it has "needs", which only a "timeout" that is a function is given (at race "race:a")')
       }),
     ),
   )

@@ -31,7 +31,7 @@ import {
   WorkflowMismatch,
 } from "./Errors.ts"
 import * as Foreign from "./Foreign.ts"
-import { generateRunId, idRule, isChildRunId, isId } from "./Ids.ts"
+import { generateRunId, idRule, isChildRunId, isId, type NodeId } from "./Ids.ts"
 import { Inbox } from "./Inbox.ts"
 import { digest } from "./internal/digest.ts"
 import { canonical, isPlainObject, isTooDeep, toJson } from "./internal/json.ts"
@@ -511,6 +511,14 @@ const fromPlan = <S extends Codec.AnySchema, A, R, W, E>(
   const { name, version, maxConcurrency } = options
   const plan = PlanLayout.make(name, root)
   const leaves = plan.nodes.filter(Plan.isLeaf)
+  /** Tells whether a node is the template of one node per item. */
+  const isTemplate = (nodeId: NodeId): boolean => {
+    for (let up = plan.positions.get(nodeId) ?? -1; up >= 0; up = up < plan.size ? plan.parent(up) : -1) {
+      const node = plan.node(up)
+      if (node._tag === "ForEach" && node.source !== undefined) return true
+    }
+    return false
+  }
   const definition: Begun<R> = {
     name,
     version,
@@ -524,7 +532,7 @@ const fromPlan = <S extends Codec.AnySchema, A, R, W, E>(
     errorOf: (nodeId) => Plan.errorOf(plan, nodeId),
     get tables() {
       return leaves.flatMap(({ id, table, codec }) =>
-        table === undefined ? [] : [{ name: table, jsonSchema: codec.jsonSchema, nodeId: id }],
+        table === undefined ? [] : [{ name: table, jsonSchema: codec.jsonSchema, nodeId: isTemplate(id) ? undefined : id }],
       )
     },
     maxConcurrency,

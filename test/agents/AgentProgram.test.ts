@@ -632,7 +632,7 @@ describe("an agent that fails", () => {
     Effect.gen(function* () {
       const own = { name: "own", generate: () => (undefined as unknown as { x: never }).x }
       const slip = yield* failure([own])
-      expect(slip.message).toMatch(/Mend the code of the agent, then resume the run/)
+      expect(slip.message).toMatch(/Fix the code of the agent, then resume the run/)
       const refused = yield* failure([agent("a", provider({ statusCode: 401 }))])
       expect(refused.message).toMatch(/Check its key, its model and its settings, then resume the run/)
       const busy = yield* failure([agent("a", provider({ statusCode: 529 }))])

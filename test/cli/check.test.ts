@@ -105,7 +105,7 @@ describe("check", () => {
       {ctx.latest(outputs.plan, "reveiw")?.text}`)
     const slip = 'reads the output "plan" of "reveiw", which is not a task. Did you mean "review"?'
     expect([code, problems]).toEqual([0, [{ kind: "warning", message: `a component (at smithers) ${slip}` }]])
-    const said = 'But the output "plan" of "reveiw" was read, and nothing in the run was that task: did you mean "review"?'
+    const said = 'But the output "plan" of "reveiw" was read, and no task of the run has that id: did you mean "review"?'
     const up = await place.run("up", name, "--run-id", "slip")
     expect([up.code, up.stdout]).toEqual([0, expect.stringContaining(said)])
     expect((await place.run("why", "slip")).stdout).toContain(said)

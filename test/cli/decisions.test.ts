@@ -184,7 +184,7 @@ describe("a decision from the command line", () => {
     const nothing = await place.json("approve", "n")
     expect(nothing).toMatchObject({
       code: 4,
-      value: { error: { tag: "NotWaiting", message: 'Run "n" asks for no decision. It waits for timer "rest".' } },
+      value: { error: { tag: "NotWaiting", message: 'Run "n" has no open request. It waits for timer "rest".' } },
     })
     expect(nothing.value).not.toHaveProperty("error.nodeId")
   })

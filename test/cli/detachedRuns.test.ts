@@ -78,7 +78,7 @@ describe("a child run that its parent does not wait for", () => {
     up.kill("SIGINT")
     const { code, stderr } = await up.result
     expect(code).toBe(130)
-    expect(stderr).toContain('Run "r~sub~0" is not over and stops here')
+    expect(stderr).toContain('Run "r~sub~0" has not ended and stops here')
     expect(stderr).toContain("smithers up --resume r~sub~0")
     go()
     // Only a drawing of its parent has its code.

@@ -43,7 +43,7 @@ describe("parts of a run", () => {
     const other = await place.run("complete-node", "r", "region")
     expect([other.code, other.stderr]).toEqual([
       4,
-      expect.stringContaining('is left as cancelled already: ann asked for that ("too late")'),
+      expect.stringContaining('is already being left as cancelled: ann asked for that ("too late")'),
     ])
     const nodes = await place.run("cancel-node", "r", "regoin")
     expect([nodes.code, nodes.stderr]).toEqual([4, expect.stringContaining("What can be left: region, race, files.")])

@@ -109,7 +109,7 @@ describe("a denial", () => {
     for (let time = 0; time < 2; time++) {
       const resumed = await place.run("up", "--resume", "r")
       expect(resumed.code).toBe(1)
-      expect(resumed.stdout).toContain("The denial stands, also when the run is resumed: retry the node to ask again.")
+      expect(resumed.stdout).toContain("The denial still holds when the run is resumed: retry the node to ask again.")
       expect(resumed.stdout).toContain("Ask again: smithers retry r ok\nThen resume it: smithers up --resume r")
     }
     const told = { code: 4, value: { error: { tag: "AlreadyDecided", approved: false, by: "ann", note: "not today" } } }

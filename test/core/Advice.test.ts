@@ -84,5 +84,5 @@ it("each reason for which a failure is not retried is followed by one word on wh
 
 it("a run that has failed is not said to hear of nothing any more, since it can be resumed", () => {
   expect(new RunEnded({ runId: "r", status: "failed" }).message).toContain("hears of nothing before it is resumed")
-  expect(new RunEnded({ runId: "r", status: "finished" }).message).toContain("nothing can be told to it any more")
+  expect(new RunEnded({ runId: "r", status: "finished" }).message).toContain("It accepts no more commands.")
 })

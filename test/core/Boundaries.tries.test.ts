@@ -859,7 +859,7 @@ describe.each(stores)("on %s", (_, store) => {
             $.step("b", { needs: { e: $.caught("g") }, output: Text, run: () => "" }),
           ),
         )
-      expect(elsewhere).toThrow("does not stand in its catch")
+      expect(elsewhere).toThrow("is not in its catch")
       const beside = (isMaybe: boolean) =>
         workflow(($) => {
           const a = step($, "a")

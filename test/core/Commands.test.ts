@@ -333,7 +333,7 @@ describe.each(stores)("on %s", (_, store) => {
           yield* w.run({}, { runId: "r" })
           const unknown = yield* Effect.flip(Commands.retryNode("r", "b"))
           expect(unknown).toMatchObject({ _tag: "NodeNotFound", known: ["a", "ask"] })
-          expect(unknown.message).toBe(`Run "r" has not come to a node "b". It has come to a, ask.`)
+          expect(unknown.message).toBe(`Run "r" has not reached a node "b". It has reached a, ask.`)
           const wrong = yield* Effect.flip(Commands.retryNode("r", "a", { iteration: 3 }))
           expect(wrong.message).toBe(`"a" of run "r" has no iteration 3; it has 0.`)
           yield* Commands.approve("r", "ask")

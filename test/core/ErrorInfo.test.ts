@@ -237,7 +237,7 @@ describe("a failure that is not retried", () => {
       Schedule.recurWhile((error: ErrorInfo.ErrorInfo) => error.status === 503),
       1,
     ],
-    [`its "retry" could not say when`, "policy", thrower(new Error("x")), Schedule.recurWhile(thrower(new Error("y"))), 1],
+    [`its "retry" failed to give a time`, "policy", thrower(new Error("x")), Schedule.recurWhile(thrower(new Error("y"))), 1],
     ["it was raised as NonRetryable", "nonRetryable", thrower(new NonRetryable({ message: "x" })), undefined, 1],
     [
       "it was raised as NonRetryable",
@@ -255,15 +255,15 @@ describe("a failure that is not retried", () => {
     ],
     ["it is a defect: it was thrown inside an Effect", "defect", () => Effect.die(new Error("x")), undefined, 1],
     ["it is a defect: it was thrown inside an Effect", "defect", () => Effect.runPromise(Effect.die(new Error("x"))), undefined, 1],
-    ["an error of this class without a cause or a code is taken for a slip", "slip", slip, undefined, 1],
+    ["an error of this class without a cause or a code is treated as a slip", "slip", slip, undefined, 1],
     [
-      "an error of this class without a cause or a code is taken for a slip",
+      "an error of this class without a cause or a code is treated as a slip",
       "slip",
       () => Effect.tryPromise(async () => slip()),
       undefined,
       1,
     ],
-    ["an error of this class without a cause or a code is taken for a slip", "slip", () => Effect.sync(slip), undefined, 1],
+    ["an error of this class without a cause or a code is treated as a slip", "slip", () => Effect.sync(slip), undefined, 1],
   ])("says that %s (%s)", ([because, reason, run, retry, attempts]) =>
     Effect.gen(function* () {
       const W = workflow(($) => $.step("a", { output: Schema.Unknown, ...(retry === undefined ? {} : { retry }), run }))

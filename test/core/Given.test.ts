@@ -223,7 +223,7 @@ describe.each(stores)("on %s", (_, store) => {
       ($) => $.approval("a", { request: late, approvers: () => [] }),
       "a",
       "InvalidRequest",
-      'its "approvers" gave an array, and must give the names of those who may decide, at least one, in an array',
+      'its "approvers" gave an array, and must give an array of at least one name',
     ],
     [
       "approvers that throw",
@@ -288,7 +288,7 @@ describe.each(stores)("on %s", (_, store) => {
         yield* w.run(order, { runId: "r" })
         yield* TestClock.adjust("5 minutes")
         expect(yield* w.run(order, { runId: "r" })).toMatchObject({
-          output: [undefined, "nobody sent it by 1970-01-01T00:05:00.000Z", "nobody sent it within 300000 ms"],
+          output: [undefined, "no signal by 1970-01-01T00:05:00.000Z", "no signal within 300000 ms"],
         })
       }),
     ),

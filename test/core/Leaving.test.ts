@@ -190,7 +190,7 @@ describe.each(stores)("on %s", (_, store) => {
         yield* run.cancelNode("region", { by: "ann", reason: "why not" })
         yield* run.cancelNode("region", { by: "bob" })
         const other =
-          'AlreadyLeft: "region" of run "r" is left as cancelled already: ann asked for that ("why not"), and it is not changed.'
+          'AlreadyLeft: "region" of run "r" is already being left as cancelled: ann asked for that ("why not"), and it cannot be changed.'
         expect(yield* refused(run.completeNode("region"))).toBe(other)
         yield* rest
         expect(yield* statusOf("region")).toMatchObject({ status: "halted", left: { because: "request", by: "ann" } })

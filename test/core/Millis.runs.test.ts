@@ -147,7 +147,7 @@ describe.each(stores)("on %s", (_, store) => {
               attempts: times,
               error: {
                 name: "InvalidDelay",
-                message: `its "retry" asks for another attempt at ${given}, which is no time`,
+                message: `its "retry" sets the next attempt to ${given}, which is no valid time`,
                 errors: [{ name: "Error", message: "provider is down" }],
               },
             },

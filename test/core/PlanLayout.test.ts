@@ -65,11 +65,11 @@ describe("a plan is laid out in document order", () => {
     expect(plan.find("g")).toBe(plan.nodes[12])
     expect(plan.find("h")).toBeUndefined()
     expect(() => plan.node(13)).toThrow("a plan of 13 nodes has none at 13")
-    expect(() => plan.step(2)).toThrow("a Parallel stands at 2, where a Step was looked for")
-    expect(() => plan.leaf(4)).toThrow("a Loop stands at 4, where a Step or Wait was looked for")
-    expect(() => plan.loop(1)).toThrow("a Step stands at 1, where a Loop was looked for")
-    expect(() => plan.boundary(4)).toThrow("a Loop stands at 4, where a Scope, Saga or TryCatch was looked for")
-    expect(() => plan.id(0)).toThrow("a Sequence stands at 0, where a node with an id was looked for")
+    expect(() => plan.step(2)).toThrow("the node at 2 is a Parallel and not a Step")
+    expect(() => plan.leaf(4)).toThrow("the node at 4 is a Loop and not a Step or Wait")
+    expect(() => plan.loop(1)).toThrow("the node at 1 is a Step and not a Loop")
+    expect(() => plan.boundary(4)).toThrow("the node at 4 is a Loop and not a Scope, Saga or TryCatch")
+    expect(() => plan.id(0)).toThrow("the node at 0 is a Sequence and not a node with an id")
   })
 
   it("of whatever shape it is", () => {

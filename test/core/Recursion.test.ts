@@ -132,7 +132,7 @@ describe.each(stores)("on %s", (_, store) => {
           status: "failed",
           error: { nodeId: "sub", error: { name: "InvalidRequest", message: expect.stringContaining(problem) } },
         })
-        const must = "and must give what smithers(…) or createWorkflow(…).build(…) gave"
+        const must = "and must give the result of smithers(…) or createWorkflow(…).build(…)"
         expect(yield* named(() => undefined).run({}, { runId: "a" })).toMatchObject(
           failed(`its "workflow" gave undefined, ${must}`),
         )

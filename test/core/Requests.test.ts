@@ -51,7 +51,7 @@ describe.each(stores)("on %s", (_, layer) => {
             at: 60_000,
           })
           expect(late.message).toBe(
-            '"ok" of run "r" was approved by ann at 1970-01-01T00:01:00.000Z ("fine") already, and a decision is not changed.',
+            '"ok" of run "r" was already approved by ann at 1970-01-01T00:01:00.000Z ("fine"), and a decision cannot be changed.',
           )
         }
         const other = yield* Effect.flip(Commands.deny("r", "ok", { request: first.requestId, iteration: 1 }))

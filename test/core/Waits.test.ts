@@ -182,7 +182,7 @@ describe.each(stores)("on %s", (_, store) => {
           const storage = yield* Storage
           expect((yield* storage.waits({}))[0]?.request).toEqual({ title: "?", approvers: ["ann", "bob"] })
           const other = yield* Effect.flip(Commands.approve("r", "ask", { by: "eve" }))
-          expect(other.message).toBe(`"eve" may not decide on "ask" of run "r". It is for ann, bob to decide.`)
+          expect(other.message).toBe(`"eve" may not decide on "ask" of run "r". Its approvers are ann, bob.`)
           expect((yield* Effect.flip(Commands.deny("r", "ask")))._tag).toBe("NotAnApprover")
           yield* Commands.approve("r", "ask", { by: "bob" })
           expect(yield* workflow.execute({}, { runId: "r" })).toMatchObject({ approved: true, decidedBy: "bob" })
@@ -228,7 +228,7 @@ describe.each(stores)("on %s", (_, store) => {
           yield* TestClock.adjust("1 day")
           expect(yield* Effect.flip(Fiber.join(fiber))).toMatchObject({
             _tag: "StepFailed",
-            error: { message: "denied, as nobody decided in time" },
+            error: { message: "denied: no decision in time" },
           })
         }),
       ),
@@ -297,7 +297,7 @@ describe.each(stores)("on %s", (_, store) => {
           yield* TestClock.adjust("1 second")
           const again = yield* Effect.flip(workflow.resume("r"))
           expect(again).toMatchObject({ _tag: "StepFailed", ...denied })
-          expect(again.message).toContain("The denial stands, also when the run is resumed: retry the node to ask again.")
+          expect(again.message).toContain("The denial still holds when the run is resumed: retry the node to ask again.")
           const asked = { runId: "r", onFailed: "resume" } as const
           expect(yield* workflow.run({ spec: "x" }, asked)).toMatchObject({ status: "failed", error: denied })
           // Nobody is asked meanwhile.
@@ -319,7 +319,7 @@ describe.each(stores)("on %s", (_, store) => {
           const fiber = yield* Effect.fork(Effect.flip(w.execute({ spec: "x" }, { runId: "r" })))
           yield* rest
           yield* TestClock.adjust("1 hour")
-          expect((yield* Fiber.join(fiber)).message).toContain("denied, as nobody decided in time")
+          expect((yield* Fiber.join(fiber)).message).toContain("denied: no decision in time")
           const asked = { runId: "r", onFailed: "resume" } as const
           expect(yield* w.run({ spec: "x" }, asked)).toMatchObject({ status: "waiting-approval" })
         }),

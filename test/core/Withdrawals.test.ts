@@ -65,7 +65,7 @@ describe.each(stores)("on %s", (_, store) => {
           expect([runs, nextAt]).toEqual([[], 5_400_000])
           const error = yield* Effect.flip(Commands.approve("r", "ask"))
           expect(error).toMatchObject({ _tag: "NotWaiting", reason: "left-plan" })
-          expect(error.message).toContain("the plan of the run does not ask for it now")
+          expect(error.message).toContain("the current plan does not reach it")
           expect((yield* Effect.flip(Commands.deny("r", "ask", { iteration: 0 })))._tag).toBe("NotWaiting")
         }),
       ),

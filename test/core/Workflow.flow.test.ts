@@ -386,7 +386,7 @@ describe("a branch", () => {
       const given = what === "an option" ? "an Effect" : what.startsWith("a text") ? 'the text " No "' : what
       const advice = what.startsWith("a text")
         ? "Give a boolean, or compare the text."
-        : "A condition is asked at once and cannot be async: have a step find it out, and use its output."
+        : "A condition cannot be async: compute it in a step, and use its output."
       const refused = (nodeId: string, name: string) => ({
         _tag: "StepFailed",
         nodeId,
@@ -516,13 +516,13 @@ describe("a switch", () => {
       () => "four",
       'gave "four", for which there is no case ("1", "3", "two"). Add the case, or "otherwise".',
     ],
-    ["nothing", () => undefined, 'gave undefined, and has to name a case ("1", "3", "two"), at once: text or a number.'],
+    ["nothing", () => undefined, 'gave undefined, and must give the name of a case ("1", "3", "two"): text or a number.'],
     [
       "an Effect",
       () => Effect.succeed("two"),
-      'gave an Effect, and has to name a case ("1", "3", "two"), at once: text or a number.',
+      'gave an Effect, and must give the name of a case ("1", "3", "two"): text or a number.',
     ],
-    ["a promise", async () => "two", 'gave a promise, and has to name a case ("1", "3", "two"), at once: text or a number.'],
+    ["a promise", async () => "two", 'gave a promise, and must give the name of a case ("1", "3", "two"): text or a number.'],
   ])("that gives %s fails the run with a typed error, once, which a try around it catches", ([_, on, said]) =>
     Effect.gen(function* () {
       const wrong = on as () => "two"

@@ -57,7 +57,7 @@ describe("the limit of a loop", () => {
         const error = { _tag: "LoopLimitReached", nodeId: "rounds", maxIterations: 5, isDefault: true }
         expect(failed).toMatchObject({ status: "failed", error })
         expect(failed.status === "failed" && failed.error.message).toBe(
-          'Loop "rounds" of run "r" made 5 passes without its "until" holding, and has no maxIterations, so that it stops there. Give it one (Infinity for no limit) and resume the run: its passes are kept.',
+          'Loop "rounds" of run "r" made 5 passes, the default limit, without its "until" holding. Set maxIterations (Infinity for no limit) and resume the run: its passes are kept.',
         )
         expect(agent.calls).toBe(5)
         const asked = { runId: "r", onFailed: "resume" } as const
@@ -175,7 +175,7 @@ describe("ids that change with outputs", () => {
           error: { _tag: "EndlessPass", nodeId: "loop", iteration: 0, nodeIds: ["round-100", "round-101"] },
         })
         expect(failed.status === "failed" && failed.error.message).toBe(
-          'A pass of loop "loop" of run "r" never ends: tasks with new ids ("round-100", "round-101") were mounted in it more than 100 times. Give tasks of a loop ids that stay, and resume the run: each pass has rows of its own.',
+          'A pass of loop "loop" of run "r" never ends: tasks with new ids ("round-100", "round-101") were mounted in it more than 100 times. Give the tasks the same ids in each pass, and resume the run: each pass has rows of its own.',
         )
         expect(agent.calls).toBe(101)
         const repaired = looping(

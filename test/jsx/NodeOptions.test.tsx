@@ -67,9 +67,9 @@ const drawn = (kind: string, options: Options): string => {
 }
 
 const soon = `"soon" is not a duration such as "30s" or "2 minutes"`
-const approvers = "must name those who may decide, at least one, in an array"
+const approvers = "must be an array of at least one name"
 const late = `must be "deny", "approve" or "fail"`
-const none = `its "workflow" is none: give it what smithers(…) or createWorkflow(…).build(…) gave`
+const none = `its "workflow" is no workflow: pass the result of smithers(…) or createWorkflow(…).build(…)`
 const child = Smithers.createWorkflow({ name: "child", input: Schema.Unknown }).build(($) => $.step("a", work))
 
 const refused: ReadonlyArray<readonly [kind: string, options: Options, problem: string]> = [

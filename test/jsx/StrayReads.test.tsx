@@ -118,7 +118,7 @@ it.effect("the log says so too, once", () =>
       .run({}, { runId: "r" })
       .pipe(Effect.provide(Logger.replace(Logger.defaultLogger, logger)), Effect.provide(Smithers.memory))
     expect(lines.filter((line) => line.includes("reviews"))).toEqual([
-      'Run "r": the output "verdict" of "reviews" was read, and nothing in the run was that task: did you mean "review"?',
+      'Run "r": the output "verdict" of "reviews" was read, and no task of the run has that id: did you mean "review"?',
     ])
   }),
 )

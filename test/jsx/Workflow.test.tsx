@@ -737,7 +737,7 @@ describe("a render that throws", () => {
         const error = yield* Effect.flip(run(workflow, {}))
         expect(error._tag).toBe("RenderFailed")
         expect(error.message).toContain('The output of "a" did not exist yet in this render')
-        expect(error.message).toContain("read it with outputMaybe. Nothing that is done is lost")
+        expect(error.message).toContain("read it with outputMaybe. Finished steps are kept")
       }),
     ),
   )

@@ -328,11 +328,7 @@ describe("props", () => {
       [{ timeout: "2d", timeoutMs: 5 }],
       'it has "needsApproval.timeout" and "needsApproval.timeoutMs", which say the same: give one of them',
     ],
-    [
-      "needsApproval",
-      [{ approvers: "ann" }, { approvers: [] }],
-      '"needsApproval.approvers" must name those who may decide, at least one, in an array',
-    ],
+    ["needsApproval", [{ approvers: "ann" }, { approvers: [] }], '"needsApproval.approvers" must be an array of at least one name'],
     ["children", [undefined], "it has nothing to do: give it a function, a value or an agent"],
     ["children", [Promise.resolve("x")], "its child is a promise: pass a function, which is called when the task runs"],
   ]
@@ -698,9 +694,11 @@ describe("props", () => {
     ))
     const of = (workflow: unknown, more = {}) => refused(() => <AnySubflow id="f" workflow={workflow} {...more} />).problem
     for (const none of [undefined, {}, "w"]) {
-      expect(of(none)).toBe('Subflow "f": its "workflow" is none: give it what smithers(…) or createWorkflow(…).build(…) gave')
+      expect(of(none)).toBe(
+        'Subflow "f": its "workflow" is no workflow: pass the result of smithers(…) or createWorkflow(…).build(…)',
+      )
     }
-    expect(of(unnamed)).toContain('Subflow "f": the name of its "workflow" cannot be learned by drawing it without an input: ')
+    expect(of(unnamed)).toContain('Subflow "f": the name of its "workflow" cannot be learned by rendering it without an input: ')
     const named = smithers(() => <Workflow name="w" />)
     expect(of(named, { onFail: "skip" })).toBe('Subflow "f": "onFail" must be "fail" or "continue"')
     expect(of(named, { attach: "no" })).toBe(

@@ -260,7 +260,7 @@ export const unpause = Effect.fn("Commands.unpause")(function* (
     parent = run.parent
   }
   if (paused !== undefined) {
-    const problem = `run "${paused}", which it belongs to, is paused: unpause that, and what belongs to it goes on with it`
+    const problem = `its parent run "${paused}" is paused: unpause that one, and its child runs continue with it`
     return yield* new InvalidCommand({ runId, problem })
   }
   yield* deliver(runId, { _tag: "Unpause", ...defined({ by }) })
@@ -282,12 +282,12 @@ export const retryNode = Effect.fn("Commands.retryNode")(function* (
   if (run.status === "finished") return yield* new RunEnded({ runId, status: run.status })
   const nodeId = resolveNodeId(name, nodes)
   if (undoneBy(nodeId) !== undefined) {
-    const problem = `"${nodeId}" undoes a step and is run by its saga; resuming a run that has failed begins the saga anew`
+    const problem = `"${nodeId}" is a compensation, which its saga runs; resuming a failed run restarts the saga`
     return yield* new InvalidCommand({ runId, problem })
   }
   const undoing = nodes.find((node) => undoneBy(node.nodeId) !== undefined && !Status.isEnded(node.status))
   if (undoing !== undefined && !Status.isEnded(run.status)) {
-    const problem = `what it has done is being undone ("${undoing.nodeId}"): run the node again once the run has ended`
+    const problem = `it is being compensated ("${undoing.nodeId}"): retry the node once the run has ended`
     return yield* new InvalidCommand({ runId, problem })
   }
   const rows = nodes.filter((node) => node.nodeId === nodeId).map(({ iteration }) => iteration)
@@ -303,7 +303,7 @@ export const retryNode = Effect.fn("Commands.retryNode")(function* (
     })
   }
   if (iteration !== last) {
-    const problem = `the loop around "${nodeId}" has gone on since iteration ${iteration}; only its last, ${last}, can run again`
+    const problem = `the loop around "${nodeId}" has moved on since iteration ${iteration}; only its last iteration, ${last}, can run again`
     return yield* new InvalidCommand({ runId, problem })
   }
   yield* deliver(runId, { _tag: "Retry", nodeId, iteration }, { reopen: true })
@@ -368,7 +368,7 @@ const leave = Effect.fnUntraced(function* (
   const found = yield* find
   if (yield* isAsked(found)) return
   if (found.isCancelled) {
-    const problem = "the run is to be cancelled, and all that is in it with it"
+    const problem = "the run is being cancelled, with everything in it"
     return yield* new InvalidCommand({ runId, problem })
   }
   const said = { nodeId: found.nodeId, iteration: found.iteration, as, ...defined({ reason, by }) }

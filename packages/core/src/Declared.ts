@@ -64,7 +64,7 @@ export const make = (schema: ErrorSchema): ErrorCodec => {
       if (typeof tag !== "string" || !tags.has(tag)) return undefined
       // It has the tag of a declared error and does not match its schema.
       const issues = Either.flip(stored(raised))
-      return Either.left(Either.getOrElse(issues, () => [`it is not the "${tag}" that is declared`]))
+      return Either.left(Either.getOrElse(issues, () => [`it does not match the declared "${tag}"`]))
     },
     decode: (given) => Either.getRight(guarded(() => Either.mapLeft(decode(given), issuesOf))),
   }

@@ -348,7 +348,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
           control.waiting.length > 0 || control.isPaused
             ? Effect.void
             : Effect.logWarning(
-                `Run "${runId}" is not over and stops here: no run waits for it, and this process ends. It goes on when the run that started it is run again, or with: smithers up --resume ${runId}`,
+                `Run "${runId}" has not ended and stops here: no run waits for it, and this process ends. It continues when the run that started it is run again, or with: smithers up --resume ${runId}`,
               ),
         { discard: true },
       ),

@@ -49,7 +49,7 @@ export class RenderFailed extends Schema.TaggedError<RenderFailed>()("RenderFail
 }) {
   override get message(): string {
     const where = this.where === undefined ? "" : `\n${this.where}`
-    return `${titled(this.workflow)} could not be rendered: ${sentence(this.problem)} Nothing that is done is lost: repair it and resume the run.${where}`
+    return `${titled(this.workflow)} could not be rendered: ${sentence(this.problem)} Finished steps are kept: repair the code and resume the run.${where}`
   }
 }
 
@@ -175,7 +175,7 @@ export class CrashLoop extends Schema.TaggedError<CrashLoop>()("CrashLoop", {
 }) {
   override get message(): string {
     if (this.nodeId === undefined)
-      return `The process of run "${this.runId}" died ${this.interruptions} times in a row before anything came of it. Nothing that is done is lost: repair the workflow, then resume the run.`
+      return `The process of run "${this.runId}" died ${this.interruptions} times in a row before the run made progress. Finished steps are kept: repair the workflow, then resume the run.`
     return `Step "${this.nodeId}" of run "${this.runId}" was running each of the last ${this.interruptions} times the process died. Repair the step, then resume the run.`
   }
 }
@@ -200,7 +200,7 @@ export class LoopLimitReached extends Schema.TaggedError<LoopLimitReached>()("Lo
   override get message(): string {
     const passes = plural(this.maxIterations, "pass", "passes")
     if (this.isDefault === true) {
-      return `Loop "${this.nodeId}" of run "${this.runId}" made ${passes} without its "until" holding, and has no maxIterations, so that it stops there. Give it one (Infinity for no limit) and resume the run: its passes are kept.`
+      return `Loop "${this.nodeId}" of run "${this.runId}" made ${passes}, the default limit, without its "until" holding. Set maxIterations (Infinity for no limit) and resume the run: its passes are kept.`
     }
     return `Loop "${this.nodeId}" of run "${this.runId}" made its ${passes} without its "until" holding. Raise maxIterations, or set onMaxReached to "return-last", and resume the run: its passes are kept.`
   }
@@ -216,7 +216,7 @@ export class EndlessPass extends Schema.TaggedError<EndlessPass>()("EndlessPass"
 }) {
   override get message(): string {
     const ids = this.nodeIds.map(shownId).join(", ")
-    return `A pass of loop "${this.nodeId}" of run "${this.runId}" never ends: tasks with new ids (${ids}) were mounted in it more than 100 times. Give tasks of a loop ids that stay, and resume the run: each pass has rows of its own.`
+    return `A pass of loop "${this.nodeId}" of run "${this.runId}" never ends: tasks with new ids (${ids}) were mounted in it more than 100 times. Give the tasks the same ids in each pass, and resume the run: each pass has rows of its own.`
   }
 }
 
@@ -226,7 +226,7 @@ export class EndlessPass extends Schema.TaggedError<EndlessPass>()("EndlessPass"
  */
 export class UnsettledRead extends Schema.TaggedError<UnsettledRead>()("UnsettledRead", { ...nodeFields, problem: Schema.String }) {
   override get message(): string {
-    return `Run "${this.runId}" cannot go on: the output of "${this.nodeId}" is read or waited for, and ${this.problem}. Mount a task that gives it, or read it with outputMaybe.`
+    return `Run "${this.runId}" cannot continue: it needs the output of "${this.nodeId}", and ${this.problem}. Mount a task that gives it, or read it with outputMaybe.`
   }
 }
 
@@ -245,10 +245,8 @@ export class RunCancelled extends Schema.TaggedError<RunCancelled>()("RunCancell
 /** A command for a run that has ended. */
 export class RunEnded extends Schema.TaggedError<RunEnded>()("RunEnded", { ...runFields, status: Status.EndedStatus }) {
   override get message(): string {
-    const then = Status.isReopenable(this.status)
-      ? "it hears of nothing before it is resumed"
-      : "nothing can be told to it any more"
-    return `Run "${this.runId}" has already ended as ${this.status}; ${then}.`
+    const then = Status.isReopenable(this.status) ? "Resume it first." : "It accepts no more commands."
+    return `Run "${this.runId}" has already ended as ${this.status}. ${then}`
   }
 }
 
@@ -265,8 +263,8 @@ export class NotWaiting extends Schema.TaggedError<NotWaiting>()("NotWaiting", {
   reason: Schema.optional(Schema.Literal(...Status.Withdrawal.literals, "reset", "cancelled")),
 }) {
   override get message(): string {
-    const open = this.open.length === 0 ? "It waits for nobody." : `It waits for ${this.open.join(", ")}.`
-    if (this.nodeId === undefined) return `Run "${this.runId}" asks for no decision. ${open}`
+    const open = this.open.length === 0 ? "It has no open waits." : `It waits for ${this.open.join(", ")}.`
+    if (this.nodeId === undefined) return `Run "${this.runId}" has no open request. ${open}`
     const which = this.iteration === undefined ? "" : `, iteration ${this.iteration},`
     const why = this.reason === undefined ? " in this way" : ` any more: ${withdrawalReasons[this.reason]}`
     return `Run "${this.runId}" does not wait for "${this.nodeId}"${which}${why}. ${open}`
@@ -275,21 +273,21 @@ export class NotWaiting extends Schema.TaggedError<NotWaiting>()("NotWaiting", {
 
 /** Reasons a wait was withdrawn, in words. */
 export const withdrawalReasons = {
-  "left-plan": "the plan of the run does not ask for it now",
-  "given-up": "the part of the run that it is in was given up",
-  superseded: "the loop that it is in has gone on",
-  left: "the scope that it is in was left",
-  reset: "it is to run again, and asks again then",
-  cancelled: "the run is to be cancelled",
+  "left-plan": "the current plan does not reach it",
+  "given-up": "the part of the run around it was given up",
+  superseded: "the loop around it has moved on",
+  left: "the scope around it was left",
+  reset: "it will run again, and ask again then",
+  cancelled: "the run is being cancelled",
 }
 
 /** Reasons a scope is left early, in words. */
 export const leaveReasons: { readonly [Because in Status.LeftBecause]: string } = {
   condition: "its condition holds",
-  timeout: "its time was over",
+  timeout: "it timed out",
   request: "someone asked for it",
   lost: "another branch won",
-  until: "enough were done",
+  until: "the list had enough",
 }
 
 /** A decision or answer after the deadline. The wait's `onTimeout` applies; nothing was changed. */
@@ -299,7 +297,7 @@ export class WaitExpired extends Schema.TaggedError<WaitExpired>()("WaitExpired"
   deadline: Schema.Number,
 }) {
   override get message(): string {
-    return `The time for "${this.nodeId}" of run "${this.runId}" was over at ${new Date(this.deadline).toISOString()}: what the workflow says for that holds.`
+    return `"${this.nodeId}" of run "${this.runId}" timed out at ${new Date(this.deadline).toISOString()}: its "onTimeout" applies.`
   }
 }
 
@@ -320,7 +318,7 @@ export class AlreadyDecided extends Schema.TaggedError<AlreadyDecided>()("Alread
     const when = this.at === undefined ? "" : ` at ${new Date(this.at).toISOString()}`
     const note = this.note === undefined ? "" : ` (${JSON.stringify(this.note)})`
     const kept = this.approved === undefined ? "an answer" : "a decision"
-    return `"${this.nodeId}" of run "${this.runId}"${which} was ${what}${by}${when}${note} already, and ${kept} is not changed.`
+    return `"${this.nodeId}" of run "${this.runId}"${which} was already ${what}${by}${when}${note}, and ${kept} cannot be changed.`
   }
 }
 
@@ -335,7 +333,7 @@ export class AlreadyLeft extends Schema.TaggedError<AlreadyLeft>()("AlreadyLeft"
     const which = this.iteration === 0 ? "" : `, iteration ${this.iteration},`
     const by = this.by === undefined ? "someone" : this.by
     const reason = this.reason === undefined ? "" : ` (${JSON.stringify(this.reason)})`
-    return `"${this.nodeId}" of run "${this.runId}"${which} is left as ${this.as} already: ${by} asked for that${reason}, and it is not changed.`
+    return `"${this.nodeId}" of run "${this.runId}"${which} is already being left as ${this.as}: ${by} asked for that${reason}, and it cannot be changed.`
   }
 }
 
@@ -355,7 +353,7 @@ export class NodeEnded extends Schema.TaggedError<NodeEnded>()("NodeEnded", {
       this.status !== "halted"
         ? `has ended as ${this.status}${why}`
         : this.as === undefined
-          ? "is being ended by a failure, or with what is around it"
+          ? "is being ended by a failure, or with a part around it"
           : `is being left as ${this.as}${why}`
     return `"${this.nodeId}" of run "${this.runId}"${which} ${how}; there is nothing to leave.`
   }
@@ -372,9 +370,9 @@ export class RequestChanged extends Schema.TaggedError<RequestChanged>()("Reques
   override get message(): string {
     const now =
       this.asked === undefined
-        ? "nothing is asked there now"
-        : `request ${this.asked} is, in iteration ${this.iteration}: look at that one, and decide on it`
-    return `Request ${this.requestId} is not what "${this.nodeId}" of run "${this.runId}" asks for: ${now}. Nothing was changed.`
+        ? "It has none now"
+        : `That is ${this.asked}, in iteration ${this.iteration}: read it, and decide on it`
+    return `Request ${this.requestId} is not the current request of "${this.nodeId}" of run "${this.runId}". ${now}. Nothing was changed.`
   }
 }
 
@@ -385,8 +383,8 @@ export class NotAnApprover extends Schema.TaggedError<NotAnApprover>()("NotAnApp
   approvers: Schema.Array(Schema.String),
 }) {
   override get message(): string {
-    const who = this.by === undefined ? "Nobody is named as the one who decides" : `"${this.by}" may not decide`
-    return `${who} on "${this.nodeId}" of run "${this.runId}". It is for ${this.approvers.join(", ")} to decide.`
+    const who = this.by === undefined ? "An anonymous decision is not accepted" : `"${this.by}" may not decide`
+    return `${who} on "${this.nodeId}" of run "${this.runId}". Its approvers are ${this.approvers.join(", ")}.`
   }
 }
 
@@ -441,7 +439,7 @@ export class NodeNotFound extends Schema.TaggedError<NodeNotFound>()("NodeNotFou
     if (this.iteration !== undefined && typeof this.known[0] === "number") {
       return `"${this.nodeId}" of run "${this.runId}" has no iteration ${this.iteration}; it has ${known}.`
     }
-    return `Run "${this.runId}" has not come to a node "${this.nodeId}". ${known === "" ? "It has not come to any." : `It has come to ${known}.`}`
+    return `Run "${this.runId}" has not reached a node "${this.nodeId}". ${known === "" ? "It has not reached any." : `It has reached ${known}.`}`
   }
 }
 
@@ -470,7 +468,7 @@ export class RunWaitsForItself extends Schema.TaggedError<RunWaitsForItself>()("
 /** Another process has claimed the run. This one has stopped driving it, and has written nothing since. */
 export class RunFenced extends Schema.TaggedError<RunFenced>()("RunFenced", { ...runFields, epoch: Schema.Number }) {
   override get message(): string {
-    return `Run "${this.runId}" was claimed by another process (epoch ${this.epoch} is over). It goes on there; nothing was written here.`
+    return `Run "${this.runId}" was claimed by another process (epoch ${this.epoch} is over). It continues there; nothing was written here.`
   }
 }
 
@@ -481,7 +479,7 @@ export class RunFenced extends Schema.TaggedError<RunFenced>()("RunFenced", { ..
  */
 export class StaleFrame extends Schema.TaggedError<StaleFrame>()("StaleFrame", runFields) {
   override get message(): string {
-    return `Run "${this.runId}" was told something in time that its frame does not know of. Read the inbox and make the frame again.`
+    return `Run "${this.runId}" has a command in its inbox that its frame ignores. Read the inbox and build the frame again.`
   }
 }
 
@@ -526,7 +524,7 @@ export class StoreBusy extends Schema.TaggedError<StoreBusy>()("StoreBusy", {
   override get message(): string {
     const users = this.users?.map(({ runId, pid, host }) => `process ${pid} on ${host} (run ${runId})`) ?? []
     const more = users.length > 3 ? ` and ${users.length - 3} more` : ""
-    const who = users.length === 0 ? "" : ` At work on it: ${users.slice(0, 3).join(", ")}${more}.`
+    const who = users.length === 0 ? "" : ` In use by: ${users.slice(0, 3).join(", ")}${more}.`
     return `The database is locked by another process (${this.operation}: ${this.detail}). Nothing was written; the run can be resumed.${who}`
   }
 }
@@ -602,7 +600,7 @@ export class StoreTooOld extends Schema.TaggedError<StoreTooOld>()("StoreTooOld"
   override get message(): string {
     const what = `The database has the older layout ${this.found}, and this version reads layout ${this.supported}`
     return this.canMigrate === true
-      ? `${what}. Nothing was changed, since it was only to be read. A command that writes, such as "smithers up", migrates it after copying the file.`
+      ? `${what}. Nothing was changed, since it was opened to be read only. A command that writes, such as "smithers up", migrates it after copying the file.`
       : `${what} only: before 1.0 layouts are not migrated. It was left as it is. Name another database file, or finish its runs with the version that began them.`
   }
 }
@@ -622,7 +620,7 @@ export class StoreInUse extends Schema.TaggedError<StoreInUse>()("StoreInUse", {
       const who = pid === undefined ? host : `process ${pid} on ${host}`
       return `${who} (${runIds.slice(0, 3).join(", ")}${runIds.length > 3 ? `, and ${runIds.length - 3} more` : ""})`
     })
-    return `The database has layout ${this.found} and is to be migrated to ${this.supported}, but processes of an older version work on its runs: ${owners.join("; ")}. Nothing was changed. Stop them, or wait until they are done, and try again.`
+    return `The database has layout ${this.found} and must be migrated to ${this.supported}, but processes of an older version work on its runs: ${owners.join("; ")}. Nothing was changed. Stop them, or wait until they are done, and try again.`
   }
 }
 
@@ -637,7 +635,7 @@ export class StoreRefused extends Schema.TaggedError<StoreRefused>()("StoreRefus
   event: Schema.optional(Schema.Number),
 }) {
   override get message(): string {
-    return `The database cannot store this (${this.operation}: ${this.detail}). Nothing was written: make what the step gives smaller, or keep it elsewhere and give a reference to it.`
+    return `The database cannot store this (${this.operation}: ${this.detail}). Nothing was written: make the output of the step smaller, or store it elsewhere and return a reference to it.`
   }
 }
 
@@ -780,7 +778,7 @@ export class AgentFailed extends Schema.TaggedError<AgentFailed>()("AgentFailed"
 }) {
   override get message(): string {
     const status = this.status === undefined ? "" : ` with HTTP status ${this.status}`
-    const cure = this.isOwnCode ? "Mend the code of the agent" : "Check its key, its model and its settings"
+    const cure = this.isOwnCode ? "Fix the code of the agent" : "Check its key, its model and its settings"
     const advice = this.retryable ? "" : `. ${cure}, then resume the run.`
     return `Agent "${this.agent}" of step "${this.nodeId}" failed${status}: ${this.reason}${advice}`
   }
@@ -791,7 +789,7 @@ export class NoAgentRunner extends Schema.TaggedError<NoAgentRunner>()("NoAgentR
   nodeId: Schema.String,
 }) {
   override get message(): string {
-    return `Step "${this.nodeId}" has an agent, and nothing here can ask it: no AgentRunner was provided. Provide the layer of @smithers/agents/AgentProgram to the run, as the stores of smithers-orchestrator do, then resume the run.`
+    return `Step "${this.nodeId}" has an agent, and no AgentRunner was provided to call it. Provide the layer of @smithers/agents/AgentProgram to the run, as the stores of smithers-orchestrator do, then resume the run.`
   }
 }
 
@@ -821,7 +819,7 @@ export class InvalidCondition extends Schema.TaggedError<InvalidCondition>()("In
   received: Schema.String,
 }) {
   override get message(): string {
-    return `the "${this.condition}" of "${this.nodeId}" gave ${this.received}, which always counts as true. ${this.received.startsWith("the text") ? "Give a boolean, or compare the text." : "A condition is asked at once and cannot be async: have a step find it out, and use its output."}`
+    return `the "${this.condition}" of "${this.nodeId}" gave ${this.received}, which always counts as true. ${this.received.startsWith("the text") ? "Give a boolean, or compare the text." : "A condition cannot be async: compute it in a step, and use its output."}`
   }
 }
 
@@ -838,7 +836,7 @@ export class UnknownCase extends Schema.TaggedError<UnknownCase>()("UnknownCase"
     const cases = this.cases.map((name) => JSON.stringify(name)).join(", ")
     const cure = this.isName
       ? `for which there is no case (${cases}). Add the case, or "otherwise".`
-      : `and has to name a case (${cases}), at once: text or a number.`
+      : `and must give the name of a case (${cases}): text or a number.`
     return `the "on" of the switch at "${this.nodeId}" gave ${this.received}, ${cure}`
   }
 }
@@ -859,19 +857,19 @@ export class InvalidTimeout extends Schema.TaggedError<InvalidTimeout>()("Invali
  */
 export class InvalidDelay extends Schema.TaggedError<InvalidDelay>()("InvalidDelay", { received: Schema.String }) {
   override get message(): string {
-    return `its "retry" asks for another attempt at ${this.received}, which is no time`
+    return `its "retry" sets the next attempt to ${this.received}, which is no valid time`
   }
 }
 
 /** The advice of a failure's message: the reason it was not retried, and the effect of resuming. */
 const thereafter = (error: Pick<ErrorInfo, "retryable" | "notRetried">): string => {
-  if (error.notRetried === "denied") return "The denial stands, also when the run is resumed: retry the node to ask again."
+  if (error.notRetried === "denied") return "The denial still holds when the run is resumed: retry the node to ask again."
   if (error.notRetried === "childDenied")
-    return "The denial in the child run stands, also when this run is resumed: retry the node that was denied there to ask again."
+    return "The denial in the child run still holds when this run is resumed: retry the denied node there to ask again."
   const why = whyNotRetried(error)
   // The message of an agent's failure has the advice already.
   if (error.notRetried === "agent") return `Not retried, because ${why}.`
-  const then = error.retryable ? "Resuming the run tries it again." : "Once that is put right, resuming the run tries it again."
+  const then = error.retryable ? "Resuming the run tries it again." : "Fix that, then resume the run to try it again."
   return `${why === undefined ? "" : `Not retried, because ${why}. `}${then}`
 }
 

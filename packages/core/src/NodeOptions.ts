@@ -501,7 +501,7 @@ export const areNames = (given: unknown): given is ReadonlyArray<string> =>
 const approversOf = ({ approvers }: Options, words: Words, within = ""): ReadonlyArray<string> | Plan.Computation | undefined => {
   if (approvers === undefined) return undefined
   if (typeof approvers === "function" && !words.hasMillis) return fn(approvers, "approvers")
-  return areNames(approvers) ? approvers : refuse(`"${within}approvers" must name those who may decide, at least one, in an array`)
+  return areNames(approvers) ? approvers : refuse(`"${within}approvers" must be an array of at least one name`)
 }
 
 const targetOf = (kind: Plan.WaitTarget["kind"], options: Options, words: Words, id: NodeId): Plan.WaitTarget => {
@@ -578,7 +578,7 @@ export const resolving = (id: NodeId, workflow: () => unknown): (() => Startable
       throw refused(`threw: ${Raised.describe(thrown).message}`)
     }
     if (!isStartable(given))
-      throw refused(`gave ${Raised.show(given)}, and must give what smithers(…) or createWorkflow(…).build(…) gave`)
+      throw refused(`gave ${Raised.show(given)}, and must give the result of smithers(…) or createWorkflow(…).build(…)`)
     found = given
     return given
   }
@@ -611,13 +611,14 @@ const laterChild = (startable: () => Startable): Plan.Child => ({
 
 const childOf = (workflow: unknown, id: NodeId): Plan.Child => {
   if (typeof workflow === "function") return laterChild(resolving(id, fn(workflow, "workflow")))
-  if (!isStartable(workflow)) return refuse(`its "workflow" is none: give it what smithers(…) or createWorkflow(…).build(…) gave`)
+  if (!isStartable(workflow))
+    return refuse(`its "workflow" is no workflow: pass the result of smithers(…) or createWorkflow(…).build(…)`)
   const { definition, plan } = workflow
   try {
     void workflow.name
   } catch (thrown) {
     const why = thrown instanceof Error ? thrown.message : String(thrown)
-    refuse(`the name of its "workflow" cannot be learned by drawing it without an input: ${why}`)
+    refuse(`the name of its "workflow" cannot be learned by rendering it without an input: ${why}`)
   }
   return {
     // Read on each use: the name of a workflow that contains itself is unknown while it is rendered for that name.

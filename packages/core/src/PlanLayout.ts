@@ -125,7 +125,7 @@ export const make = (
 }
 
 const misplaced = (position: number, node: Plan.Node, wanted: string): never => {
-  throw new TypeError(`a ${node._tag} stands at ${position}, where a ${wanted} was looked for`)
+  throw new TypeError(`the node at ${position} is a ${node._tag} and not a ${wanted}`)
 }
 
 const check = (node: Plan.Node, refuse: (problem: string) => void): void => {

@@ -334,9 +334,9 @@ export type StrayRead = typeof StrayRead.Type
 /** Formats a stray read as a sentence. */
 export const strayReadMessage = ({ nodeId, output, meant }: StrayRead): string => {
   const [read, nothing] =
-    nodeId === undefined ? [`the output "${output}"`, "gave it"] : [`the output "${output}" of "${nodeId}"`, "was that task"]
-  const instead = meant === undefined ? "look for a slip in its name" : `did you mean "${meant}"?`
-  return `${read} was read, and nothing in the run ${nothing}: ${instead}`
+    nodeId === undefined ? [`the output "${output}"`, "gave it"] : [`the output "${output}" of "${nodeId}"`, "has that id"]
+  const instead = meant === undefined ? "check its name" : `did you mean "${meant}"?`
+  return `${read} was read, and no task of the run ${nothing}: ${instead}`
 }
 
 /** Reads that found no node, if there are any. */

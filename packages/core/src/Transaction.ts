@@ -95,21 +95,21 @@ const stepFields = { runId: Schema.String, nodeId: Schema.String, iteration: Sch
 /** The store has no SQL database. */
 export class NoSqlStore extends Schema.TaggedError<NoSqlStore>()("NoSqlStore", {}) {
   override get message(): string {
-    return `There is no database to make a transaction in: the runs are kept in the memory of the process. Provide Smithers.sqlite({ filename }), or in tests Smithers.sqlite({ filename: ":memory:" }), in place of Smithers.memory.`
+    return `The runs are kept in memory, without a database for a transaction. Provide Smithers.sqlite({ filename }), or in tests Smithers.sqlite({ filename: ":memory:" }), in place of Smithers.memory.`
   }
 }
 
 /** The argument is not the context of a step. */
 export class NotInStep extends Schema.TaggedError<NotInStep>()("NotInStep", {}) {
   override get message(): string {
-    return "Sql.transaction was called without the context of a step: give it what the step's code was called with. Outside of steps use Sql.atomic."
+    return "Sql.transaction was called without the context of a step: pass it the context of the step's code. Outside of steps use Sql.atomic."
   }
 }
 
 /** The code of a transaction is asynchronous, which would block the only writer of the database. All of it was rolled back. */
 export class NotSynchronous extends Schema.TaggedError<NotSynchronous>()("NotSynchronous", {}) {
   override get message(): string {
-    return "The code of a transaction waits, and it would hold the only writer of the database as long: all of it was undone. Do before it, or in a step before, what takes time (promises, sleeps, requests), and give it the result."
+    return "The code of a transaction is asynchronous, which would block the only writer of the database: all of it was rolled back. Do slow work (promises, sleeps, requests) before it or in an earlier step, and pass it the result."
   }
 }
 
@@ -119,7 +119,7 @@ export class StatementRefused extends Schema.TaggedError<StatementRefused>()("St
   reason: Schema.String,
 }) {
   override get message(): string {
-    return `A transaction may not make this statement: ${this.reason}. All of the transaction was undone. (${this.statement})`
+    return `This statement is not allowed in a transaction: ${this.reason}. All of the transaction was rolled back. (${this.statement})`
   }
 }
 
@@ -129,21 +129,21 @@ export class TransactionTooLong extends Schema.TaggedError<TransactionTooLong>()
   limitMs: Schema.Number,
 }) {
   override get message(): string {
-    return `A transaction held the only writer of the database for ${Math.round(this.heldMs)} ms, and may for ${this.limitMs}: all of it was undone. Make it smaller, for example in several steps, or give it a longer "limit".`
+    return `A transaction held the only writer of the database for ${Math.round(this.heldMs)} ms, and its limit is ${this.limitMs} ms: all of it was rolled back. Make it smaller, for example in several steps, or give it a longer "limit".`
   }
 }
 
 /** The database rolled back the transaction by itself, as `INSERT OR ROLLBACK`, `RAISE(ROLLBACK)` and some disk failures do. */
 export class TransactionBroken extends Schema.TaggedError<TransactionBroken>()("TransactionBroken", { detail: Schema.String }) {
   override get message(): string {
-    return `A statement has ended the transaction, and all of it was undone: ${this.detail}`
+    return `A statement ended the transaction, and all of it was rolled back: ${this.detail}`
   }
 }
 
 /** The attempt has ended, or another one has replaced it. Nothing was written. */
 export class StaleAttempt extends Schema.TaggedError<StaleAttempt>()("StaleAttempt", { ...stepFields, attempt: Schema.Number }) {
   override get message(): string {
-    return `Attempt ${this.attempt} of step "${this.nodeId}" of run "${this.runId}" is over, by a timeout, an interruption or another attempt: its transaction was not made.`
+    return `Attempt ${this.attempt} of step "${this.nodeId}" of run "${this.runId}" has ended, by a timeout, an interruption or another attempt: its transaction was not made.`
   }
 }
 

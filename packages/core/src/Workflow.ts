@@ -293,7 +293,7 @@ const told = (value: unknown, depth: number): unknown => {
   if (value instanceof Date) return { Date: value.getTime() }
   if (value instanceof Map || value instanceof Set) return { [value.constructor.name]: [...value].map((item) => told(item, inner)) }
   // An instance of another class may hide state outside its fields.
-  if (!isPlainObject(value) && !Schema.isSchema(value.constructor)) throw new TypeError("it cannot be told from another")
+  if (!isPlainObject(value) && !Schema.isSchema(value.constructor)) throw new TypeError("it has no digest")
   const fields = Object.entries(value).map(([key, item]) => [key, told(item, inner)] as const)
   return isPlainObject(value) ? Object.fromEntries(fields) : { [value.constructor?.name ?? "object"]: Object.fromEntries(fields) }
 }

@@ -67,6 +67,6 @@ const describe = ({ nodeId, iteration, reason }: FailureCause): Caught => {
         message: `a pass mounted new tasks more than 100 times (${reason.nodeIds.join(", ")})`,
       }
     case "Unsettled":
-      return { nodeId, iteration, name: "UnsettledRead", message: "it is read, and will not come" }
+      return { nodeId, iteration, name: "UnsettledRead", message: "it is read, and will never have an output" }
   }
 }

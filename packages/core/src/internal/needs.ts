@@ -29,7 +29,7 @@ export const resolve = (tree: Tree, position: number, need: Plan.Need, refuse: R
     for (let up = tree.parent(position); up >= 0; up = tree.parent(up))
       if (tree.node(up)._tag === "Scope" && tree.parent(tree.parent(up)) === target)
         return { name: need.name, target: up, gate: -1, isOptional: true, isLive: false, pass: "item" }
-    return refuseNeed(`is an item of ${title}, and this node does not stand in its body`)
+    return refuseNeed(`is an item of ${title}, and this node is not in its body`)
   }
   const found = tree.node(target)
   if (need.codec !== undefined && Plan.isLeaf(found) && found.codec !== need.codec)
@@ -51,7 +51,7 @@ export const resolve = (tree: Tree, position: number, need: Plan.Need, refuse: R
   if (pass === "caught") {
     const arm = found._tag === "TryCatch" ? Plan.tryParts(tree, target, found).catch : undefined
     if (arm === undefined || !tree.contains(arm, position))
-      refuseNeed(`is what ${title} caught, and this node does not stand in its catch`)
+      refuseNeed(`is the failure that ${title} caught, and this node is not in its catch`)
     return { name, target, gate: -1, isOptional: true, isLive: false, pass }
   }
   const isOwnBody = tree.node(position)._tag === "Loop" && target !== position && tree.contains(position, target)

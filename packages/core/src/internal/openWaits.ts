@@ -188,7 +188,7 @@ export const make = (host: Host): OpenWaits => {
     const isGate = plan.node(position)._tag === "Step"
     const isOver = isTicking() && wait.deadline !== undefined && endOf(position, node, wait.deadline) <= now()
     const { refused, ending, isGivenUp } = Waits.judge(node, key, wait, state().signals, isOver, (given) =>
-      isGate ? Either.right(undefined) : (accept?.(node, key, given) ?? Either.left(["there is nobody to check it"])),
+      isGate ? Either.right(undefined) : (accept?.(node, key, given) ?? Either.left(["it cannot be validated here"])),
     )
     if (isGivenUp === true && !cancelledChildren.has(position)) {
       cancelledChildren.add(position)

@@ -104,7 +104,7 @@ const failureOf = (
 
 /** The reason an output that was read will never exist. */
 const unsettled = ({ nodeId, table }: Partial<Plan.PendingRead>, plan: Plan.Plan, state: RunState.RunState): string => {
-  if (nodeId === undefined) return `no node that gives a "${table}" has given one`
+  if (nodeId === undefined) return `no node has written the table "${table}"`
   const position = plan.positions.get(nodeId)
   if (position === undefined) return "no node with this id is mounted"
   const record = RunState.records(state).findLast((record) => record.nodeId === nodeId)

@@ -19,7 +19,7 @@ import { toJson } from "./json.ts"
 const never = (): boolean => false
 
 /** The error of a failure without one of its own. */
-const unexplained: ErrorInfo = { name: "Error", message: "it failed, and what of is not known", retryable: false }
+const unexplained: ErrorInfo = { name: "Error", message: "it failed for an unknown reason", retryable: false }
 
 /** The error of a failed node. */
 export const errorOf = ({ error }: { readonly error?: ErrorInfo | undefined }): ErrorInfo => error ?? unexplained

@@ -90,7 +90,7 @@ export const judge = (
       if (!approved && target.onDeny === "fail") {
         const said = note === undefined ? "" : `: ${note}`
         const who = by === undefined ? "" : ` by ${by}`
-        if (how === "timed-out") return end(fail(how, "ApprovalDenied", "denied, as nobody decided in time", { retryable: true }))
+        if (how === "timed-out") return end(fail(how, "ApprovalDenied", "denied: no decision in time", { retryable: true }))
         return end(fail(how, "ApprovalDenied", `denied${who}${said}`, { notRetried: "denied" }))
       }
       if (!approved && target.onDeny === "skip") return end({ how, status: "skipped" })
@@ -156,9 +156,9 @@ export const since = (
 
 /** The missing input, by kind, for timeouts. A timer has none. */
 const silences: { readonly [Kind in Plan.WaitTarget["kind"]]: string } = {
-  approval: "nobody answered",
-  human: "nobody answered",
-  signal: "nobody sent it",
+  approval: "not decided",
+  human: "not answered",
+  signal: "not sent",
   subflow: "it did not end",
   timer: "",
 }
@@ -276,7 +276,7 @@ const namesOf = (
   }
   const names = toJson(given)
   if (Either.isLeft(names) || !areNames(names.right))
-    return refuse(`gave ${show(given)}, and must give the names of those who may decide, at least one, in an array`)
+    return refuse(`gave ${show(given)}, and must give an array of at least one name`)
   return { approvers: names.right }
 }
 

@@ -128,7 +128,7 @@ describe("a denial", () => {
     expect(failed).toMatchObject({ code: 1, value: { status: "failed", next } })
     expect((await place.json("why", "f")).value).toMatchObject({
       commands: next,
-      sentence: expect.stringContaining("The denial in the child run stands, also when this run is resumed"),
+      sentence: expect.stringContaining("The denial in the child run still holds when this run is resumed"),
     })
     expect((await place.run("up", "--resume", "f")).code).toBe(1)
     expect((await place.run("retry", "f~inner~0", "sure")).code).toBe(0)

@@ -923,7 +923,7 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
           nodeId: string,
           end: Omit<Extract<RunEvent, { readonly _tag: "WaitEnded" }>, "_tag" | "nodeId" | "iteration">,
         ) => ({ _tag: "WaitEnded", nodeId, iteration: 0, ...end }) as const
-        const error = { name: "WaitTimedOut", message: "nobody sent it", retryable: true }
+        const error = { name: "WaitTimedOut", message: "not sent", retryable: true }
         yield* run.commit([
           started,
           ...["denied", "late", "failed"].flatMap((id) => wait(id, "approval")),

@@ -10,7 +10,7 @@ import { runningOn, stores, Text, workflow } from "./Flows.ts"
 const resumed = { runId: "r", onFailed: "resume" } as const
 
 /** What resuming a run does, as errors say it. */
-const advice = /resuming the run|stands, also when (the|this) run is resumed|then resume the run/gi
+const advice = /resuming the run|still holds when (the|this) run is resumed|then resume the run/gi
 
 describe.each(stores)("on %s", (_, layer) => {
   const on = runningOn(layer)
@@ -29,7 +29,7 @@ describe.each(stores)("on %s", (_, layer) => {
         const failed = yield* w.run({}, { runId: "r" })
         const { error } = failed as unknown as { readonly error: StepFailed }
         expect(error.message).toContain("no disk")
-        expect(error.message.match(advice)).toEqual(["resuming the run"])
+        expect(error.message.match(advice)).toEqual(["then resume the run"])
         isMended = true
         expect(yield* w.run({}, resumed)).toMatchObject({ status: "finished" })
       }),
@@ -46,7 +46,7 @@ describe.each(stores)("on %s", (_, layer) => {
         yield* Commands.deny("r~top~0~sub~0", "ok", { by: "ann" })
         const { error } = (yield* w.run({}, { runId: "r" })) as unknown as { readonly error: StepFailed }
         expect(error.message).toContain("denied by ann")
-        expect(error.message.match(advice)).toEqual(["stands, also when this run is resumed"])
+        expect(error.message.match(advice)).toEqual(["still holds when this run is resumed"])
         expect(yield* w.run({}, resumed)).toMatchObject({ status: "failed" })
         yield* TestClock.adjust("1 second")
         yield* Commands.retryNode("r~top~0~sub~0", "ok")
@@ -62,7 +62,7 @@ describe.each(stores)("on %s", (_, layer) => {
         yield* late.run({}, { runId: "r" })
         yield* TestClock.adjust("2 hours")
         const { error } = (yield* late.run({}, { runId: "r" })) as unknown as { readonly error: StepFailed }
-        expect(error.message).toMatch(/not begun again by itself\. Resuming the run tries it again\.$/)
+        expect(error.message).toMatch(/does not start again by itself\. Resuming the run tries it again\.$/)
         expect(yield* late.run({}, resumed)).toMatchObject({ status: "waiting-approval" })
       }),
     ),
@@ -82,7 +82,7 @@ it("each reason for which a failure is not retried is followed by one word on wh
   }
 })
 
-it("a run that has failed is not said to hear of nothing any more, since it can be resumed", () => {
-  expect(new RunEnded({ runId: "r", status: "failed" }).message).toContain("hears of nothing before it is resumed")
+it("a run that has failed is said to accept commands once it is resumed", () => {
+  expect(new RunEnded({ runId: "r", status: "failed" }).message).toContain("Resume it first.")
   expect(new RunEnded({ runId: "r", status: "finished" }).message).toContain("It accepts no more commands.")
 })

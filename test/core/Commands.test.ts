@@ -292,7 +292,7 @@ describe.each(stores)("on %s", (_, store) => {
           const fiber = yield* Effect.fork(w.run({}, { runId: "r" }))
           yield* rest
           const refused = yield* Effect.flip(Commands.retryNode("r", "b"))
-          expect(refused.message).toContain(`being undone ("a~compensate"): run the node again once the run has ended`)
+          expect(refused.message).toContain(`being compensated ("a~compensate"): retry the node once the run has ended`)
           release?.()
           expect((yield* Fiber.join(fiber)).status).toBe("failed")
           expect(yield* Effect.flip(Commands.retryNode("r", "a~compensate"))).toMatchObject({ _tag: "InvalidCommand" })

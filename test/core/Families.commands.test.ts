@@ -136,7 +136,7 @@ describe.each(stores)("on %s", (_, store) => {
         yield* Commands.pause("r")
         const refused = yield* Effect.flip(Commands.unpause(childId))
         expect(refused).toMatchObject({ _tag: "InvalidCommand", runId: childId })
-        expect(refused.message).toContain('run "r", which it belongs to, is paused')
+        expect(refused.message).toContain('its ancestor run "r" is paused')
         expect((yield* top.run({}, { runId: "r" })).status).toBe("paused")
         expect((yield* Effect.flip(Commands.unpause(childId)))._tag).toBe("InvalidCommand")
         yield* Commands.unpause("r")

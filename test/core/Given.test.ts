@@ -288,7 +288,7 @@ describe.each(stores)("on %s", (_, store) => {
         yield* w.run(order, { runId: "r" })
         yield* TestClock.adjust("5 minutes")
         expect(yield* w.run(order, { runId: "r" })).toMatchObject({
-          output: [undefined, "no signal by 1970-01-01T00:05:00.000Z", "no signal within 300000 ms"],
+          output: [undefined, "not sent by 1970-01-01T00:05:00.000Z", "not sent within 300000 ms"],
         })
       }),
     ),

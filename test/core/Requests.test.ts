@@ -70,7 +70,7 @@ describe.each(stores)("on %s", (_, layer) => {
         const second = yield* asked()
         const stale = yield* Effect.flip(Commands.approve("r", "ok", { request: first.requestId, iteration: 0 }))
         expect(stale).toMatchObject({ _tag: "RequestChanged", requestId: first.requestId, asked: second.requestId })
-        expect(stale.message).toContain(`request ${second.requestId} is, in iteration 0: look at that one, and decide on it`)
+        expect(stale.message).toContain(`That is ${second.requestId}, in iteration 0: read it, and decide on it`)
         expect(second).toMatchObject({ timesAsked: 2 })
         const decided = yield* Commands.approve("r", "ok", { request: second.requestId, by: "ann" })
         expect(decided).toMatchObject({ requestId: second.requestId, request: { title: "Ship B?" }, by: "ann", iteration: 0 })
@@ -163,7 +163,7 @@ describe.each(stores)("on %s", (_, layer) => {
         expect(yield* ask.run({}, { runId: "r" })).toMatchObject({ output: 4 })
         const late = yield* Effect.flip(Commands.answer("r", "count", 6, { by: "ann", request: requestId }))
         expect(late).toMatchObject({ _tag: "AlreadyDecided", by: "bob", at: 0 })
-        expect(late.message).toContain("was answered by bob")
+        expect(late.message).toContain("was already answered by bob")
       }),
     ),
   )

@@ -228,7 +228,7 @@ describe.each(stores)("on %s", (_, store) => {
           yield* TestClock.adjust("1 day")
           expect(yield* Effect.flip(Fiber.join(fiber))).toMatchObject({
             _tag: "StepFailed",
-            error: { message: "denied: no decision in time" },
+            error: { message: "denied: not decided in time" },
           })
         }),
       ),
@@ -319,7 +319,7 @@ describe.each(stores)("on %s", (_, store) => {
           const fiber = yield* Effect.fork(Effect.flip(w.execute({ spec: "x" }, { runId: "r" })))
           yield* rest
           yield* TestClock.adjust("1 hour")
-          expect((yield* Fiber.join(fiber)).message).toContain("denied: no decision in time")
+          expect((yield* Fiber.join(fiber)).message).toContain("denied: not decided in time")
           const asked = { runId: "r", onFailed: "resume" } as const
           expect(yield* w.run({ spec: "x" }, asked)).toMatchObject({ status: "waiting-approval" })
         }),

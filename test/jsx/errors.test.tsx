@@ -885,7 +885,7 @@ describe("what a task waits for", () => {
     const result = await Effect.runPromise(workflow.run({}).pipe(Effect.provide(Smithers.memory)))
     if (result.status !== "failed") throw new Error(`the run is ${result.status}`)
     expect(result.error._tag).toBe("UnsettledRead")
-    expect(result.error.message).toContain(`the output of "${missing}" is read or waited for`)
+    expect(result.error.message).toContain(`it needs the output of "${missing}"`)
   })
 })
 

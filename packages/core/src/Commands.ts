@@ -260,7 +260,7 @@ export const unpause = Effect.fn("Commands.unpause")(function* (
     parent = run.parent
   }
   if (paused !== undefined) {
-    const problem = `its parent run "${paused}" is paused: unpause that one, and its child runs continue with it`
+    const problem = `its ancestor run "${paused}" is paused: unpause that one, and its child runs continue with it`
     return yield* new InvalidCommand({ runId, problem })
   }
   yield* deliver(runId, { _tag: "Unpause", ...defined({ by }) })

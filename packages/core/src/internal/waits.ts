@@ -90,7 +90,7 @@ export const judge = (
       if (!approved && target.onDeny === "fail") {
         const said = note === undefined ? "" : `: ${note}`
         const who = by === undefined ? "" : ` by ${by}`
-        if (how === "timed-out") return end(fail(how, "ApprovalDenied", "denied: no decision in time", { retryable: true }))
+        if (how === "timed-out") return end(fail(how, "ApprovalDenied", "denied: not decided in time", { retryable: true }))
         return end(fail(how, "ApprovalDenied", `denied${who}${said}`, { notRetried: "denied" }))
       }
       if (!approved && target.onDeny === "skip") return end({ how, status: "skipped" })

@@ -38,7 +38,7 @@ export const defaultCorrections = 2
 /** Calls agents for the output of a step, within one attempt. Retries are up to the step. */
 export interface AgentRunnerShape {
   /**
-   * Succeeds with a value that `output.accept` accepts. Fails with `InvalidOutput` if an agent kept giving invalid replies,
+   * Succeeds with a value that `output.encode` accepts. Fails with `InvalidOutput` if an agent kept giving invalid replies,
    * otherwise with `AgentFailed`. Interrupted when `signal` is aborted. A crash keeps only the turns passed to `onTurn`.
    */
   readonly run: (call: AgentCall) => Effect.Effect<unknown, InvalidOutput | AgentFailed>

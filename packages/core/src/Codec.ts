@@ -109,7 +109,7 @@ const now = <A, R>(ask: () => Effect.Effect<A, Issues, R>, services?: Context.Co
     : Either.left(["its schema cannot be checked at once: schemas of inputs of child runs and of waits must not be asynchronous"])
 }
 
-/** Validates a value like `accept`, synchronously. An asynchronous schema is rejected. */
+/** Validates and encodes a value like `encode`, synchronously. An asynchronous schema is rejected. */
 export const encodeNow = <A, R>(
   codec: Codec<A, R>,
   value: unknown,

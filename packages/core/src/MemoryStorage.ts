@@ -184,7 +184,7 @@ export const make = (): Storage.StorageShape => {
   }
   const commandsOf = (runId: string): ReadonlyArray<InboxMessage> =>
     [...inbox.values()].filter((command) => command.runId === runId)
-  /** Delivers the instruction of {@link toChildOf} to the attached descendants of a run. */
+  /** Delivers the instruction of {@link childCommand} to the attached descendants of a run. */
   const passOn = ({ id, runId, at, command }: InboxMessage): void => {
     const passed = childCommand(runId, command)
     if (passed === undefined) return

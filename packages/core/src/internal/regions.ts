@@ -269,7 +269,7 @@ export const make = (host: Host): Regions => {
       const list = position + 1 < plan.size ? at(position + 1) : undefined
       if (list?._tag !== "ForEach" || list.isOpen !== true || phases[position + 1] !== Phase.running) continue
       if (parent(position + 1) !== position || !host.boundaries().isGoingOn(position)) continue
-      const message = `all its items are over, and "more" says that others may come, but nothing goes on in the run that could bring them`
+      const message = `all its items have ended, and "more" keeps it open, but nothing is left in the run that could add an item`
       fail(position, { _tag: "Error", error: { name: "ListStillOpen", message, retryable: false, notRetried: "plan" } })
       return true
     }

@@ -189,8 +189,8 @@ describe("options of a node", () => {
     )
     const shared = (node: unknown) => {
       const { codec: _, table: __, run: ___, needs: ____, gate, skipIf, ...rest } = node as { readonly [name: string]: unknown }
-      const { codec: _____, needs: ______, on, ...wait } = gate as { readonly [name: string]: unknown }
-      const { request, ...asked } = on as { readonly request: () => unknown }
+      const { codec: _____, needs: ______, target, ...wait } = gate as { readonly [name: string]: unknown }
+      const { request, ...asked } = target as { readonly request: () => unknown }
       return { ...rest, isSkipped: skipIf !== undefined, wait, asked, request: request() }
     }
     expect(shared(plan.find("a"))).toEqual(shared(one))

@@ -65,8 +65,8 @@ export interface Codec<A = unknown, R = never> {
   /** Tells whether a value that looks like an Effect, such as an Option or an Either, is one of the schema's own values. */
   readonly isValue?: (value: unknown) => boolean
   /**
-   * The reason why no value of the schema can be stored, with what to use instead: a part of it has no encoded form, or it is of another
-   * version of Effect. `undefined` if none is known.
+   * The reason no value of the schema can be stored, and what to use instead. A part of it has no encoded form, or it is of
+   * another version of Effect. `undefined` if none is known.
    */
   readonly unstorable?: string | undefined
   /** JSON Schema of the stored form; `undefined` if the library cannot give one. */

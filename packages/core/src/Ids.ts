@@ -68,7 +68,7 @@ export const scopeOfTimeout = (nodeId: NodeId): NodeId | undefined =>
  */
 export const partId = (around: NodeId, key: string): NodeId => storable(`${around}[${key.replaceAll(/[%\]]/g, percent)}]`)
 
-/** The id of the race or the list that a part is of, by the id of the part; `undefined` for any id that does not read as one of a part. */
+/** The id of a part's race or list, by the id of the part; `undefined` if the id is not that of a part. */
 export const groupOfPart = (partId: NodeId): NodeId | undefined => /^(.+)\[[^\]]*\]$/s.exec(partId)?.[1]
 
 /**

@@ -1,6 +1,6 @@
 /**
- * The port through which commands are isolated from the machine that runs them. A layer turns a policy and a command into the command that is
- * started in its place; `packages/sandbox` has the layers. Nothing here starts a process.
+ * The port that isolates commands from the machine they run on. A layer turns a policy and a command into the command to start
+ * instead; `packages/sandbox` has the layers. Nothing here starts a process.
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
@@ -8,8 +8,9 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 
 /**
- * The network that a command reaches: none, all of it, or hosts by name over HTTP and HTTPS. A name is exact (`"api.github.com"`), or begins with
- * `*.` for all names below it; with a port (`"localhost:8080"`) it stands for that port alone, and without one for 80 and 443.
+ * The network that a command can reach: none, all of it, or hosts by name over HTTP and HTTPS. A name is exact
+ * (`"api.github.com"`), or begins with `*.` for all names below it. With a port (`"localhost:8080"`) only that port is open,
+ * without one 80 and 443.
  */
 export const Network = Schema.Union(Schema.Literal("none", "all"), Schema.Array(Schema.NonEmptyString))
 export type Network = typeof Network.Type

@@ -438,7 +438,7 @@ const loop = (
         plan = yield* Restore.plan(planner, frame.state, values)
         yield* prepareAdded
         knownPlan = undefined
-        // What is new in a pass is told by what was drawn when the frame before was committed.
+        // The new nodes of a pass are those that the plan of the last committed frame lacks.
         schedule = Scheduler.make(plan, values, { ...scheduling, ...defined({ before: drawn }) })
         absorbed = []
         if (wanted.length > 0) yield* runAgain
@@ -449,7 +449,7 @@ const loop = (
       const strays = created === undefined ? Outbox.strays(plan, frame.state) : []
       const others = created === undefined ? [...strays, ...(yield* openDetached(reader, frame.state))] : []
       const found = yield* Effect.forEach(others, (other) => childOf({ store, definition, values, runId }, other))
-      // Whoever has the code of a child run works on that.
+      // A process with the code of a child run drives it.
       for (const [index, { key }] of strays.entries()) if (found[index]?.length === 0) resting.add(key)
       let adopted = [...Outbox.open(plan, frame.state), ...found.flat()]
       for (;;) {

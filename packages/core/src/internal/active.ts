@@ -56,7 +56,7 @@ const restOf = ({ control, children }: Active): Rest | undefined => {
   return { waiting: found, isPaused, key: JSON.stringify([found, isPaused]) }
 }
 
-/** Tells whether all that goes on of a run here, its child runs included, waits for something. */
+/** Tells whether a run here, with its child runs, does nothing but wait. */
 export const isResting = ({ control: { waiting, isPaused }, children }: Active): boolean =>
   (waiting.length > 0 || isPaused) &&
   waiting.every(({ childRunId }) => {

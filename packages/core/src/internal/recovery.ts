@@ -344,7 +344,10 @@ export const resetForRetry = (
   inFlight: InFlight = [],
 ): { readonly events: ReadonlyArray<RunEvent>; readonly nodeIds: ReadonlySet<NodeId> } => {
   const view = viewOf(plan, state)
-  /** A race that is decided, or that the branch of the node has won, begins again as a whole: by what it holds it would only be decided as it was. */
+  /**
+   * The node to reset in place of a node: the race around it if that is decided or the node's branch has won, otherwise itself.
+   * A reset of less would leave the race decided as it was.
+   */
   const whole = (position: number): number => {
     let found = position
     for (let inner = position, up = plan.parent(position); up >= 0; inner = up, up = plan.parent(up)) {

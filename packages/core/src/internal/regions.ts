@@ -121,7 +121,7 @@ export const make = (host: Host): Regions => {
     }
     return winnersOf(race).length + parts.filter(isCompleted).length >= count
   }
-  /** Tells whether nothing around a group whose rest goes on is over: its rest was given up with that. */
+  /** Tells whether a group still runs its kept parts: no region around it has ended, which would have given them up. */
   const isGoingOn = (group: number): boolean => {
     for (let up = parent(parent(group)); up >= 0; up = parent(up)) {
       const isOver = phases[up] === Phase.done || phases[up] === Phase.failed
@@ -215,7 +215,7 @@ export const make = (host: Host): Regions => {
       fail(parent(position), { _tag: "Error", error: { name: "RaceLost", message, retryable: true, notRetried: "wait" } })
     })
   }
-  /** How many parts are not over, and may still win: not those that have failed, or are left, and await what is in flight. */
+  /** Number of parts that have not ended and may still win. Excludes those that have failed or are being left. */
   const mayWin = (race: number): number => {
     let losing = 0
     for (const part of state().failureCount === 0 ? none : childPositions(plan, race)) {

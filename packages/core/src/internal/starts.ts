@@ -35,7 +35,7 @@ export interface Host {
   readonly openChild: (position: number) => void
   /** Child runs in flight whose nodes the schedule does not wait at. */
   readonly strays: () => ReadonlyArray<Pick<StepRecord, "nodeId" | "iteration">>
-  /** Child runs that rest: all that goes on of them waits for something. */
+  /** Child runs at rest, which do nothing but wait. */
   readonly resting: ReadonlySet<NodeKey>
   /** Admits a step that is suspected of killing its process. */
   readonly admit: ((key: NodeKey) => boolean) | undefined
@@ -50,7 +50,7 @@ export interface Starts {
   readonly openChildren: () => boolean
   /** Adds or removes a child run that the schedule waits for. */
   readonly countChild: (key: NodeKey, isOpen: boolean) => void
-  /** Looks again at whether a child run rests. */
+  /** Checks again whether a child run is at rest. */
   readonly noteRest: (key: NodeKey) => void
   /** Tells whether something ready has not started. */
   readonly isShort: () => boolean

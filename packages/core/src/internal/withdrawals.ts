@@ -82,7 +82,7 @@ export const make = ({ plan, view, phases, journal, agenda, isHalted, isRunHalte
     const around = plan.loopOf(position)
     if (iteration !== view.iterationOf(position)) return around < 0 || iteration < view.passesOf(around)
     if (isHalted(position)) return true
-    // The innermost of what is around it that has begun tells: something that goes on beside what follows outlives the rest.
+    // The innermost begun node around it decides, since parts that are kept running outlive the others.
     for (let up = plan.parent(position); up >= 0; up = plan.parent(up)) {
       const phase = phases[up]
       if (phase === Phase.done || phase === Phase.failed) return true

@@ -8,6 +8,7 @@ import * as Smithers from "@smithers/core/Smithers"
 import { ports, Storage } from "@smithers/core/Storage"
 import * as Supervisor from "@smithers/core/Supervisor"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import { describe } from "vitest"
@@ -576,6 +577,37 @@ describe.each(stores)("on %s", (_, store) => {
         yield* Commands.retryNode("r", "a")
         expect(yield* run.await).toEqual({ winner: "a", value: "a" })
         expect(done).toEqual(["a", "b", "a"])
+      }),
+    ),
+  )
+
+  it.effect("a cancellation reaches what goes on beside what is over, also when that was the last of the run", () =>
+    on(
+      Effect.gen(function* () {
+        const { done, undoable } = journal()
+        const w = workflow(($) =>
+          $.race(
+            {
+              a: $.step("a", { output: Text, run: () => "a" }),
+              b: $.step("b", { output: Text, run: () => Effect.as(Effect.sleep("1 hour"), "b") }),
+              c: $.saga(undoable($, "book"), $.signal("c", { name: "c", payload: Text })),
+            },
+            { id: "race", rest: "keep" },
+          ),
+        )
+        for (const runId of ["r", "again"]) {
+          const run = yield* w.start({}, { runId })
+          yield* rest
+          // Told in this process, or known by the one that takes the run up.
+          if (runId === "again") yield* Commands.pause(runId)
+          const cancelling = yield* Effect.fork(run.cancel())
+          yield* TestClock.adjust("1 second")
+          expect((yield* run.result).status).toBe("cancelled")
+          yield* Fiber.join(cancelling)
+          const waits = yield* (yield* Storage).waits({ runId })
+          expect(waits).toEqual([])
+        }
+        expect(done).toEqual(["book", "undo book 0", "book", "undo book 0"])
       }),
     ),
   )

@@ -8,10 +8,13 @@ import * as Engine from "@smithers/core/Engine"
 import * as Core from "@smithers/core/Smithers"
 import { Storage } from "@smithers/core/Storage"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as TestClock from "effect/TestClock"
 import { createSmithers, Parallel, type Smithers } from "smithers-orchestrator"
 import { z } from "zod"
 import { processOn, stores } from "../core/Flows.ts"
+import { rest } from "../core/Time.ts"
 
 /** A parent whose child run asks, and is unmounted as soon as a task beside it has run. */
 const family = (isEdited = () => false) => {
@@ -128,5 +131,38 @@ describe.each(stores)("a child run that is unmounted while it is in flight, on %
         expect(yield* statuses).toEqual({ r: "cancelled", "r~sub~0": "cancelled" })
       }),
     ),
+  )
+})
+
+describe.each(stores)("a task that is unmounted while it is in flight, on %s,", (_, store) => {
+  it.effect("is interrupted by a cancellation of its run, also when all else is over", () =>
+    Effect.gen(function* () {
+      const { Workflow, Task, smithers, outputs } = createSmithers({ text: z.string() }, { input: z.object({}) })
+      let [began, ended] = [0, 0]
+      const workflow = smithers((ctx) => (
+        <Workflow name="w">
+          <Parallel>
+            {ctx.outputMaybe("text", { nodeId: "flag" }) === undefined ? (
+              <Task id="slow" output={outputs.text}>
+                {() => {
+                  began++
+                  return Effect.onInterrupt(Effect.as(Effect.sleep("1 hour"), "slow"), () => Effect.sync(() => ended++))
+                }}
+              </Task>
+            ) : null}
+            <Task id="flag" output={outputs.text}>
+              flag
+            </Task>
+          </Parallel>
+        </Workflow>
+      ))
+      const run = yield* workflow.start({}, { runId: "r" })
+      yield* rest
+      const cancelling = yield* Effect.fork(run.cancel())
+      yield* TestClock.adjust("1 second")
+      expect((yield* run.result).status).toBe("cancelled")
+      yield* Fiber.join(cancelling)
+      expect({ began, ended }).toEqual({ began: 1, ended: 1 })
+    }).pipe(Effect.provide(Layer.merge(Core.onStorage(store, { lease: "100 days" }), AgentProgram.layer))),
   )
 })

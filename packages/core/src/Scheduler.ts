@@ -618,7 +618,8 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     if (state().cancel === undefined || isCancelled || agenda.isWalking()) return false
     isCancelled = true
     for (const { nodeId, iteration } of withdrawals.strays()) journal.interrupt(nodeKey(nodeId, iteration), "cancelled")
-    if (phases[0] === Phase.done) return false
+    for (const key of starts.orphans) journal.interrupt(key, "cancelled")
+    if (phases[0] === Phase.done && !regions.isAnyKept()) return false
     boundaries.haltRun(undefined)
     for (const position of postponed) if (!boundaries.isHalted(position)) nextPass(position, plan.loop(position))
     return true

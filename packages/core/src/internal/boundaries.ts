@@ -560,7 +560,6 @@ export const make = (host: Host): Boundaries => {
     halt(0, size, cause, -1)
     if (cause !== undefined) return
     for (let position = 0; position < size; position++) if (isHalted(position)) interrupt(position, "cancelled")
-    for (const key of starts.orphans) journal.interrupt(key, "cancelled")
   }
 
   return {

@@ -55,7 +55,8 @@ export const make = ({ plan, view, phases, journal, agenda, isHalted, isRunHalte
   let isCutShort = false
   const close: Withdrawals["close"] = ({ nodeId, iteration, status, wait }, reason) => {
     const isKept = status === "waiting" && reason === "given-up" && isRunHalted()
-    if (wait?.child?.status === "cancelled" && state().cancel !== undefined) isCutShort = true
+    const isInterrupted = wait?.child?.status === "cancelled" || (status === "interrupted" && reason === "left-plan")
+    if (isInterrupted && state().cancel !== undefined) isCutShort = true
     emit({ _tag: "NodeWithdrawn", nodeId, iteration, reason, ...(isKept ? { isKept } : {}) })
   }
   const reasonFor = (record: Records.StepRecord): Withdrawal | undefined => {

@@ -109,7 +109,7 @@ describe("check", () => {
     const up = await place.run("up", name, "--run-id", "slip")
     expect([up.code, up.stdout]).toEqual([0, expect.stringContaining(said)])
     expect((await place.run("why", "slip")).stdout).toContain(said)
-    const strayReads = [{ nodeId: "reveiw", output: "plan", meant: "review" }]
+    const strayReads = [{ nodeId: "reveiw", output: "plan", suggestion: "review" }]
     expect(await place.json("up", name, "--run-id", "slip")).toMatchObject({ value: { strayReads } })
   })
 

@@ -71,7 +71,7 @@ describe("a decision from the command line", () => {
     const stale = line.replace("--iteration 0", "--iteration 1")
     expect(await copied(stale)).toMatchObject({
       code: 4,
-      value: { error: { tag: "RequestChanged", requestId: first?.requestId, asked: second?.requestId } },
+      value: { error: { tag: "RequestChanged", requestId: first?.requestId, currentRequestId: second?.requestId } },
     })
   })
 

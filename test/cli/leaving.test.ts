@@ -81,7 +81,7 @@ describe("parts of a run", () => {
     }
     expect(rows.find(({ nodeId }) => nodeId === "region")).toMatchObject({
       status: "cancelled",
-      left: { as: "cancelled", because: "request", reason: "too late", by: "ann" },
+      left: { outcome: "cancelled", trigger: "request", reason: "too late", by: "ann" },
     })
   })
 

@@ -117,7 +117,7 @@ describe("a denial", () => {
     expect((await place.json("why", "r")).value).toMatchObject({ commands: ["smithers retry r ok", "smithers up --resume r"] })
     expect((await place.run("retry", "r", "ok")).code).toBe(0)
     expect((await place.run("up", "--resume", "r")).code).toBe(3)
-    expect((await place.json("inbox")).value).toMatchObject({ waits: [{ runId: "r", nodeId: "ok", timesAsked: 2 }] })
+    expect((await place.json("inbox")).value).toMatchObject({ waits: [{ runId: "r", nodeId: "ok", requestCount: 2 }] })
   })
 
   it("in a child run stands for its parent, whose commands retry the node of the child", async () => {

@@ -143,7 +143,7 @@ describe("a broken deploy", () => {
       const once = await place.run("supervise", "--once")
       expect([once.code, once.stdout]).toEqual([1, expect.stringContaining("cannot be parsed")])
       expect((await place.json("inspect", "r")).value).toMatchObject({
-        run: { status: "suspended", stuck: { tries } },
+        run: { status: "suspended", stuck: { failureCount: tries } },
         failure: null,
       })
     }

@@ -240,7 +240,7 @@ const happenBlindly = (state: RunState.RunState, { node, roll, output }: Choice,
         case 0:
           return { _tag: "AttemptFailed", ...running, error, retryAt: Millis.make(now + roll), ...heartbeat }
         case 1:
-          return { _tag: "AttemptFailed", ...running, error, ...(roll % 2 === 0 ? { soft: true } : {}), ...heartbeat }
+          return { _tag: "AttemptFailed", ...running, error, ...(roll % 2 === 0 ? { isSoft: true } : {}), ...heartbeat }
         case 2: {
           const reason = roll < 30 ? "crash" : ((["shutdown", "fail-fast", "cancelled"] as const)[roll % 3] ?? "crash")
           return { _tag: "AttemptInterrupted", ...running, reason, ...heartbeat }
@@ -274,7 +274,7 @@ const happenBlindly = (state: RunState.RunState, { node, roll, output }: Choice,
         return { _tag: "SignalReceived", ...sent, ...(output === undefined ? {} : { payload: output }) }
       }
       if (roll % 11 === 0) return { _tag: "NodeSkipped", ...at }
-      if (roll % 5 === 0) return { _tag: "NodeFailed", ...at, error, ...(roll % 2 === 0 ? { soft: true } : {}) }
+      if (roll % 5 === 0) return { _tag: "NodeFailed", ...at, error, ...(roll % 2 === 0 ? { isSoft: true } : {}) }
       return { _tag: "AttemptStarted", ...at, attempt: running.attempt + 1 }
     }
   }
@@ -323,7 +323,7 @@ const waitEvent = (state: RunState.RunState, at: Place, roll: number, output: Js
   const given = output === undefined ? {} : { output }
   switch (roll % 9) {
     case 7:
-      return { _tag: "WaitEnded", ...at, how: "decided", status: "passed", ...by }
+      return { _tag: "WaitEnded", ...at, reason: "decided", status: "passed", ...by }
     case 8: {
       if (roll % 2 === 0) return { _tag: "SubflowEnded", ...at, status: "finished", ...given }
       return { _tag: "SubflowEnded", ...at, status: "failed", error: { name: "StepFailed", message: "no", retryable: false } }
@@ -339,12 +339,12 @@ const waitEvent = (state: RunState.RunState, at: Place, roll: number, output: Js
       if (signal !== undefined) return { _tag: "SignalRefused", ...at, signalId: signal.id, issues: ["no"] }
       return { _tag: "NodeReset", ...at }
     case 4:
-      return { _tag: "WaitEnded", ...at, how: "timed-out", status: "skipped" }
+      return { _tag: "WaitEnded", ...at, reason: "timed-out", status: "skipped" }
     case 5:
       return {
         _tag: "WaitEnded",
         ...at,
-        how: "decided",
+        reason: "decided",
         status: "failed",
         error: { name: "ApprovalDenied", message: "no", retryable: false },
       }
@@ -354,7 +354,7 @@ const waitEvent = (state: RunState.RunState, at: Place, roll: number, output: Js
       return {
         _tag: "WaitEnded",
         ...at,
-        how: "signalled",
+        reason: "signalled",
         status: "finished",
         table,
         ...taken,
@@ -381,7 +381,13 @@ const boundaryEvent = (state: RunState.RunState, nodeId: string, iteration: numb
       if (roll % 3 === 0) return { _tag: "BoundaryEnded", ...at, status }
       const reason = reasons[roll % 5]
       const cause = reason === undefined ? {} : { cause: { nodeId: "a", iteration: 1, reason } }
-      return { _tag: "BoundaryHalted", ...at, ...cause, isCaught: roll % 2 === 0, ...(roll % 5 === 0 ? { isLast: true } : {}) }
+      return {
+        _tag: "BoundaryHalted",
+        ...at,
+        ...cause,
+        isCaught: roll % 2 === 0,
+        ...(roll % 5 === 0 ? { isFinallySkipped: true } : {}),
+      }
     }
     default:
       return { _tag: "NodeReset", ...at }
@@ -394,10 +400,18 @@ const loopEvent = (state: RunState.RunState, nodeId: string, iteration: number, 
   const base = record?.base ?? (total._tag === "Some" ? total.value : 0)
   if (record !== undefined && roll % 9 === 0) return { _tag: "NodeReset", nodeId, iteration }
   if (record !== undefined && record.passes > 0 && roll % 5 === 2) {
-    const mounting = (record.mounting?.times ?? -1) + 1
-    const first = record.mounting === undefined ? { first: ["task-a"] } : {}
+    const mounting = (record.mounting?.count ?? -1) + 1
+    const first = record.mounting === undefined ? { initial: ["task-a"] } : {}
     const mounted = [`task-${roll % 7}`, 'it\'s "new"'].slice(0, 1 + (roll % 2))
-    return { _tag: "LoopMounted", nodeId, iteration, ...first, mounted, mounting, ...(roll % 4 === 1 ? { isLeftOut: true } : {}) }
+    return {
+      _tag: "LoopMounted",
+      nodeId,
+      iteration,
+      ...first,
+      mounted,
+      mountCount: mounting,
+      ...(roll % 4 === 1 ? { isOmitted: true } : {}),
+    }
   }
   // A pass that is over is taken up again where something in it is to be done again.
   if (record !== undefined && record.passes > 0 && roll % 11 === 0) {

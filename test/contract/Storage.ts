@@ -92,15 +92,20 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
     holds("what the caller gave is kept, and the same again is no mismatch, whatever the input is then", (storage) =>
       Effect.gen(function* () {
         expect(yield* storage.origin("r")).toBe(undefined)
-        yield* storage.open({ ...request, runId: "r", create: { ...newRun, input: { a: 1 }, given: "one" } })
-        expect(yield* storage.origin("r")).toEqual({ workflow: "flow", status: "running", input: { a: 1 }, given: "one" })
+        yield* storage.open({ ...request, runId: "r", create: { ...newRun, input: { a: 1 }, inputDigest: "one" } })
+        expect(yield* storage.origin("r")).toEqual({ workflow: "flow", status: "running", input: { a: 1 }, inputDigest: "one" })
         const again = (given: string | undefined, input: number) =>
-          storage.open({ ...request, runId: "r", create: { ...newRun, input: { a: input }, given }, now: later(leaseMs) })
+          storage.open({
+            ...request,
+            runId: "r",
+            create: { ...newRun, input: { a: input }, inputDigest: given },
+            now: later(leaseMs),
+          })
         expect(yield* again("other", 2)).toEqual({ _tag: "Mismatch", workflow: "flow" })
         expect(yield* again(undefined, 2)).toEqual({ _tag: "Mismatch", workflow: "flow" })
         expect(yield* again("one", 2)).toEqual({ _tag: "Claimed", epoch: 2 })
         yield* storage.open({ ...request, runId: "none", create: { ...newRun, input: 1 } })
-        expect((yield* storage.origin("none"))?.given).toBe(undefined)
+        expect((yield* storage.origin("none"))?.inputDigest).toBe(undefined)
         expect(yield* storage.open({ ...request, runId: "none", create: { ...newRun, input: 2 } })).toMatchObject({
           _tag: "Mismatch",
         })
@@ -313,7 +318,7 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
           if (end === 2) yield* run.commit([{ _tag: "CancelRequested" }])
           yield* check
           yield* run.claim(["failed", "cancelled"])
-          yield* run.commit([{ _tag: "RunResumed", epoch: 2, kept: 1, added: 0, gone: 0 }])
+          yield* run.commit([{ _tag: "RunResumed", epoch: 2, kept: 1, added: 0, removed: 0 }])
           yield* live(after)
           yield* checkWaits
           yield* run.commit([{ _tag: "RunFinished", ...(end === 3 ? { output: { a: [null, "\0"] } } : {}) }])
@@ -466,7 +471,7 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
         expect(child).toMatchObject({ status: "suspended", epoch: 0, owner: null, source: "flow.tsx", parent })
         expect(input).toEqual(newRun.input)
         const due = (yield* storage.runnable(run.now())).runs
-        expect(due).toMatchObject([{ runId: "child", workflow: "flow", source: "flow.tsx", deaths: 0 }])
+        expect(due).toMatchObject([{ runId: "child", workflow: "flow", source: "flow.tsx", crashes: 0 }])
         expect((yield* storage.load("child")).parent).toEqual(parent)
         expect((yield* storage.runs({ parent: "r" })).map(({ runId }) => runId)).toEqual(["child"])
         expect(yield* storage.runs({ parent: "child" })).toEqual([])
@@ -627,26 +632,26 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
 
     holds("claims that die before anything comes of them are counted, until something does; those given back are not", (storage) =>
       Effect.gen(function* () {
-        const deaths = (now: number) => Effect.map(storage.runnable(now), ({ runs }) => runs.map((run) => run.deaths))
+        const crashes = (now: number) => Effect.map(storage.runnable(now), ({ runs }) => runs.map((run) => run.crashes))
         const run = yield* journal("r")
         yield* run.commit([started])
         let now = run.now()
         for (let died = 0; died < 3; died++) {
           now = Millis.after(now, leaseMs)
-          expect(yield* deaths(now)).toEqual([died])
+          expect(yield* crashes(now)).toEqual([died])
           yield* storage.open({ ...request, runId: "r", now })
         }
         yield* storage.release("r", 4, now)
-        expect(yield* deaths(now)).toEqual([2])
+        expect(yield* crashes(now)).toEqual([2])
         for (let epoch = 5; epoch < 9; epoch++) {
           yield* storage.open({ ...request, runId: "r", now })
           yield* storage.release("r", epoch, now)
-          expect(yield* deaths(now)).toEqual([2])
+          expect(yield* crashes(now)).toEqual([2])
         }
         yield* run.claim()
-        yield* run.commit([{ _tag: "RunResumed", epoch: 9, kept: 0, added: 0, gone: 0 }])
+        yield* run.commit([{ _tag: "RunResumed", epoch: 9, kept: 0, added: 0, removed: 0 }])
         yield* storage.release("r", 9, now)
-        expect(yield* deaths(now)).toEqual([0])
+        expect(yield* crashes(now)).toEqual([0])
       }),
     )
 
@@ -654,7 +659,7 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
       Effect.gen(function* () {
         const stuck = Effect.map(storage.inspect("r"), ({ run }) => run.stuck)
         const note = (name: string, since: number) => {
-          return { since, tries: 1, again: since + 1000, error: { name, message: `${name} happened` } }
+          return { since, failureCount: 1, retryAt: since + 1000, error: { name, message: `${name} happened` } }
         }
         const run = yield* journal("r")
         yield* run.commit([started])
@@ -664,12 +669,12 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
         yield* storage.release("r", 1, now)
         yield* storage.noteStuck("r", note("First", now), now)
         yield* storage.noteStuck("r", note("Second", now + 1000), Millis.after(now, Millis.make(1000)))
-        const second = { since: now, tries: 2, again: now + 2000, error: { name: "Second", message: "Second happened" } }
+        const second = { since: now, failureCount: 2, retryAt: now + 2000, error: { name: "Second", message: "Second happened" } }
         expect(yield* stuck).toEqual(second)
         expect((yield* storage.runs({})).map((summary) => summary.stuck)).toEqual([second])
         yield* run.claim()
         expect(yield* stuck).toEqual(second)
-        yield* run.commit([{ _tag: "RunResumed", epoch: 2, kept: 0, added: 0, gone: 0 }])
+        yield* run.commit([{ _tag: "RunResumed", epoch: 2, kept: 0, added: 0, removed: 0 }])
         expect(yield* stuck).toBeNull()
         yield* storage.release("r", 2, now)
         yield* storage.noteStuck("r", note("Third", now), now)
@@ -707,14 +712,14 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
         yield* storage.release("r", 1, start)
         for (let epoch = 2; epoch < 4; epoch++) {
           yield* run.claim()
-          yield* run.commit([{ _tag: "RunResumed", epoch, kept: 0, added: 0, gone: 0 }])
+          yield* run.commit([{ _tag: "RunResumed", epoch, kept: 0, added: 0, removed: 0 }])
           yield* storage.release("r", epoch, start)
           expect(yield* mark).toBe(marks[0])
         }
         yield* storage.deliver(cancel("c", "r"))
         marks.push(yield* mark)
         yield* run.claim()
-        yield* run.commit([{ _tag: "RunResumed", epoch: 4, kept: 0, added: 0, gone: 0 }, { _tag: "CancelRequested" }], {
+        yield* run.commit([{ _tag: "RunResumed", epoch: 4, kept: 0, added: 0, removed: 0 }, { _tag: "CancelRequested" }], {
           consumed: ["c"],
         })
         yield* storage.release("r", 4, start)
@@ -797,7 +802,7 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
         const decide = { id: "d", runId: "r", at: deadline, command: { _tag: "Decide", ...place, approved: true } } as const
         yield* storage.deliverResponse(decide)
         const before = yield* storage.load("r")
-        const ended = { _tag: "WaitEnded", ...place, how: "timed-out", status: "skipped" } as const
+        const ended = { _tag: "WaitEnded", ...place, reason: "timed-out", status: "skipped" } as const
         expect(yield* Effect.flip(run.commit([ended]))).toMatchObject({ _tag: "StaleFrame", runId: "r" })
         expectSame(yield* storage.load("r"), before)
         expect(yield* storage.pending).toEqual([decide])
@@ -859,7 +864,7 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
         yield* storage.deliverResponse({ ...told, id: "c", command: { _tag: "Answer", ...place, nodeId: "c", value: 1 } })
         expect(yield* known).toEqual({ answered: ["a", "c"], open: ["b"], hasPendingCommands: true })
         yield* run.claim()
-        yield* run.commit([{ _tag: "WaitEnded", ...place, status: "finished", how: "decided" }], {
+        yield* run.commit([{ _tag: "WaitEnded", ...place, status: "finished", reason: "decided" }], {
           consumed: ["a", "else", "kind"],
         })
         expect(yield* known).toEqual({ answered: ["c"], open: ["b"], hasPendingCommands: true })
@@ -876,18 +881,18 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
         const known = Effect.gen(function* () {
           const { leaving, nodes } = yield* storage.inspect("r")
           expect((yield* storage.run("r")).leaving).toEqual(leaving)
-          return { leaving, ...defined({ asked: nodes[0]?.asked, left: nodes[0]?.left, winners: nodes[0]?.winners }) }
+          return { leaving, ...defined({ leaveRequest: nodes[0]?.leaveRequest, left: nodes[0]?.left, winners: nodes[0]?.winners }) }
         })
         expect(yield* known).toEqual({ leaving: [] })
-        const asked = { as: "completed", reason: "enough", by: "ann" } as const
+        const asked = { outcome: "completed", reason: "enough", by: "ann" } as const
         yield* storage.deliver({ id: "leave", runId: "r", at: run.now(), command: { _tag: "Leave", ...place, ...asked } })
         expect(yield* known).toEqual({ leaving: [{ ...place, ...asked }] })
         expect((yield* storage.pending).map(({ command }) => command)).toEqual([{ _tag: "Leave", ...place, ...asked }])
         yield* run.commit([{ _tag: "LeaveRequested", ...place, ...asked }], { consumed: ["leave"] })
-        expect(yield* known).toEqual({ leaving: [], asked })
-        const left = { ...asked, because: "request" } as const
+        expect(yield* known).toEqual({ leaving: [], leaveRequest: asked })
+        const left = { ...asked, trigger: "request" } as const
         yield* run.commit([
-          { _tag: "PartsDecided", ...place, winners: ["a"], isOver: true },
+          { _tag: "PartsDecided", ...place, winners: ["a"], isDecided: true },
           { _tag: "BoundaryHalted", ...place, isCaught: true, left },
           { _tag: "BoundaryEnded", ...place, status: "completed" },
         ])
@@ -908,7 +913,7 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
         yield* run.commit([{ _tag: "RunCancelled", reason: "because" }])
         expect(yield* known).toBeNull()
         yield* run.claim(["cancelled"])
-        yield* run.commit([{ _tag: "RunResumed", epoch: 2, kept: 0, added: 0, gone: 0 }])
+        yield* run.commit([{ _tag: "RunResumed", epoch: 2, kept: 0, added: 0, removed: 0 }])
         expect(yield* known).toBeNull()
       }),
     )
@@ -934,14 +939,14 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
           { _tag: "ApprovalDecided", nodeId: "denied", iteration: 0, approved: false },
         ])
         yield* run.commit([
-          over("denied", { how: "decided", status: "finished" }),
-          over("late", { how: "timed-out", status: "finished" }),
-          over("failed", { how: "timed-out", status: "failed", error }),
-          over("asked", { how: "timed-out", status: "skipped" }),
-          over("answered", { how: "answered", status: "finished", saidAt: start }),
-          over("sent", { how: "signalled", status: "finished" }),
-          over("unsent", { how: "timed-out", status: "failed", error }),
-          over("fired", { how: "fired", status: "finished" }),
+          over("denied", { reason: "decided", status: "finished" }),
+          over("late", { reason: "timed-out", status: "finished" }),
+          over("failed", { reason: "timed-out", status: "failed", error }),
+          over("asked", { reason: "timed-out", status: "skipped" }),
+          over("answered", { reason: "answered", status: "finished", submittedAt: start }),
+          over("sent", { reason: "signalled", status: "finished" }),
+          over("unsent", { reason: "timed-out", status: "failed", error }),
+          over("fired", { reason: "fired", status: "finished" }),
         ])
         const waits = yield* storage.waits({ runId: "r", all: true })
         const late = waits.filter(({ timedOut }) => timedOut).map(({ nodeId }) => nodeId)
@@ -956,13 +961,13 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
         const asks = { _tag: "WaitStarted", nodeId: "a", iteration: 0, kind: "approval", request: null, digest: "d1" } as const
         yield* run.commit([started, asks])
         const [first] = yield* storage.waits({ runId: "r" })
-        expect(first).toMatchObject({ asked: 2, timesAsked: 1, requestId: "2-d1", decidedAt: null, refusals: 0 })
+        expect(first).toMatchObject({ requestSeq: 2, requestCount: 1, requestId: "2-d1", decidedAt: null, refusals: 0 })
         const said = {
           _tag: "Decide",
           nodeId: "a",
           iteration: 0,
           approved: true,
-          asked: 2,
+          requestSeq: 2,
           digest: "d1",
           by: "ann",
           note: "n",
@@ -971,11 +976,19 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
         const heard = { isAnswered: true, approved: true, by: "ann", note: "n", decidedAt: start }
         expect(yield* storage.waits({ runId: "r" })).toMatchObject([heard])
         yield* run.commit([{ ...asks, digest: "d2" }])
-        const other = { asked: 3, timesAsked: 2, requestId: "3-d2", isAnswered: false, approved: null, by: null, decidedAt: null }
+        const other = {
+          requestSeq: 3,
+          requestCount: 2,
+          requestId: "3-d2",
+          isAnswered: false,
+          approved: null,
+          by: null,
+          decidedAt: null,
+        }
         expect(yield* storage.waits({ runId: "r", isAnswered: false })).toMatchObject([other])
         yield* run.commit([asks])
         expect(yield* storage.waits({ runId: "r", isAnswered: false })).toMatchObject([
-          { ...other, asked: 4, timesAsked: 3, requestId: "4-d1" },
+          { ...other, requestSeq: 4, requestCount: 3, requestId: "4-d1" },
         ])
         expectSame(yield* storage.load("r"), run.state())
       }),
@@ -1049,7 +1062,7 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
         yield* run.commit([started, { _tag: "RunFailed", failure: History.failure }])
         expect(yield* Effect.flip(storage.deliver(cancel("late", "r")))).toEqual(new RunEnded({ runId: "r", status: "failed" }))
         yield* run.claim(["failed"])
-        yield* run.commit([{ _tag: "RunResumed", epoch: 2, kept: 0, added: 0, gone: 0 }])
+        yield* run.commit([{ _tag: "RunResumed", epoch: 2, kept: 0, added: 0, removed: 0 }])
         expect(yield* storage.pending).toEqual([])
         yield* storage.deliver(cancel("new", "r"))
         expect(yield* storage.pending).toEqual([cancel("new", "r")])
@@ -1128,7 +1141,7 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
           ...more,
         })
         const over = (iteration: number) =>
-          ({ _tag: "WaitEnded", nodeId: "a", iteration, how: "decided", status: "finished", output: 1 }) as const
+          ({ _tag: "WaitEnded", nodeId: "a", iteration, reason: "decided", status: "finished", output: 1 }) as const
         const signal = { kind: "signal", name: "paid", request: undefined, digest: undefined }
         yield* run.commit([started, ask("a", 0), ask("b", 0), ask("s", 0, signal), ask("s2", 0, signal)])
         const listed = (nodeId: string, iteration: number) =>
@@ -1142,9 +1155,9 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
         expect(yield* storage.wait({ ...named, iteration: 0 })).toMatchObject({ iteration: 0, status: "finished" })
         yield* run.commit([over(1)])
         expect(yield* storage.wait(named)).toMatchObject({ iteration: 1, status: "finished" })
-        const first = (yield* storage.wait({ ...named, iteration: 0 }))?.asked
-        expect(yield* storage.wait({ ...named, asked: first })).toMatchObject({ iteration: 0 })
-        expect(yield* storage.wait({ ...named, asked: 10_000 })).toBe(undefined)
+        const first = (yield* storage.wait({ ...named, iteration: 0 }))?.requestSeq
+        expect(yield* storage.wait({ ...named, requestSeq: first })).toMatchObject({ iteration: 0 })
+        expect(yield* storage.wait({ ...named, requestSeq: 10_000 })).toBe(undefined)
         expect(yield* storage.wait({ ...named, kind: "human" })).toBe(undefined)
         expect(yield* storage.wait({ ...named, runId: "none" })).toBe(undefined)
         // What has come for it, and nobody has taken up, counts as it does in the list; a signal is for one wait.
@@ -1314,7 +1327,8 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
           const wait = { _tag: "WaitStarted", iteration: 0 } as const
           yield* run.commit([started, { ...wait, nodeId: "ok", kind: "approval" }])
           yield* run.commit([{ ...wait, nodeId: "t", kind: "timer", deadline: later(1_000_000) }])
-          if (index === 4) yield* run.commit([{ _tag: "WaitEnded", nodeId: "t", iteration: 0, status: "finished", how: "fired" }])
+          if (index === 4)
+            yield* run.commit([{ _tag: "WaitEnded", nodeId: "t", iteration: 0, status: "finished", reason: "fired" }])
         }
         const ids = (filter: Parameters<typeof storage.waits>[0]) =>
           Effect.map(storage.waits(filter), (waits) => waits.map(({ runId, nodeId }) => `${runId} ${nodeId}`))
@@ -1365,7 +1379,7 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
           { _tag: "LoopFinished", nodeId: "l", iteration: 0, reason: "maxIterations" },
           { _tag: "LoopFinished", nodeId: "l", iteration: 1, reason: "until" },
         ])
-        yield* run.commit([{ _tag: "NodeFailed", nodeId: "b", iteration: 0, error, soft: true }])
+        yield* run.commit([{ _tag: "NodeFailed", nodeId: "b", iteration: 0, error, isSoft: true }])
         const { nodes, attempts } = yield* storage.inspect("r")
         const seconds = (count: number) => later(count * 1000)
         const none = { retryAt: null, table: null, error: null, isSoft: false, passes: null, isExhausted: null }

@@ -21,12 +21,12 @@ interface Sweep<A> {
 }
 
 /** A run by its end: how it ended, what its nodes hold, and how many outputs were committed more than once. */
-const live = <A>({ run, act }: Sweep<A>, deaths: ReadonlyArray<Fault>) =>
+const live = <A>({ run, act }: Sweep<A>, crashes: ReadonlyArray<Fault>) =>
   Effect.gen(function* () {
     const disk = MemoryStorage.make()
     const committed = new Map<string, number>()
     let commits = 0
-    const left = [...deaths]
+    const left = [...crashes]
     for (let process = 0; process < 50; process++) {
       const mortal = MortalStorage.make(disk, left.shift(), ({ events }) => {
         commits++

@@ -42,7 +42,7 @@ describe.each(stores)("on %s", (_, layer) => {
           yield* TestClock.adjust("8 hours")
           const decided = yield* both.run({}, { runId: "r" })
           expect(decided).toMatchObject({ output: { approved: true, decidedAt: new Date(start + 8 * 3_600_000).toISOString() } })
-          const said = (yield* log("r")).flatMap((event) => ("saidAt" in event ? [[event._tag, event.saidAt]] : []))
+          const said = (yield* log("r")).flatMap((event) => ("submittedAt" in event ? [[event._tag, event.submittedAt]] : []))
           expect(said).toEqual([
             ["TaskAnswered", start],
             ["WaitEnded", start],
@@ -125,7 +125,7 @@ describe.each(stores)("on %s", (_, layer) => {
           const racing: Storage["Type"] = {
             ...storage,
             commit: (frame) => {
-              const isEnding = frame.events.some((event) => event._tag === "WaitEnded" && event.how === "timed-out")
+              const isEnding = frame.events.some((event) => event._tag === "WaitEnded" && event.reason === "timed-out")
               const command = { _tag: "Decide", nodeId: "ok", iteration: 0, approved: true, by: "ann" } as const
               const decide = storage.deliverResponse({ id: "d", runId: "r", at: Millis.make(3_600_000), command })
               const isFirst = isEnding && times++ === 0

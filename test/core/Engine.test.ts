@@ -359,7 +359,7 @@ describe("Engine", () => {
       yield* Fiber.join(fiber)
       expect(ran).toEqual(["a", "b", "c", "new", "c", "d"])
       const resumed = (yield* storage.events("r")).map(({ event }) => event).find(({ _tag }) => _tag === "RunResumed")
-      expect(resumed).toMatchObject({ kept: 1, added: 2, gone: 1 })
+      expect(resumed).toMatchObject({ kept: 1, added: 2, removed: 1 })
     }),
   )
 

@@ -9,7 +9,7 @@ import * as FrameBuilder from "../../packages/core/src/internal/frameBuilder.ts"
 const at = Millis.make(5)
 const started: RunEvent = { _tag: "RunStarted", workflow: "w" }
 const signal = (id: string): InboxMessage => ({ id, runId: "r", at, command: { _tag: "Signal", name: "s", payload: id } })
-const received = (id: string): RunEvent => ({ _tag: "SignalReceived", id, name: "s", payload: id, saidAt: at })
+const received = (id: string): RunEvent => ({ _tag: "SignalReceived", id, name: "s", payload: id, submittedAt: at })
 const failed: RunEvent = {
   _tag: "NodeFailed",
   nodeId: "a",

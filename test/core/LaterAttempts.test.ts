@@ -48,7 +48,7 @@ describe.each(stores)("on %s", (_, store) => {
           expect(yield* storage.waits({ kind: ["timer"] })).toEqual([])
           expect(yield* storage.waits({ kind: ["retry"], runIds: ["r"], isAnswered: false })).toHaveLength(1)
           expect(yield* dueAt(minutes(10) - 1)).toEqual({ runs: [], nextAt: minutes(10) })
-          expect((yield* dueAt(minutes(10))).runs).toMatchObject([{ runId: "r", deaths: 0 }])
+          expect((yield* dueAt(minutes(10))).runs).toMatchObject([{ runId: "r", crashes: 0 }])
 
           yield* TestClock.adjust("4 minutes")
           expect(yield* w.run({}, { runId: "r" })).toMatchObject({ status: "waiting-timer", waits: [wait] })

@@ -76,7 +76,7 @@ describe.each(stores)("on %s", (_, store) => {
         expect(done).toEqual(["first", "after"])
         expect(yield* statusOf("region")).toMatchObject({
           status: "cancelled",
-          left: { as: "cancelled", because: "request", reason: "too late", by: "ann" },
+          left: { outcome: "cancelled", trigger: "request", reason: "too late", by: "ann" },
         })
         expect(yield* statusOf("ask")).toMatchObject({ status: "superseded" })
         const [wait] = yield* (yield* Storage).waits({ runId: "r", all: true })
@@ -94,11 +94,11 @@ describe.each(stores)("on %s", (_, store) => {
         const { run, leaving } = yield* (yield* Storage).inspect("r")
         expect({ status: run.status, leaving }).toEqual({
           status: "waiting-approval",
-          leaving: [{ nodeId: "region", iteration: 0, as: "completed", by: "ann" }],
+          leaving: [{ nodeId: "region", iteration: 0, outcome: "completed", by: "ann" }],
         })
         expect(yield* w.execute({}, { runId: "r" })).toBe("2 something")
         expect(done).toEqual(["first", "after"])
-        expect(yield* statusOf("region")).toMatchObject({ status: "completed", left: { because: "request", by: "ann" } })
+        expect(yield* statusOf("region")).toMatchObject({ status: "completed", left: { trigger: "request", by: "ann" } })
         expect((yield* (yield* Storage).inspect("r")).leaving).toEqual([])
       }),
     ),
@@ -194,7 +194,7 @@ describe.each(stores)("on %s", (_, store) => {
           'AlreadyLeft: "region" of run "r" is already being left as cancelled: ann asked for that ("why not"), and it cannot be changed.'
         expect(yield* refused(run.completeNode("region"))).toBe(other)
         yield* rest
-        expect(yield* statusOf("region")).toMatchObject({ status: "halted", left: { because: "request", by: "ann" } })
+        expect(yield* statusOf("region")).toMatchObject({ status: "halted", left: { trigger: "request", by: "ann" } })
         yield* run.cancelNode("region")
         expect(yield* refused(run.completeNode("region"))).toBe(other)
         yield* TestClock.adjust("1 minute")
@@ -241,14 +241,14 @@ describe.each(stores)("on %s", (_, store) => {
         yield* run.waiting
         yield* run.cancelNode("r1", { key: "a" })
         expect(yield* run.waiting).toMatchObject({ waits: [{ nodeId: "b" }, { nodeId: "c" }] })
-        expect(yield* statusOf("r1[a]")).toMatchObject({ status: "cancelled", left: { because: "request" } })
+        expect(yield* statusOf("r1[a]")).toMatchObject({ status: "cancelled", left: { trigger: "request" } })
         expect(yield* refused(run.cancelNode("r1", { key: "d" }))).toBe(
           'NodeNotFound: "r1" of run "r" has no branch or item "d". It has a, b, c.',
         )
         yield* run.signal("c", { payload: "won" })
         expect(yield* run.await).toEqual({ winner: "c", value: "won" })
         expect(yield* statusOf("r1")).toMatchObject({ status: "finished", winners: ["c"] })
-        expect(yield* statusOf("r1[b]")).toMatchObject({ status: "cancelled", left: { because: "lost" } })
+        expect(yield* statusOf("r1[b]")).toMatchObject({ status: "cancelled", left: { trigger: "lost" } })
       }),
     ),
   )

@@ -88,12 +88,17 @@ const sent = (id: string, at: number): RunEvent => ({
   id,
   name: "go",
   payload: id,
-  saidAt: Millis.make(at),
+  submittedAt: Millis.make(at),
 })
 const approved = (nodeId: string, at: number): RunEvent => ({
-  ...{ _tag: "ApprovalDecided", nodeId, iteration: 0, approved: true, saidAt: Millis.make(at) },
+  ...{ _tag: "ApprovalDecided", nodeId, iteration: 0, approved: true, submittedAt: Millis.make(at) },
 })
-const leave = (nodeId: string, as: "completed" | "cancelled"): RunEvent => ({ _tag: "LeaveRequested", nodeId, iteration: 0, as })
+const leave = (nodeId: string, outcome: "completed" | "cancelled"): RunEvent => ({
+  _tag: "LeaveRequested",
+  nodeId,
+  iteration: 0,
+  outcome,
+})
 
 describe("a scope", () => {
   it("is left when its condition holds: attempts are interrupted and awaited, waits are withdrawn, and no inner catch is begun", () => {

@@ -55,7 +55,7 @@ describe.each(stores)("on %s", (_, layer) => {
           )
         }
         const other = yield* Effect.flip(Commands.deny("r", "ok", { request: first.requestId, iteration: 1 }))
-        expect(other).toMatchObject({ _tag: "RequestChanged", requestId: first.requestId, asked: second.requestId })
+        expect(other).toMatchObject({ _tag: "RequestChanged", requestId: first.requestId, currentRequestId: second.requestId })
         expect(yield* asked()).toMatchObject({ requestId: second.requestId, approved: null, isAnswered: false })
       }),
     ),
@@ -69,9 +69,9 @@ describe.each(stores)("on %s", (_, layer) => {
         yield* about("Ship B?").run({}, { runId: "r" })
         const second = yield* asked()
         const stale = yield* Effect.flip(Commands.approve("r", "ok", { request: first.requestId, iteration: 0 }))
-        expect(stale).toMatchObject({ _tag: "RequestChanged", requestId: first.requestId, asked: second.requestId })
+        expect(stale).toMatchObject({ _tag: "RequestChanged", requestId: first.requestId, currentRequestId: second.requestId })
         expect(stale.message).toContain(`That is ${second.requestId}, in iteration 0: read it, and decide on it`)
-        expect(second).toMatchObject({ timesAsked: 2 })
+        expect(second).toMatchObject({ requestCount: 2 })
         const decided = yield* Commands.approve("r", "ok", { request: second.requestId, by: "ann" })
         expect(decided).toMatchObject({ requestId: second.requestId, request: { title: "Ship B?" }, by: "ann", iteration: 0 })
         expect(yield* about("Ship B?").run({}, { runId: "r" })).toMatchObject({ output: { approved: true, decidedBy: "ann" } })
@@ -106,11 +106,11 @@ describe.each(stores)("on %s", (_, layer) => {
         yield* about("Ship what?").run({}, { runId: "r" })
         yield* about("Ship it?").run({}, { runId: "r" })
         const third = yield* asked()
-        expect(third).toMatchObject({ digest: first.digest, timesAsked: 3 })
+        expect(third).toMatchObject({ digest: first.digest, requestCount: 3 })
         // Told to the store past all checks.
         const storage = yield* Storage
-        const { digest, asked: number } = first
-        const command = { _tag: "Decide", nodeId: "ok", iteration: 0, approved: true, asked: number, digest: digest ?? "" } as const
+        const { digest, requestSeq } = first
+        const command = { _tag: "Decide", nodeId: "ok", iteration: 0, approved: true, requestSeq, digest: digest ?? "" } as const
         yield* storage.deliverResponse({ id: "stale", runId: "r", at: third.since as never, command })
         expect(yield* asked()).toMatchObject({ isAnswered: false })
         expect(yield* about("Ship it?").run({}, { runId: "r" })).toMatchObject({ status: "waiting-approval" })
@@ -133,7 +133,7 @@ describe.each(stores)("on %s", (_, layer) => {
         yield* Effect.fork(ask.resume("r"))
         yield* TestClock.adjust("1 second")
         yield* Effect.yieldNow()
-        expect(yield* asked()).toMatchObject({ requestId: first.requestId, timesAsked: 1 })
+        expect(yield* asked()).toMatchObject({ requestId: first.requestId, requestCount: 1 })
       }),
     ),
   )

@@ -25,7 +25,7 @@ const record = (...events: ReadonlyArray<RunEvent>) => RunState.step(fold(...eve
 const started = (attempt: number): RunEvent => ({ _tag: "AttemptStarted", ...a, attempt })
 const failed = (
   attempt: number,
-  { retryAt, ...rest }: { retryAt?: number; soft?: boolean; heartbeat?: unknown } = {},
+  { retryAt, ...rest }: { retryAt?: number; isSoft?: boolean; heartbeat?: unknown } = {},
 ): RunEvent => ({
   _tag: "AttemptFailed",
   ...a,
@@ -104,10 +104,10 @@ describe("a step", () => {
 
   it("that failed for good is settled, softly where that was said", () => {
     const hard = record(started(1), failed(1))
-    const soft = record(started(1), failed(1, { soft: true }))
+    const soft = record(started(1), failed(1, { isSoft: true }))
     expect(hard).toMatchObject({ status: "failed", error })
-    expect(hard).not.toHaveProperty("soft")
-    expect(soft).toMatchObject({ status: "failed", soft: true })
+    expect(hard).not.toHaveProperty("isSoft")
+    expect(soft).toMatchObject({ status: "failed", isSoft: true })
     expect([hard, soft].every((record) => record !== undefined && Records.isSettled(record))).toBe(true)
   })
 
@@ -139,7 +139,7 @@ describe("a step", () => {
   it("may be skipped or fail without an attempt", () => {
     expect(record({ _tag: "NodeSkipped", ...a })).toMatchObject({ status: "skipped", attempt: 0 })
     expect(record({ _tag: "NodeFailed", ...a, error })).toMatchObject({ status: "failed", attempt: 0, error })
-    expect(record({ _tag: "NodeFailed", ...a, error, soft: true })).toMatchObject({ status: "failed", soft: true })
+    expect(record({ _tag: "NodeFailed", ...a, error, isSoft: true })).toMatchObject({ status: "failed", isSoft: true })
   })
 
   it("that is reset has a fresh budget and goes on counting its attempts", () => {
@@ -216,7 +216,7 @@ describe("a run", () => {
   })
 
   it("that is resumed forgets how it ended, and a cancellation that was completed", () => {
-    const resumed: RunEvent = { _tag: "RunResumed", epoch: 2, kept: 0, added: 0, gone: 0 }
+    const resumed: RunEvent = { _tag: "RunResumed", epoch: 2, kept: 0, added: 0, removed: 0 }
     expect(fold({ _tag: "RunFailed", failure }, resumed)).toMatchObject({ status: "running", failure: undefined })
     expect(fold({ _tag: "RunCancelled" }, resumed)).toMatchObject({ status: "running", cancel: undefined })
     expect(fold({ _tag: "CancelRequested" }, resumed).cancel).toEqual({ reason: undefined })

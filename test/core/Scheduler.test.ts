@@ -198,7 +198,7 @@ describe("a failure for good", () => {
   it("that is tolerated leaves the value absent and goes on", () => {
     const run = make(sequence(step("a", { continueOnFail: true }), step("b", { needs: [need("a")] })))
     run.frame()
-    expect(run.fail("a", { soft: true }).started).toEqual(["b"])
+    expect(run.fail("a", { isSoft: true }).started).toEqual(["b"])
     expect(run.needs("b")).toEqual({ values: { a: undefined }, missing: undefined })
     expect(run.restart().started).toEqual(["b"])
   })
@@ -243,7 +243,7 @@ describe("failFast", () => {
   it("does not mind failures that are tolerated", () => {
     const run = make(parallel([step("a", { continueOnFail: true }), step("b")], { failFast: true }))
     run.frame()
-    expect(run.fail("a", { soft: true }).interrupts).toEqual([])
+    expect(run.fail("a", { isSoft: true }).interrupts).toEqual([])
   })
 
   it("also holds when the schedule is made anew with the failure already there, whichever side it is on", () => {
@@ -304,7 +304,7 @@ describe("skipIf", () => {
     const error = { name: "TypeError", message: `its "skipIf" threw: oh`, retryable: false }
     expect(run.frame()).toMatchObject({ started: [], events: [{ _tag: "NodeFailed", nodeId: "a", error }], outcome: failedAt("a") })
     const tolerant = make(sequence(step("a", { skipIf, continueOnFail: true }), step("b")))
-    expect(tolerant.frame()).toMatchObject({ started: ["b"], events: [{ _tag: "NodeFailed", soft: true }] })
+    expect(tolerant.frame()).toMatchObject({ started: ["b"], events: [{ _tag: "NodeFailed", isSoft: true }] })
   })
 })
 

@@ -24,11 +24,11 @@ describe("what comes in together", () => {
   it("counts in the order of time, deadlines among them, and before the deadline of what it was said of", () => {
     const run = live(parallel([approval("ask", { timeoutMs: Millis.make(100) }), timer("nap", 50)]))
     expect(run.at(0).wakeAt).toBe(50)
-    const decided: RunEvent = { _tag: "ApprovalDecided", nodeId: "ask", iteration: 0, approved: true, saidAt: Millis.make(90) }
+    const decided: RunEvent = { _tag: "ApprovalDecided", nodeId: "ask", iteration: 0, approved: true, submittedAt: Millis.make(90) }
     const { events, outcome } = run.at(200, decided)
     expect(events).toMatchObject([
-      { _tag: "WaitEnded", nodeId: "nap", how: "fired" },
-      { _tag: "WaitEnded", nodeId: "ask", how: "decided" },
+      { _tag: "WaitEnded", nodeId: "nap", reason: "fired" },
+      { _tag: "WaitEnded", nodeId: "ask", reason: "decided" },
     ])
     expect(outcome).toMatchObject({ status: "finished" })
   })
@@ -64,22 +64,22 @@ describe("what is due later", () => {
     const moved = run.at(50, { _tag: "DeadlineMoved", nodeId: "ask", iteration: 0, deadline: Millis.make(400) })
     expect(moved.wakeAt).toBe(400)
     expect(run.at(100)).toMatchObject({ events: [], wakeAt: 400 })
-    expect(run.at(400).events).toMatchObject([{ _tag: "WaitEnded", nodeId: "ask", how: "timed-out" }])
+    expect(run.at(400).events).toMatchObject([{ _tag: "WaitEnded", nodeId: "ask", reason: "timed-out" }])
   })
 
   it("waits for no time while the run is paused", () => {
     const run = live(parallel([timer("nap", 10), signal("hear")]))
     run.at(0)
-    const paused = run.at(5, { _tag: "RunPaused", saidAt: Millis.make(5) })
+    const paused = run.at(5, { _tag: "RunPaused", submittedAt: Millis.make(5) })
     expect(paused).toMatchObject({ wakeAt: undefined, isPaused: true })
     expect(run.at(20, received("one"))).toMatchObject({ events: [{ _tag: "WaitEnded", nodeId: "hear" }], isPaused: true })
-    const on = run.at(30, { _tag: "RunUnpaused", saidAt: Millis.make(30) })
+    const on = run.at(30, { _tag: "RunUnpaused", submittedAt: Millis.make(30) })
     expect(on).toMatchObject({ events: [{ _tag: "WaitEnded", nodeId: "nap" }], outcome: { status: "finished" } })
   })
 })
 
 describe("a run that is paused", () => {
-  const paused: RunEvent = { _tag: "RunPaused", saidAt: Millis.make(1) }
+  const paused: RunEvent = { _tag: "RunPaused", submittedAt: Millis.make(1) }
 
   it("lets time go on for what a cancellation has begun", () => {
     const run = live({ _tag: "TryCatch", id: "t", try: approval("ask"), catch: undefined, finally: timer("nap", 10) })
@@ -102,7 +102,7 @@ describe("a run that is paused", () => {
     isAsking = false
     const after = live(arms, before.state())
     expect(told(after.at(2).events)).toEqual([])
-    const on = after.at(3, { _tag: "RunUnpaused", saidAt: Millis.make(3) })
+    const on = after.at(3, { _tag: "RunUnpaused", submittedAt: Millis.make(3) })
     expect(told(on.events)).toEqual(["WaitStarted other", "NodeWithdrawn ask"])
   })
 })
@@ -139,8 +139,8 @@ describe("a wait that has looked up an output", () => {
   it("says so once the run is not paused any more", () => {
     const run = live(parallel([asking, step("x")]))
     run.at(0)
-    expect(told(run.at(1, { _tag: "RunPaused", saidAt: Millis.make(1) }, given).events)).toEqual([])
-    expect(titles(run.at(2, { _tag: "RunUnpaused", saidAt: Millis.make(2) }).events)).toEqual([{ title: "x: 7" }])
+    expect(told(run.at(1, { _tag: "RunPaused", submittedAt: Millis.make(1) }, given).events)).toEqual([])
+    expect(titles(run.at(2, { _tag: "RunUnpaused", submittedAt: Millis.make(2) }).events)).toEqual([{ title: "x: 7" }])
   })
 
   it("says nothing where it is given up by what came in with that", () => {

@@ -22,7 +22,7 @@ const open = (kind: "approval" | "timer" | "subflow", name: string | null = null
     kind,
     status: "open",
     since: 0,
-    asked: 0,
+    requestSeq: 0,
     deadline: null,
     digest: null,
     name,

@@ -51,7 +51,7 @@ describe.each(stores)("on %s", (_, store) => {
         for (const runId of ["a", "b"]) {
           yield* paying.run({}, { runId })
           const received = (yield* storage.events(runId)).map(({ event }) => event).filter(({ _tag }) => _tag === "SignalReceived")
-          expect(received).toEqual([{ _tag: "SignalReceived", id: "evt", name: "paid", payload: runId, saidAt: 0 }])
+          expect(received).toEqual([{ _tag: "SignalReceived", id: "evt", name: "paid", payload: runId, submittedAt: 0 }])
         }
       }),
     ),

@@ -207,13 +207,13 @@ describe.each(stores)("a supervisor on %s", (_, store) => {
           expect(failure).toBeNull()
           expect(run).toMatchObject({
             status: "suspended",
-            stuck: { tries: loads, error: { name: "RenderFailed", message: expect.stringContaining("it does not load") } },
+            stuck: { failureCount: loads, error: { name: "RenderFailed", message: expect.stringContaining("it does not load") } },
           })
-          const { since = 0, again = 0 } = run.stuck ?? {}
+          const { since = 0, retryAt = 0 } = run.stuck ?? {}
           const now = yield* Clock.currentTimeMillis
           expect(now - since).toBeGreaterThan(7_000_000)
-          expect(again).toBeGreaterThan(now)
-          expect(again - now).toBeLessThanOrEqual(360_000)
+          expect(retryAt).toBeGreaterThan(now)
+          expect(retryAt - now).toBeLessThanOrEqual(360_000)
           yield* stop
           // Another supervisor, that of the repaired deploy, takes it up at once, with what was said to it.
           const repaired = yield* processOn(storage, Supervisor.registry([workflow]))
@@ -356,7 +356,7 @@ describe.each(stores)("a supervisor on %s", (_, store) => {
         const full: Storage["Type"] = {
           ...storage,
           runnable: (now, except) =>
-            Effect.map(storage.runnable(now, except), (due) => ({ ...due, runs: due.runs.map((run) => ({ ...run, deaths: 9 })) })),
+            Effect.map(storage.runnable(now, except), (due) => ({ ...due, runs: due.runs.map((run) => ({ ...run, crashes: 9 })) })),
           commit: () => {
             tries++
             return new StoreFull({ operation: "commit", detail: "no space" })
@@ -563,7 +563,7 @@ describe.each(stores)("a supervisor with a worker of its own on %s", (_, store) 
       /** Seconds, but for the jitter. */
       const pauses = () =>
         actions.flatMap((action) =>
-          action._tag === "Refused" ? [2 ** Math.round(Math.log2((action.again - action.at) / 1000))] : [],
+          action._tag === "Refused" ? [2 ** Math.round(Math.log2((action.retryAt - action.at) / 1000))] : [],
         )
       for (let second = 0; second < 100; second++) {
         yield* rest

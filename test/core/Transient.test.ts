@@ -70,7 +70,9 @@ describe.each(stores)("on %s", (_, store) => {
     on(
       Effect.gen(function* () {
         const code = (isTransient: boolean) => workflow(($) => transient($, "s", { transient: isTransient }))
-        const asked = Effect.flatMap(Storage, (storage) => Effect.map(storage.waits({ runId: "r" }), ([wait]) => wait?.timesAsked))
+        const asked = Effect.flatMap(Storage, (storage) =>
+          Effect.map(storage.waits({ runId: "r" }), ([wait]) => wait?.requestCount),
+        )
         yield* code(true).run({}, { runId: "r" })
         yield* code(true).run({}, { runId: "r" })
         expect(yield* asked).toBe(1)

@@ -317,7 +317,9 @@ describe("what is mounted in a pass that has begun", () => {
         expect(yield* workflow.run({}, { runId: "r" })).toEqual({ status: "finished", runId: "r", output: "note" })
         expect(yield* ran("r")).toEqual(["review/0", "note/0", "fix/0", "tell/0", "review/1", "note/1"])
         const mounted = (yield* eventsOf("r")).flatMap((event) => (event._tag === "LoopMounted" ? [event] : []))
-        expect(mounted.map(({ first, mounted, mounting, isLeftOut = false }) => [first ?? mounted, mounting, isLeftOut])).toEqual([
+        expect(
+          mounted.map(({ initial, mounted, mountCount, isOmitted = false }) => [initial ?? mounted, mountCount, isOmitted]),
+        ).toEqual([
           [["review", "note"], 0, false],
           [["fix"], 1, false],
           [["tell"], 2, false],

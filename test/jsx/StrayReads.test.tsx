@@ -48,7 +48,7 @@ describe.each(Object.entries(stores))("the end of a run, kept on %s, names what 
           </Loop>
         </Workflow>
       )
-      const strays = [{ nodeId: "reveiw", output: "verdict", meant: "review" }]
+      const strays = [{ nodeId: "reveiw", output: "verdict", suggestion: "review" }]
       expect(yield* ended(draw)).toEqual({ tag: "finished", strays })
     }),
   )
@@ -66,7 +66,7 @@ describe.each(Object.entries(stores))("the end of a run, kept on %s, names what 
           </Task>
         </Workflow>
       )
-      const strays = [{ nodeId: "Review ", output: "verdict", meant: "review" }, { output: "never" }]
+      const strays = [{ nodeId: "Review ", output: "verdict", suggestion: "review" }, { output: "never" }]
       expect(yield* ended(draw)).toEqual({ tag: "failed", strays })
     }),
   )

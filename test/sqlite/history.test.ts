@@ -60,7 +60,7 @@ describe("a node that is reset", () => {
           const run = yield* journal("r")
           const asks = { _tag: "WaitStarted", ...at, kind: "approval", request: { sum: 1 }, digest: "d1" } as const
           yield* run.commit([started, asks, { _tag: "ApprovalDecided", ...at, approved: true, by: "ann" }])
-          yield* run.commit([{ _tag: "WaitEnded", ...at, how: "decided", status: "finished" }])
+          yield* run.commit([{ _tag: "WaitEnded", ...at, reason: "decided", status: "finished" }])
           yield* run.commit([
             { _tag: "NodeReset", ...at },
             { ...asks, request: { sum: 2 }, digest: "d2" },

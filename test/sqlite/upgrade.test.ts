@@ -173,3 +173,60 @@ describe("a database of each released layout", () => {
     }),
   )
 })
+
+describe("the step to layout 21", () => {
+  it.scoped("renames the fields of stored JSON in events, commands, records, waits and notes, at any depth of what they hold", () =>
+    Effect.gen(function* () {
+      const filename = yield* newFile
+      const database = yield* rawConnection(filename)
+      database.run("PRAGMA journal_mode = WAL")
+      database.exec(fs.readFileSync(path.join(import.meta.dirname, "fixtures/layout-20.sql"), "utf8"))
+      const deep = `${"[".repeat(2000)}{"saidAt":1,"soft":-0}${"]".repeat(2000)}`
+      const events = [
+        ["TaskAnswered", `{"value":${deep},"saidAt":5}`],
+        ["NodeFailed", `{"error":{"name":"E","message":"m","retryable":false},"soft":true}`],
+        ["NodeReset", `{"isAnew":true}`],
+        ["PartsDecided", `{"winners":["a"],"isOver":true}`],
+        ["LeaveRequested", `{"as":"completed","saidAt":6}`],
+        ["BoundaryHalted", `{"isCaught":false,"isLast":true,"left":{"as":"cancelled","because":"timeout"}}`],
+        ["LoopMounted", `{"first":["a"],"mounted":["b"],"mounting":1,"isLeftOut":true}`],
+      ] as const
+      for (const [index, [type, payload]] of events.entries())
+        database.run("INSERT INTO smithers_events VALUES ('waits', ?, 9, 1, ?, 'n', 0, NULL, ?)", [index + 20, type, payload])
+      database.run(
+        `UPDATE smithers_runs SET stuck = '{"since":1,"tries":2,"again":3,"error":{"name":"E","message":"m"}}' WHERE run_id = 'waits'`,
+      )
+      database.run(
+        `INSERT INTO smithers_nodes (run_id, node_id, iteration, kind, status, attempt, detail)
+         VALUES ('waits', 's', 0, 'boundary', 'running', 0, '{"asked":{"as":"completed","by":"ann"}}'),
+           ('waits', 'l', 0, 'loop', 'running', 0, '{"mounting":{"first":["a"],"later":["b"],"leftOut":["c"],"times":2}}')`,
+      )
+      database.run(
+        `INSERT INTO smithers_wait_history VALUES ('waits', 'approve', 0, 13, '{"kind":"approval","asked":3,"timesAsked":1}')`,
+      )
+      database.run(
+        `INSERT INTO smithers_inbox VALUES (9, 'waits', 'l', 1, '{"_tag":"Leave","nodeId":"s","iteration":0,"as":"completed"}', NULL)`,
+      )
+      yield* Effect.gen(function* () {
+        const { run, leaving, nodes } = yield* (yield* Storage).inspect("waits")
+        expect(run.stuck).toMatchObject({ failureCount: 2, retryAt: 3 })
+        expect(leaving).toEqual([{ nodeId: "s", iteration: 0, outcome: "completed" }])
+        expect(nodes.find(({ nodeId }) => nodeId === "s")?.leaveRequest).toEqual({ outcome: "completed", by: "ann" })
+      }).pipe(Effect.provide(Smithers.sqlite({ filename })))
+      const stored = yield* query(filename, "SELECT payload FROM smithers_events WHERE run_id = 'waits' AND seq >= 20 ORDER BY seq")
+      expect(stored.flat()).toEqual([
+        `{"value":${deep},"submittedAt":5}`,
+        `{"error":{"name":"E","message":"m","retryable":false},"isSoft":true}`,
+        `{"hasNewChild":true}`,
+        `{"winners":["a"],"isDecided":true}`,
+        `{"outcome":"completed","submittedAt":6}`,
+        `{"isCaught":false,"isFinallySkipped":true,"left":{"outcome":"cancelled","trigger":"timeout"}}`,
+        `{"initial":["a"],"mounted":["b"],"mountCount":1,"isOmitted":true}`,
+      ])
+      const details = yield* query(filename, "SELECT detail FROM smithers_nodes WHERE node_id = 'l'")
+      expect(details).toEqual([['{"mounting":{"initial":["a"],"added":["b"],"omitted":["c"],"count":2}}']])
+      const wait = yield* query(filename, "SELECT wait FROM smithers_wait_history WHERE run_id = 'waits'")
+      expect(wait).toEqual([['{"kind":"approval","requestSeq":3,"requestCount":1}']])
+    }),
+  )
+})

@@ -270,7 +270,7 @@ export const Supervised = Schema.Struct({
   /** Exit code of the child process, for `settled` and `refused`. */
   exitCode: Schema.NullOr(Schema.Number),
   /** Time of the next retry, for `refused`. */
-  again: Schema.NullOr(Schema.Number),
+  retryAt: Schema.NullOr(Schema.Number),
   /** Number of actions of each other kind, for `summary`. */
   counts: Schema.NullOr(Schema.Record({ key: Schema.String, value: Schema.Number })),
 })

@@ -21,10 +21,10 @@ const reasonText = ({ reason, by }: Pick<LeaveRequest, "reason" | "by">): string
 }
 
 /** Formats the reason why a part was left early. */
-export const leftText = (left: Leaving): string => `left: ${leaveReasons[left.because]}${reasonText(left)}`
+export const leftText = (left: Leaving): string => `left: ${leaveReasons[left.trigger]}${reasonText(left)}`
 
 /** Formats a request to leave a part. */
-export const askedText = (asked: LeaveRequest): string => `to be left as ${asked.as}${reasonText(asked)}`
+export const askedText = (asked: LeaveRequest): string => `to be left as ${asked.outcome}${reasonText(asked)}`
 
 /** Number of parts of a race or a list, by status. */
 export interface Tally {

@@ -233,7 +233,7 @@ const wordsOf = ({ event, at }: LoggedEvent, place: string): string => {
     case "RunStarted":
       return `▶ ${event.workflow} started`
     case "RunResumed":
-      return `▶ resumed: ${plural(event.kept, "node")} kept, ${event.added} new, ${event.gone} gone`
+      return `▶ resumed: ${plural(event.kept, "node")} kept, ${event.added} new, ${event.removed} gone`
     case "PlanChanged": {
       const parts = [
         event.mounted.length === 0 ? "" : `+ ${named(event.mounted)}`,
@@ -274,7 +274,7 @@ const wordsOf = ({ event, at }: LoggedEvent, place: string): string => {
     case "SignalRefused":
       return `✗ ${event.nodeId}${place} the signal was refused: ${shorten(oneLine(event.issues.join("; ")), 300)}`
     case "WaitEnded":
-      return `${event.status === "failed" ? "✗" : "✓"} ${event.nodeId}${place} ${event.how}${event.error === undefined ? "" : `: ${errorText(event.error)}`}`
+      return `${event.status === "failed" ? "✗" : "✓"} ${event.nodeId}${place} ${event.reason}${event.error === undefined ? "" : `: ${errorText(event.error)}`}`
     case "NodeSkipped":
       return `- ${event.nodeId}${place} skipped`
     case "NodeWithdrawn":
@@ -284,9 +284,9 @@ const wordsOf = ({ event, at }: LoggedEvent, place: string): string => {
     case "LoopAdvanced":
       return `↻ ${event.nodeId} pass ${event.pass + 1}`
     case "LoopMounted": {
-      const { nodeId, first, mounted, isLeftOut } = event
-      if (first !== undefined) return `⟳ ${nodeId} has had ${named(first)} in this pass`
-      return isLeftOut === true
+      const { nodeId, initial, mounted, isOmitted } = event
+      if (initial !== undefined) return `⟳ ${nodeId} has had ${named(initial)} in this pass`
+      return isOmitted === true
         ? `- ${nodeId} leaves out ${named(mounted)}, which is new in this pass: its "until" holds`
         : `⟳ ${nodeId} has ${named(mounted)} as well in this pass`
     }
@@ -301,13 +301,13 @@ const wordsOf = ({ event, at }: LoggedEvent, place: string): string => {
     case "LeaveRequested":
       return `● ${event.nodeId}${place} ${askedText(event)}`
     case "PartsDecided": {
-      const { winners = [], isOver } = event
+      const { winners = [], isDecided } = event
       if (event.winners === undefined) return `● ${event.nodeId}${place} has enough items`
-      if (isOver === true && winners.length === 0) return `● ${event.nodeId}${place} is lost: no branch can win`
-      return `● ${event.nodeId}${place} won by ${named(winners)}${isOver === true ? "" : " so far"}`
+      if (isDecided === true && winners.length === 0) return `● ${event.nodeId}${place} is lost: no branch can win`
+      return `● ${event.nodeId}${place} won by ${named(winners)}${isDecided === true ? "" : " so far"}`
     }
     case "BoundaryHalted":
-      if (event.left !== undefined) return `■ ${event.nodeId}${place} ${leftText(event.left)}, as ${event.left.as}`
+      if (event.left !== undefined) return `■ ${event.nodeId}${place} ${leftText(event.left)}, as ${event.left.outcome}`
       return `■ ${event.nodeId}${place} ${event.isCaught ? "caught a failure" : "halted"}`
     case "BoundaryEnded":
       return `△ ${event.nodeId}${place} ${event.status}`

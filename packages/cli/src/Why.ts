@@ -166,10 +166,10 @@ const ended = (sentence: string): string => (/[.?!]$/.test(sentence) ? sentence 
 const lateMs = 30_000
 
 /** Formats the failed attempts to resume a run, and the time of the next one. */
-export const triedText = ({ since, tries, again }: Stuck, now: number): string => {
-  const tried = `${plural(tries, "attempt")} to resume it failed in ${span(now - since)}`
-  if (again < now - lateMs) return `${tried}. The next one is overdue by ${span(now - again)}; is a supervisor running?`
-  return `${tried}. The next one is due ${inTime(again, now)}, or soon after its files change.`
+export const triedText = ({ since, failureCount, retryAt }: Stuck, now: number): string => {
+  const tried = `${plural(failureCount, "attempt")} to resume it failed in ${span(now - since)}`
+  if (retryAt < now - lateMs) return `${tried}. The next one is overdue by ${span(now - retryAt)}; is a supervisor running?`
+  return `${tried}. The next one is due ${inTime(retryAt, now)}, or soon after its files change.`
 }
 
 const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, denied, db }: Known): Omit<Why, "requests"> => {
@@ -354,7 +354,7 @@ const alsoExhausted = (nodes: ReadonlyArray<NodeSummary>): string => {
 
 /** Formats the reads that found no task, as further sentences. */
 export const strays = ({ strayReads = [] }: Pick<RunDetails, "strayReads">): string =>
-  strayReads.map((read) => ` But ${strayReadMessage(read)}${read.meant === undefined ? "." : ""}`).join("")
+  strayReads.map((read) => ` But ${strayReadMessage(read)}${read.suggestion === undefined ? "." : ""}`).join("")
 
 /** Formats the exhausted loops as a sentence; `undefined` if there are none. */
 export const exhausted = (nodes: ReadonlyArray<NodeSummary>): string | undefined => {

@@ -120,8 +120,8 @@ export const of = (state: RunState.RunState): Changes => {
     const seq = before.seq + 1
     if (!("nodeId" in event)) {
       if (event._tag === "SignalReceived") {
-        const { id, name, correlation, payload, saidAt = at } = event
-        note({ seq, at: saidAt, id, name, correlation, payload: payload as Json | undefined }, undefined)
+        const { id, name, correlation, payload, submittedAt = at } = event
+        note({ seq, at: submittedAt, id, name, correlation, payload: payload as Json | undefined }, undefined)
         continue
       }
       if (event._tag === "PlanChanged" || event._tag === "RunStarted") continue

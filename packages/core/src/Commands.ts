@@ -30,7 +30,7 @@ import * as Millis from "./Millis.ts"
 import * as PlanText from "./PlanText.ts"
 import { undoneBy } from "./Records.ts"
 import type { NewRun } from "./RunOwnership.ts"
-import { askedOf, RunReader, type WaitSummary } from "./RunReader.ts"
+import { RunReader, requestSeqOf, type WaitSummary } from "./RunReader.ts"
 import * as Status from "./Status.ts"
 import { defined } from "./Struct.ts"
 
@@ -134,7 +134,7 @@ export const answer = Effect.fn("Commands.answer")(function* (
   if (issues.length > 0) return yield* new InvalidAnswer({ runId, nodeId, iteration, issues })
   const by = defined({ by: options.by })
   // One command per request, plus one after each rejected answer.
-  const id = compositeKey("answer", nodeId, iteration, found.asked, found.refusals)
+  const id = compositeKey("answer", nodeId, iteration, found.requestSeq, found.refusals)
   return yield* decided(found, id, { _tag: "Answer", nodeId, iteration, value: copied.right, ...shownBy(found), ...by })
 })
 
@@ -344,7 +344,7 @@ export const completeNode = Effect.fn("Commands.completeNode")((runId: string, n
 const leave = Effect.fnUntraced(function* (
   runId: string,
   name: string,
-  as: Status.LeftAs,
+  outcome: Status.LeaveOutcome,
   { iteration, key, reason, by }: LeaveOptions = {},
 ): Effect.fn.Return<void, CommandError, Inbox | RunReader> {
   yield* checkTexts(runId, { node: name, key, reason, by })
@@ -358,12 +358,12 @@ const leave = Effect.fnUntraced(function* (
     return { ...found, isCancelled: details.cancel !== null }
   })
   /** Tells whether the same request was made before. Fails if another one was, or there is nothing to leave. */
-  const isAsked = Effect.fnUntraced(function* ({ nodeId, iteration, asked, ended, left }: Leaving.Found) {
-    if (asked?.as === as) return true
+  const isAsked = Effect.fnUntraced(function* ({ nodeId, iteration, leaveRequest, ended, left }: Leaving.Found) {
+    if (leaveRequest?.outcome === outcome) return true
     const place = { runId, nodeId, iteration }
-    if (asked !== undefined) return yield* new AlreadyLeft({ ...place, ...asked })
+    if (leaveRequest !== undefined) return yield* new AlreadyLeft({ ...place, ...leaveRequest })
     if (ended === undefined) return false
-    return yield* new NodeEnded({ ...place, status: ended, ...defined({ as: left?.as, because: left?.because }) })
+    return yield* new NodeEnded({ ...place, status: ended, ...defined({ outcome: left?.outcome, trigger: left?.trigger }) })
   })
   const found = yield* find
   if (yield* isAsked(found)) return
@@ -371,7 +371,7 @@ const leave = Effect.fnUntraced(function* (
     const problem = "the run is being cancelled, with everything in it"
     return yield* new InvalidCommand({ runId, problem })
   }
-  const said = { nodeId: found.nodeId, iteration: found.iteration, as, ...defined({ reason, by }) }
+  const said = { nodeId: found.nodeId, iteration: found.iteration, outcome, ...defined({ reason, by }) }
   yield* deliver(runId, { _tag: "Leave", ...said })
   // Of two concurrent requests the first counts. A scope that ended meanwhile, or whose run did, is left too.
   yield* find.pipe(
@@ -398,7 +398,7 @@ const decide = Effect.fnUntraced(function* (
   if (found.approved !== null && found.status !== "withdrawn") return yield* alreadyDecided(found)
   yield* checkTime(found)
   const said = defined({ note, by })
-  const id = compositeKey("decide", nodeId, iteration, found.asked)
+  const id = compositeKey("decide", nodeId, iteration, found.requestSeq)
   return yield* decided(found, id, { _tag: "Decide", nodeId, iteration, approved, ...shownBy(found), ...said })
 })
 
@@ -468,7 +468,7 @@ const checkHeard = Effect.fnUntraced(function* (found: WaitSummary) {
   const wait = yield* sameWait(found)
   if (wait === undefined || wait.status === "finished") return
   // The node has made another request in the meantime.
-  if (wait.asked !== found.asked) return yield* changed(wait, found.requestId ?? "")
+  if (wait.requestSeq !== found.requestSeq) return yield* changed(wait, found.requestId ?? "")
   if (wait.status === "open") return
   if (wait.status === "withdrawn" || (wait.approved === null && wait.by === null)) yield* checkTime(wait)
 })
@@ -480,11 +480,11 @@ const sameWait = Effect.fnUntraced(function* ({ runId, nodeId, iteration, kind }
 })
 
 /** The request that was shown, for a decision. */
-const shownBy = ({ asked, digest }: WaitSummary) => ({ asked, ...(digest === null ? {} : { digest }) })
+const shownBy = ({ requestSeq, digest }: WaitSummary) => ({ requestSeq, ...(digest === null ? {} : { digest }) })
 
 const changed = ({ runId, nodeId, iteration, status, requestId }: WaitSummary, named: string) => {
-  const asked = status === "open" && requestId !== null ? { asked: requestId } : {}
-  return new RequestChanged({ runId, nodeId, iteration, requestId: named, ...asked })
+  const current = status === "open" && requestId !== null ? { currentRequestId: requestId } : {}
+  return new RequestChanged({ runId, nodeId, iteration, requestId: named, ...current })
 }
 
 /** The open waits of a run, for errors. */
@@ -520,7 +520,7 @@ const openWait = Effect.fnUntraced(function* (
   const waitOf = (nodeId: NodeId) => reader.wait({ runId, nodeId, kind, iteration })
   const found = (yield* waitOf(kept)) ?? (kept === name ? undefined : yield* waitOf(name))
   if (found !== undefined && request !== undefined && found.requestId !== request) {
-    const named = yield* reader.wait({ runId, nodeId: found.nodeId, kind, iteration, asked: askedOf(request) })
+    const named = yield* reader.wait({ runId, nodeId: found.nodeId, kind, iteration, requestSeq: requestSeqOf(request) })
     return named?.requestId === request ? named : yield* changed(found, request)
   }
   if (found !== undefined) return found

@@ -165,7 +165,7 @@ export class StepTimedOut extends Schema.TaggedError<StepTimedOut>()("StepTimedO
 
 /**
  * Processes died too many times in a row while they worked on a run. With `nodeId`, each was running this step. Without, each
- * died before it made progress. Only deaths of processes count: a workflow that does not load, render or fit is retried.
+ * died before it made progress. Only crashes of processes count: a workflow that does not load, render or fit is retried.
  */
 export class CrashLoop extends Schema.TaggedError<CrashLoop>()("CrashLoop", {
   ...runFields,
@@ -282,7 +282,7 @@ export const withdrawalReasons = {
 }
 
 /** Reasons a scope is left early, in words. */
-export const leaveReasons: { readonly [Because in Status.LeftBecause]: string } = {
+export const leaveReasons: { readonly [Because in Status.LeaveTrigger]: string } = {
   condition: "its condition holds",
   timeout: "it timed out",
   request: "someone asked for it",
@@ -325,7 +325,7 @@ export class AlreadyDecided extends Schema.TaggedError<AlreadyDecided>()("Alread
 /** A second request to leave a scope, with another outcome. The first one counts; nothing was changed. */
 export class AlreadyLeft extends Schema.TaggedError<AlreadyLeft>()("AlreadyLeft", {
   ...nodeFields,
-  as: Status.LeftAs,
+  outcome: Status.LeaveOutcome,
   reason: Schema.optional(Schema.String),
   by: Schema.optional(Schema.String),
 }) {
@@ -333,7 +333,7 @@ export class AlreadyLeft extends Schema.TaggedError<AlreadyLeft>()("AlreadyLeft"
     const which = this.iteration === 0 ? "" : `, iteration ${this.iteration},`
     const by = this.by === undefined ? "someone" : this.by
     const reason = this.reason === undefined ? "" : ` (${JSON.stringify(this.reason)})`
-    return `"${this.nodeId}" of run "${this.runId}"${which} is already being left as ${this.as}: ${by} asked for that${reason}, and it cannot be changed.`
+    return `"${this.nodeId}" of run "${this.runId}"${which} is already being left as ${this.outcome}: ${by} asked for that${reason}, and it cannot be changed.`
   }
 }
 
@@ -343,18 +343,18 @@ export class NodeEnded extends Schema.TaggedError<NodeEnded>()("NodeEnded", {
   /** The final status; `halted` while the scope is being left. */
   status: Status.NodeStatus,
   /** The outcome and the reason of an early leave, if it is one. */
-  as: Schema.optional(Status.LeftAs),
-  because: Schema.optional(Status.LeftBecause),
+  outcome: Schema.optional(Status.LeaveOutcome),
+  trigger: Schema.optional(Status.LeaveTrigger),
 }) {
   override get message(): string {
     const which = this.iteration === 0 ? "" : `, iteration ${this.iteration},`
-    const why = this.because === undefined ? "" : `: ${leaveReasons[this.because]}`
+    const why = this.trigger === undefined ? "" : `: ${leaveReasons[this.trigger]}`
     const how =
       this.status !== "halted"
         ? `has ended as ${this.status}${why}`
-        : this.as === undefined
+        : this.outcome === undefined
           ? "is being ended by a failure, or with a part around it"
-          : `is being left as ${this.as}${why}`
+          : `is being left as ${this.outcome}${why}`
     return `"${this.nodeId}" of run "${this.runId}"${which} ${how}; there is nothing to leave.`
   }
 }
@@ -365,13 +365,13 @@ export class RequestChanged extends Schema.TaggedError<RequestChanged>()("Reques
   /** The request of the decision. */
   requestId: Schema.String,
   /** The current request, if there is one. */
-  asked: Schema.optional(Schema.String),
+  currentRequestId: Schema.optional(Schema.String),
 }) {
   override get message(): string {
     const now =
-      this.asked === undefined
+      this.currentRequestId === undefined
         ? "It has none now"
-        : `That is ${this.asked}, in iteration ${this.iteration}: read it, and decide on it`
+        : `That is ${this.currentRequestId}, in iteration ${this.iteration}: read it, and decide on it`
     return `Request ${this.requestId} is not the current request of "${this.nodeId}" of run "${this.runId}". ${now}. Nothing was changed.`
   }
 }

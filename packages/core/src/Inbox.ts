@@ -18,7 +18,7 @@ export type Command =
       readonly iteration: number
       readonly approved: boolean
       /** Number of the event of the request, and digest of its content: the decision is for this request only. */
-      readonly asked?: number
+      readonly requestSeq?: number
       readonly digest?: string
       readonly note?: string
       readonly by?: string
@@ -28,7 +28,7 @@ export type Command =
       readonly nodeId: string
       readonly iteration: number
       readonly value: Json
-      readonly asked?: number
+      readonly requestSeq?: number
       readonly digest?: string
       readonly by?: string
     }
@@ -37,7 +37,7 @@ export type Command =
       readonly _tag: "Leave"
       readonly nodeId: string
       readonly iteration: number
-      readonly as: Status.LeftAs
+      readonly outcome: Status.LeaveOutcome
       readonly reason?: string
       readonly by?: string
     }

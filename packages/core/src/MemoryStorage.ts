@@ -45,7 +45,7 @@ interface Row extends Omit<RunSummary, "status" | "isPaused" | "children"> {
 interface Stored {
   readonly created: NewRun
   /** Claims in a row that made no progress and were not released, the current one included. */
-  deaths: number
+  crashes: number
   run: Row
   state: RunState.RunState
   /** All events, with the content that the log leaves out. */
@@ -84,7 +84,7 @@ const isOpenWait = ({ kind, status }: WaitSummary): boolean => status === "open"
 
 const oldestFirst = (left: WaitSummary, right: WaitSummary): number =>
   left.since - right.since ||
-  (left.runId < right.runId ? -1 : left.runId > right.runId ? 1 : left.asked - right.asked || byNode(left, right))
+  (left.runId < right.runId ? -1 : left.runId > right.runId ? 1 : left.requestSeq - right.requestSeq || byNode(left, right))
 
 const openWaitsOf = (entry: Stored): ReadonlyArray<WaitSummary> =>
   waitsOf(entry, RunState.pending(entry.state)).filter(isOpenWait).sort(oldestFirst)
@@ -92,7 +92,7 @@ const openWaitsOf = (entry: Stored): ReadonlyArray<WaitSummary> =>
 const text = (value: Json | undefined): string => (value === undefined ? "" : canonical(value))
 
 const isSameCall = (one: NewRun, other: NewRun): boolean =>
-  (one.given !== undefined && one.given === other.given) || text(one.input) === text(other.input)
+  (one.inputDigest !== undefined && one.inputDigest === other.inputDigest) || text(one.input) === text(other.input)
 
 /** Number of stores made, to identify each. */
 let made = 0
@@ -141,7 +141,7 @@ export const make = (): Storage.StorageShape => {
     const run: Row = { runId, workflow, version: version ?? null, status, tags, ...times, ...claim, ...from }
     const state = { ...RunState.empty(runId), workflow, version, input: create.input, status, parent }
     const rows = { events: [], attempts: [], replacedOutputs: [], replacedWaits: [], beats: [], plans: [] }
-    const entry: Stored = { created: create, deaths: 0, run, state, ...rows }
+    const entry: Stored = { created: create, crashes: 0, run, state, ...rows }
     stored.set(runId, entry)
     return entry
   }
@@ -286,7 +286,7 @@ export const make = (): Storage.StorageShape => {
       entry.replacedOutputs.push(replaced)
       forget(canonical([runId, replaced.nodeId, replaced.iteration]))
     }
-    entry.deaths = 0
+    entry.crashes = 0
     entry.run = { ...entry.run, stuck: null }
     for (const { runId, create } of frame.spawned ?? []) spawn(runId, create, frame.at)
     for (const command of frame.sent ?? []) Either.map(stands(command.runId), (to) => put(to, command, false, inTime))
@@ -339,15 +339,15 @@ export const make = (): Storage.StorageShape => {
         const epoch = run.epoch + 1
         if (isOver) pauseWithAncestors(entry, now)
         entry.run = { ...run, ...claim, epoch }
-        entry.deaths++
+        entry.crashes++
         return Effect.succeed({ _tag: "Claimed", epoch })
       }),
     origin: (runId) =>
       Effect.sync(() => {
         const entry = stored.get(runId)
         if (entry === undefined) return undefined
-        const { workflow, input, given } = entry.created
-        return { workflow, input, given, status: entry.run.status }
+        const { workflow, input, inputDigest } = entry.created
+        return { workflow, input, inputDigest, status: entry.run.status }
       }),
     load: (runId, at) =>
       Effect.map(find(runId), (entry) => {
@@ -402,10 +402,10 @@ export const make = (): Storage.StorageShape => {
         const isWanted = ({ run }: Stored) => !workflows.includes(run.workflow) && !runIds.includes(run.runId)
         const runs = free
           .filter((entry) => canGoOn(entry) && isWanted(entry))
-          .map(({ run: { runId, workflow, source }, deaths, events }) => {
+          .map(({ run: { runId, workflow, source }, crashes, events }) => {
             const last = events.findLast(({ event }) => event._tag !== "RunResumed")
             const pending = [...inbox.values()].findLast((command) => command.runId === runId)
-            return { runId, workflow, source, deaths, revision: JSON.stringify([last?.seq ?? 0, pending?.id ?? null]) }
+            return { runId, workflow, source, crashes, revision: JSON.stringify([last?.seq ?? 0, pending?.id ?? null]) }
           })
         return { runs: runs.slice(0, 100), nextAt: later.length === 0 ? undefined : Math.min(...later) }
       }),
@@ -422,7 +422,7 @@ export const make = (): Storage.StorageShape => {
         const status = isEnded(entry.run) ? entry.run.status : released
         entry.run = { ...entry.run, status, owner: null, leaseUntil: null, updatedAt: now }
         entry.state = { ...entry.state, status }
-        entry.deaths = Math.max(0, entry.deaths - 1)
+        entry.crashes = Math.max(0, entry.crashes - 1)
         news.bump()
       }),
     prepareOutputs: () => Effect.void,
@@ -495,7 +495,7 @@ export const make = (): Storage.StorageShape => {
           .slice(0, limit),
       ),
     run: (runId) => Effect.zipWith(find(runId), Millis.now, standingOf),
-    wait: ({ runId, nodeId, kind, iteration, asked }) =>
+    wait: ({ runId, nodeId, kind, iteration, requestSeq }) =>
       Effect.sync(() => {
         const entry = stored.get(runId)
         if (entry === undefined) return undefined
@@ -503,7 +503,9 @@ export const make = (): Storage.StorageShape => {
         const meant = waitsOf(entry, records)
           .filter(
             (wait) =>
-              wait.kind === kind && (iteration ?? wait.iteration) === wait.iteration && (asked ?? wait.asked) === wait.asked,
+              wait.kind === kind &&
+              (iteration ?? wait.iteration) === wait.iteration &&
+              (requestSeq ?? wait.requestSeq) === wait.requestSeq,
           )
           .sort((left, right) => left.since - right.since || left.iteration - right.iteration)
         const found = meant.find(({ status }) => status === "open") ?? meant.at(-1)
@@ -550,7 +552,7 @@ const withHeartbeat =
   (beats: ReadonlyArray<Beat>) =>
   (state: RunState.RunState, changed: Records.NodeRecord): RunState.RunState => {
     if (changed.kind !== "step" || Records.hasNoHeartbeat(changed.status)) return state
-    const beat = beats.findLast((beat) => isSamePlace(beat, changed) && beat.attempt > (changed.beatsAfter ?? 0))
+    const beat = beats.findLast((beat) => isSamePlace(beat, changed) && beat.attempt > (changed.heartbeatsAfter ?? 0))
     return beat === undefined ? state : RunState.put(state, { ...changed, heartbeat: beat.details })
   }
 
@@ -570,7 +572,7 @@ const summarize = (entry: Stored, record: Records.NodeRecord): NodeSummary => {
   const region = record.kind === "boundary" ? Shown.regionOf(record) : {}
   if (record.kind !== "step")
     return { ...place, attempt: 0, retryAt: null, table: null, error: null, isSoft: false, ...loop, ...region }
-  const { attempt, retryAt = null, table = null, error = null, soft: isSoft = false } = record
+  const { attempt, retryAt = null, table = null, error = null, isSoft = false } = record
   return { ...place, attempt, retryAt, table, error, isSoft, ...notALoop }
 }
 
@@ -609,20 +611,20 @@ const waitsOf = (entry: Stored, records: ReadonlyArray<Records.NodeRecord>): Rea
       kind: "retry",
       status: "open",
       since: failures.at(-1)?.at ?? 0,
-      timesAsked: attempt,
+      requestCount: attempt,
       deadline: retryAt,
     } as const
     return [...waits, { ...place, ...saysNothing, ...pending }]
   })
 
 const waitSummary = (wait: Records.Wait): Omit<WaitSummary, "runId" | "workflow" | "nodeId" | "iteration"> => {
-  const { kind, status, since, asked, timesAsked, decision } = wait
+  const { kind, status, since, requestSeq, requestCount, decision } = wait
   const decidedAt = wait.answeredAt ?? decision?.at ?? null
   return {
-    ...{ kind, status, since, asked, timesAsked },
+    ...{ kind, status, since, requestSeq, requestCount },
     reason: wait.reason ?? null,
     deadline: status === "withdrawn" ? null : (wait.deadline ?? null),
-    requestId: requestIdOf({ kind, asked, digest: wait.digest ?? null }),
+    requestId: requestIdOf({ kind, requestSeq, digest: wait.digest ?? null }),
     request: wait.request ?? null,
     digest: wait.digest ?? null,
     name: wait.name ?? null,
@@ -641,7 +643,7 @@ const waitSummary = (wait: Records.Wait): Omit<WaitSummary, "runId" | "workflow"
 
 const saysNothing = {
   reason: null,
-  asked: 0,
+  requestSeq: 0,
   requestId: null,
   decidedAt: null,
   timedOut: false,

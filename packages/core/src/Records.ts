@@ -30,9 +30,9 @@ export interface Wait {
   /** Epoch ms at which it began. */
   readonly since: Millis.Millis
   /** Number of the event of the request; a new request has another. */
-  readonly asked: number
+  readonly requestSeq: number
   /** Requests of the node so far, this one included. */
-  readonly timesAsked: number
+  readonly requestCount: number
   readonly request?: Json
   readonly digest?: string
   readonly name?: string
@@ -109,13 +109,13 @@ export interface StepRecord {
   /** `true` if the error is of no attempt: a predicate threw, a wait failed, or there were too many crashes. */
   readonly isOwnError?: true
   /** `true` if the failure is tolerated: the run continues without the output. */
-  readonly soft?: boolean
+  readonly isSoft?: boolean
   readonly table?: string
   readonly output?: Json
   /** Details of the last heartbeat of any attempt. Stored beside frames, not in the record's row. */
   readonly heartbeat?: Json
   /** Heartbeats of attempts up to this number do not count. Absent if all count, or while the step is {@link hasNoHeartbeat}. */
-  readonly beatsAfter?: number
+  readonly heartbeatsAfter?: number
   /** The latest wait, open or closed; {@link openWait} returns it only while it is open. */
   readonly wait?: Wait
   /** Digest of the approved request, if the step has a gate. */
@@ -158,13 +158,13 @@ export interface LoopRecord {
 /** The nodes of a pass of a loop: ids of tasks, nested loops and boundaries. */
 export interface Mounting {
   /** Mounted at first. */
-  readonly first: ReadonlyArray<NodeId>
+  readonly initial: ReadonlyArray<NodeId>
   /** Mounted by later renders. */
-  readonly later?: ReadonlyArray<NodeId>
+  readonly added?: ReadonlyArray<NodeId>
   /** Mounted when `until` held, so not started. */
-  readonly leftOut?: ReadonlyArray<NodeId>
+  readonly omitted?: ReadonlyArray<NodeId>
   /** Number of renders that mounted new nodes. */
-  readonly times: number
+  readonly count: number
 }
 
 /** Most renders that may mount new nodes in one pass after the first: more than authors need, and few enough to be affordable. */
@@ -191,11 +191,11 @@ export interface BoundaryRecord {
   /** `true` if it catches the failure. */
   readonly isCaught?: boolean
   /** `true` if its `finally` was given up too. */
-  readonly isLast?: boolean
+  readonly isFinallySkipped?: boolean
   /** The failure it had caught before its `catch` was left for another cause. */
   readonly caught?: FailureCause
   /** The request to leave it. */
-  readonly asked?: Omit<Leaving, "because">
+  readonly leaveRequest?: Omit<Leaving, "trigger">
   /** The outcome and reason of leaving it early. */
   readonly left?: Leaving
   /** Of a race inside: the branches that have won, in order. */
@@ -222,7 +222,7 @@ export const matchesSignal = (wait: Wait, { name, correlation, at, seq }: Signal
   wait.kind === "signal" &&
   wait.name === name &&
   wait.correlation === correlation &&
-  (!isTransient(wait) || (at >= wait.since && seq > wait.asked))
+  (!isTransient(wait) || (at >= wait.since && seq > wait.requestSeq))
 
 /** The open wait of a step. */
 export const openWait = (record: StepRecord | undefined): Wait | undefined =>

@@ -62,7 +62,7 @@ export const RunResumed = Schema.TaggedStruct("RunResumed", {
   epoch: Schema.Number,
   kept: Schema.Number,
   added: Schema.Number,
-  gone: Schema.Number,
+  removed: Schema.Number,
 })
 
 /** The plan differs from that of the previous frame. Lists hold node ids. */
@@ -93,7 +93,7 @@ export const AttemptFailed = Schema.TaggedStruct("AttemptFailed", {
   ...attempt,
   error: ErrorInfo,
   retryAt: Schema.optional(Millis),
-  soft: Schema.optional(Schema.Boolean),
+  isSoft: Schema.optional(Schema.Boolean),
   heartbeat: Schema.optional(Schema.Unknown),
   turns,
   reads,
@@ -108,7 +108,7 @@ export const AttemptInterrupted = Schema.TaggedStruct("AttemptInterrupted", {
 })
 
 /** A node failed without an attempt: a predicate threw, or too many processes crashed while it ran. */
-export const NodeFailed = Schema.TaggedStruct("NodeFailed", { ...node, error: ErrorInfo, soft: Schema.optional(Schema.Boolean) })
+export const NodeFailed = Schema.TaggedStruct("NodeFailed", { ...node, error: ErrorInfo, isSoft: Schema.optional(Schema.Boolean) })
 
 /**
  * A wait began. `request` is its content for people, and `digest` identifies it. `name` and `correlation` are those of a
@@ -129,7 +129,7 @@ export const WaitStarted = Schema.TaggedStruct("WaitStarted", {
 })
 
 /** Time at which a person submitted the command (epoch ms), possibly long before the run applied it. */
-const saidAt = Schema.optional(Millis)
+const submittedAt = Schema.optional(Millis)
 
 /** A pause moved the deadline of an open wait. */
 export const DeadlineMoved = Schema.TaggedStruct("DeadlineMoved", { ...node, deadline: Millis })
@@ -140,7 +140,7 @@ export const ApprovalDecided = Schema.TaggedStruct("ApprovalDecided", {
   approved: Schema.Boolean,
   note: Schema.optional(Schema.String),
   by: Schema.optional(Schema.String),
-  saidAt,
+  submittedAt,
 })
 
 /** An answer was submitted; it is not validated yet. */
@@ -148,7 +148,7 @@ export const TaskAnswered = Schema.TaggedStruct("TaskAnswered", {
   ...node,
   value: Schema.Unknown,
   by: Schema.optional(Schema.String),
-  saidAt,
+  submittedAt,
 })
 
 /** The oldest unchecked answer does not match the schema of its request. The wait stays open. */
@@ -160,7 +160,7 @@ export const SignalReceived = Schema.TaggedStruct("SignalReceived", {
   name: Schema.String,
   correlation: Schema.optional(Schema.String),
   payload: Schema.optional(Schema.Unknown),
-  saidAt,
+  submittedAt,
 })
 
 /** A signal does not match the schema of a wait. The wait stays open, and the signal is kept for other waits. */
@@ -185,14 +185,14 @@ export const SubflowEnded = Schema.TaggedStruct("SubflowEnded", {
  */
 export const WaitEnded = Schema.TaggedStruct("WaitEnded", {
   ...node,
-  how: Schema.Literal("decided", "answered", "signalled", "fired", "timed-out", "ended", "started"),
+  reason: Schema.Literal("decided", "answered", "signalled", "fired", "timed-out", "ended", "started"),
   status: Schema.Literal(...Status.SettledStatus.literals, "passed"),
   table: Schema.optional(Schema.String),
   output: Stored,
   error: Schema.optional(ErrorInfo),
   /** Author and time of the answer. */
   by: Schema.optional(Schema.String),
-  saidAt,
+  submittedAt,
   signalId: Schema.optional(Schema.String),
   reads,
 })
@@ -212,23 +212,23 @@ export const NodeWithdrawn = Schema.TaggedStruct("NodeWithdrawn", {
 /** A request to leave a scope arrived. */
 export const LeaveRequested = Schema.TaggedStruct("LeaveRequested", {
   ...node,
-  as: Status.LeftAs,
+  outcome: Status.LeaveOutcome,
   reason: Schema.optional(Schema.String),
   by: Schema.optional(Schema.String),
-  saidAt,
+  submittedAt,
 })
 
 /** The outcome and reason of leaving a scope early. */
 export const Leaving = Schema.Struct({
-  as: Status.LeftAs,
-  because: Status.LeftBecause,
+  outcome: Status.LeaveOutcome,
+  trigger: Status.LeaveTrigger,
   reason: Schema.optional(Schema.String),
   by: Schema.optional(Schema.String),
 })
 export type Leaving = typeof Leaving.Type
 
 /** A request to leave a scope: its outcome, reason and author. */
-export const LeaveRequest = Leaving.omit("because")
+export const LeaveRequest = Leaving.omit("trigger")
 export type LeaveRequest = typeof LeaveRequest.Type
 
 /** A scope, a saga or a try began. */
@@ -244,7 +244,7 @@ export const BoundaryHalted = Schema.TaggedStruct("BoundaryHalted", {
   cause: Schema.optional(FailureCause),
   isCaught: Schema.Boolean,
   /** `true` if its `finally` is given up too. */
-  isLast: Schema.optional(Schema.Boolean),
+  isFinallySkipped: Schema.optional(Schema.Boolean),
   left: Schema.optional(Leaving),
 })
 
@@ -255,7 +255,7 @@ export const BoundaryHalted = Schema.TaggedStruct("BoundaryHalted", {
 export const PartsDecided = Schema.TaggedStruct("PartsDecided", {
   ...node,
   winners: Schema.optional(Schema.Array(Schema.String)),
-  isOver: Schema.optional(Schema.Boolean),
+  isDecided: Schema.optional(Schema.Boolean),
 })
 
 /** A boundary ended: completed, after catching a failure, after compensating, failed, or left early. */
@@ -265,25 +265,25 @@ export const BoundaryEnded = Schema.TaggedStruct("BoundaryEnded", {
 })
 
 /**
- * A node is to run again with a fresh retry budget; a loop or boundary from its beginning. Its open wait is dropped. `isAnew`:
+ * A node is to run again with a fresh retry budget; a loop or boundary from its beginning. Its open wait is dropped. `hasNewChild`:
  * a subflow starts a new child run instead of reusing the old one.
  */
-export const NodeReset = Schema.TaggedStruct("NodeReset", { ...node, isAnew: Schema.optional(Schema.Boolean) })
+export const NodeReset = Schema.TaggedStruct("NodeReset", { ...node, hasNewChild: Schema.optional(Schema.Boolean) })
 
 /** A loop began pass number `pass` (from 0). The nodes inside have the `iteration` `base + pass`. */
 export const LoopAdvanced = Schema.TaggedStruct("LoopAdvanced", { ...node, base: Schema.Number, pass: Schema.Number, reads })
 
 /**
- * A render mounted new nodes in a running pass of a loop. `mounting` counts such renders of the pass. `isLeftOut`: `until`
+ * A render mounted new nodes in a running pass of a loop. `mounting` counts such renders of the pass. `isOmitted`: `until`
  * holds already, so they do not start. The first such event of a pass also lists the nodes mounted before (`first`). Nested
  * loops appear by their own ids.
  */
 export const LoopMounted = Schema.TaggedStruct("LoopMounted", {
   ...node,
-  first: Schema.optional(Schema.Array(Schema.String)),
+  initial: Schema.optional(Schema.Array(Schema.String)),
   mounted: Schema.Array(Schema.String),
-  mounting: Schema.Number,
-  isLeftOut: Schema.optional(Schema.Boolean),
+  mountCount: Schema.Number,
+  isOmitted: Schema.optional(Schema.Boolean),
   reads,
 })
 
@@ -295,10 +295,10 @@ export const LoopFinished = Schema.TaggedStruct("LoopFinished", {
 })
 
 /** The run was paused: nothing new starts, and deadlines move. */
-export const RunPaused = Schema.TaggedStruct("RunPaused", { by: Schema.optional(Schema.String), saidAt })
+export const RunPaused = Schema.TaggedStruct("RunPaused", { by: Schema.optional(Schema.String), submittedAt })
 
 /** The run was unpaused. Deadlines that the pause moved have events of their own. */
-export const RunUnpaused = Schema.TaggedStruct("RunUnpaused", { by: Schema.optional(Schema.String), saidAt })
+export const RunUnpaused = Schema.TaggedStruct("RunUnpaused", { by: Schema.optional(Schema.String), submittedAt })
 
 export const CancelRequested = Schema.TaggedStruct("CancelRequested", { reason: Schema.optional(Schema.String) })
 
@@ -327,15 +327,15 @@ export const StrayRead = Schema.Struct({
   /** The key of the output. */
   output: Schema.String,
   /** A task with a similar id, which was probably meant. */
-  meant: Schema.optional(Schema.String),
+  suggestion: Schema.optional(Schema.String),
 })
 export type StrayRead = typeof StrayRead.Type
 
 /** Formats a stray read as a sentence. */
-export const strayReadMessage = ({ nodeId, output, meant }: StrayRead): string => {
+export const strayReadMessage = ({ nodeId, output, suggestion }: StrayRead): string => {
   const [read, nothing] =
     nodeId === undefined ? [`the output "${output}"`, "gave it"] : [`the output "${output}" of "${nodeId}"`, "has that id"]
-  const instead = meant === undefined ? "check its name" : `did you mean "${meant}"?`
+  const instead = suggestion === undefined ? "check its name" : `did you mean "${suggestion}"?`
   return `${read} was read, and no task of the run ${nothing}: ${instead}`
 }
 

@@ -16,7 +16,7 @@ export interface NewRun {
   readonly version: string | undefined
   readonly input: Json | undefined
   /** Digest of the input as the caller passed it, before defaults and transforms; absent if that is not JSON. */
-  readonly given?: string | undefined
+  readonly inputDigest?: string | undefined
   readonly tags: ReadonlyArray<string>
   /** Path of the workflow's code as its starter passed it, for processes that load it. */
   readonly source?: string | undefined
@@ -71,19 +71,19 @@ export const Stuck = Schema.Struct({
   /** Time of the first failed try. */
   since: Schema.Number,
   /** Failed tries in a row. */
-  tries: Schema.Number,
+  failureCount: Schema.Number,
   /** Time of the next try. */
-  again: Schema.Number,
+  retryAt: Schema.Number,
   error: Schema.Struct({ name: Schema.String, message: Schema.String }),
 })
 
 export type Stuck = typeof Stuck.Type
 
 /** Merges a new note with the one that a run has. */
-export const mergeStuck = (before: Stuck | null, { since, tries, again, error }: Stuck): Stuck => ({
+export const mergeStuck = (before: Stuck | null, { since, failureCount, retryAt, error }: Stuck): Stuck => ({
   since: Math.min(before?.since ?? since, since),
-  tries: Math.max((before?.tries ?? 0) + 1, tries),
-  again,
+  failureCount: Math.max((before?.failureCount ?? 0) + 1, failureCount),
+  retryAt,
   error,
 })
 
@@ -102,7 +102,7 @@ export interface RunnableRun {
    * Processes in a row that died under a claim of the run before it made progress. Claims that were released, or that committed
    * a frame, do not count.
    */
-  readonly deaths: number
+  readonly crashes: number
   /** A mark of the run's progress: unchanged as long as no claim makes progress and no command arrives. */
   readonly revision: string
 }

@@ -13,7 +13,7 @@ import { type NewRun, Stuck } from "./RunOwnership.ts"
 import * as Status from "./Status.ts"
 
 /** The initial data of a run, and its status. */
-export interface Origin extends Pick<NewRun, "workflow" | "input" | "given"> {
+export interface Origin extends Pick<NewRun, "workflow" | "input" | "inputDigest"> {
   readonly status: Status.RunStatus
 }
 
@@ -70,7 +70,7 @@ export const NodeSummary = Schema.Struct({
   /** Of a loop: `true` if it ended after all its passes, without its `until` holding. */
   isExhausted: Schema.NullOr(Schema.Boolean),
   /** Of a scope, race, list or part: the request to leave it. */
-  asked: Schema.optional(LeaveRequest),
+  leaveRequest: Schema.optional(LeaveRequest),
   /** The outcome and reason of leaving it early. */
   left: Schema.optional(Leaving),
   /** Of a race: the branches that have won so far, in order. */
@@ -108,8 +108,8 @@ export const WaitSummary = Schema.Struct({
   reason: Schema.NullOr(Schema.Literal(...Status.Withdrawal.literals, "reset")),
   since: Schema.Number,
   /** Number of the event of the current request, and number of requests so far. */
-  asked: Schema.Number,
-  timesAsked: Schema.Number,
+  requestSeq: Schema.Number,
+  requestCount: Schema.Number,
   deadline: Schema.NullOr(Schema.Number),
   /** Id of a request to a person, unique in the run. Decisions name it. */
   requestId: Schema.NullOr(Schema.String),
@@ -143,11 +143,11 @@ const shownDigits = 12
  * Builds the id of a request to a person: the number of its event and the start of the digest of its content. The number alone
  * is unique in the run, so no request can pass for another.
  */
-export const requestIdOf = ({ kind, asked, digest }: Pick<WaitSummary, "kind" | "asked" | "digest">): string | null =>
-  kind === "approval" || kind === "human" ? `${asked}-${(digest ?? "").slice(0, shownDigits)}` : null
+export const requestIdOf = ({ kind, requestSeq, digest }: Pick<WaitSummary, "kind" | "requestSeq" | "digest">): string | null =>
+  kind === "approval" || kind === "human" ? `${requestSeq}-${(digest ?? "").slice(0, shownDigits)}` : null
 
 /** The event number in a request id; -1 if the text is no request id. */
-export const askedOf = (requestId: string): number => Number(/^(\d{1,15})-/.exec(requestId)?.[1] ?? -1)
+export const requestSeqOf = (requestId: string): number => Number(/^(\d{1,15})-/.exec(requestId)?.[1] ?? -1)
 
 /** Tells whether a closed wait timed out: an approval without a decision, or a question or signal that ended without an output. */
 export const isTimedOut = ({ kind, status, decidedAt }: Pick<WaitSummary, "kind" | "status" | "decidedAt">): boolean => {
@@ -158,7 +158,7 @@ export const isTimedOut = ({ kind, status, decidedAt }: Pick<WaitSummary, "kind"
 /** The fields of a wait that decide whether a command is for it. */
 export type OpenWait = Pick<
   WaitSummary,
-  "nodeId" | "iteration" | "kind" | "status" | "since" | "asked" | "deadline" | "digest" | "name" | "correlation" | "request"
+  "nodeId" | "iteration" | "kind" | "status" | "since" | "requestSeq" | "deadline" | "digest" | "name" | "correlation" | "request"
 >
 
 /**
@@ -177,8 +177,8 @@ export const responseTo = (
     case "Decide":
     case "Answer": {
       if (wait.kind !== (command._tag === "Decide" ? "approval" : "human") || !isAt(command)) return undefined
-      const { asked = wait.asked, digest = wait.digest, by = null } = command
-      if (asked !== wait.asked || digest !== wait.digest) return undefined
+      const { requestSeq = wait.requestSeq, digest = wait.digest, by = null } = command
+      if (requestSeq !== wait.requestSeq || digest !== wait.digest) return undefined
       return command._tag === "Decide" ? { ...came, by, approved: command.approved, note: command.note ?? null } : { ...came, by }
     }
     case "Signal": {
@@ -215,7 +215,7 @@ export interface WaitName {
   /** Default: the iteration of the open wait, otherwise of the last one. */
   readonly iteration?: number | undefined
   /** Only a wait whose current request has this event number. */
-  readonly asked?: number | undefined
+  readonly requestSeq?: number | undefined
 }
 
 /** An event as logged. Inputs and outputs are left out; they have tables of their own. */

@@ -9,9 +9,9 @@ import type { Json } from "./Codec.ts"
 import type { RunFailure, Uncompensated } from "./Errors.ts"
 import { type NodeId, type NodeKey, nodeKey } from "./Ids.ts"
 import {
-  beatsAfter,
   foldBoundary,
   foldStep,
+  heartbeatsAfter,
   type LoopEvent,
   mountingAfter,
   nothing,
@@ -221,7 +221,7 @@ const fold = (state: RunState, event: RunEvent, at: Millis.Millis): RunState => 
     case "RunCancelled":
       return { ...withdrawAll(state, at), status: "cancelled", cancel: { reason: event.reason } }
     case "RunPaused":
-      return { ...state, pausedAt: state.pausedAt ?? event.saidAt ?? at }
+      return { ...state, pausedAt: state.pausedAt ?? event.submittedAt ?? at }
     case "RunUnpaused":
       return { ...state, pausedAt: undefined }
     case "LoopAdvanced":
@@ -237,8 +237,8 @@ const fold = (state: RunState, event: RunEvent, at: Millis.Millis): RunState => 
     case "NodeReset":
       return reset(state, event, at)
     case "SignalReceived": {
-      const { id, name, correlation, saidAt = at } = event
-      const signal = { seq: state.seq + 1, at: saidAt, id, name, correlation, payload: event.payload as Json | undefined }
+      const { id, name, correlation, submittedAt = at } = event
+      const signal = { seq: state.seq + 1, at: submittedAt, id, name, correlation, payload: event.payload as Json | undefined }
       return { ...state, signals: [...state.signals, signal] }
     }
     case "SignalRefused": {
@@ -300,7 +300,7 @@ export const put = (state: RunState, record: NodeRecord): RunState => {
   return { ...state, nodes: HashMap.set(state.nodes, key, record), failureCount, unfinished }
 }
 
-const reset = (state: RunState, { nodeId, iteration, isAnew }: Reset, at: Millis.Millis): RunState => {
+const reset = (state: RunState, { nodeId, iteration, hasNewChild }: Reset, at: Millis.Millis): RunState => {
   const record = Option.getOrUndefined(HashMap.get(state.nodes, nodeKey(nodeId, iteration)))
   if (record?.kind === "boundary") return put(state, { kind: "boundary", nodeId, iteration, ...timesOf(record), status: "running" })
   if (record?.kind === "loop") {
@@ -310,10 +310,10 @@ const reset = (state: RunState, { nodeId, iteration, isAnew }: Reset, at: Millis
   }
   const before = record ?? unstarted(nodeId, iteration)
   const { attempt, heartbeat, approved, generation = 0, status, wait } = before
-  const next = generation + (status === "finished" || isAnew === true ? 1 : 0)
+  const next = generation + (status === "finished" || hasNewChild === true ? 1 : 0)
   const kept = {
     ...(heartbeat === undefined ? {} : { heartbeat }),
-    ...beatsAfter(before),
+    ...heartbeatsAfter(before),
     ...(approved === undefined ? {} : { approved }),
     ...(next === 0 ? {} : { generation: next }),
     ...(wait === undefined ? {} : { wait: withdrawn(wait, "reset", false, at) }),

@@ -63,7 +63,7 @@ export interface OutputTable {
 
 /** Tells whether a frame ends a wait as timed out. */
 export const hasTimedOut = ({ events }: Frame): boolean =>
-  events.some((event) => event._tag === "WaitEnded" && event.how === "timed-out")
+  events.some((event) => event._tag === "WaitEnded" && event.reason === "timed-out")
 
 /** Tells whether a frame starts an attempt or a child run, or uses the result of one. */
 export const isOnward = ({ events }: Frame): boolean =>
@@ -84,7 +84,7 @@ export const isStaleFrame = (frame: Frame, commands: ReadonlyArray<Pick<InboxMes
   return frame.events.some(
     (event) =>
       event._tag === "WaitEnded" &&
-      event.how === "timed-out" &&
+      event.reason === "timed-out" &&
       unread.some(
         (command) =>
           (command._tag === "Decide" || command._tag === "Answer") &&

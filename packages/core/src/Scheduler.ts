@@ -338,7 +338,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   }
 
   const begin = (position: number): void => {
-    if (passes.isLeftOut(position)) return complete(position)
+    if (passes.isOmitted(position)) return complete(position)
     const node = at(position)
     if (Plan.isProvisional(node)) {
       phases[position] = Phase.blocked
@@ -415,7 +415,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
       case "skipped":
         return complete(position)
       case "failed":
-        if (record.soft === true) return complete(position)
+        if (record.isSoft === true) return complete(position)
         return fail(position, { _tag: "Error", error: View.errorOf(record) })
       case "running":
         return starts.claimOrphan(keyOf(position))
@@ -583,12 +583,12 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     if (boundaries.isHalted(position)) {
       // It is kept, and nothing follows from it.
       withdrawals.request()
-      const isFailed = event._tag === "AttemptFailed" && event.retryAt === undefined && event.soft !== true
+      const isFailed = event._tag === "AttemptFailed" && event.retryAt === undefined && event.isSoft !== true
       phases[position] = event._tag === "AttemptSucceeded" ? Phase.done : isFailed ? Phase.failed : Phase.idle
     } else if (event._tag === "AttemptSucceeded") complete(position)
     else if (event._tag === "AttemptInterrupted") starts.enqueue(position)
     else if (event.retryAt !== undefined) retryLater(position, event.retryAt)
-    else if (event.soft === true) complete(position)
+    else if (event.isSoft === true) complete(position)
     else fail(position, { _tag: "Error", error: event.error })
   }
 

@@ -138,17 +138,17 @@ export const answered = (wait: OpenWait, command: InboxMessage | undefined): Par
 export const leaving = (commands: ReadonlyArray<InboxMessage>): RunOverview["leaving"] =>
   commands.flatMap(({ command }) => {
     if (command._tag !== "Leave") return []
-    const { _tag, ...asked } = command
-    return [asked]
+    const { _tag, ...request } = command
+    return [request]
   })
 
 /** The shown fields of boundaries beside those of all nodes. */
 export const regionOf = ({
-  asked,
+  leaveRequest,
   left,
   winners,
-}: Pick<BoundaryRecord, "asked" | "left" | "winners">): Pick<NodeSummary, "asked" | "left" | "winners"> =>
-  defined({ asked, left, winners })
+}: Pick<BoundaryRecord, "leaveRequest" | "left" | "winners">): Pick<NodeSummary, "leaveRequest" | "left" | "winners"> =>
+  defined({ leaveRequest, left, winners })
 
 /**
  * The shown status of a node. A step that is stored as running, in a run without an owner, is interrupted. A wait with an

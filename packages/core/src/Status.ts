@@ -67,21 +67,21 @@ export const LoopStatus = Schema.Literal("running", "finished")
 export type LoopStatus = typeof LoopStatus.Type
 
 /** The outcome of leaving a scope early: with its current value, or without one. */
-export const LeftAs = Schema.Literal("completed", "cancelled")
-export type LeftAs = typeof LeftAs.Type
+export const LeaveOutcome = Schema.Literal("completed", "cancelled")
+export type LeaveOutcome = typeof LeaveOutcome.Type
 
 /**
  * The reason for leaving a scope early: its condition, its timeout, a request, another branch that won, or a list that has
  * enough.
  */
-export const LeftBecause = Schema.Literal("condition", "timeout", "request", "lost", "until")
-export type LeftBecause = typeof LeftBecause.Type
+export const LeaveTrigger = Schema.Literal("condition", "timeout", "request", "lost", "until")
+export type LeaveTrigger = typeof LeaveTrigger.Type
 
 /**
  * The final status of a boundary: completed, after catching a failure, after compensating, failed, or left early. `superseded` if a request to
  * leave it came and the run never reached it.
  */
-export const LeftStatus = Schema.Literal("finished", "caught", "compensated", "failed", ...LeftAs.literals, "superseded")
+export const LeftStatus = Schema.Literal("finished", "caught", "compensated", "failed", ...LeaveOutcome.literals, "superseded")
 export type LeftStatus = typeof LeftStatus.Type
 
 /** The status of a scope, a saga or a try. */

@@ -166,7 +166,7 @@ export type Action<E = EngineError> =
       readonly runId: string
       readonly workflow: string
       readonly error: E | RunDefect | StoreError | RunNotFound | RunFenced
-      readonly again: number
+      readonly retryAt: number
     }
   /** `maxCrashes` processes in a row died before the run made progress. It was ended as failed. */
   | { readonly _tag: "CrashLoop"; readonly runId: string; readonly workflow: string; readonly failure: CrashLoop }
@@ -254,7 +254,7 @@ const makeWorkers = <E extends WorkerError>(maxCrashes: number, report: WorkerOp
         const [now, since] = [yield* Millis.now, yield* Millis.steady]
         const pause = { times, first: before?.first ?? now, since, until: since + pauseMs, ...seen }
         pauses.set(runId, pause)
-        return { ...pause, now, again: Millis.after(now, Millis.make(pauseMs)) }
+        return { ...pause, now, retryAt: Millis.after(now, Millis.make(pauseMs)) }
       })
 
     const refuse = (
@@ -263,17 +263,17 @@ const makeWorkers = <E extends WorkerError>(maxCrashes: number, report: WorkerOp
       seen?: Pick<Pause, "before" | "stamp">,
     ) =>
       Effect.gen(function* () {
-        const { first, now, times: tries, again } = yield* pauseFor(runId, seen)
+        const { first, now, times: failureCount, retryAt } = yield* pauseFor(runId, seen)
         const reason = { name: error._tag, message: error.message.slice(0, longestReason) }
         // The report follows even if the note cannot be stored.
-        yield* Effect.ignore(ownership.noteStuck(runId, { since: first, tries, again, error: reason }, now))
-        yield* report({ _tag: "Refused", runId, workflow, error, again })
+        yield* Effect.ignore(ownership.noteStuck(runId, { since: first, failureCount, retryAt, error: reason }, now))
+        yield* report({ _tag: "Refused", runId, workflow, error, retryAt })
       })
 
     /** Ends a run whose process dies under each claim. If that fails, it is retried after a pause. */
     const giveUp = (due: RunnableRun): Effect.Effect<void> => {
-      const { runId, workflow, deaths } = due
-      const failure = new CrashLoop({ runId, interruptions: deaths })
+      const { runId, workflow, crashes } = due
+      const failure = new CrashLoop({ runId, interruptions: crashes })
       return Effect.matchEffect(Effect.provide(EndRun.fail(runId, failure), ending), {
         onFailure: (problem) => refuse(due, problem),
         onSuccess: (isEnded) => {
@@ -284,7 +284,7 @@ const makeWorkers = <E extends WorkerError>(maxCrashes: number, report: WorkerOp
       })
     }
 
-    const isHopeless = ({ deaths }: RunnableRun): boolean => deaths >= maxCrashes
+    const isHopeless = ({ crashes }: RunnableRun): boolean => crashes >= maxCrashes
 
     /** Drives a run until it is released. */
     const runJob = <R>(due: RunnableRun, { work, stamp }: Job<E, R>): Effect.Effect<void, never, R> => {
@@ -414,10 +414,10 @@ export const makeWith = <E extends WorkerError, R>(
       const { runs, nextAt } = yield* ownership.runnable(now, leaveOut)
       let waitMs = Math.min(lookMs, (nextAt ?? Number.POSITIVE_INFINITY) - now, ...pauses.map(({ leftMs }) => leftMs))
       // The likeliest suspect comes first, which clears the others soonest.
-      for (const due of isShared ? runs.toSorted((left, right) => right.deaths - left.deaths) : runs) {
-        const { runId, workflow, deaths } = due
+      for (const due of isShared ? runs.toSorted((left, right) => right.crashes - left.crashes) : runs) {
+        const { runId, workflow, crashes } = due
         if (FiberMap.unsafeHas(working, runId) || unknown.workflows.has(workflow)) continue
-        const isSuspect = isShared && deaths >= suspectedAfter && !isHopeless(due)
+        const isSuspect = isShared && crashes >= suspectedAfter && !isHopeless(due)
         if (isSuspect && suspect !== undefined) continue
         if (yield* isSpinning(due)) {
           waitMs = 0

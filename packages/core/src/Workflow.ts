@@ -321,7 +321,7 @@ export const runs = <I, A, R, E = never>({ definition, begin, label }: Runnable<
       const { origin } = yield* Engine
       const said = givenOf(value)
       const known = given.runId === undefined ? undefined : yield* Effect.orElseSucceed(origin(runId), () => undefined)
-      if (known !== undefined && said !== undefined && known.given === said && isOf(known)) {
+      if (known !== undefined && said !== undefined && known.inputDigest === said && isOf(known)) {
         // A repeated call is answered from the store, or joins the run, even if the code has changed.
         return [definition, RunRequest.join(runId, options)] as const
       }
@@ -335,7 +335,7 @@ export const runs = <I, A, R, E = never>({ definition, begin, label }: Runnable<
         workflow: begun.name,
         version: begun.version,
         input: stored,
-        given: said,
+        inputDigest: said,
         tags,
         source,
       }

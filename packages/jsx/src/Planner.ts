@@ -116,8 +116,8 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
       : !layout.tasks.has(nodeId) && rows.tableOf(nodeId) === undefined
   const strayOf = ({ nodeId, table }: Reading.Read): StrayRead => {
     if (nodeId === undefined) return { output: table }
-    const meant = nearestTo(nodeId, layout.tasks.keys())
-    return { nodeId, output: table, ...defined({ meant }) }
+    const suggestion = nearestTo(nodeId, layout.tasks.keys())
+    return { nodeId, output: table, ...defined({ suggestion }) }
   }
   /** Reads by functions called outside of a run. */
   let asked: Array<Reading.Read> | undefined
@@ -436,7 +436,7 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
       }
       return [...found.values()]
     },
-    nearMiss: (read) => (isStray(read) ? strayOf(read).meant : undefined),
+    nearMiss: (read) => (isStray(read) ? strayOf(read).suggestion : undefined),
     asking: (ask) => {
       const reads: Array<Reading.Read> = []
       asked = reads

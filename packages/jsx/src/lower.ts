@@ -164,7 +164,7 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
       case "Finally":
         return analysis.bodyOf(node, inside(node))
       case "Task": {
-        if (analysis.isLeftOut(node)) return undefined
+        if (analysis.isOmitted(node)) return undefined
         const step = (of: HostNode): Node => {
           if (typeof of.props.compensate === "function" && !analysis.isInSaga(node))
             refuse(node, `its "compensate" would never be called: put it into a <Saga>`)
@@ -180,7 +180,7 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
         }
       }
       default: {
-        if (analysis.isLeftOut(node)) return undefined
+        if (analysis.isOmitted(node)) return undefined
         const waitOf = (of: HostNode): Node => wait(of, loop, analysis.layout, lowering, analysis.comesAfter(node))
         return {
           ...ifKnown(

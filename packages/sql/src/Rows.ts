@@ -99,11 +99,11 @@ export const nodeColumns = [
   "detail",
 ] as const
 
-type StepDetail = Pick<Records.StepRecord, "approved" | "uncompensated" | "beatsAfter"> & { readonly isOwnError?: true }
+type StepDetail = Pick<Records.StepRecord, "approved" | "uncompensated" | "heartbeatsAfter"> & { readonly isOwnError?: true }
 type LoopDetail = Pick<Records.LoopRecord, "mounting">
 type BoundaryDetail = Pick<
   Records.BoundaryRecord,
-  "cause" | "isCaught" | "isLast" | "caught" | "asked" | "left" | "winners" | "isDecided"
+  "cause" | "isCaught" | "isFinallySkipped" | "caught" | "leaveRequest" | "left" | "winners" | "isDecided"
 >
 
 /** Reads of a node, and the sequence number of their row. */
@@ -122,7 +122,7 @@ export const isPlain = (record: Records.StepRecord): boolean =>
   record.generation === undefined &&
   record.readsSeq === undefined &&
   record.uncompensated === undefined &&
-  record.beatsAfter === undefined
+  record.heartbeatsAfter === undefined
 
 /** Encodes a node. */
 export const nodeRow = (runId: string, record: Records.NodeRecord): ReadonlyArray<Value> => {
@@ -131,11 +131,11 @@ export const nodeRow = (runId: string, record: Records.NodeRecord): ReadonlyArra
   switch (record.kind) {
     case "step": {
       const { attempt, attemptedAt = null, table = null, finishedSeq = null, budgetAfter, interruptions, retryAt = null } = record
-      const { generation = 0, soft, readsSeq = null, error, isOwnError, approved, uncompensated, beatsAfter } = record
+      const { generation = 0, isSoft, readsSeq = null, error, isOwnError, approved, uncompensated, heartbeatsAfter } = record
       const again = attemptedAt === startedAt ? null : attemptedAt
-      const counts = [table, finishedSeq, budgetAfter, interruptions, retryAt, generation, flag(soft)] as const
+      const counts = [table, finishedSeq, budgetAfter, interruptions, retryAt, generation, flag(isSoft)] as const
       const own = isOwnError === true && error !== undefined ? JSON.stringify(error) : null
-      const detail = detailOf({ approved, uncompensated, beatsAfter } satisfies Partial<Record<keyof StepDetail, unknown>>)
+      const detail = detailOf({ approved, uncompensated, heartbeatsAfter } satisfies Partial<Record<keyof StepDetail, unknown>>)
       return [...key, attempt, startedAt, again, finishedAt, ...counts, null, null, null, readsSeq, own, detail]
     }
     case "loop": {
@@ -145,8 +145,8 @@ export const nodeRow = (runId: string, record: Records.NodeRecord): ReadonlyArra
       return [...key, 0, startedAt, null, finishedAt, ...nothing, base, passes, flag(isExhausted), readsSeq, null, detail]
     }
     case "boundary": {
-      const { cause, isCaught, isLast, caught, asked, left, winners, isDecided } = record
-      const detail = detailOf({ cause, isCaught, isLast, caught, asked, left, winners, isDecided })
+      const { cause, isCaught, isFinallySkipped, caught, leaveRequest, left, winners, isDecided } = record
+      const detail = detailOf({ cause, isCaught, isFinallySkipped, caught, leaveRequest, left, winners, isDecided })
       const nothing = [null, null, 0, 0, null, 0, null, null, null, null, null, null] as const
       return [...key, 0, startedAt, null, finishedAt, ...nothing, detail]
     }
@@ -279,7 +279,7 @@ export const readNode = (row: NodeRow, { failures, wait, output }: Beside): Reco
     ...(finishedSeq === null ? {} : { finishedSeq }),
     ...(retryAt === null ? {} : { retryAt }),
     ...(generation === 0 ? {} : { generation }),
-    ...(isSoft === 1 ? { soft: true } : {}),
+    ...(isSoft === 1 ? { isSoft: true } : {}),
     ...(error === null ? {} : { error: read<ErrorInfo>(error) }),
     ...(isOwnError === 1 ? { isOwnError: true } : {}),
     ...(wait === undefined ? {} : { wait }),
@@ -292,8 +292,8 @@ export const waitColumns = [
   "kind",
   "status",
   "since",
-  "asked",
-  "times_asked",
+  "request_seq",
+  "request_count",
   "deadline",
   "name",
   "correlation",
@@ -316,8 +316,8 @@ export type WaitRow = [
   kind: Records.Wait["kind"],
   status: Records.Wait["status"],
   since: Millis.Millis,
-  asked: number,
-  timesAsked: number,
+  requestSeq: number,
+  requestCount: number,
   deadline: Time,
   name: Text,
   correlation: Text,
@@ -343,8 +343,8 @@ export const waitRow = (wait: Records.Wait): WaitRow => {
     wait.kind,
     wait.status,
     wait.since,
-    wait.asked,
-    wait.timesAsked,
+    wait.requestSeq,
+    wait.requestCount,
     wait.deadline ?? null,
     wait.name ?? null,
     wait.correlation ?? null,
@@ -366,10 +366,25 @@ export const waitRow = (wait: Records.Wait): WaitRow => {
 
 /** Decodes a wait. */
 export const readWait = (row: WaitRow): Records.Wait => {
-  const [kind, status, since, asked, timesAsked, deadline, name, correlation, digest, request, approved, note, by, at, ...rest] =
-    row
+  const [
+    kind,
+    status,
+    since,
+    requestSeq,
+    requestCount,
+    deadline,
+    name,
+    correlation,
+    digest,
+    request,
+    approved,
+    note,
+    by,
+    at,
+    ...rest
+  ] = row
   const [answers, child, refusals, refused, endedAt, reason, isKept] = rest
-  const wait: Mutable<Records.Wait> = { kind, status, since, asked, timesAsked }
+  const wait: Mutable<Records.Wait> = { kind, status, since, requestSeq, requestCount }
   if (deadline !== null) wait.deadline = deadline
   if (name !== null) wait.name = name
   if (correlation !== null) wait.correlation = correlation

@@ -33,9 +33,9 @@ export const agreeing: Respond = (wait) => {
 
 /** Sends a response to a run. Ignores waits that are no longer open. */
 export const tell = (wait: WaitSummary, said: Response): Effect.Effect<unknown, never, Inbox | RunReader> => {
-  const { runId, nodeId, iteration, name, correlation, asked } = wait
+  const { runId, nodeId, iteration, name, correlation, requestSeq } = wait
   if ("payload" in said) {
-    const id = `${nodeId} ${iteration} ${asked}`
+    const id = `${nodeId} ${iteration} ${requestSeq}`
     const options = { payload: said.payload, id, ...defined({ correlation: correlation ?? undefined }) }
     return Effect.ignore(Commands.signal(runId, name ?? nodeId, options))
   }

@@ -75,7 +75,7 @@ const lineOf = (event: RunEvent): string | undefined => {
     case "AttemptSucceeded":
       return `${attemptOf(event)}: ${event.isCached === true ? "taken over from an earlier run" : "succeeded"}`
     case "AttemptFailed": {
-      const next = event.retryAt !== undefined ? ", to be tried again" : event.soft === true ? ", tolerated" : ""
+      const next = event.retryAt !== undefined ? ", to be tried again" : event.isSoft === true ? ", tolerated" : ""
       return `${attemptOf(event)}: failed (${errorOf(event.error)})${next}`
     }
     case "AttemptInterrupted":
@@ -98,7 +98,7 @@ const lineOf = (event: RunEvent): string | undefined => {
     case "SubflowEnded":
       return `${placeOf(event)}: child run ${event.status}`
     case "WaitEnded":
-      return `${placeOf(event)}: ${event.how}, ${event.status}`
+      return `${placeOf(event)}: ${event.reason}, ${event.status}`
     case "NodeWithdrawn":
       return `${placeOf(event)}: withdrawn (${event.reason})`
     case "BoundaryEnded":

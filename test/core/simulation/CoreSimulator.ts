@@ -139,7 +139,7 @@ const live = ({ plan, scenario, ledger, random, clock, fault }: Process): number
     if (result.isRetryable && failures + 1 < spec.maxAttempts) {
       return happen({ _tag: "AttemptFailed", ...at, error, retryAt: Millis.make(clock.now + spec.delayMs) })
     }
-    happen({ _tag: "AttemptFailed", ...at, error, ...(spec.isSoft && !isUndo ? { soft: true } : {}) })
+    happen({ _tag: "AttemptFailed", ...at, error, ...(spec.isSoft && !isUndo ? { isSoft: true } : {}) })
   }
 
   /** Has the world say something. Answers with whether it did. */
@@ -169,7 +169,7 @@ const live = ({ plan, scenario, ledger, random, clock, fault }: Process): number
 
   if (state.seq === 0) happen({ _tag: "RunStarted", workflow: plan.workflow, input: values.input })
   else {
-    happen({ _tag: "RunResumed", epoch: 0, kept: 0, added: 0, gone: 0 })
+    happen({ _tag: "RunResumed", epoch: 0, kept: 0, added: 0, removed: 0 })
     for (const record of HashMap.values(state.nodes)) {
       if (record.kind !== "step" || record.status !== "running") continue
       const { nodeId, iteration, attempt } = record
@@ -376,7 +376,7 @@ export const essence = ({ state, ending }: Pick<Simulated, "state" | "ending">):
             record.iteration,
             record.status,
             record.output,
-            record.soft,
+            record.isSoft,
             record.error?.message,
             record.failures.length,
           ],

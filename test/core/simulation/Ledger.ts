@@ -213,14 +213,14 @@ export const make = (root: Spec): Ledger => {
         const key = nodeKey(event.nodeId, event.iteration)
         const [label, isUndo] = labelOf(event.nodeId)
         failures.set(key, (failures.get(key) ?? 0) + 1)
-        if (event.retryAt === undefined && event.soft !== true && !isUndo) fail(label, event.iteration)
+        if (event.retryAt === undefined && event.isSoft !== true && !isUndo) fail(label, event.iteration)
         return move(key, ["running"], event.retryAt === undefined ? "settled" : "retrying", event.attempt)
       }
       case "AttemptInterrupted":
         return move(nodeKey(event.nodeId, event.iteration), ["running"], "interrupted", event.attempt)
       case "NodeFailed": {
         const [label, isUndo] = labelOf(event.nodeId)
-        if (event.soft !== true && !isUndo) fail(label, event.iteration)
+        if (event.isSoft !== true && !isUndo) fail(label, event.iteration)
         return move(nodeKey(event.nodeId, event.iteration), ["interrupted", "withdrawn"], "settled")
       }
       case "NodeSkipped":
@@ -235,7 +235,7 @@ export const make = (root: Spec): Ledger => {
       }
       case "WaitEnded": {
         const key = nodeKey(event.nodeId, event.iteration)
-        if (isPaused && !isCancelled && (event.how === "fired" || event.how === "timed-out"))
+        if (isPaused && !isCancelled && (event.reason === "fired" || event.reason === "timed-out"))
           refuse(`${key} was over while the run was paused`)
         if (event.status === "failed") fail(event.nodeId, event.iteration)
         if (event.status === "finished") {

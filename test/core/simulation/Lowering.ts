@@ -161,7 +161,7 @@ export const planner = (scenario: Scenario, body: (call: Call) => Effect.Effect<
   const isDone = (state: RunState.RunState, spec: Spec, row: number): boolean => {
     if (spec.kind !== "step" && spec.kind !== "wait") return parts(spec).every((part) => isDone(state, part, row))
     const record = RunState.step(state, spec.label, row)
-    return record?.status === "finished" || record?.status === "skipped" || (record?.status === "failed" && record.soft === true)
+    return record?.status === "finished" || record?.status === "skipped" || (record?.status === "failed" && record.isSoft === true)
   }
   const isShown = (state: RunState.RunState) => (loop: LoopSpec) => {
     const row = rowOf(state, loop)

@@ -396,7 +396,7 @@ export const differences = (expected: Expected, state: RunState.RunState, ending
         same(`the output of ${key}`, record.output, wanted.output)
         const failures = ending.failures?.get(`${label}/${record.iteration}`) ?? 0
         if (ending.failures !== undefined) same(`the failed attempts of ${key}`, failures, wanted.failures)
-        same(`soft failure of ${key}`, record.soft === true, wanted.isSoft)
+        same(`soft failure of ${key}`, record.isSoft === true, wanted.isSoft)
         const error = record.error?.message ?? ""
         if (record.status === "failed" && !error.includes(wanted.error as string)) found.push(`${key} failed with ${error}`)
         // What was waited for in a part that was given up is as if it had not begun.

@@ -28,7 +28,7 @@ export interface Stepper {
   /** Takes events, which happen `now`. */
   readonly frame: (...events: ReadonlyArray<RunEvent>) => Frame
   readonly succeed: (id: string, value?: Json) => Frame
-  readonly fail: (id: string, options?: { readonly retryAt?: number; readonly soft?: boolean }) => Frame
+  readonly fail: (id: string, options?: { readonly retryAt?: number; readonly isSoft?: boolean }) => Frame
   readonly interrupt: (id: string) => Frame
   /** As if the process had died: what ran is interrupted, and the schedule is made anew. */
   readonly restart: () => Frame

@@ -79,7 +79,7 @@ const carryOut = ({ storage, file, runId }: FoundRun) =>
       if (Status.isEnded(run.status)) return run.status
       const now = yield* Clock.currentTimeMillis
       if (!owners.isAlive(run, now) && canGoOn(details, yield* storage.waits({ runId }), now)) {
-        const known = yield* worker({ runId, workflow: run.workflow, source: run.source, deaths: 0, revision: "" })
+        const known = yield* worker({ runId, workflow: run.workflow, source: run.source, crashes: 0, revision: "" })
         if (Either.isLeft(known)) return yield* new NoSource({ runId, workflow: run.workflow })
         yield* known.right.work
       }
@@ -142,7 +142,7 @@ interface LeaveGiven extends Given {
   readonly by: string | undefined
 }
 
-const leave = (given: LeaveGiven, command: string, as: Status.LeftAs, say: typeof Commands.cancelNode) => {
+const leave = (given: LeaveGiven, command: string, as: Status.LeaveOutcome, say: typeof Commands.cancelNode) => {
   const { node, key, iteration, reason } = given
   const part = key === undefined ? `"${node}"` : `"${key}" of "${node}"`
   const nodeId = key === undefined ? node : partId(keptId(node), key)

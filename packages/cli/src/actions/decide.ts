@@ -62,7 +62,7 @@ const requestOf = (
     if (given.request !== undefined) return sure(meant.find(({ requestId }) => requestId === given.request))
     const [only] = open
     // A person who saw one of the others has also seen this one.
-    const isFirst = (wait: WaitSummary) => wait.timesAsked === 1 && wait.since >= (only?.since ?? 0)
+    const isFirst = (wait: WaitSummary) => wait.requestCount === 1 && wait.since >= (only?.since ?? 0)
     if (open.length === 0 || (open.length === 1 && meant.every(isFirst))) return sure(only)
     if (canShow && open.length === 1) return { wait: only, toShow: true }
     return yield* new SeveralWaits({

@@ -63,13 +63,13 @@ const timeOf = (node: NodeSummary, now: number): string => {
 
 const stateOf = (node: NodeSummary, waits: ReadonlyArray<WaitSummary>, now: number, counts?: Tally): string => {
   if (node.kind === "boundary") {
-    const { status, asked, left, winners = [] } = node
+    const { status, leaveRequest, left, winners = [] } = node
     const said = [
       status,
       counts === undefined ? undefined : tallyText(counts),
       winners.length === 0 ? undefined : `won by ${winners.join(", ")}`,
       left === undefined ? undefined : leftText(left),
-      asked === undefined || left !== undefined || status !== "running" ? undefined : askedText(asked),
+      leaveRequest === undefined || left !== undefined || status !== "running" ? undefined : askedText(leaveRequest),
     ]
     return said.filter((part) => part !== undefined).join(", ")
   }

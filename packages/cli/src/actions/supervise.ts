@@ -45,7 +45,7 @@ const makeReport = (screen: ScreenShape, given: Pick<Given, "db">) => {
   const print = (line: Told) =>
     Effect.gen(function* () {
       const at = yield* Clock.currentTimeMillis
-      const value = { runId: null, workflow: null, exitCode: null, again: null, counts: null, ...line, at }
+      const value = { runId: null, workflow: null, exitCode: null, retryAt: null, counts: null, ...line, at }
       const who = value.runId === null ? "" : ` ${oneLine(`${value.runId} (${value.workflow})`)}`
       const said = value.message === "" ? "" : `: ${oneLine(value.message)}`
       yield* screen.print(encode(value), `[${new Date(at).toISOString().slice(11, 19)}] ${value.action}${who}${said}`)
@@ -64,10 +64,10 @@ const makeReport = (screen: ScreenShape, given: Pick<Given, "db">) => {
         return act({ action: "settled", runId, workflow, message: action.status, exitCode: exitOf(action.status) })
       case "Refused":
         return Effect.flatMap(Clock.currentTimeMillis, (now) => {
-          const { error, again } = action
-          const message = `${shorten(error.message, longestFailure)} (again in ${span(again - now)})`
+          const { error, retryAt } = action
+          const message = `${shorten(error.message, longestFailure)} (again in ${span(retryAt - now)})`
           const exitCode = error._tag === "ResumeFailed" ? error.exitCode : null
-          return act({ action: "refused", runId, workflow, message, exitCode, again })
+          return act({ action: "refused", runId, workflow, message, exitCode, retryAt })
         })
       case "CrashLoop":
         return act({ action: "gave-up", runId, workflow, message: action.failure.message })

@@ -286,7 +286,7 @@ export const make = (options: AttemptsOptions): Attempts => {
       drivers.set(key, result.driver)
       return { key, result, event: { ...failed, retryAt: asNow(result.retryAt, result.lead) } }
     }
-    if (start.step.continueOnFail) return { key, result, event: { ...failed, soft: true, ...reads } }
+    if (start.step.continueOnFail) return { key, result, event: { ...failed, isSoft: true, ...reads } }
     return { key, result, event: { ...failed, ...reads } }
   }
 

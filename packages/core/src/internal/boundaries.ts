@@ -189,7 +189,7 @@ export const make = (host: Host): Boundaries => {
       const last = lasts.at(-1)
       if (last?.at === position) {
         lasts.pop()
-        if (!isIn(position) && view.boundaryRecord(last.boundary)?.isLast !== true) {
+        if (!isIn(position) && view.boundaryRecord(last.boundary)?.isFinallySkipped !== true) {
           position = end(position) - 1
           continue
         }
@@ -227,7 +227,7 @@ export const make = (host: Host): Boundaries => {
     const record = view.boundaryRecord(position)
     const isLast = open.get(position)?.part === "finally"
     const isHaltedSo = record?.status === "halted" && record.isCaught === isCaught
-    const isNoted = isHaltedSo && (!isLast || record.isLast === true)
+    const isNoted = isHaltedSo && (!isLast || record.isFinallySkipped === true)
     const why = isHaltedSo ? record.cause : cause
     const left = isCaught ? (record?.left ?? leaving) : undefined
     open.set(position, Object.assign(open.get(position) ?? reopened(record), { isHalting: true, isCaught, cause: why, left }))
@@ -236,14 +236,14 @@ export const make = (host: Host): Boundaries => {
     if (isCaught && Plan.isPart(plan.boundary(position))) agenda.settle(parent(position))
     if (!isNoted) {
       const id = plan.id(position)
-      const told = { ...defined({ cause: why }), ...(isLast ? { isLast } : {}), ...defined({ left }) }
+      const told = { ...defined({ cause: why }), ...(isLast ? { isFinallySkipped: true } : {}), ...defined({ left }) }
       emit({ _tag: "BoundaryHalted", nodeId: id, iteration: iterationOf(position), isCaught, ...told })
     }
     reattach(position + 1, end(position))
   }
   const reopened = (record: Records.BoundaryRecord | undefined): Open => {
     const isLeavingCatch = record?.isCaught !== true && record?.caught !== undefined
-    const part = record?.isLast === true ? "finally" : isLeavingCatch ? "catch" : "body"
+    const part = record?.isFinallySkipped === true ? "finally" : isLeavingCatch ? "catch" : "body"
     return { part, isHalting: true, isCaught: false, cause: undefined, left: undefined }
   }
 
@@ -425,7 +425,7 @@ export const make = (host: Host): Boundaries => {
   /** Handles the end of a part of a boundary. */
   const finishPart = (position: number, node: Plan.Boundary, part: number): void => {
     if (node._tag === "Scope")
-      return part === position + 1 ? leave(position) : leaveScope(position, { as: "cancelled", because: "timeout" })
+      return part === position + 1 ? leave(position) : leaveScope(position, { outcome: "cancelled", trigger: "timeout" })
     const { finally: last } = node._tag === "TryCatch" ? Plan.tryParts(plan, position, node) : { finally: undefined }
     if (last !== undefined && open.get(position)?.part !== "finally") return beginPart(position, "finally", last)
     leave(position)
@@ -436,7 +436,7 @@ export const make = (host: Host): Boundaries => {
     const { id, _tag } = node
     const iteration = iterationOf(position)
     if (_tag === "Scope") endTimeout(position, node)
-    if (_tag === "Scope" && boundary.left?.because === "timeout" && node.onTimeout === "fail") {
+    if (_tag === "Scope" && boundary.left?.trigger === "timeout" && node.onTimeout === "fail") {
       boundary.isCaught = false
       boundary.cause = { nodeId: id, iteration, reason: { _tag: "Error", error: timedOut(node) } }
       emit({ _tag: "BoundaryHalted", nodeId: id, iteration, cause: boundary.cause, isCaught: false })
@@ -444,7 +444,7 @@ export const make = (host: Host): Boundaries => {
     const { isCaught, cause, left } = boundary
     const record = view.boundaryRecord(position)
     const isGivenUp = !isCaught && record?.status === "halted"
-    const caught = left?.as ?? (_tag === "Saga" ? "compensated" : "caught")
+    const caught = left?.outcome ?? (_tag === "Saga" ? "compensated" : "caught")
     // In a scope that is left nothing has failed.
     const givenUp = cause === undefined && isLeft(position) ? "cancelled" : "failed"
     const status = isCaught ? caught : isGivenUp ? givenUp : "finished"
@@ -508,7 +508,7 @@ export const make = (host: Host): Boundaries => {
   }
 
   const interruptBeside = (record: Records.NodeRecord): void => {
-    if (record.kind !== "step" || record.status !== "failed" || record.soft === true) return
+    if (record.kind !== "step" || record.status !== "failed" || record.isSoft === true) return
     const position = plan.positions.get(record.nodeId)
     if (position === undefined || position >= size || iterationOf(position) !== record.iteration) return
     let catcher = parent(position)
@@ -537,7 +537,7 @@ export const make = (host: Host): Boundaries => {
       return record?.isCaught === true || record?.status === "finished" ? undefined : record?.cause
     }
     const record = Plan.isLeaf(node) ? view.stepRecord(position) : undefined
-    if (record?.status !== "failed" || record.soft === true) return undefined
+    if (record?.status !== "failed" || record.isSoft === true) return undefined
     return { nodeId: record.nodeId, iteration: record.iteration, reason: { _tag: "Error", error: errorOf(record) } }
   }
   /** The failure of the run that a failure of a node leads to; `undefined` if a boundary around the node catches it. */

@@ -28,29 +28,29 @@ export const started = ({
  * after the deadline. Of conflicting decisions the first wins. Retries depend on the plan and are handled elsewhere.
  */
 export const of = ({ id, at, command }: InboxMessage, state: RunState.RunState): ReadonlyArray<RunEvent> => {
-  const isOf = (wait: Records.Wait, { asked, digest }: { readonly asked?: number; readonly digest?: string }): boolean =>
-    (asked === undefined || asked === wait.asked) &&
+  const isOf = (wait: Records.Wait, { requestSeq, digest }: { readonly requestSeq?: number; readonly digest?: string }): boolean =>
+    (requestSeq === undefined || requestSeq === wait.requestSeq) &&
     (digest === undefined || digest === wait.digest) &&
     (wait.deadline === undefined || !Pauses.isTooLate({ ...wait, deadline: wait.deadline }, at, state.pausedAt, []))
   switch (command._tag) {
     case "Retry":
       return []
     case "Leave": {
-      const { nodeId, iteration, as, reason, by } = command
+      const { nodeId, iteration, outcome, reason, by } = command
       const record = RunState.boundary(state, nodeId, iteration)
-      if (record !== undefined && (record.status !== "running" || record.asked !== undefined)) return []
+      if (record !== undefined && (record.status !== "running" || record.leaveRequest !== undefined)) return []
       // A part has no record where it ends as it is meant: it is over with its race or list.
       const group = groupOfPart(nodeId)
       const around = group === undefined ? undefined : RunState.boundary(state, group, iteration)
       if (record === undefined && around !== undefined && around.status !== "running") return []
-      return [{ _tag: "LeaveRequested", nodeId, iteration, as, saidAt: at, ...defined({ reason, by }) }]
+      return [{ _tag: "LeaveRequested", nodeId, iteration, outcome, submittedAt: at, ...defined({ reason, by }) }]
     }
     case "Pause":
-      return state.pausedAt === undefined ? [{ _tag: "RunPaused", ...defined({ by: command.by }), saidAt: at }] : []
+      return state.pausedAt === undefined ? [{ _tag: "RunPaused", ...defined({ by: command.by }), submittedAt: at }] : []
     case "Unpause":
       return state.pausedAt === undefined
         ? []
-        : [{ _tag: "RunUnpaused", ...defined({ by: command.by }), saidAt: at }, ...afterPause(state, state.pausedAt, at)]
+        : [{ _tag: "RunUnpaused", ...defined({ by: command.by }), submittedAt: at }, ...afterPause(state, state.pausedAt, at)]
     case "ChildEnded": {
       const { childRunId, nodeId, iteration, status, output, error, uncompensated } = command
       const wait = Records.openWait(RunState.step(state, nodeId, iteration))
@@ -61,19 +61,19 @@ export const of = ({ id, at, command }: InboxMessage, state: RunState.RunState):
       return state.cancel === undefined ? [{ _tag: "CancelRequested", ...defined({ reason: command.reason }) }] : []
     case "Signal": {
       const { id: signalId = id, name, correlation, payload } = command
-      return [{ _tag: "SignalReceived", id: signalId, name, ...defined({ correlation, payload }), saidAt: at }]
+      return [{ _tag: "SignalReceived", id: signalId, name, ...defined({ correlation, payload }), submittedAt: at }]
     }
     case "Decide": {
       const { nodeId, iteration, approved, note, by } = command
       const wait = Records.openWait(RunState.step(state, nodeId, iteration))
       if (wait?.kind !== "approval" || wait.decision !== undefined || !isOf(wait, command)) return []
-      return [{ _tag: "ApprovalDecided", nodeId, iteration, approved, saidAt: at, ...defined({ note, by }) }]
+      return [{ _tag: "ApprovalDecided", nodeId, iteration, approved, submittedAt: at, ...defined({ note, by }) }]
     }
     case "Answer": {
       const { nodeId, iteration, value, by } = command
       const wait = Records.openWait(RunState.step(state, nodeId, iteration))
       if (wait?.kind !== "human" || !isOf(wait, command)) return []
-      return [{ _tag: "TaskAnswered", nodeId, iteration, value, saidAt: at, ...defined({ by }) }]
+      return [{ _tag: "TaskAnswered", nodeId, iteration, value, submittedAt: at, ...defined({ by }) }]
     }
   }
 }

@@ -75,7 +75,7 @@ export const make = ({ plan, view, journal, agenda, reads, withdrawals, fail }: 
       const record = view.stepRecord(position)
       if (record?.status === "waiting") withdrawals.close(record, "left-plan")
       const isSoft = node._tag === "Step" && node.continueOnFail
-      const soft = isSoft ? { soft: true } : {}
+      const soft = isSoft ? { isSoft: true } : {}
       emit({ _tag: "NodeFailed", nodeId: node.id, iteration: view.iterationOf(position), error, ...soft })
       if (isSoft) return agenda.complete(position)
     }

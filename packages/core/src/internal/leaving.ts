@@ -20,7 +20,7 @@ export interface Found {
   readonly nodeId: NodeId
   readonly iteration: number
   /** An earlier request to leave it, applied or not. */
-  readonly asked: LeaveRequest | undefined
+  readonly leaveRequest: LeaveRequest | undefined
   /** Set if it, or a part around it, has ended or is being left. */
   readonly ended: NodeSummary["status"] | undefined
   readonly left: Leaving | undefined
@@ -51,22 +51,25 @@ export const find = (
   const ended = endOf(plan, position, row, PlanRows.byKey(nodes))
   // What was asked of one that the run did not come to has had no effect.
   const said = status === "superseded" ? undefined : (asked ?? requestOf(left) ?? toldOf(leaving, nodeId, row))
-  return Either.right({ nodeId, iteration: row, asked: said, ended, left })
+  return Either.right({ nodeId, iteration: row, asked: said,
+    ended,
+    left,
+  })
 }
 
 /** The request that caused a scope to be left, if one did. */
 const requestOf = (left: Leaving | undefined): LeaveRequest | undefined => {
-  if (left?.because !== "request") return undefined
-  const { because: _, ...asked } = left
-  return asked
+  if (left?.trigger !== "request") return undefined
+  const { trigger: _, ...request } = left
+  return request
 }
 
 /** An unapplied request to leave a scope. */
 const toldOf = (leaving: Known["leaving"], nodeId: NodeId, iteration: number): LeaveRequest | undefined => {
   const told = leaving.find((one) => one.nodeId === nodeId && one.iteration === iteration)
   if (told === undefined) return undefined
-  const { nodeId: _, iteration: __, ...asked } = told
-  return asked
+  const { nodeId: _, iteration: __, ...request } = told
+  return request
 }
 
 const scopesOf = ({ nodes }: PlanText.PlanText): ReadonlyArray<NodeId> =>

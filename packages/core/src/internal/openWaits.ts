@@ -252,7 +252,9 @@ export const make = (host: Host): OpenWaits => {
     drop,
     rankOf: (position) => {
       const wait = phases[position] === Phase.waiting ? view.stepRecord(position)?.wait : undefined
-      return wait === undefined ? unranked : { since: Waits.since(wait, state().signals, now(), isTicking()), asked: wait.asked }
+      return wait === undefined
+        ? unranked
+        : { since: Waits.since(wait, state().signals, now(), isTicking()), asked: wait.requestSeq }
     },
     markStale,
     renewStale: () => {

@@ -30,8 +30,8 @@ export const isBegunWith = <R>(
   }) as Effect.Effect<boolean, StoreError, R>
 
 /** Tells whether two calls have the same input. */
-export const isSameCall = (one: Pick<NewRun, "input" | "given">, other: Pick<NewRun, "input" | "given">): boolean =>
-  (one.given !== undefined && one.given === other.given) || isSameInput(one.input, other.input)
+export const isSameCall = (one: Pick<NewRun, "input" | "inputDigest">, other: Pick<NewRun, "input" | "inputDigest">): boolean =>
+  (one.inputDigest !== undefined && one.inputDigest === other.inputDigest) || isSameInput(one.input, other.input)
 
 const isSameInput = (left: Json | undefined, right: Json | undefined): boolean =>
   left === undefined || right === undefined ? left === right : canonical(left) === canonical(right)

@@ -64,8 +64,8 @@ export const open = (plan: Plan.Plan, state: RunState.RunState): ReadonlyArray<S
 export const detached = (state: RunState.RunState): ReadonlyArray<{ readonly runId: string; readonly since: number }> =>
   RunState.records(state).flatMap((record) => {
     if (record.kind !== "step" || record.status !== "finished" || record.wait?.kind !== "subflow") return []
-    const { name, child, asked } = record.wait
-    return name === undefined || child !== undefined ? [] : [{ runId: name, since: asked }]
+    const { name, child, requestSeq } = record.wait
+    return name === undefined || child !== undefined ? [] : [{ runId: name, since: requestSeq }]
   })
 
 /** Finds a started child run in a plan. */
@@ -136,7 +136,7 @@ export const make = (
       }
       case "NodeReset": {
         // It gets a new child run, so nothing waits for the old one.
-        const node = event.isAnew === true ? subflow(plan, event.nodeId) : undefined
+        const node = event.hasNewChild === true ? subflow(plan, event.nodeId) : undefined
         const generation = RunState.step(state, event.nodeId, event.iteration)?.generation ?? 0
         if (node === undefined || generation === 0) break
         const reason = `by run "${state.runId}", which starts another in its place`

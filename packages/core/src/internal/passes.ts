@@ -41,7 +41,7 @@ export interface Passes {
   /** Starts the nodes left out of a pass that has ended without `until` holding. Returns whether there were any. */
   readonly goOn: (loop: number) => boolean
   /** Tells whether a node is left out of the current pass of its loop. */
-  readonly isLeftOut: (position: number) => boolean
+  readonly isOmitted: (position: number) => boolean
   /** Tells whether a node, or everything in a group, is left out. */
   readonly isVacant: (position: number) => boolean
 }
@@ -73,11 +73,11 @@ export const make = ({ plan, before, view, state, emit, isOver, readsOf, fail, a
       const now = idsOf(Plan.mountedNodes(plan, loop))
       if (now.every((id) => known.has(id)) || !(hasBegun(loop, first) || hasBegun(loop, now))) continue
       const { nodeId, iteration } = record
-      emit({ _tag: "LoopMounted", nodeId, iteration, first, mounted: [], mounting: 0 })
+      emit({ _tag: "LoopMounted", nodeId, iteration, initial: first, mounted: [], mountCount: 0 })
     }
   }
   const recall: Passes["recall"] = (loop) => {
-    for (const id of view.loopRecord(loop)?.mounting?.leftOut ?? []) {
+    for (const id of view.loopRecord(loop)?.mounting?.omitted ?? []) {
       const position = plan.positions.get(id) ?? -1
       if (isInside(loop, position)) leftOut.add(position)
     }
@@ -89,20 +89,20 @@ export const make = ({ plan, before, view, state, emit, isOver, readsOf, fail, a
     if (record?.mounting === undefined) return true
     recall(loop)
     const { nodeId, iteration, mounting } = record
-    const { first, later = [], leftOut: omitted = [], times } = mounting
-    const known = new Set([...first, ...later, ...omitted])
+    const { initial, added = [], omitted = [], count } = mounting
+    const known = new Set([...initial, ...added, ...omitted])
     const nodes = Plan.mountedNodes(plan, loop)
     const fresh = nodes.filter(({ position }) => !known.has(idAt(position)) && !hasBegun(loop, [idAt(position)]))
     if (fresh.length === 0) return true
-    const mount = (mounted: ReadonlyArray<NodeId>, isLeftOut: boolean): void => {
+    const mount = (mounted: ReadonlyArray<NodeId>, isOmitted: boolean): void => {
       if (mounted.length === 0) return
-      const said = isLeftOut ? { isLeftOut } : {}
-      emit({ _tag: "LoopMounted", nodeId, iteration, mounted, mounting: times + 1, ...said, ...readsOf(loop) })
+      const said = isOmitted ? { isOmitted } : {}
+      emit({ _tag: "LoopMounted", nodeId, iteration, mounted, mountCount: count + 1, ...said, ...readsOf(loop) })
     }
-    if (times >= Records.mostMountings) {
+    if (count >= Records.mostMountings) {
       for (const { position } of fresh) leftOut.add(position)
       mount(idsOf(fresh), true)
-      const before = later.at(-1) ?? first.at(-1)
+      const before = added.at(-1) ?? initial.at(-1)
       fail(loop, [...(before === undefined ? [] : [before]), ...idsOf(fresh)].slice(0, mostNames))
       return false
     }
@@ -152,7 +152,7 @@ export const make = ({ plan, before, view, state, emit, isOver, readsOf, fail, a
   const isOmitted = (position: number): boolean => {
     if (leftOut.has(position)) return true
     const [loop, node] = [plan.loopOf(position), plan.node(position)]
-    return loop >= 0 && "id" in node && view.loopRecord(loop)?.mounting?.leftOut?.includes(node.id) === true
+    return loop >= 0 && "id" in node && view.loopRecord(loop)?.mounting?.omitted?.includes(node.id) === true
   }
   const isVacant: Passes["isVacant"] = (position) => {
     if (!plan.isRendered || position < 0) return false
@@ -174,19 +174,19 @@ export const make = ({ plan, before, view, state, emit, isOver, readsOf, fail, a
     recall,
     goOn: (loop) => {
       const record = view.loopRecord(loop)
-      const { leftOut: omitted = [], times = 0 } = record?.mounting ?? {}
+      const { omitted = [], count = 0 } = record?.mounting ?? {}
       const mounted = omitted.filter((id) => leftOut.delete(plan.positions.get(id) ?? -1))
       if (record === undefined || mounted.length === 0) return false
       const { nodeId, iteration } = record
-      if (times > Records.mostMountings) {
+      if (count > Records.mostMountings) {
         fail(loop, mounted.slice(0, mostNames))
         return true
       }
-      emit({ _tag: "LoopMounted", nodeId, iteration, mounted, mounting: times + 1, ...readsOf(loop) })
+      emit({ _tag: "LoopMounted", nodeId, iteration, mounted, mountCount: count + 1, ...readsOf(loop) })
       again(loop)
       return true
     },
-    isLeftOut: (position) => leftOut.size > 0 && leftOut.has(position),
+    isOmitted: (position) => leftOut.size > 0 && leftOut.has(position),
     isVacant,
   }
 }

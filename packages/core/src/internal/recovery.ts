@@ -19,7 +19,7 @@ const resetOf = ({ nodeId, iteration }: Records.NodeRecord) => ({ _tag: "NodeRes
 
 /** Tells whether a node has failed by a denial, which stays until someone retries the node. */
 const isDenied = (plan: Plan.Plan, view: View.View, record: Records.NodeRecord): boolean => {
-  if (record.kind !== "step" || record.status !== "failed" || record.soft === true) return false
+  if (record.kind !== "step" || record.status !== "failed" || record.isSoft === true) return false
   if (record.error?.notRetried !== "denied") return false
   const node = plan.find(record.nodeId)
   const asked = node?._tag === "Step" ? node.gate : node?._tag === "Wait" ? node : undefined
@@ -49,11 +49,11 @@ export const recover = (
     if (record.kind === "step" && record.status === "running") events.push(...interrupted(record, plan, reason))
     if (!isRevived || isStanding) continue
     // Its tasks have fixed ids now, or it fails again after as many more.
-    if (record.kind === "loop" && (record.mounting?.times ?? 0) > Records.mostMountings) {
+    if (record.kind === "loop" && (record.mounting?.count ?? 0) > Records.mostMountings) {
       const { nodeId, iteration, mounting } = record
-      events.push({ _tag: "LoopMounted", nodeId, iteration, mounted: mounting?.leftOut ?? [], mounting: 1 })
+      events.push({ _tag: "LoopMounted", nodeId, iteration, mounted: mounting?.omitted ?? [], mountCount: 1 })
     }
-    if (record.kind === "step" && record.status === "failed" && record.soft !== true && !isCaught(plan, view, record)) {
+    if (record.kind === "step" && record.status === "failed" && record.isSoft !== true && !isCaught(plan, view, record)) {
       events.push(resetOf(record))
     }
     if (record.kind === "boundary" && isLeftByFailure(record) && !isCaught(plan, view, record))
@@ -98,7 +98,7 @@ const interrupted = (record: Records.StepRecord, plan: Plan.Plan, reason: "crash
   const message = `the process died ${interruptions} times in a row while it ran`
   const error: ErrorInfo = { name: "CrashLoop", message, retryable: false, notRetried: "crashLoop", kind: "crashLoop" }
   const step = plan.find(nodeId)
-  const soft = step?._tag === "Step" && step.continueOnFail ? { soft: true } : {}
+  const soft = step?._tag === "Step" && step.continueOnFail ? { isSoft: true } : {}
   return [cut, { _tag: "NodeFailed", nodeId, iteration, error, ...soft }]
 }
 
@@ -368,7 +368,7 @@ export const resetForRetry = (
     resetIds.add(record.nodeId)
     const node = plan.node(position)
     const isSubflow = node._tag === "Wait" && node.target.kind === "subflow"
-    const reset = isSubflow ? { ...resetOf(record), isAnew: true } : resetOf(record)
+    const reset = isSubflow ? { ...resetOf(record), hasNewChild: true } : resetOf(record)
     events.push(...reopenAround(plan, view, state, position), reset)
     // A boundary with everything inside.
     if (record.kind === "boundary")

@@ -49,9 +49,9 @@ export const culprit = (
   return { _tag: "Node", nodeId, iteration, events: [...given, failed] }
 }
 
-const softly = (plan: Plan.Plan, nodeId: NodeId): { readonly soft?: boolean } => {
+const softly = (plan: Plan.Plan, nodeId: NodeId): { readonly isSoft?: boolean } => {
   const node = plan.find(nodeId)
-  return node?._tag === "Step" && node.continueOnFail ? { soft: true } : {}
+  return node?._tag === "Step" && node.continueOnFail ? { isSoft: true } : {}
 }
 
 /** Replaces the author's content in an event by the refusal; `undefined` if it has none. */

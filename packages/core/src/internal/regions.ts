@@ -92,7 +92,7 @@ export const make = (host: Host): Regions => {
   const decide = (group: number, winners: ReadonlyArray<string> | undefined, isDecided: boolean): void => {
     const scope = parent(group)
     const place = { nodeId: plan.id(scope), iteration: view.iterationOf(scope) }
-    emit({ _tag: "PartsDecided", ...place, ...defined({ winners }), ...(isDecided ? { isOver: true } : {}) })
+    emit({ _tag: "PartsDecided", ...place, ...defined({ winners }), ...(isDecided ? { isDecided: true } : {}) })
   }
 
   const begin: Regions["begin"] = (position, node) => {
@@ -139,11 +139,11 @@ export const make = (host: Host): Regions => {
     host.boundaries().discard(part)
     cursors[group] = (cursors[group] ?? 0) - 1
   }
-  const leaveRest = (group: number, because: Leaving["because"]): void => {
+  const leaveRest = (group: number, trigger: Leaving["trigger"]): void => {
     for (const part of childPositions(plan, group)) {
       if (isOver(part)) continue
       if (view.boundaryRecord(part) === undefined && !view.hasBegun(part, "any")) pass(group, part)
-      else host.boundaries().leave(part, { as: "cancelled", because })
+      else host.boundaries().leave(part, { outcome: "cancelled", trigger })
     }
   }
   const finishPart: Regions["finishPart"] = (position, part) => {
@@ -186,8 +186,8 @@ export const make = (host: Host): Regions => {
     emit({ _tag: "BoundaryEnded", nodeId: id, iteration: view.iterationOf(position), status })
   }
   /** Continues once it is decided which parts count. */
-  const conclude = (group: number, rest: "cancel" | "keep", because: Leaving["because"], end: () => void): void => {
-    if (rest === "cancel") leaveRest(group, because)
+  const conclude = (group: number, rest: "cancel" | "keep", trigger: Leaving["trigger"], end: () => void): void => {
+    if (rest === "cancel") leaveRest(group, trigger)
     else if ((cursors[group] ?? 0) > 0) {
       kept.add(group)
       return end()
@@ -306,17 +306,17 @@ export const make = (host: Host): Regions => {
     }
   }
   const leavingOf: Regions["leavingOf"] = (position, scope) => {
-    const asked = view.boundaryRecord(position)?.asked
-    if (asked !== undefined) return { ...asked, because: "request" }
+    const asked = view.boundaryRecord(position)?.leaveRequest
+    if (asked !== undefined) return { ...asked, trigger: "request" }
     if (scope.completeWhen === undefined && scope.cancelWhen === undefined) return undefined
     watchNeeds(position)
     const noteRead = noterFor(position)
-    for (const [name, as] of conditionNames) {
+    for (const [name, outcome] of conditionNames) {
       const condition = scope[name]
       if (condition === undefined) continue
       const isHolding = conditions.holds(position, name, (context) => condition(context, state(), noteRead))
       if (isHolding === undefined) return undefined
-      if (isHolding) return { as, because: "condition" }
+      if (isHolding) return { outcome, trigger: "condition" }
     }
     return undefined
   }

@@ -134,16 +134,16 @@ export const valuesAt = (values: Values, { nodes }: Pick<RunState.RunState, "nod
 export const compare = (
   plan: Plan.Plan,
   records: ReadonlyArray<Records.NodeRecord>,
-): { readonly kept: number; readonly added: number; readonly gone: number } => {
+): { readonly kept: number; readonly added: number; readonly removed: number } => {
   const known = new Set<NodeId>()
-  let [kept, gone] = [0, 0]
+  let [kept, removed] = [0, 0]
   for (const record of records) {
     known.add(record.nodeId)
     const position = plan.positions.get(record.nodeId)
-    if (position === undefined) gone++
+    if (position === undefined) removed++
     else if (record.kind === "step" && Records.isSettled(record) && position < plan.size) kept++
   }
   let added = 0
   for (const [nodeId, position] of plan.positions) if (position < plan.size && !known.has(nodeId)) added++
-  return { kept, added, gone }
+  return { kept, added, removed }
 }

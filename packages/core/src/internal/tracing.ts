@@ -100,7 +100,7 @@ export const waits = (state: RunState.RunState, events: ReadonlyArray<RunEvent>)
       const wait = RunState.step(state, nodeId, iteration)?.wait
       if (wait?.endedAt === undefined) continue
       const span = tracer.span("smithers.wait", parent, Context.empty(), [], nanos(wait.since), "internal", {})
-      const outcome = event._tag === "WaitEnded" ? event.how : "withdrawn"
+      const outcome = event._tag === "WaitEnded" ? event.reason : "withdrawn"
       const child = wait.kind === "subflow" ? { childRunId: wait.name } : { signal: wait.name }
       const { runId, workflow } = state
       const said = { runId, workflow, nodeId, iteration, kind: wait.kind, outcome, ...(wait.name === undefined ? {} : child) }

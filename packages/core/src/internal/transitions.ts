@@ -19,9 +19,9 @@ import type { RunEvent } from "../RunEvent.ts"
 export const nothing = {}
 
 /** The attempt up to which heartbeats of a step no longer count, for its next record. */
-export const beatsAfter = ({ status, attempt, beatsAfter }: StepRecord): Pick<StepRecord, "beatsAfter"> => {
-  const after = hasNoHeartbeat(status) ? attempt : beatsAfter
-  return after === undefined || after === 0 ? nothing : { beatsAfter: after }
+export const heartbeatsAfter = ({ status, attempt, heartbeatsAfter }: StepRecord): Pick<StepRecord, "heartbeatsAfter"> => {
+  const after = hasNoHeartbeat(status) ? attempt : heartbeatsAfter
+  return after === undefined || after === 0 ? nothing : { heartbeatsAfter: after }
 }
 
 /** The record of a step before its first event. */
@@ -54,16 +54,23 @@ export const foldBoundary = (record: BoundaryRecord | undefined, event: Boundary
   const before = record ?? { ...base, status: "running" }
   if (event._tag === "BoundaryEnded") return { ...before, status: event.status, finishedAt: at }
   if (event._tag === "LeaveRequested") {
-    const { as, reason, by } = event
-    return { ...before, asked: { as, ...(reason === undefined ? {} : { reason }), ...(by === undefined ? {} : { by }) } }
+    const { outcome, reason, by } = event
+    return {
+      ...before,
+      leaveRequest: { outcome, ...(reason === undefined ? {} : { reason }), ...(by === undefined ? {} : { by }) },
+    }
   }
   if (event._tag === "PartsDecided") {
-    const { winners, isOver } = event
-    return { ...before, ...(winners === undefined ? {} : { winners }), ...(isOver === undefined ? {} : { isDecided: isOver }) }
+    const { winners, isDecided } = event
+    return {
+      ...before,
+      ...(winners === undefined ? {} : { winners }),
+      ...(isDecided === undefined ? {} : { isDecided: isDecided }),
+    }
   }
   const caught = event.isCaught ? undefined : caughtBy(record)
   const causes = { ...(event.cause === undefined ? {} : { cause: event.cause }), ...(caught === undefined ? {} : { caught }) }
-  const last = event.isLast === true || record?.isLast === true ? { isLast: true } : {}
+  const last = event.isFinallySkipped === true || record?.isFinallySkipped === true ? { isFinallySkipped: true } : {}
   const { winners, isDecided, left = event.left } = record ?? {}
   const decided = { ...(winners === undefined ? {} : { winners }), ...(isDecided === undefined ? {} : { isDecided }) }
   return {
@@ -96,15 +103,16 @@ export const mountingAfter = (
   mounting: Mounting | undefined,
   event: Omit<Extract<RunEvent, { readonly _tag: "LoopMounted" }>, "_tag" | "nodeId" | "iteration">,
 ): Mounting => {
-  const { mounted, mounting: times, isLeftOut } = event
-  const { first, later = [], leftOut = [] } = { ...mounting, first: event.first ?? mounting?.first ?? [] }
-  const without = leftOut.filter((id) => !mounted.includes(id))
-  const [admitted, omitted] = isLeftOut === true ? [later, [...without, ...mounted]] : [[...later, ...mounted], without]
+  const { mounted, mountCount, isOmitted } = event
+  const { added = [], omitted = [] } = mounting ?? {}
+  const remaining = omitted.filter((id) => !mounted.includes(id))
+  const isAdded = isOmitted !== true
+  const all = isAdded ? { added: [...added, ...mounted], omitted: remaining } : { added, omitted: [...remaining, ...mounted] }
   return {
-    first,
-    ...(admitted.length === 0 ? {} : { later: admitted }),
-    ...(omitted.length === 0 ? {} : { leftOut: omitted }),
-    times,
+    initial: event.initial ?? mounting?.initial ?? [],
+    ...(all.added.length === 0 ? {} : { added: all.added }),
+    ...(all.omitted.length === 0 ? {} : { omitted: all.omitted }),
+    count: mountCount,
   }
 }
 
@@ -129,7 +137,7 @@ export const foldStep = (
   const named = { kind: "step", nodeId, iteration, attempt, failures, budgetAfter, interruptions } as const
   const fresh = startedAt === undefined || attemptedAt === undefined ? named : { ...named, startedAt, attemptedAt }
   const reads = readsAfter(record, event, seq)
-  const beats = beatsAfter(record)
+  const beats = heartbeatsAfter(record)
   const hasMore =
     wait !== undefined ||
     beats !== nothing ||
@@ -175,7 +183,7 @@ export const foldStep = (
       const seen = event.heartbeat === undefined ? heartbeat : { heartbeat: event.heartbeat as Json }
       const failed = { ...base, ...seen, interruptions: 0, error: event.error }
       if (event.retryAt === undefined)
-        return { ...failed, status: "failed", finishedAt: at, ...(event.soft === true ? { soft: true } : {}) }
+        return { ...failed, status: "failed", finishedAt: at, ...(event.isSoft === true ? { isSoft: true } : {}) }
       return { ...failed, status: "retrying", retryAt: event.retryAt, failures: [...failures, { at, error: event.error }] }
     }
     case "AttemptInterrupted": {
@@ -184,7 +192,7 @@ export const foldStep = (
       return { ...base, ...seen, interruptions, status: "interrupted" }
     }
     case "NodeFailed": {
-      const failed = { error: event.error, isOwnError: true, ...(event.soft === true ? { soft: true } : {}) } as const
+      const failed = { error: event.error, isOwnError: true, ...(event.isSoft === true ? { isSoft: true } : {}) } as const
       return { ...base, ...heartbeat, status: "failed", finishedAt: at, ...failed }
     }
     case "WaitStarted": {
@@ -201,7 +209,7 @@ export const foldStep = (
         ...(refused === undefined ? {} : { refused }),
       }
       // A kept wait keeps the event of its request.
-      const asking = { asked: kept?.asked ?? seq, timesAsked: kept?.timesAsked ?? (wait?.timesAsked ?? 0) + 1 }
+      const asking = { requestSeq: kept?.requestSeq ?? seq, requestCount: kept?.requestCount ?? (wait?.requestCount ?? 0) + 1 }
       const until = deadline === undefined ? {} : { deadline }
       const opened: Wait = { kind, status: "open", since: at, ...asking, ...shown, ...signal, ...until, ...said }
       return { ...base, status: "waiting", startedAt: startedAt ?? at, attemptedAt: at, wait: opened }
@@ -210,20 +218,24 @@ export const foldStep = (
       return wait?.status === "open" ? { ...record, wait: { ...wait, deadline: event.deadline } } : record
     case "ApprovalDecided": {
       if (wait?.status !== "open") return record
-      const { approved, note, by, saidAt = at } = event
+      const { approved, note, by, submittedAt = at } = event
       const said = { ...(note === undefined ? {} : { note }), ...(by === undefined ? {} : { by }) }
-      return { ...record, wait: { ...wait, decision: { approved, ...said, at: saidAt } } }
+      return { ...record, wait: { ...wait, decision: { approved, ...said, at: submittedAt } } }
     }
     case "TaskAnswered": {
       if (wait?.status !== "open") return record
-      const answer = { value: event.value as Json, ...(event.by === undefined ? {} : { by: event.by }), at: event.saidAt ?? at }
+      const answer = {
+        value: event.value as Json,
+        ...(event.by === undefined ? {} : { by: event.by }),
+        at: event.submittedAt ?? at,
+      }
       return { ...record, wait: { ...wait, answers: [...(wait.answers ?? []), answer] } }
     }
     case "AnswerRefused": {
       if (wait?.status !== "open") return record
-      const { answers = [], ...asked } = wait
+      const { answers = [], ...requestSeq } = wait
       const refusal = { refusals: (wait.refusals ?? 0) + 1, refused: event.issues }
-      return { ...record, wait: { ...asked, ...refusal, ...(answers.length < 2 ? {} : { answers: answers.slice(1) }) } }
+      return { ...record, wait: { ...requestSeq, ...refusal, ...(answers.length < 2 ? {} : { answers: answers.slice(1) }) } }
     }
     case "WaitEnded": {
       const { status, table, output, error } = event
@@ -254,11 +266,11 @@ export const foldStep = (
 
 const ended = (wait: Wait, event: Extract<RunEvent, { readonly _tag: "WaitEnded" }>, at: Millis.Millis): Wait => {
   const { answers: _, child: __, isKept: ___, reason: ____, ...rest } = wait
-  const { by, saidAt } = event
+  const { by, submittedAt } = event
   const isDecided = wait.decision !== undefined
   const answered = {
     ...(isDecided || by === undefined ? {} : { answeredBy: by }),
-    ...(isDecided || saidAt === undefined ? {} : { answeredAt: saidAt }),
+    ...(isDecided || submittedAt === undefined ? {} : { answeredAt: submittedAt }),
   }
   return { ...rest, status: event.status === "passed" ? "finished" : event.status, ...answered, endedAt: at }
 }

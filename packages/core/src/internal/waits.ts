@@ -50,22 +50,22 @@ export const judge = (
   const refused: Array<Refusal> = []
   const table = defined({ table: node.table })
   /** Ends the wait with this output, or returns its issues. */
-  const take = (how: Ending["how"], given: unknown, more: Partial<Ending> = {}): Ending | ReadonlyArray<string> => {
+  const take = (how: Ending["reason"], given: unknown, more: Partial<Ending> = {}): Ending | ReadonlyArray<string> => {
     const accepted = accept(given)
     if (Either.isLeft(accepted)) return accepted.left
     const output = defined({ output: accepted.right })
-    return { how, status: "finished", ...table, ...output, ...more }
+    return { reason: how, status: "finished", ...table, ...output, ...more }
   }
-  const fail = (how: Ending["how"], name: string, message: string, more: Partial<ErrorInfo> = {}): Ending => {
+  const fail = (how: Ending["reason"], name: string, message: string, more: Partial<ErrorInfo> = {}): Ending => {
     const error: ErrorInfo = { name, message: cutMessage(message), retryable: false, notRetried: "wait", ...more }
-    return { how, status: "failed", error }
+    return { reason: how, status: "failed", error }
   }
   /** Ends the wait with the first of our own forms that matches. If the author's schema matches none, the node fails. */
-  const takeOwn = (how: Ending["how"], forms: ReadonlyArray<unknown>): Ending => {
+  const takeOwn = (how: Ending["reason"], forms: ReadonlyArray<unknown>): Ending => {
     let issues: ReadonlyArray<string> = []
     for (const form of forms.toReversed()) {
       const taken = take(how, form)
-      if ("how" in taken) return taken
+      if ("reason" in taken) return taken
       issues = taken
     }
     return fail(how, "InvalidOutput", `its output schema does not take what it gives: ${issues.join("; ")}`, { issues })
@@ -93,7 +93,7 @@ export const judge = (
         if (how === "timed-out") return end(fail(how, "ApprovalDenied", "denied: not decided in time", { retryable: true }))
         return end(fail(how, "ApprovalDenied", `denied${who}${said}`, { notRetried: "denied" }))
       }
-      if (!approved && target.onDeny === "skip") return end({ how, status: "skipped" })
+      if (!approved && target.onDeny === "skip") return end({ reason: how, status: "skipped" })
       const decidedAt = decision === undefined ? null : new Date(decision.at).toISOString()
       return end(
         takeOwn(
@@ -103,9 +103,9 @@ export const judge = (
       )
     }
     case "human":
-      for (const { value, by, at: saidAt } of wait.answers ?? []) {
-        const taken = take("answered", value, { saidAt, ...defined({ by }) })
-        if ("how" in taken) return end(taken)
+      for (const { value, by, at: submittedAt } of wait.answers ?? []) {
+        const taken = take("answered", value, { submittedAt, ...defined({ by }) })
+        if ("reason" in taken) return end(taken)
         refused.push({ _tag: "AnswerRefused", issues: taken })
       }
       break
@@ -114,7 +114,7 @@ export const judge = (
         const { id, payload, refusedBy } = signal
         if (!Records.matchesSignal(wait, signal) || refusedBy?.some((refusing) => refusing.key === key) === true) continue
         const taken = take("signalled", payload, { signalId: id })
-        if ("how" in taken) return end(taken)
+        if ("reason" in taken) return end(taken)
         refused.push({ _tag: "SignalRefused", signalId: id, issues: taken })
       }
       break
@@ -124,14 +124,14 @@ export const judge = (
       if (child === undefined) return { refused, ending: undefined, isGivenUp: isOver }
       if (isOver && child.status === "cancelled") break
       if (child.status === "finished") return end(takeOwn("ended", [child.output]))
-      if (target.onFail === "continue") return end({ how: "ended", status: "skipped" })
+      if (target.onFail === "continue") return end({ reason: "ended", status: "skipped" })
       const { name, message, ...from } = child.error ?? { name: "RunCancelled", message: "it was cancelled", retryable: false }
       const said = `run "${wait.name}" of workflow "${target.child.name}" ${child.status}: ${message}`
       return end(fail("ended", name, said, { ...from, retryable: false, notRetried: from.notRetried ?? "child" }))
     }
   }
   if (!isOver) return { refused, ending: undefined }
-  if (node.onTimeout !== "fail") return end({ how: "timed-out", status: "skipped" })
+  if (node.onTimeout !== "fail") return end({ reason: "timed-out", status: "skipped" })
   return end(fail("timed-out", "WaitTimedOut", `${silences[target.kind]} ${inTime(node, wait)}`, { retryable: true }))
 }
 

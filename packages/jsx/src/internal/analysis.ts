@@ -75,7 +75,7 @@ export interface Analysis {
   readonly inward: ReadonlyArray<Place>
   readonly pendingOf: (node: HostNode) => ReadonlyArray<PendingRead>
   /** Returns `true` for an unsettled task with an unusable id, which will change once its reads are settled. */
-  readonly isLeftOut: (node: HostNode) => boolean
+  readonly isOmitted: (node: HostNode) => boolean
   /** Deps without a mounted task. */
   readonly missing: () => ReadonlyArray<PendingRead>
   readonly isInSaga: (node: HostNode) => boolean
@@ -436,7 +436,7 @@ export const analyze = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>
             const read = inside ?? heldBackBy(node, pendingReads, isLater)
             return read === undefined ? [] : [{ node, read, isInside: inside !== undefined }]
           }),
-    isLeftOut: (node) => leftOut.has(node),
+    isOmitted: (node) => leftOut.has(node),
     missing: () => missing,
     bodyOf: (node, children) => {
       const open = node.readsInside.findLast((read) => {

@@ -60,7 +60,7 @@ type RunRow = [
   owner: string | null,
   leaseUntil: number | null,
   input: string | null,
-  given: string | null,
+  inputDigest: string | null,
 ]
 
 type DueRow = [
@@ -68,7 +68,7 @@ type DueRow = [
   workflow: string,
   source: string | null,
   epoch: number,
-  deaths: number,
+  crashes: number,
   owner: string | null,
   leaseUntil: number | null,
 ]
@@ -81,11 +81,11 @@ const ended = inList(Status.endedStatuses)
 /** Creates the claims of a connection, for the owner `me`. */
 export const make = ({ prepare }: Connection, me: string): Claims => {
   const selectRun = prepare<RunRow>(
-    "SELECT workflow, status, epoch, owner, lease_until, input, given FROM smithers_runs WHERE run_id = ?",
+    "SELECT workflow, status, epoch, owner, lease_until, input, input_digest FROM smithers_runs WHERE run_id = ?",
   )
   const insertRun = prepare(
     `INSERT INTO smithers_runs (run_id, workflow, version, status, epoch, owner, lease_until, created_at, updated_at, tags, input,
-       source, parent_run_id, parent_node_id, parent_iteration, is_attached, given, is_final)
+       source, parent_run_id, parent_node_id, parent_iteration, is_attached, input_digest, is_final)
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17) ON CONFLICT DO NOTHING`,
   )
   const reopen = prepare(
@@ -93,7 +93,9 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
      WHERE run_id = ?1`,
   )
   // Counts as a death until the claim makes progress.
-  const claim = prepare("UPDATE smithers_runs SET epoch = ?2, owner = ?3, lease_until = ?4, deaths = deaths + 1 WHERE run_id = ?1")
+  const claim = prepare(
+    "UPDATE smithers_runs SET epoch = ?2, owner = ?3, lease_until = ?4, crashes = crashes + 1 WHERE run_id = ?1",
+  )
   const selectEpoch = prepare<[number]>("SELECT epoch FROM smithers_runs WHERE run_id = ?")
   const extend = prepare("UPDATE smithers_runs SET lease_until = ?3 WHERE run_id = ?1 AND epoch = ?2 AND owner IS NOT NULL")
   const extendAll = prepare(
@@ -101,7 +103,7 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
   )
   const selectHeld = prepare<[runId: string, epoch: number]>("SELECT run_id, epoch FROM smithers_runs WHERE owner = ?")
   const release = prepare(
-    `UPDATE smithers_runs SET owner = NULL, lease_until = NULL, updated_at = ?3, deaths = max(0, deaths - 1),
+    `UPDATE smithers_runs SET owner = NULL, lease_until = NULL, updated_at = ?3, crashes = max(0, crashes - 1),
        status = CASE WHEN status IN ${ended} THEN status ELSE ?4 END
      WHERE run_id = ?1 AND epoch = ?2 AND owner IS NOT NULL`,
   )
@@ -112,7 +114,7 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
   const selectOwners = prepare<[owner: string]>("SELECT DISTINCT owner FROM smithers_runs WHERE owner IS NOT NULL")
   // Each part reads a small index, and only as many rows as requested; waiting runs are not read at all. By itself, SQLite would
   // scan all runs for pending commands.
-  const columns = "r.run_id, r.workflow, r.source, r.epoch, r.deaths, r.owner, r.lease_until"
+  const columns = "r.run_id, r.workflow, r.source, r.epoch, r.crashes, r.owner, r.lease_until"
   const isWanted = `r.workflow NOT IN (SELECT value FROM json_each(?3)) AND r.run_id NOT IN (SELECT value FROM json_each(?4))`
   const dueParts = [
     `SELECT ${columns} FROM smithers_runs r WHERE r.owner IS NULL AND r.status IN ${inList(Status.runnableStatuses)} AND ${isWanted}`,
@@ -215,14 +217,22 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
     const from = [parent?.runId ?? null, parent?.nodeId ?? null, parent?.iteration ?? null] as const
     const isAttached = parent === undefined ? null : Number(parent.isAttached)
     const isFinal = create.isFinal === true ? 1 : null
-    const given = [JSON.stringify(tags), writeOptional(input), source, ...from, isAttached, create.given ?? null, isFinal] as const
+    const given = [
+      JSON.stringify(tags),
+      writeOptional(input),
+      source,
+      ...from,
+      isAttached,
+      create.inputDigest ?? null,
+      isFinal,
+    ] as const
     insertRun.run(runId, workflow, version, ...claim, now, ...given)
   }
   const spawn = (runId: string, create: NewRun, now: Millis.Millis): void =>
     insert(runId, create, now, ["suspended", 0, null, null])
 
-  const isSameCall = (create: NewRun, input: string | null, given: string | null): boolean =>
-    (create.given !== undefined && create.given === given) ||
+  const isSameCall = (create: NewRun, input: string | null, inputDigest: string | null): boolean =>
+    (create.inputDigest !== undefined && create.inputDigest === inputDigest) ||
     isDeepStrictEqual(readOptional(writeOptional(create.input)), readOptional(input))
 
   const find = (runId: string): Either.Either<RunRow, RunNotFound> =>
@@ -267,8 +277,8 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
     origin: (runId) => {
       const row = selectRun.values(runId)[0]
       if (row === undefined) return undefined
-      const [workflow, status, , , , input, given] = row
-      return { workflow, status: status as Origin["status"], input: readOptional(input), given: given ?? undefined }
+      const [workflow, status, , , , input, inputDigest] = row
+      return { workflow, status: status as Origin["status"], input: readOptional(input), inputDigest: inputDigest ?? undefined }
     },
     open: (request) => {
       const { runId, create, reopen, leaseMs, now } = request
@@ -278,8 +288,8 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
         insert(runId, create, now, ["running", 1, me, Millis.after(now, leaseMs)])
         return Either.right({ _tag: "Created", epoch: 1 })
       }
-      const [workflow, status, epoch, owner, leaseUntil, input, given] = row
-      if (create !== undefined && (create.workflow !== workflow || !isSameCall(create, input, given))) {
+      const [workflow, status, epoch, owner, leaseUntil, input, inputDigest] = row
+      if (create !== undefined && (create.workflow !== workflow || !isSameCall(create, input, inputDigest))) {
         return Either.right({ _tag: "Mismatch", workflow })
       }
       // A run with an owner is being resumed, even if that owner died before its first frame.
@@ -318,14 +328,14 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
         .map(([owner]) => owner)
       const rows = selectDue.values(now, JSON.stringify(gone), JSON.stringify(workflows), JSON.stringify(runIds))
       let nextAt = selectNext.values(now)[0]?.[0] ?? Number.POSITIVE_INFINITY
-      const runs = rows.flatMap(([runId, workflow, source, epoch, deaths, owner, until]) => {
+      const runs = rows.flatMap(([runId, workflow, source, epoch, crashes, owner, until]) => {
         const isLapsed = owner !== null && owner !== me && until !== null && !gone.includes(owner)
         const left = isLapsed ? lapses.leftOf({ runId, epoch, owner, until }, Lapses.graceMs) : 0
         if (left > 0) {
           nextAt = Math.min(nextAt, now + left)
           return []
         }
-        return [{ runId, workflow, source, deaths, revision: JSON.stringify(selectMark.values(runId)[0]) }]
+        return [{ runId, workflow, source, crashes, revision: JSON.stringify(selectMark.values(runId)[0]) }]
       })
       return { runs, nextAt: Number.isFinite(nextAt) ? nextAt : undefined }
     },

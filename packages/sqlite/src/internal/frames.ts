@@ -116,10 +116,10 @@ export const make = (
   const ended = inList(Status.endedStatuses)
   const setRun = prepare(
     `UPDATE smithers_runs SET (${Rows.runColumns.join(", ")}) = (${Rows.runColumns.map((_, index) => `?${index + 2}`).join(", ")}),
-       deaths = 0, stuck = NULL, owner = iif(?2 IN ${ended}, NULL, owner), lease_until = iif(?2 IN ${ended}, NULL, lease_until)
+       crashes = 0, stuck = NULL, owner = iif(?2 IN ${ended}, NULL, owner), lease_until = iif(?2 IN ${ended}, NULL, lease_until)
      WHERE run_id = ?1`,
   )
-  const clearStuck = prepare("UPDATE smithers_runs SET deaths = 0, stuck = NULL WHERE run_id = ?")
+  const clearStuck = prepare("UPDATE smithers_runs SET crashes = 0, stuck = NULL WHERE run_id = ?")
 
   const putNode = prepare(upsert(Tables.nodes))
   const startNode = prepare(

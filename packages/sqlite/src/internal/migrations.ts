@@ -15,6 +15,7 @@ import { StoreInUse, StoreMissing, StoreTooNew, StoreTooOld } from "@smithers/co
 import * as Either from "effect/Either"
 import type { Access, Connection } from "./connection.ts"
 import { Superseded } from "./failures.ts"
+import * as Layout21 from "./layout21.ts"
 import * as Owner from "./owner.ts"
 
 const initial = `
@@ -320,6 +321,8 @@ export interface Migration {
    */
   readonly protocol: number
   readonly sql: string
+  /** Changes rows after that, in a database that has any. */
+  readonly rewrite?: (connection: Connection) => void
 }
 
 /** All steps. Layouts before the first are unsupported. */
@@ -329,6 +332,8 @@ export const migrations: ReadonlyArray<Migration> = [
   { layout: 18, protocol: 1, sql: "ALTER TABLE smithers_runs ADD COLUMN is_final INTEGER" },
   { layout: 19, protocol: 1, sql: transactions },
   { layout: 20, protocol: 1, sql: timeOfSignals },
+  // Columns and fields of JSON have other names, which processes of the version before do not know.
+  { layout: 21, protocol: 2, sql: Layout21.sql, rewrite: Layout21.run },
 ]
 
 /** Layout and protocol of a database. */
@@ -452,9 +457,10 @@ const migrate = (
       outcome = new StoreInUse({ found: found.layout, supported: ours.layout, owners })
       return
     }
-    for (const { layout, protocol, sql } of steps) {
+    for (const { layout, protocol, sql, rewrite } of steps) {
       if (layout <= found.layout) continue
       connection.execute(sql)
+      if (found.layout > 0) rewrite?.(connection)
       connection.prepare("INSERT OR REPLACE INTO smithers_store (id, layout, protocol) VALUES (1, ?, ?)").run(layout, protocol)
       connection.prepare("INSERT INTO smithers_migrations (id, at_ms) VALUES (?, ?)").run(layout, now)
     }

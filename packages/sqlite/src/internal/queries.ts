@@ -96,7 +96,7 @@ type OpenRow = [
   iteration: number,
   kind: WaitSummary["kind"],
   since: number,
-  asked: number,
+  requestSeq: number,
   deadline: Time,
   digest: Text,
   name: Text,
@@ -153,8 +153,8 @@ type WaitRow = [
   by: Text,
   decidedAt: Time,
   endedAt: Time,
-  asked: number,
-  timesAsked: number,
+  requestSeq: number,
+  requestCount: number,
   refusals: number,
   refused: Text,
 ]
@@ -209,9 +209,9 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
      FROM smithers_runs r WHERE r.run_id ${theseRuns}`,
   )
   const selectOpen = prepare<OpenRow>(
-    `SELECT run_id, node_id, iteration, kind, since, asked, deadline, digest, name, correlation, iif(kind = 'signal', request, NULL)
+    `SELECT run_id, node_id, iteration, kind, since, request_seq, deadline, digest, name, correlation, iif(kind = 'signal', request, NULL)
      FROM smithers_waits
-     WHERE run_id ${theseRuns} AND status = 'open' ORDER BY since, run_id, asked, node_id, iteration`,
+     WHERE run_id ${theseRuns} AND status = 'open' ORDER BY since, run_id, request_seq, node_id, iteration`,
   )
   // Pending commands are few. By itself, SQLite may scan all commands.
   const selectPending = prepare<CommandRow>(
@@ -242,10 +242,10 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
   // Three statements, since one with optional parameters would read all waits. Later retries are read from their nodes.
   const waitColumns = `w.run_id, w.node_id, w.iteration, r.workflow, w.kind, w.status, w.reason, w.since,
     iif(w.status = 'withdrawn', NULL, w.deadline), w.request, w.digest, w.name, w.correlation, w.approved, w.note, w.decided_by, w.decided_at,
-    w.ended_at, w.asked, w.times_asked, coalesce(w.refusals, 0), w.refused`
+    w.ended_at, w.request_seq, w.request_count, coalesce(w.refusals, 0), w.refused`
   const selectWait = prepare<WaitRow>(
     `SELECT ${waitColumns} FROM smithers_waits w JOIN smithers_runs r USING (run_id)
-     WHERE w.run_id = ?1 AND w.node_id = ?2 AND w.kind = ?3 AND (?4 IS NULL OR w.iteration = ?4) AND (?5 IS NULL OR w.asked = ?5)
+     WHERE w.run_id = ?1 AND w.node_id = ?2 AND w.kind = ?3 AND (?4 IS NULL OR w.iteration = ?4) AND (?5 IS NULL OR w.request_seq = ?5)
      ORDER BY w.status = 'open' DESC, CASE w.status WHEN 'open' THEN -w.since ELSE w.since END DESC, w.iteration DESC LIMIT 1`,
   )
   const selectWaits = (which: string, whichNodes: string) =>
@@ -389,8 +389,8 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
       if (row === undefined) return Either.left(new RunNotFound({ runId }))
       return Either.right(standingOf(row, lookup(now)([runId]).get(runId)?.commands ?? [], now))
     },
-    wait: ({ runId, nodeId, kind, iteration = null, asked = null }) => {
-      const row = selectWait.values(runId, nodeId, kind, iteration, asked)[0]
+    wait: ({ runId, nodeId, kind, iteration = null, requestSeq = null }) => {
+      const row = selectWait.values(runId, nodeId, kind, iteration, requestSeq)[0]
       if (row === undefined) return undefined
       const these = JSON.stringify([runId])
       const commands = pendingOf(selectPending.values(these)).get(runId) ?? []
@@ -469,9 +469,9 @@ const summaryOf = (row: SummaryRow, status: Status.ShownStatus): RunSummary => {
 }
 
 const openOf = (row: OpenRow): OpenWait => {
-  const [, nodeId, iteration, kind, since, asked, deadline, digest, name, correlation, request] = row
+  const [, nodeId, iteration, kind, since, requestSeq, deadline, digest, name, correlation, request] = row
   const shown = { digest, name, correlation, request: readOptional(request) ?? null }
-  return { nodeId, iteration, kind, status: "open", since, asked, deadline, ...shown }
+  return { nodeId, iteration, kind, status: "open", since, requestSeq, deadline, ...shown }
 }
 
 const parentOf = ([runId, nodeId, iteration, isAttached]: readonly [
@@ -536,10 +536,10 @@ const answersOf = (
 const waitOf = (row: WaitRow, answer: InboxMessage | undefined): WaitSummary => {
   const [runId, nodeId, iteration, workflow, kind, status, reason, since, ...rest] = row
   const [deadline, request, digest, name, correlation, ...decided] = rest
-  const [approved, note, by, decidedAt, endedAt, asked, timesAsked, refusals, refused] = decided
-  const place = { runId, nodeId, iteration, workflow, kind, status, reason, since, asked, timesAsked, deadline }
+  const [approved, note, by, decidedAt, endedAt, requestSeq, requestCount, refusals, refused] = decided
+  const place = { runId, nodeId, iteration, workflow, kind, status, reason, since, requestSeq, requestCount, deadline }
   const shown = {
-    requestId: requestIdOf({ kind, asked, digest }),
+    requestId: requestIdOf({ kind, requestSeq, digest }),
     request: readOptional(request) ?? null,
     digest,
     name,

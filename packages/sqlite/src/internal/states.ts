@@ -146,7 +146,7 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
         heartbeat !== undefined &&
         record.kind === "step" &&
         !Records.hasNoHeartbeat(record.status) &&
-        attempt > (record.beatsAfter ?? 0)
+        attempt > (record.heartbeatsAfter ?? 0)
       yield isDelivered ? { ...record, heartbeat } : record
     }
   }

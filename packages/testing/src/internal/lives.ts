@@ -163,7 +163,7 @@ const work = <I, R>(
       const open = yield* disk.waits({ isAnswered: false, limit: Number.MAX_SAFE_INTEGER })
       let isTold = false
       for (const wait of open) {
-        const asked = `${keyOf(wait.runId, wait.nodeId, wait.iteration)} ${wait.asked}`
+        const asked = `${keyOf(wait.runId, wait.nodeId, wait.iteration)} ${wait.requestSeq}`
         const said = wait.kind === "retry" || wait.kind === "timer" || told.has(asked) ? undefined : respond(wait)
         if (said === undefined) continue
         told.add(asked)

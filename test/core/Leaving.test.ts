@@ -121,7 +121,7 @@ describe.each(stores)("on %s", (_, store) => {
           yield* first.waiting
           yield* first.completeNode("list")
           expect(yield* first.await).toEqual(left)
-          expect((yield* statusOf("list[b]"))?.left).toEqual({ as: "cancelled", because: "request" })
+          expect((yield* statusOf("list[b]"))?.left).toEqual({ outcome: "cancelled", trigger: "request" })
 
           yield* w.run({}, { runId: "other" })
           yield* Smithers.signal("other", "go", { payload: "one" })

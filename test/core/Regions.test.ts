@@ -449,7 +449,7 @@ describe("a list", () => {
     run.at(0)
     const { state } = run.at(1, succeeded("i0"))
     const ask = (nodeId: string) => {
-      const command = { _tag: "Leave", nodeId, iteration: 0, as: "cancelled" } as const
+      const command = { _tag: "Leave", nodeId, iteration: 0, outcome: "cancelled" } as const
       return CommandEvents.of({ id: "c", runId: "r", at: Millis.make(2), command }, state)
     }
     expect([ask("l[k0]"), ask("l"), ask("other[k0]").map(({ _tag }) => _tag)]).toEqual([[], [], ["LeaveRequested"]])

@@ -182,12 +182,12 @@ const live = (program: Program, { tell = {}, later = [] }: Plot, section: Readon
         }
         const open = yield* disk.waits({ ...noLimit, isAnswered: false })
         const asked = open.filter((wait) => {
-          const id = `${wait.runId} ${wait.nodeId} ${wait.iteration} ${wait.asked}`
+          const id = `${wait.runId} ${wait.nodeId} ${wait.iteration} ${wait.requestSeq}`
           return tell[wait.nodeId] !== undefined && !told.has(id) && told.add(id)
         })
         for (const wait of asked) yield* say(tell[wait.nodeId]?.(wait) ?? Effect.void)
         if (asked.length === 0 && !(yield* passage.step))
-          return yield* Effect.dieMessage(`stalled: it waits for ${open.map(TestRuntime.sayWait).join(", ") || "nothing"}`)
+          return yield* Effect.dieMessage(`stalled: it waits for ${open.map(TestRuntime.describeWait).join(", ") || "nothing"}`)
       }
       death = { calls: new Map(calls[0]), rows: yield* rowsOf(disk) }
       // On the same machine it is noticed at once that a process is no longer there.

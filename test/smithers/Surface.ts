@@ -11,7 +11,7 @@ import ts from "typescript"
 const root = join(import.meta.dirname, "../..")
 const entries = ["index", "agents", "mdx", "sql", "testing"].map((name) => join(root, `packages/smithers/src/${name}.ts`))
 
-const isOurs = (node: ts.Node): boolean => node.getSourceFile().fileName.startsWith(join(root, "packages"))
+const isOurs = (node: ts.Node): boolean => !node.getSourceFile().fileName.includes("/node_modules/")
 
 /** The fields that a declaration names: of a type, a class, or a schema. */
 const fieldsOf = (declaration: ts.Declaration): ReadonlyArray<string> => {

@@ -1,11 +1,15 @@
 /**
  * What the documents say of the house: where its rooms are, and which part may know which.
  */
-import { existsSync, readdirSync, readFileSync } from "node:fs"
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { createRequire } from "node:module"
+import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as Package from "@smithers/core/Package"
+import { Effect, Layer } from "effect"
+import { Smithers } from "smithers-orchestrator"
 import { describe, expect, it } from "vitest"
+import * as Surface from "./Surface.ts"
 
 const root = join(import.meta.dirname, "../..")
 const read = (file: string): string => readFileSync(join(root, file), "utf8")
@@ -69,5 +73,76 @@ describe("the published package", () => {
     const parts = readdirSync(join(root, "packages")).filter((part) => part !== "smithers")
     expect(parts.length).toBeGreaterThan(5)
     for (const part of parts) expect([part, JSON.parse(read(`packages/${part}/package.json`)).private]).toEqual([part, true])
+  })
+})
+
+describe("a public name", () => {
+  /** Terms of the glossary, with the endings that they may have. */
+  const terms = tableOf("docs/glossary.md", "# Glossary").flatMap(([term = ""]) => term.split(" "))
+  const endings = ["", "s", "es", "d", "ed", "er", "ers", "ing", "ion", "ions", "ies"]
+  const forms = new Set(terms.flatMap((term) => endings.flatMap((ending) => [term + ending, term.slice(0, -1) + ending])))
+  const plain = new Set(read("test/smithers/fixtures/plainWords.txt").trim().split("\n"))
+  /** Words by which a term of the field would be paraphrased. */
+  const refused = new Set(
+    [
+      ...[
+        "anew",
+        "ask",
+        "asked",
+        "asking",
+        "beside",
+        "drawn",
+        "fruitful",
+        "given",
+        "gone",
+        "hear",
+        "heard",
+        "lets",
+        "looking",
+        "meant",
+      ],
+      ...["misplaced", "nobody", "said", "say", "somebody", "someone", "tell", "thing", "told", "unheard", "wanted", "whatever"],
+      ...["whoever", "wrong"],
+    ].flatMap((word) => [word, `${word}s`]),
+  )
+  /** The names that have a word which is neither a term of the glossary nor a plain word, with that word. */
+  const strange = (names: ReadonlySet<string>): ReadonlyArray<string> =>
+    [...names].flatMap((name) =>
+      Surface.wordsOf(name).flatMap((word) =>
+        refused.has(word) || !(forms.has(word) || plain.has(word)) ? [`${name}: ${word}`] : [],
+      ),
+    )
+  const folder = mkdtempSync(join(tmpdir(), "smithers-names-"))
+
+  it("uses terms of the glossary, or plain words that are listed: exports with their fields", { timeout: 120_000 }, () => {
+    const names = Surface.exported()
+    expect(names.size).toBeGreaterThan(400)
+    expect(strange(names)).toEqual([])
+  })
+
+  it("does so in what is printed with --json, on the command line, and in tables and columns", async () => {
+    const filename = join(folder, "smithers.db")
+    await Effect.runPromise(Effect.scoped(Layer.build(Smithers.sqlite({ filename }))))
+    for (const names of [Surface.printed(), Surface.typed(), Surface.stored(filename)]) {
+      expect(names.size).toBeGreaterThan(50)
+      expect(strange(names)).toEqual([])
+    }
+    rmSync(folder, { recursive: true })
+  })
+
+  it("is refused where it paraphrases a term, also with a word that is listed", { timeout: 120_000 }, () => {
+    const place = mkdtempSync(join(tmpdir(), "smithers-names-"))
+    const file = join(place, "probe.ts")
+    writeFileSync(file, "export interface Probe { readonly isTold: boolean; readonly runId: string; readonly frobnicated: 1 }")
+    const names = Surface.exported([file])
+    rmSync(place, { recursive: true })
+    expect(strange(names)).toEqual(["Probe: probe", "isTold: told", "frobnicated: frobnicated"])
+  })
+
+  it("has no word in the list that would be refused, and the glossary has each term once", () => {
+    expect([...plain].filter((word) => refused.has(word))).toEqual([])
+    const rows = tableOf("docs/glossary.md", "# Glossary").map(([term]) => term)
+    expect(rows.length).toBeGreaterThanOrEqual(30)
+    expect(new Set(rows).size).toBe(rows.length)
   })
 })

@@ -136,7 +136,7 @@ describe("a file that cannot be used", () => {
   it.scoped("because it is a folder is an error that says so", () =>
     Effect.gen(function* () {
       const error = yield* opening(yield* folder)
-      expect(error).toMatchObject({ _tag: "StoreFailed", detail: expect.stringContaining("not a file") })
+      expect(error).toMatchObject({ _tag: "StoreFailed", detail: expect.stringContaining("not a regular file") })
     }),
   )
 

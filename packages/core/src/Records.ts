@@ -257,7 +257,7 @@ export const isFailed = ({ kind, status }: NodeRecord): boolean =>
 
 /** Tells whether a boundary that has not begun is requested to be left. Of a branch or an item it is only known that it is requested. */
 export const isToBeLeft = (record: NodeRecord | undefined): record is BoundaryRecord =>
-  record?.kind === "boundary" && record.status === "running" && record.asked !== undefined && record.startedAt === undefined
+  record?.kind === "boundary" && record.status === "running" && record.leaveRequest !== undefined && record.startedAt === undefined
 
 /**
  * Tells whether a step has begun and is neither running nor ended: it waits, will be retried, or may start again. Or whether a boundary

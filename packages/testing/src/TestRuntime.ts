@@ -59,7 +59,7 @@ export interface TestRuntimeOptions {
 }
 
 /** Filter of waits. All given fields must match. */
-export interface WantedWait {
+export interface ExpectedWait {
   readonly nodeId?: string
   readonly kind?: WaitSummary["kind"]
   readonly iteration?: number
@@ -72,17 +72,17 @@ export interface WantedWait {
 /** A run never opened the wait that a test expects, and cannot continue or has ended. */
 export class WaitNotReached extends Schema.TaggedError<WaitNotReached>()("WaitNotReached", {
   runId: Schema.String,
-  wanted: Schema.String,
+  expected: Schema.String,
   /** Status of the run; `undefined` if it does not exist. */
   status: Schema.optional(Schema.String),
   /** Its open waits. */
   open: Schema.Array(Schema.String),
 }) {
   override get message(): string {
-    const { runId, wanted, status, open } = this
-    if (status === undefined) return `No run "${runId}" was started, so it cannot wait for ${wanted}. Start it first.`
+    const { runId, expected, status, open } = this
+    if (status === undefined) return `No run "${runId}" was started, so it cannot wait for ${expected}. Start it first.`
     const waits = open.length === 0 ? "for nothing" : `for ${open.join(", ")}`
-    return `Run "${runId}" does not wait for ${wanted}, and cannot reach it: its status is ${status}, and it waits ${waits}.`
+    return `Run "${runId}" does not wait for ${expected}, and cannot reach it: its status is ${status}, and it waits ${waits}.`
   }
 }
 
@@ -98,7 +98,7 @@ export interface TestRuntimeShape {
    * Waits until a run has an open wait without a response: of this node, or matching the filter. Time passes meanwhile. Fails with
    * {@link WaitNotReached} once that is impossible.
    */
-  readonly waitFor: (runId: string, wait?: string | WantedWait) => Effect.Effect<WaitSummary, WaitNotReached | StoreError>
+  readonly waitFor: (runId: string, wait?: string | ExpectedWait) => Effect.Effect<WaitSummary, WaitNotReached | StoreError>
   /** Waits until a run requests this approval, and approves. */
   readonly approve: (
     runId: string,
@@ -233,7 +233,12 @@ const shapeOf = (
         const standing = yield* Effect.option(reader.run(runId))
         const status = Option.getOrUndefined(standing)?.run.status
         if (isLast || (status !== undefined && Status.isEnded(status)))
-          return yield* new WaitNotReached({ runId, wanted: say(wanted), open: open.map(sayWait), ...defined({ status }) })
+          return yield* new WaitNotReached({
+            runId,
+            expected: describe(wanted),
+            open: open.map(describeWait),
+            ...defined({ status }),
+          })
         // Checks the latest state once more.
         isLast = yield* Effect.raceFirst(Effect.as(frames.after(seen), false), Effect.as(passage.stalled, true))
       }
@@ -260,14 +265,14 @@ const shapeOf = (
   }
 }
 
-const fits = (wait: WaitSummary, { nodeId, kind, iteration, name, correlation }: WantedWait): boolean =>
+const fits = (wait: WaitSummary, { nodeId, kind, iteration, name, correlation }: ExpectedWait): boolean =>
   (nodeId === undefined || wait.nodeId === nodeId) &&
   (kind === undefined ? wait.kind !== "retry" : wait.kind === kind) &&
   (iteration === undefined || wait.iteration === iteration) &&
   (name === undefined || wait.name === name) &&
   (correlation === undefined || wait.correlation === correlation)
 
-const say = ({ nodeId, kind, iteration, name, correlation }: WantedWait): string => {
+const describe = ({ nodeId, kind, iteration, name, correlation }: ExpectedWait): string => {
   const parts = [
     kind ?? (nodeId === undefined && name === undefined ? "anything" : undefined),
     nodeId === undefined ? undefined : `"${nodeId}"`,
@@ -279,7 +284,7 @@ const say = ({ nodeId, kind, iteration, name, correlation }: WantedWait): string
 }
 
 /** Formats a wait for errors. */
-export const sayWait = ({ kind, nodeId, iteration, name }: WaitSummary): string =>
+export const describeWait = ({ kind, nodeId, iteration, name }: WaitSummary): string =>
   `${kind} "${nodeId}"${iteration === 0 ? "" : ` (iteration ${iteration})`}${kind === "signal" && name !== null ? ` named "${name}"` : ""}`
 
 /**

@@ -316,7 +316,7 @@ export const make = (host: Host): Boundaries => {
         const left = node._tag === "Scope" ? leavingOf(position, node) : undefined
         // Its condition may have thrown.
         if (phases[position] !== Phase.running) return
-        const isOfItems = left?.as === "completed" && view.hasBegun(position + 1, "any") && holdsSettledList(position)
+        const isOfItems = left?.outcome === "completed" && view.hasBegun(position + 1, "any") && holdsSettledList(position)
         if (left !== undefined && !isOfItems) return leaveScope(position, left)
         agenda.begin(position + 1)
         if (node._tag === "Scope" && node.timeout !== undefined) agenda.begin(end(position + 1))
@@ -330,7 +330,7 @@ export const make = (host: Host): Boundaries => {
     if (scope === undefined || scope.isHalting) return
     halt(position + 1, end(position), undefined, -1)
     haltBoundary(position, undefined, true, left)
-    if (left.as === "completed") cancelItems(position, left.because)
+    if (left.outcome === "completed") cancelItems(position, left.trigger)
     const to = end(position)
     for (let inside = position + 1; inside < to; inside++) if (isHalted(inside)) interrupt(inside, "cancelled")
     for (const key of starts.orphans) {
@@ -346,13 +346,13 @@ export const make = (host: Host): Boundaries => {
     return false
   }
   /** Says of items that are not over, of settled lists in a scope that is left with its value: nothing else tells them from those that are. */
-  const cancelItems = (scope: number, because: Leaving["because"]): void => {
+  const cancelItems = (scope: number, trigger: Leaving["trigger"]): void => {
     for (let inside = scope + 1; inside < end(scope); inside++) {
       const list = at(parent(inside))
       if (list._tag !== "ForEach" || !list.isSettled || phases[inside] !== Phase.running) continue
       if (view.boundaryRecord(inside) !== undefined || !view.hasBegun(inside, "any")) continue
       const item = { nodeId: plan.id(inside), iteration: iterationOf(inside) }
-      emit({ _tag: "BoundaryHalted", ...item, isCaught: true, left: { as: "cancelled", because } })
+      emit({ _tag: "BoundaryHalted", ...item, isCaught: true, left: { outcome: "cancelled", trigger } })
       emit({ _tag: "BoundaryEnded", ...item, status: "cancelled" })
     }
   }

@@ -47,14 +47,11 @@ export const find = (
   const row = iteration ?? mine.findLast(({ status }) => status === "running")?.iteration ?? current
   const iterations = [...new Set([...mine.map((node) => node.iteration), current])]
   if (!iterations.includes(row)) return Either.left(new NodeNotFound({ runId, nodeId, iteration: row, known: iterations }))
-  const { status, asked, left } = mine.find((node) => node.iteration === row) ?? {}
+  const { status, leaveRequest: asked, left } = mine.find((node) => node.iteration === row) ?? {}
   const ended = endOf(plan, position, row, PlanRows.byKey(nodes))
   // What was asked of one that the run did not come to has had no effect.
   const said = status === "superseded" ? undefined : (asked ?? requestOf(left) ?? toldOf(leaving, nodeId, row))
-  return Either.right({ nodeId, iteration: row, asked: said,
-    ended,
-    left,
-  })
+  return Either.right({ nodeId, iteration: row, leaveRequest: said, ended, left })
 }
 
 /** The request that caused a scope to be left, if one did. */

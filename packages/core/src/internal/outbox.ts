@@ -83,7 +83,7 @@ export const strays = (
   awaited(state).flatMap(({ record: { nodeId, iteration, wait }, runId }) =>
     wait === undefined || subflow(plan, nodeId) !== undefined
       ? []
-      : [{ runId, since: wait.asked, key: nodeKey(nodeId, iteration) }],
+      : [{ runId, since: wait.requestSeq, key: nodeKey(nodeId, iteration) }],
   )
 
 /** The content of the next frame: the state after its events, and the interrupts. */

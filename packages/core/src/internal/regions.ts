@@ -117,7 +117,7 @@ export const make = (host: Host): Regions => {
     const isCompleted = (part: number): boolean => {
       const record = view.boundaryRecord(part)
       // One that has begun may still fail as it is left.
-      return record?.status === "running" && record.asked?.as === "completed" && !view.hasBegun(part + 1, "any")
+      return record?.status === "running" && record.leaveRequest?.outcome === "completed" && !view.hasBegun(part + 1, "any")
     }
     return winnersOf(race).length + parts.filter(isCompleted).length >= count
   }
@@ -220,7 +220,7 @@ export const make = (host: Host): Regions => {
     let losing = 0
     for (const part of state().failureCount === 0 ? none : childPositions(plan, race)) {
       const record = isOver(part) ? undefined : view.boundaryRecord(part)
-      if (record?.status === "halted" && record.isCaught === true && record.left?.as !== "completed") losing++
+      if (record?.status === "halted" && record.isCaught === true && record.left?.outcome !== "completed") losing++
     }
     return (cursors[race] ?? 0) - losing
   }

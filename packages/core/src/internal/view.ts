@@ -216,7 +216,7 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
   const isGiving = (position: number, { id, part }: Plan.Scope, known: Map<number, number>): boolean => {
     const record = RunState.boundary(state(), id, iterationIn(position, known))
     if (part !== undefined && record?.left === undefined && isPassedOver(position)) return false
-    return record?.isCaught !== true || record.left?.as === "completed"
+    return record?.isCaught !== true || record.left?.outcome === "completed"
   }
   const isPassedOver: View["isPassedOver"] = (part) => !hasBegun(part + 1, "any") && !isNothingLeft(part + 1)
   /** Tells whether all in a part of the plan is over in which nothing has begun: steps are skipped, and no arms taken. */
@@ -303,7 +303,7 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
     const key = fixed(partOf(at(part)).key)
     if (record?.cause !== undefined && record.isCaught === true)
       return { key, status: fixed("failed"), error: fixed(toJsonOf(caughtOf(record.cause, state()))) }
-    const isCancelled = record?.left === undefined ? isPassedOver(part) : record.left.as === "cancelled"
+    const isCancelled = record?.left === undefined ? isPassedOver(part) : record.left.outcome === "cancelled"
     return isCancelled ? { key, status: fixed("cancelled") } : { key, status: fixed("finished"), value }
   }
   const hasBegun: View["hasBegun"] = (position, what) => {

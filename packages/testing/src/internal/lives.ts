@@ -173,7 +173,7 @@ const work = <I, R>(
         yield* after === undefined ? telling : Effect.fork(Effect.zipRight(Effect.sleep(after), telling))
       }
       if (isTold && delay === undefined) continue
-      if (!(yield* passage.step)) return yield* new RunStalled({ waits: open.map(TestRuntime.sayWait) })
+      if (!(yield* passage.step)) return yield* new RunStalled({ waits: open.map(TestRuntime.describeWait) })
     }
     return undefined
   })

@@ -50,7 +50,7 @@ describe("a span", () => {
   })
 
   const none = "is not a duration"
-  const problemOf = (read: Either.Either<Millis.Millis, Millis.NoSpan>) =>
+  const problemOf = (read: Either.Either<Millis.Millis, Millis.InvalidDuration>) =>
     Either.match(read, { onLeft: ({ given, problem }) => `${given} ${problem}`, onRight: (ms) => ms })
 
   it.each<[written: unknown, problem: string]>([
@@ -98,21 +98,21 @@ describe("a span", () => {
     ["8w", 4_838_400_000],
     ["2 minutes", 120_000],
   ])("that was typed may be %s, where a plain number counts in a unit that is given", (typed, ms) => {
-    expect(Millis.typedSpan(typed, "s")).toStrictEqual(Either.right(ms))
+    expect(Millis.parseDuration(typed, "s")).toStrictEqual(Either.right(ms))
   })
 
   it.each(["", "soon", "-5", "-5s", "5 x", "1e3", "Infinity", "9".repeat(30), "constructor", "5 constructor"])(
     "that was typed is not %j",
     (typed) => {
-      expect(Millis.typedSpan(typed, "s")).toMatchObject(Either.left({ given: JSON.stringify(typed) }))
+      expect(Millis.parseDuration(typed, "s")).toMatchObject(Either.left({ given: JSON.stringify(typed) }))
     },
   )
 
   it("that must be positive is not 0", () => {
-    expect(problemOf(Millis.positiveSpan(0))).toBe("0 is not longer than 0")
-    expect(problemOf(Millis.positiveSpan("0 seconds"))).toBe('"0 seconds" is not longer than 0')
-    expect(problemOf(Millis.positiveSpan(0.2))).toBe(1)
-    expect(problemOf(Millis.positiveSpan(-1))).toBe(`-1 ${none}`)
+    expect(problemOf(Millis.positiveDuration(0))).toBe("0 is not longer than 0")
+    expect(problemOf(Millis.positiveDuration("0 seconds"))).toBe('"0 seconds" is not longer than 0')
+    expect(problemOf(Millis.positiveDuration(0.2))).toBe(1)
+    expect(problemOf(Millis.positiveDuration(-1))).toBe(`-1 ${none}`)
   })
 
   it.prop("of any number is a whole one that is no shorter, or is none", [FastCheck.double()], ([ms]) => {

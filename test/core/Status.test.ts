@@ -14,7 +14,7 @@ describe("statuses", () => {
   })
 
   it("of runs that nobody works on say whether these may go on at once or wait for something", () => {
-    expect([...Status.runnableStatuses, ...Status.RestingStatus.literals].toSorted()).toEqual(
+    expect([...Status.runnableStatuses, ...Status.IdleStatus.literals].toSorted()).toEqual(
       [...Status.ReleasedStatus.literals].toSorted(),
     )
   })

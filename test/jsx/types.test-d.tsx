@@ -406,7 +406,7 @@ export const HandingOn = ({
   </Task>
 )
 export const times = ["1m", "2m"] as const
-export const handedOn = times.map((timeout) => (
+export const forwardedProps = times.map((timeout) => (
   <HandingOn key={timeout} id={timeout} agent={agent} timeout={timeout}>
     x
   </HandingOn>

@@ -77,7 +77,7 @@ export interface Example {
  * Behaviour of a command when standard output closes: exit with 0, stop as if by a signal, or continue, for commands whose purpose
  * is not their output.
  */
-export type WhenUnread = "end" | "stop" | "go on"
+export type OnBrokenPipe = "exit" | "interrupt" | "ignore"
 
 /** A command. */
 export interface Definition {
@@ -91,7 +91,7 @@ export interface Definition {
   /** Schema of the `--json` output: one document, or one per line if `isStream`. */
   readonly output: Schema.Schema.AnyNoContext
   readonly isStream: boolean
-  readonly whenUnread: WhenUnread
+  readonly onBrokenPipe: OnBrokenPipe
   readonly descriptor: CommandDescriptor.Command<unknown>
   /** Loads the action and calls it with the values that the descriptor has parsed. */
   readonly run: (parsed: unknown) => Promise<Effect.Effect<Reply, Tagged, Screen | Host>>
@@ -109,7 +109,7 @@ export interface DefinitionOptions<P extends Parameters> {
   readonly output: Schema.Schema.AnyNoContext
   readonly isStream?: boolean
   /** Default: `end`. */
-  readonly whenUnread?: WhenUnread
+  readonly onBrokenPipe?: OnBrokenPipe
   readonly action: () => Promise<Action<P>>
 }
 
@@ -276,7 +276,7 @@ export const globals = {
 const isArgument = (parameter: Parameter<unknown>): parameter is Argument<unknown> => parameter._tag === "Argument"
 
 export const define = <const P extends Parameters>(options: DefinitionOptions<P>): Definition => {
-  const { path, summary, details, examples, output, isStream = false, whenUnread = "end", action } = options
+  const { path, summary, details, examples, output, isStream = false, onBrokenPipe = "exit", action } = options
   const parameters = Object.entries({ ...options.parameters, ...globals })
   const args = parameters.flatMap(([key, parameter]) => (isArgument(parameter) ? [[key, parameter] as const] : []))
   const opts = parameters.flatMap(([key, parameter]) => (isArgument(parameter) ? [] : [[key, parameter] as const]))
@@ -295,7 +295,7 @@ export const define = <const P extends Parameters>(options: DefinitionOptions<P>
     options: opts.map(([, option]) => option),
     output,
     isStream,
-    whenUnread,
+    onBrokenPipe,
     get descriptor() {
       return CommandDescriptor.withDescription(parser(), summary)
     },

@@ -3,7 +3,7 @@
  * them. Fields are only ever added. Times are epoch milliseconds.
  */
 import * as Errors from "@smithers/core/Errors"
-import { Leaving, RestKind, RunEvent, StrayRead } from "@smithers/core/RunEvent"
+import { Leaving, PendingKind, RunEvent, StrayRead } from "@smithers/core/RunEvent"
 import * as RunReader from "@smithers/core/RunReader"
 import * as Status from "@smithers/core/Status"
 import * as Schema from "effect/Schema"
@@ -128,7 +128,7 @@ export const eventTypes: ReadonlyArray<RunEvent["_tag"]> = RunEvent.members.flat
 const WhyReason = Schema.Literal(
   ...Status.EndedStatus.literals,
   ...Status.ReleasedStatus.pipe(Schema.pickLiteral("running", "suspended", "paused")).literals,
-  ...RestKind.literals,
+  ...PendingKind.literals,
   "orphaned",
   "retrying",
   "stuck",

@@ -70,11 +70,11 @@ export const run = async (argv: ReadonlyArray<string>): Promise<void> => {
   let unwritten: { readonly stream: OutputFailed["stream"]; readonly error: NodeJS.ErrnoException } | undefined
   const results = (isJson ? Results.apart : Results.shared)((error) => {
     // A command line without a known command prints help or an error, and ends.
-    const whenUnread = definitionOf(argv)?.whenUnread ?? "end"
+    const onBrokenPipe = definitionOf(argv)?.onBrokenPipe ?? "exit"
     if (!Results.isClosed(error, process.stdout.isTTY)) unwritten = { stream: "standard output", error }
-    if (whenUnread === "go on") return
+    if (onBrokenPipe === "ignore") return
     if (unwritten !== undefined) stop({ _tag: "Unwritten" })
-    else stop(whenUnread === "end" ? { _tag: "Read" } : { _tag: "Signal", signal: "SIGPIPE" })
+    else stop(onBrokenPipe === "exit" ? { _tag: "Read" } : { _tag: "Signal", signal: "SIGPIPE" })
   })
   // A closed standard error does not stop the run.
   process.stderr.on("error", (error: NodeJS.ErrnoException) => {
@@ -309,7 +309,7 @@ const makeScreen = (isJson: boolean, results: Results.Results): Remembering => {
     sayNow: (text) => sayNow(text),
     note: (text) => (through === undefined ? sayNow(text) : through.note(text)),
     clear: () => through?.clear(),
-    sayThrough: (drawing) => {
+    redirectOutput: (drawing) => {
       through = drawing
     },
     draw: (text) => {

@@ -32,7 +32,7 @@ export interface ScreenShape {
   /** Prints a progress message. */
   readonly say: (text: string) => Effect.Effect<void>
   /** Routes progress messages through a live view, which would otherwise overwrite them. */
-  readonly sayThrough: (drawing: Drawing | undefined) => void
+  readonly redirectOutput: (drawing: Drawing | undefined) => void
   /** Stores the run to report if a signal stops the command. */
   readonly remember: (run: { readonly runId: string; readonly next: ReadonlyArray<string> }) => void
   /** Writes to the terminal, control sequences included. */

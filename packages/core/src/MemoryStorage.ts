@@ -395,7 +395,7 @@ export const make = (): Storage.StorageShape => {
             status === "open" && deadline !== null ? [deadline] : [],
           )
         const canGoOn = (entry: Stored) =>
-          !Status.isResting(entry.run.status) ||
+          !Status.isIdle(entry.run.status) ||
           told.has(entry.run.runId) ||
           (entry.run.status === "waiting" && deadlines(entry).some((deadline) => deadline <= now))
         const later = free.filter((entry) => entry.run.status === "waiting" && !canGoOn(entry)).flatMap(deadlines)

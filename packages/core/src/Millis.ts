@@ -65,13 +65,13 @@ const roundUp = (ms: number): number => {
 }
 
 /** A value that is no duration, formatted for an error message. */
-export interface NoSpan {
+export interface InvalidDuration {
   readonly given: string
   readonly problem: "is not a duration" | "is longer than 8.64e15 ms" | "is not longer than 0"
 }
 
 /** Parses a duration, 0 included. */
-export const span = (input: unknown): Either.Either<Millis, NoSpan> => {
+export const span = (input: unknown): Either.Either<Millis, InvalidDuration> => {
   const [, count, unit] = (typeof input === "string" ? /^(\d+(?:\.\d+)?)\s*(\w+)$/.exec(input) : null) ?? []
   const ms = isUnit(unit)
     ? Number(count) * units[unit]
@@ -82,7 +82,7 @@ export const span = (input: unknown): Either.Either<Millis, NoSpan> => {
 }
 
 /** Parses a duration that was typed, such as on a command line: like {@link span}, with plain numbers counted in `unit`. */
-export const typedSpan = (text: string, unit: Unit): Either.Either<Millis, NoSpan> => {
+export const parseDuration = (text: string, unit: Unit): Either.Either<Millis, InvalidDuration> => {
   const typed = text.trim()
   return Either.mapLeft(span(/^\d+(?:\.\d+)?$/.test(typed) ? `${typed}${unit}` : typed), ({ problem }) => ({
     given: show(text),
@@ -91,7 +91,7 @@ export const typedSpan = (text: string, unit: Unit): Either.Either<Millis, NoSpa
 }
 
 /** Parses a duration longer than 0. */
-export const positiveSpan = (input: unknown): Either.Either<Millis, NoSpan> =>
+export const positiveDuration = (input: unknown): Either.Either<Millis, InvalidDuration> =>
   Either.filterOrLeft(
     span(input),
     (ms) => ms > 0,

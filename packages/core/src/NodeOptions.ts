@@ -348,9 +348,9 @@ const span = (options: Options, option: string, words: Words, within = ""): Mill
   if (duration !== undefined && ms !== undefined) refuse(`it has ${named} and ${namedMs}, which say the same: give one of them`)
   if (duration !== undefined) return durationOf(named, duration)
   if (ms === undefined) return undefined
-  return Either.getOrElse(Millis.positiveSpan(typeof ms === "number" ? ms : undefined), ({ problem }) => {
+  return Either.getOrElse(Millis.positiveDuration(typeof ms === "number" ? ms : undefined), ({ problem }) => {
     const longest = problem === "is longer than 8.64e15 ms" ? ", and at most 8.64e15" : ""
-    const instead = typeof ms === "number" || Either.isLeft(Millis.positiveSpan(ms)) ? "" : `; a duration is given as ${named}`
+    const instead = typeof ms === "number" || Either.isLeft(Millis.positiveDuration(ms)) ? "" : `; a duration is given as ${named}`
     return refuse(`${namedMs} must be milliseconds, more than 0${longest}${instead}`)
   })
 }
@@ -378,7 +378,7 @@ const limitOf = (options: Options, words: Words, within = ""): Pick<Plan.Wait, "
 }
 
 const durationOf = (named: string, value: unknown): Millis.Millis =>
-  Either.getOrElse(Millis.positiveSpan(value), ({ given, problem }) => {
+  Either.getOrElse(Millis.positiveDuration(value), ({ given, problem }) => {
     const example = problem === "is not a duration" ? ` such as "30s" or "2 minutes"` : ""
     return refuse(`${named} ${given} ${problem}${example}`)
   })

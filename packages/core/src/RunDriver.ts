@@ -170,7 +170,7 @@ export const drive = <R>(
       control.epoch = undefined
       options.suspects.releaseAll(runId)
       if (Exit.isSuccess(exit)) return Effect.void
-      const released = Exit.isInterrupted(exit) ? release : Patience.patiently(release, Control.noteOutage(control, runId))
+      const released = Exit.isInterrupted(exit) ? release : Patience.retryWhileBusy(release, Control.noteOutage(control, runId))
       // It is free once its lease has ended.
       return Effect.catchAll(released, (error) => Effect.logWarning(`run ${runId} could not be released`, error))
     }) as Effect.Effect<EndedResult<unknown>, DriverError, R>
@@ -206,7 +206,7 @@ const loop = (
       const tables = planner.tables?.()
       if (tables === undefined || tables === added) return Effect.void
       added = tables
-      return Patience.patiently(store.prepareOutputs(workflow, tables), onOutage)
+      return Patience.retryWhileBusy(store.prepareOutputs(workflow, tables), onOutage)
     })
     const records = RunState.records(loaded)
     const { outputs, incompatible } = yield* Restore.outputs(definition, records)
@@ -236,7 +236,7 @@ const loop = (
     /** Nodes that a command asks to run again. */
     let wanted: Array<Extract<Command, { readonly _tag: "Retry" }>> = []
 
-    const happen = (event: RunEvent): void => {
+    const append = (event: RunEvent): void => {
       frame.append(event, now)
       if (event._tag === "NodeReset") outputs.delete(nodeKey(event.nodeId, event.iteration))
     }
@@ -244,12 +244,12 @@ const loop = (
       if (frame.consume(command, now) && command.command._tag === "Retry") wanted.push(command.command)
     }
     /** Turns incoming items into events. */
-    const absorb = (item: Control.Item): void => {
+    const ingest = (item: Control.Item): void => {
       if (item._tag === "Command") hear(item.command)
       if (item._tag !== "Exit") return
       const settled = attempts.settle(item.key, item.exit)
       if (settled === undefined) return
-      happen(settled.event)
+      append(settled.event)
       if (settled.result?._tag !== "Succeeded" || settled.event._tag !== "AttemptSucceeded") return
       outputs.set(item.key, settled.result.value)
       const { nodeId, iteration } = settled.event
@@ -263,7 +263,7 @@ const loop = (
       const built = frame.build({ at: now, plan: changed, spawned, sent })
       options.control.stood = undefined
       Metrics.frames.unsafeUpdate(1, Metrics.tagged(workflow))
-      const committed = Effect.map(Patience.patiently(store.commit(built), onOutage), () => {
+      const committed = Effect.map(Patience.retryWhileBusy(store.commit(built), onOutage), () => {
         frame.accept()
         return started
       })
@@ -277,7 +277,7 @@ const loop = (
         if (culprit._tag === "Output") refused = error
         const key = culprit._tag === "Node" ? nodeKey(culprit.nodeId, culprit.iteration) : undefined
         frame.takeBack((entry) => nodeKey(entry.nodeId, entry.iteration) !== key)
-        for (const event of culprit.events) happen(event)
+        for (const event of culprit.events) append(event)
         if (key !== undefined) outputs.delete(key)
         return Effect.void
       })
@@ -285,7 +285,7 @@ const loop = (
     const listen: Effect.Effect<void, StoreError> = Effect.map(inbox.pending, (commands) => {
       const given = frame.given()
       frame.takeBack()
-      for (const event of given) happen(event)
+      for (const event of given) append(event)
       for (const command of commands) if (command.runId === runId) hear(command)
     })
     /** Interrupts the attempts, stores those that still finish, and leaves the run resumable. */
@@ -299,7 +299,7 @@ const loop = (
           onFailure: (error) => (error._tag === "StaleFrame" ? listen : Effect.fail(error)),
         })
       now = Millis.unsafeNow(clock)
-      for (const item of intake.drain()) if (item._tag === "Exit") absorb(item)
+      for (const item of intake.drain()) if (item._tag === "Exit") ingest(item)
       for (let isKept = false; !isKept; ) {
         frame.mark()
         isKept = yield* Effect.as(commit(undefined), true).pipe(
@@ -315,7 +315,7 @@ const loop = (
     if (frame.state.seq === 0) {
       // Also if its creator died before the first frame: the next claim begins it.
       const trace = isTraced ? yield* Tracing.currentTrace : undefined
-      happen({ ...CommandEvents.started({ ...(created ?? frame.state), workflow }), ...defined({ trace }) })
+      append({ ...CommandEvents.started({ ...(created ?? frame.state), workflow }), ...defined({ trace }) })
     } else if (isTraced) {
       const [first] = yield* reader.events(runId, { limit: 1 })
       if (first?.event._tag === "RunStarted" && first.event.trace !== undefined) yield* Tracing.linkTo(first.event.trace)
@@ -340,11 +340,11 @@ const loop = (
       if (stuck.length > 0 && !isStopping) return yield* new IncompatibleOutput({ runId, nodes: stuck })
       const compared = Restore.compare(plan, records)
       yield* Effect.logDebug(`run ${runId} resumed: ${compared.kept} kept, ${compared.added} new, ${compared.removed} gone`)
-      happen({ _tag: "RunResumed", epoch, ...compared })
-      for (const { nodeId, iteration } of isStopping ? [] : incompatible) happen({ _tag: "NodeReset", nodeId, iteration })
-      for (const event of Recovery.recover(plan, frame.state, records, isRevived, reason, retried)) happen(event)
+      append({ _tag: "RunResumed", epoch, ...compared })
+      for (const { nodeId, iteration } of isStopping ? [] : incompatible) append({ _tag: "NodeReset", nodeId, iteration })
+      for (const event of Recovery.recover(plan, frame.state, records, isRevived, reason, retried)) append(event)
       for (const command of commands) deliver(command)
-      for (const item of intake.drain()) absorb(item)
+      for (const item of intake.drain()) ingest(item)
       if (planner.observe(frame.events)) plan = yield* Restore.plan(planner, frame.state, values)
     }
     const observe = (event: RunEvent): boolean => planner.observe([event])
@@ -385,8 +385,8 @@ const loop = (
         const { events: resets, nodeIds } = Recovery.resetForRetry(plan, frame.state, chosen, attempts.reads())
         for (const nodeId of [...chosen, ...nodeIds]) done.add(nodeId)
         const keys = Recovery.cutShort(plan, resets, attempts.keys())
-        for (const event of yield* attempts.abandon(keys)) happen(event)
-        for (const event of resets) happen(event)
+        for (const event of yield* attempts.abandon(keys)) append(event)
+        for (const event of resets) append(event)
         const before = plan
         planner.observe(resets)
         plan = yield* Restore.plan(planner, frame.state, values)
@@ -401,11 +401,11 @@ const loop = (
         // Nodes that vanished are reset by the plan that had them.
         const gone = chosen.filter((nodeId) => !plan.positions.has(nodeId))
         if (gone.length > 0) {
-          for (const event of Recovery.resetForRetry(before, frame.state, gone).events) happen(event)
+          for (const event of Recovery.resetForRetry(before, frame.state, gone).events) append(event)
           for (const nodeId of gone) done.add(nodeId)
           chosen = chosen.filter((nodeId) => plan.positions.has(nodeId))
         }
-        if (plan.text !== before.text) happen(planChanged(before, plan))
+        if (plan.text !== before.text) append(planChanged(before, plan))
       }
       schedule = Scheduler.make(plan, values, { ...scheduling, before: was })
       absorbed = []
@@ -416,7 +416,7 @@ const loop = (
       yield* prepareAdded
       schedule = Scheduler.make(plan, values, { ...scheduling, before })
       absorbed = []
-      if (plan.text !== before.text) happen(planChanged(before, plan))
+      if (plan.text !== before.text) append(planChanged(before, plan))
     }).pipe(Effect.tapErrorCause(() => suspend)) // What has happened was not the plan's fault, and is kept.
 
     const decide = (): Scheduler.Decision => {
@@ -431,7 +431,7 @@ const loop = (
     /** Begins a frame again that the store did not commit, from a new plan of the state before it. */
     const beginAgain = (error: StoreRefused | StaleFrame) =>
       Effect.gen(function* () {
-        yield* error._tag === "StaleFrame" ? Patience.patiently(listen, onOutage) : takeBack(error)
+        yield* error._tag === "StaleFrame" ? Patience.retryWhileBusy(listen, onOutage) : takeBack(error)
         planner = definition.planner()
         const drawn = planner.recall !== undefined || (plan.isRendered && hasLoops) ? yield* readPlan : undefined
         if (drawn !== undefined) planner.recall?.(drawn)
@@ -474,7 +474,7 @@ const loop = (
         const ending = Outcome.of({ outcome: decision.outcome, state: frame.state, plan, schedule, attempts, refused })
         if (ending !== undefined) {
           const strayReads = planner.strayReads?.(frame.state) ?? []
-          happen({ ...ending.event, ...(strayReads.length === 0 ? {} : { strayReads }) })
+          append({ ...ending.event, ...(strayReads.length === 0 ? {} : { strayReads }) })
         }
         const changed = plan.text === knownPlan ? undefined : { text: plan.text, base: knownPlan }
         knownPlan = plan.text
@@ -521,7 +521,7 @@ const loop = (
           for (const item of intake.drain()) {
             if (item._tag === "Turn") isTurn = true
             if (item._tag === "Rest") {
-              if (item.isResting) resting.add(item.key)
+              if (item.isIdle) resting.add(item.key)
               else resting.delete(item.key)
               schedule.noteRest(item.key)
               // What is ready may have its slot.
@@ -531,7 +531,7 @@ const loop = (
             if (item._tag === "Lost") return yield* item.error
             if (item._tag === "Obstructed") return yield* Effect.failCause(item.cause)
             if (item._tag === "Beat") yield* Effect.fork(Effect.interruptible(attempts.writeBeats(item.key)))
-            else absorb(item)
+            else ingest(item)
           }
           const isDue = hasJumped || (wakeAt !== undefined && wakeAt <= now)
           // A command that arrived in time counts before a deadline passes, even if this process has not read it yet.

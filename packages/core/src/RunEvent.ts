@@ -17,8 +17,8 @@ export const WaitKind = Schema.Literal("approval", "human", "signal", "timer", "
 export type WaitKind = typeof WaitKind.Type
 
 /** Kinds of waits, and `retry` for a failed step that waits for its next attempt. */
-export const RestKind = Schema.Literal(...WaitKind.literals, "retry")
-export type RestKind = typeof RestKind.Type
+export const PendingKind = Schema.Literal(...WaitKind.literals, "retry")
+export type PendingKind = typeof PendingKind.Type
 
 const node = { nodeId: Schema.String, iteration: Schema.Number }
 const attempt = { ...node, attempt: Schema.Number }

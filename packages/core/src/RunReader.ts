@@ -8,7 +8,7 @@ import { AgentTurn } from "./Agent.ts"
 import { ErrorInfo, RunFailure, type RunNotFound, type StoreError } from "./Errors.ts"
 import type { InboxMessage } from "./Inbox.ts"
 import { isTransient } from "./Records.ts"
-import { LeaveRequest, Leaving, RestKind, RunEvent, StrayRead, type WaitKind } from "./RunEvent.ts"
+import { LeaveRequest, Leaving, PendingKind, RunEvent, StrayRead, type WaitKind } from "./RunEvent.ts"
 import { type NewRun, Stuck } from "./RunOwnership.ts"
 import * as Status from "./Status.ts"
 
@@ -102,7 +102,7 @@ export type AttemptSummary = typeof AttemptSummary.Type
 export const WaitSummary = Schema.Struct({
   ...fields,
   workflow: Schema.String,
-  kind: RestKind,
+  kind: PendingKind,
   status: Status.WaitStatus,
   /** The reason it was withdrawn: that of its node, or `reset` if the node is to run again. */
   reason: Schema.NullOr(Schema.Literal(...Status.Withdrawal.literals, "reset")),
@@ -198,7 +198,7 @@ export interface WaitFilter {
   readonly runId?: string
   /** Only waits of these runs, such as those of a page. */
   readonly runIds?: ReadonlyArray<string>
-  readonly kind?: ReadonlyArray<RestKind>
+  readonly kind?: ReadonlyArray<PendingKind>
   /** Include closed waits. Default: false. */
   readonly all?: boolean
   /** Only waits without a decision, answer, signal or child result in the inbox. */

@@ -12,7 +12,7 @@ import type { NodeId } from "./Ids.ts"
 import { isShareable } from "./internal/kept.ts"
 import * as Raised from "./Raised.ts"
 import type * as Records from "./Records.ts"
-import type { RestKind, StrayRead } from "./RunEvent.ts"
+import type { PendingKind, StrayRead } from "./RunEvent.ts"
 import * as RunState from "./RunState.ts"
 import type { WaitingStatus } from "./Status.ts"
 import { defined } from "./Struct.ts"
@@ -55,7 +55,7 @@ export type EndedResult<A, E = never> = Finished<A> | Failed<E> | Cancelled
 export interface Waiting {
   readonly nodeId: NodeId
   readonly iteration: number
-  readonly kind: RestKind
+  readonly kind: PendingKind
   /** Epoch ms at which its timer fires, it times out, or its next attempt is due. */
   readonly deadline: number | undefined
   /** Of a subflow: the id of its child run. */

@@ -13,14 +13,14 @@ export const ReopenableStatus = EndedStatus.pipe(Schema.pickLiteral("failed", "c
 export type ReopenableStatus = typeof ReopenableStatus.Type
 
 /** The status of a run that makes no progress until something arrives from outside, or it is unpaused. */
-export const RestingStatus = Schema.Literal("waiting", "paused")
-export type RestingStatus = typeof RestingStatus.Type
+export const IdleStatus = Schema.Literal("waiting", "paused")
+export type IdleStatus = typeof IdleStatus.Type
 
 /**
  * The status of a run after its claim is released: unchanged if the claim made no progress, even `running` if a crash is not
  * recorded yet.
  */
-export const ReleasedStatus = Schema.Literal("suspended", "running", ...RestingStatus.literals)
+export const ReleasedStatus = Schema.Literal("suspended", "running", ...IdleStatus.literals)
 export type ReleasedStatus = typeof ReleasedStatus.Type
 
 /** The stored status of a run. No process drives a run that is `suspended` (it could continue), `waiting` or `paused`. */
@@ -130,7 +130,7 @@ export const isEnded = isOneOf(EndedStatus.literals)
 export const isReopenable = isOneOf(ReopenableStatus.literals)
 
 /** Tells whether a run makes no progress until something arrives from outside, or it is unpaused. */
-export const isResting = isOneOf(RestingStatus.literals)
+export const isIdle = isOneOf(IdleStatus.literals)
 
 /** Tells whether a stopped run waits for something from outside. */
 export const isWaiting = isOneOf(WaitingStatus.literals)
@@ -146,5 +146,5 @@ export const pendingStatuses = StepStatus.pipe(Schema.pickLiteral("waiting", "re
 
 /** The statuses of runs that can continue at once when no process drives them. */
 export const runnableStatuses = ReleasedStatus.literals.filter(
-  (status): status is Exclude<ReleasedStatus, RestingStatus> => !isResting(status),
+  (status): status is Exclude<ReleasedStatus, IdleStatus> => !isIdle(status),
 )

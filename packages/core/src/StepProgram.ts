@@ -272,7 +272,7 @@ const timeoutOf = (attempt: Attempt, computeTimeout: Plan.Computation): Effect.E
     const { step, runId, pass, input, needs, state, onRead } = attempt
     const refuse = (problem: string) => new InvalidTimeout({ nodeId: step.id, problem })
     try {
-      const given = Millis.positiveSpan(computeTimeout({ input, runId, iteration: pass, ...needs }, state, onRead))
+      const given = Millis.positiveDuration(computeTimeout({ input, runId, iteration: pass, ...needs }, state, onRead))
       return Either.mapLeft(given, ({ given, problem }) => refuse(`gave ${given}, which ${problem}`))
     } catch (thrown) {
       return refuse(`threw: ${Raised.describe(thrown).message}`)

@@ -246,13 +246,13 @@ export interface Runnable<R> {
   readonly begin: (
     input: Codec.Json | undefined,
     runId: string,
-  ) => Effect.Effect<Begun<R>, InvalidInput | InvalidWorkflow | RenderFailed, R>
+  ) => Effect.Effect<PreparedRun<R>, InvalidInput | InvalidWorkflow | RenderFailed, R>
   /** Name of the workflow in errors, if `definition` has none. */
   readonly label: () => string
 }
 
 /** A definition with a name. */
-export interface Begun<R> extends Definition<R> {
+export interface PreparedRun<R> extends Definition<R> {
   readonly name: string
 }
 
@@ -519,7 +519,7 @@ const fromPlan = <S extends Codec.AnySchema, A, R, W, E>(
     }
     return false
   }
-  const definition: Begun<R> = {
+  const definition: PreparedRun<R> = {
     name,
     version,
     input: Codec.makeUnknown(options.input),

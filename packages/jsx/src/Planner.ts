@@ -26,7 +26,7 @@ import { type Frame, frameContext } from "./internal/frame.ts"
 import * as Identity from "./internal/identity.ts"
 import { type Lowering, untypedTable } from "./internal/lowering.ts"
 import { nearestTo } from "./internal/nearest.ts"
-import { idOf, isLeaf, Misplaced, propsOf, refuse } from "./internal/place.ts"
+import { InvalidElement, idOf, isLeaf, propsOf, refuse } from "./internal/place.ts"
 import { givenAround } from "./internal/provisional.ts"
 import * as Reading from "./internal/reading.ts"
 import * as Rows from "./internal/rows.ts"
@@ -663,7 +663,7 @@ const touches = ({ nodes, catches, regions, tables, loops, begun, anyLoop }: Wat
 /** Converts an error of a render into a typed one. An error that neither a check nor the author's code has thrown is a defect. */
 const explain = (workflow: string, thrown: unknown): InvalidWorkflow | RenderFailed => {
   if (thrown instanceof InvalidWorkflow) return thrown
-  if (thrown instanceof Misplaced) return new InvalidWorkflow({ workflow, where: thrown.where, problem: thrown.message })
+  if (thrown instanceof InvalidElement) return new InvalidWorkflow({ workflow, where: thrown.where, problem: thrown.message })
   if (thrown instanceof Reading.ReadError) return new RenderFailed({ workflow, problem: said(thrown), cause: thrown })
   if (!(thrown instanceof RenderError)) throw thrown
   const { thrown: cause, where, pending } = thrown

@@ -25,13 +25,13 @@ import type { Placed } from "./internal/identity.ts"
 import type { Lowering } from "./internal/lowering.ts"
 import { checkNames, type NamedPart, partsOf } from "./internal/parts.ts"
 import {
+  InvalidElement,
   idOf,
   isKind,
   isLeaf,
   isPart,
   isRegion,
   isWait,
-  Misplaced,
   orRefuse,
   propsOf,
   refuse,
@@ -69,7 +69,7 @@ export interface Lowered {
   readonly concerns: () => ReadonlyArray<string>
 }
 
-/** Lowers a tree. Throws {@link Misplaced}. */
+/** Lowers a tree. Throws {@link InvalidElement}. */
 export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
   const root = rootOf(rendered)
   const props = propsOf(root)
@@ -90,8 +90,8 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
      * Makes a node, without its props while those are pending. The props of a task that is not held back are known, unless they
      * contain a pending value.
      */
-    const ifKnown = <A>(make: () => A, otherwise: () => A): A =>
-      analysis.ifKnown(node, make, () =>
+    const tolerateUnsettled = <A>(make: () => A, otherwise: () => A): A =>
+      analysis.tolerateUnsettled(node, make, () =>
         pending.length > 0 || !isLeaf(node.type) || lowering.holdsPending(node) ? otherwise() : make(),
       )
     switch (node.type) {
@@ -99,7 +99,7 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
       case "Sequence":
         return { _tag: "Sequence", children: inside(node) }
       case "Parallel":
-        return ifKnown(
+        return tolerateUnsettled(
           () => parallel(node, inside(node)),
           () => parallel(bare(node), inside(node)),
         )
@@ -112,7 +112,7 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
       }
       case "Loop":
         return {
-          ...ifKnown(
+          ...tolerateUnsettled(
             () => loopOf(node, inside(node), lowering, analysis),
             () => loopOf(bare(node), inside(node), lowering, analysis, true),
           ),
@@ -121,7 +121,7 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
       case "Saga": {
         const body = analysis.bodyOf(node, inside(node))
         return {
-          ...ifKnown(
+          ...tolerateUnsettled(
             () => sagaOf(node, body),
             () => sagaOf(bare(node), body),
           ),
@@ -131,7 +131,7 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
       case "Scope": {
         const body = analysis.bodyOf(node, inside(node))
         return {
-          ...ifKnown(
+          ...tolerateUnsettled(
             () => scopeOf(node, body, loop, lowering, analysis),
             () => scopeOf(bare(node), body, loop, lowering, analysis),
           ),
@@ -150,7 +150,7 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
         // While its props are pending, its parts are only shown.
         const shown = (): Plan.Scope => scopeOf(bare(node), single(parts.map(({ body }) => body)), loop, lowering, analysis)
         const known = (): Plan.Scope => make(node, parts, loop, lowering, analysis)
-        return { ...(pending.length === 0 ? known() : ifKnown(known, shown)), ...waits }
+        return { ...(pending.length === 0 ? known() : tolerateUnsettled(known, shown)), ...waits }
       }
       case "RaceBranch":
         if (inside(node).length === 0 && node.readsInside.length === 0) return undefined
@@ -172,7 +172,7 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
           return Task.step(of, loop, analysis.layout, lowering, isFixed, analysis.comesAfter(node))
         }
         return {
-          ...ifKnown(
+          ...tolerateUnsettled(
             () => step(node),
             () => step(bare(node)),
           ),
@@ -183,7 +183,7 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
         if (analysis.isOmitted(node)) return undefined
         const waitOf = (of: HostNode): Node => wait(of, loop, analysis.layout, lowering, analysis.comesAfter(node))
         return {
-          ...ifKnown(
+          ...tolerateUnsettled(
             () => waitOf(node),
             () => waitOf(bare(node)),
           ),
@@ -244,7 +244,7 @@ const bare = (node: HostNode): HostNode => {
 
 const rootOf = ({ nodes }: Rendered): HostNode => {
   const [root, second] = nodes
-  if (root === undefined) throw new Misplaced("there is no <Workflow>: the render returned nothing", "smithers")
+  if (root === undefined) throw new InvalidElement("there is no <Workflow>: the render returned nothing", "smithers")
   const stray = nodes.find(({ type }) => type !== "Workflow")
   if (stray !== undefined) {
     return isKind(stray.type) ? refuse(stray, "it is outside of <Workflow>") : refuse(stray, unknownElement(stray.type))

@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type { Connection } from "./internal/connection.ts"
 import * as Connections from "./internal/connection.ts"
-import { patiently } from "./internal/failures.ts"
+import { retryWhileBusy } from "./internal/failures.ts"
 
 /** Timeout for a locked database, in milliseconds. Short, since a person can retry. */
 const patienceMs = 10_000
@@ -27,9 +27,9 @@ const withConnection = <A>(
 ): Effect.Effect<A, StoreError> => {
   const config = { filename, patienceMs }
   const done = Effect.acquireUseRelease(
-    patiently("open", config, () => Either.right(Connections.open(filename, access))),
+    retryWhileBusy("open", config, () => Either.right(Connections.open(filename, access))),
     (connection) =>
-      patiently(operation, config, () => {
+      retryWhileBusy(operation, config, () => {
         const found = body(connection)
         // A file that was written during the read is read again.
         return Either.right(connection.isStale() ? undefined : { found })

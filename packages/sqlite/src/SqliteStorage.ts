@@ -20,7 +20,7 @@ import * as Changes from "./internal/changes.ts"
 import * as Claims from "./internal/claims.ts"
 import * as Connection from "./internal/connection.ts"
 import * as Driver from "./internal/driver.ts"
-import { patiently } from "./internal/failures.ts"
+import { retryWhileBusy } from "./internal/failures.ts"
 import * as Frames from "./internal/frames.ts"
 import * as Migrations from "./internal/migrations.ts"
 import * as Outputs from "./internal/outputs.ts"
@@ -87,10 +87,10 @@ const makeWriter = (
     const { filename } = patience
     const now = yield* Millis.now
     const connection = yield* Effect.acquireRelease(
-      patiently("open", patience, () => Either.right(Connection.open(filename, access))),
+      retryWhileBusy("open", patience, () => Either.right(Connection.open(filename, access))),
       (connection) => Effect.sync(connection.close),
     )
-    yield* patiently("open", patience, () =>
+    yield* retryWhileBusy("open", patience, () =>
       Either.flatMap(Migrations.check(connection, filename, access), () => {
         Connection.configure(connection)
         return Migrations.run(connection, now)
@@ -119,7 +119,7 @@ const makeWriter = (
     const transactions = Transactions.make(connection)
 
     const read = <A, E = never>(operation: string, body: () => Either.Either<A, E>): Effect.Effect<A, E | StoreError> =>
-      patiently(operation, patience, () => connection.snapshot(body))
+      retryWhileBusy(operation, patience, () => connection.snapshot(body))
 
     const delivering = <E>(operation: string, run: () => Either.Either<Command, E>) =>
       queue.write({ operation, run, onCommit: changes.bump, synchronous: "full" })

@@ -106,7 +106,7 @@ const live = ({ plan, scenario, ledger, random, clock, fault }: Process): number
   let events: Array<RunEvent> = []
   let commits = 0
 
-  const happen = (event: RunEvent): void => {
+  const append = (event: RunEvent): void => {
     events.push(event)
     state = RunState.apply(state, event, clock.now)
   }
@@ -120,7 +120,7 @@ const live = ({ plan, scenario, ledger, random, clock, fault }: Process): number
     const { start, needs, missing, isInterrupted } = inFlight.get(key) as InFlight
     inFlight.delete(key)
     const at = { nodeId: start.step.id, iteration: start.iteration, attempt: start.attempt }
-    if (isInterrupted && random.chance(0.5)) return happen({ _tag: "AttemptInterrupted", ...at, reason: "fail-fast" })
+    if (isInterrupted && random.chance(0.5)) return append({ _tag: "AttemptInterrupted", ...at, reason: "fail-fast" })
     const [label, isUndo] = Ledger.labelOf(start.step.id)
     const spec = find(label) as StepSpec
     const failures = RunState.step(state, at.nodeId, at.iteration)?.failures.length ?? 0
@@ -133,13 +133,13 @@ const live = ({ plan, scenario, ledger, random, clock, fault }: Process): number
       outputs.set(key, result.value)
       const output = result.stored === undefined ? {} : { output: result.stored }
       const table = isUndo ? {} : { table: start.step.table as string }
-      return happen({ _tag: "AttemptSucceeded", ...at, ...table, ...output })
+      return append({ _tag: "AttemptSucceeded", ...at, ...table, ...output })
     }
     const error: ErrorInfo = { name: "Error", message: result.message, retryable: result.isRetryable }
     if (result.isRetryable && failures + 1 < spec.maxAttempts) {
-      return happen({ _tag: "AttemptFailed", ...at, error, retryAt: Millis.make(clock.now + spec.delayMs) })
+      return append({ _tag: "AttemptFailed", ...at, error, retryAt: Millis.make(clock.now + spec.delayMs) })
     }
-    happen({ _tag: "AttemptFailed", ...at, error, ...(spec.isSoft && !isUndo ? { isSoft: true } : {}) })
+    append({ _tag: "AttemptFailed", ...at, error, ...(spec.isSoft && !isUndo ? { isSoft: true } : {}) })
   }
 
   /** Has the world say something. Answers with whether it did. */
@@ -152,7 +152,7 @@ const live = ({ plan, scenario, ledger, random, clock, fault }: Process): number
     const said = world.say(open, state.pausedAt !== undefined)
     if (said === undefined) return false
     const command = { id: `said ${state.seq}`, runId: state.runId, at: clock.now, command: said }
-    for (const event of CommandEvents.of(command, state)) happen(event)
+    for (const event of CommandEvents.of(command, state)) append(event)
     return true
   }
   /** Checks what the world gave, and keeps it. */
@@ -167,13 +167,13 @@ const live = ({ plan, scenario, ledger, random, clock, fault }: Process): number
     })
   }
 
-  if (state.seq === 0) happen({ _tag: "RunStarted", workflow: plan.workflow, input: values.input })
+  if (state.seq === 0) append({ _tag: "RunStarted", workflow: plan.workflow, input: values.input })
   else {
-    happen({ _tag: "RunResumed", epoch: 0, kept: 0, added: 0, removed: 0 })
+    append({ _tag: "RunResumed", epoch: 0, kept: 0, added: 0, removed: 0 })
     for (const record of HashMap.values(state.nodes)) {
       if (record.kind !== "step" || record.status !== "running") continue
       const { nodeId, iteration, attempt } = record
-      happen({ _tag: "AttemptInterrupted", nodeId, iteration, attempt, reason: "crash" })
+      append({ _tag: "AttemptInterrupted", nodeId, iteration, attempt, reason: "crash" })
     }
     // What was said while nobody was there.
     if (random.chance(0.3)) hear()
@@ -197,12 +197,12 @@ const live = ({ plan, scenario, ledger, random, clock, fault }: Process): number
     const { outcome } = decision
     if (outcome?.status === "finished") {
       const output = schedule.stored(0)
-      happen({ _tag: "RunFinished", ...(output === undefined ? {} : { output: output as Json }) })
+      append({ _tag: "RunFinished", ...(output === undefined ? {} : { output: output as Json }) })
     } else if (outcome?.status === "failed") {
       const { nodeId, iteration, reason } = outcome
       const error = reason._tag === "Error" ? reason.error : { name: reason._tag, message: "", retryable: false }
       const failure = new StepFailed({ runId: "run", nodeId, iteration, attempts: 0, error })
-      happen({ _tag: "RunFailed", failure: { ...failure, _tag: "StepFailed" } as StepFailed })
+      append({ _tag: "RunFailed", failure: { ...failure, _tag: "StepFailed" } as StepFailed })
     }
     const isChanged = events.length > 0
     const isFatal = isChanged && commits + 1 === fault?.commit
@@ -226,7 +226,7 @@ const live = ({ plan, scenario, ledger, random, clock, fault }: Process): number
       for (const [key, { start }] of inFlight) {
         const { iteration, attempt } = start
         if (random.chance(0.3)) complete(key)
-        else happen({ _tag: "AttemptInterrupted", nodeId: start.step.id, iteration, attempt, reason: "shutdown" })
+        else append({ _tag: "AttemptInterrupted", nodeId: start.step.id, iteration, attempt, reason: "shutdown" })
       }
       if (events.length > 0) commit()
       return commits

@@ -20,7 +20,7 @@ import * as ProcessWorker from "../ProcessWorker.ts"
 import { owners } from "../Stores.ts"
 import { plural } from "../Text.ts"
 import { userName } from "../User.ts"
-import { told } from "./told.ts"
+import { receipt } from "./receipt.ts"
 
 interface Given {
   readonly db: string | undefined
@@ -41,7 +41,7 @@ const tell = (
       const found = yield* connectWholeRun(given.db, given.run)
       yield* Effect.provide(say(found), ports(found.storage))
       const { nodeId, iteration } = node ?? { nodeId: undefined, iteration: undefined }
-      return yield* told(found, { command, nodeId, iteration, db: given.db, did: did(found.runId) })
+      return yield* receipt(found, { command, nodeId, iteration, db: given.db, did: did(found.runId) })
     }),
   )
 
@@ -105,7 +105,7 @@ export const cancel = (given: Given & { readonly reason: string | undefined; rea
       }
       const { run } = yield* storage.run(runId)
       const did = run.status === "cancelled" ? `Run ${runId} is cancelled` : `Asked run ${runId} to end as cancelled`
-      return yield* told(found, { command: "cancel", nodeId: undefined, iteration: undefined, db: given.db, did })
+      return yield* receipt(found, { command: "cancel", nodeId: undefined, iteration: undefined, db: given.db, did })
     }),
   )
 

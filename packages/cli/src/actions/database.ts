@@ -57,7 +57,7 @@ export const prune = (given: Given & { readonly olderThan: string | undefined; r
   Effect.gen(function* () {
     const invalid = (problem: string) => new InvalidUsage({ problem, command: "db prune" })
     if (given.olderThan === undefined) return yield* invalid("Give the minimum age: --older-than 30d")
-    const ago = yield* Either.mapLeft(Millis.typedSpan(given.olderThan, "s"), () =>
+    const ago = yield* Either.mapLeft(Millis.parseDuration(given.olderThan, "s"), () =>
       invalid(`--older-than must be a time such as 12h or 30d, not "${given.olderThan}"`),
     )
     const db = yield* current(given, given.dryRun ? "read" : "write")

@@ -23,7 +23,7 @@ import { oneLine, plural, span } from "../Text.ts"
 import { userName } from "../User.ts"
 import { awaitedBy } from "../Waits.ts"
 import { askLines, commandsFor } from "../Why.ts"
-import { told } from "./told.ts"
+import { receipt } from "./receipt.ts"
 
 interface Decision {
   readonly db: string | undefined
@@ -113,7 +113,7 @@ const decide = (command: "approve" | "deny", say: typeof Commands.approve) => (g
         ...defined({ iteration: given.iteration, request, note: given.note, by }),
       }
       const said = yield* Effect.provide(say(found.runId, nodeId, options), ports(found.storage))
-      return yield* told(found, {
+      return yield* receipt(found, {
         command,
         nodeId: said.nodeId,
         iteration: said.iteration,
@@ -170,7 +170,7 @@ export const answer = (given: {
         value = yield* ask(schemaOf(meant) ?? {})
       }
       const said = yield* Effect.provide(Commands.answer(runId, given.node, value, options), ports(storage))
-      return yield* told(found, {
+      return yield* receipt(found, {
         command: "answer",
         nodeId: said.nodeId,
         iteration: said.iteration,
@@ -213,7 +213,7 @@ export const signal = (given: {
       const isAwaited = waits.some((wait) => isFor(wait, sent))
       const why = isAwaited ? "" : missText(found.runId, sent, all)
       const hint = `No node waits for it now. It is stored${why === "" ? "" : `: ${why}`}.`
-      return yield* told(found, {
+      return yield* receipt(found, {
         command: "signal",
         nodeId: undefined,
         iteration: undefined,

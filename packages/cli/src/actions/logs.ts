@@ -35,7 +35,7 @@ const sinceOf = (since: string | undefined, command: string) =>
   Effect.gen(function* () {
     if (since === undefined) return { afterSeq: 0, from: 0 }
     if (/^\d+$/.test(since)) return { afterSeq: Number(since), from: 0 }
-    const ago = Millis.typedSpan(since, "s")
+    const ago = Millis.parseDuration(since, "s")
     if (Either.isLeft(ago)) {
       return yield* new InvalidUsage({
         problem: `--since must be a time such as 10m or 2h, or the sequence number of an event, not "${since}"`,

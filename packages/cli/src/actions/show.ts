@@ -38,8 +38,8 @@ export const show = ({ storage, handle, before }: Shown, began: number) =>
     const view = screen.isLive ? yield* LiveView.make(screen, now, progress) : undefined
     if (view !== undefined) {
       redirectConsole(view.line)
-      screen.sayThrough(view)
-      yield* Effect.addFinalizer(() => Effect.sync(() => screen.sayThrough(undefined)))
+      screen.redirectOutput(view)
+      yield* Effect.addFinalizer(() => Effect.sync(() => screen.redirectOutput(undefined)))
     }
     const owner = before?.run.owner ?? null
     if (owner !== null && before !== undefined && owners.isAlive(before.run, now()) && !owners.isMine(owner)) {

@@ -89,7 +89,7 @@ export const supervise = (given: Given) =>
     Effect.gen(function* () {
       const { self } = yield* Host
       const { interval = "5s", maxConcurrent = 4 } = given
-      const parsed = Millis.typedSpan(interval, "s")
+      const parsed = Millis.parseDuration(interval, "s")
       const invalid = (problem: string) => new InvalidUsage({ problem, command: "supervise" })
       if (Either.isLeft(parsed) || parsed.right === 0)
         return yield* invalid(`--interval must be a time such as 5s or 1m, not "${interval}"`)

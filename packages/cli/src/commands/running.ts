@@ -52,7 +52,7 @@ export const up = define({
     export: text("export", "name", "Name of the export that holds the workflow. Default: the default export"),
   },
   output: Schema.Union(Output.Stopped, Output.Detached),
-  whenUnread: "go on",
+  onBrokenPipe: "ignore",
   action: () => import("../actions/up.ts").then(({ up }) => up),
 })
 
@@ -74,7 +74,7 @@ export const supervise = define({
   },
   output: Output.Supervised,
   isStream: true,
-  whenUnread: "stop",
+  onBrokenPipe: "interrupt",
   action: () => import("../actions/supervise.ts").then(({ supervise }) => supervise),
 })
 

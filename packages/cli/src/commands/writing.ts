@@ -77,7 +77,7 @@ export const workflowRun = define({
   examples: [{ line: `smithers workflow run review --input '{"repo":"acme/api"}'`, does: "Runs .smithers/workflows/review.tsx." }],
   parameters: { name, ...runOptions, root: projectRoot, resume: flag("resume", "Resume the run given by --run-id") },
   output: Schema.Union(Output.Stopped, Output.Detached),
-  whenUnread: "go on",
+  onBrokenPipe: "ignore",
   action: () => import("../actions/workflow.ts").then(({ run }) => run),
 })
 

@@ -30,8 +30,8 @@ export interface Active {
 }
 
 /** All descendants that are driven here. */
-const familyOf = ({ children }: Active): ReadonlyArray<string> =>
-  [...children].flatMap(([runId, child]) => [runId, ...familyOf(child)])
+const descendantsOf = ({ children }: Active): ReadonlyArray<string> =>
+  [...children].flatMap(([runId, child]) => [runId, ...descendantsOf(child)])
 
 /** The waits of a run and its child runs that are at rest. */
 interface Rest {
@@ -42,14 +42,14 @@ interface Rest {
 }
 
 /** The rest of a run and its child runs, if all of them are at rest. */
-const restOf = ({ control, children }: Active): Rest | undefined => {
+const idleStateOf = ({ control, children }: Active): Rest | undefined => {
   const { waiting, isPaused } = control
   if (waiting.length === 0 && !isPaused) return undefined
   const found = [...waiting]
   for (const { childRunId } of waiting) {
     const child = childRunId === undefined ? undefined : children.get(childRunId)
     if (child === undefined) continue
-    const rest = restOf(child)
+    const rest = idleStateOf(child)
     if (rest === undefined) return undefined
     found.push(...rest.waiting.map((wait) => ({ ...wait, childRunId: wait.childRunId ?? (childRunId as string) })))
   }
@@ -57,11 +57,11 @@ const restOf = ({ control, children }: Active): Rest | undefined => {
 }
 
 /** Tells whether a run here, with its child runs, does nothing but wait. */
-export const isResting = ({ control: { waiting, isPaused }, children }: Active): boolean =>
+export const isIdle = ({ control: { waiting, isPaused }, children }: Active): boolean =>
   (waiting.length > 0 || isPaused) &&
   waiting.every(({ childRunId }) => {
     const child = childRunId === undefined ? undefined : children.get(childRunId)
-    return child === undefined || isResting(child)
+    return child === undefined || isIdle(child)
   })
 
 /** Waits until a run and its child runs are at rest, with no commands on their way. */
@@ -72,11 +72,11 @@ export const atRest = (
 ): Effect.Effect<RunResult.RestingResult, StoreError> =>
   Effect.gen(function* () {
     for (let seen = -1; ; seen = yield* active.control.commits.after(seen)) {
-      const before = restOf(active)
+      const before = idleStateOf(active)
       if (before === undefined) continue
-      const runIds = [runId, ...familyOf(active)]
+      const runIds = [runId, ...descendantsOf(active)]
       const isTold = (yield* inbox.pending).some((command) => runIds.includes(command.runId))
-      const after = restOf(active)
+      const after = idleStateOf(active)
       if (!isTold && after?.key === before.key) return RunResult.resting(runId, after.waiting, after.isPaused)
     }
   })

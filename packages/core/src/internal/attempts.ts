@@ -151,7 +151,7 @@ export const make = (options: AttemptsOptions): Attempts => {
     const made = Effect.catchAll(Effect.map(store.transact(request), Either.right), (error) =>
       isTransient(error) ? Effect.fail(error) : Effect.succeed(Either.left(error)),
     )
-    return Effect.flatten(Patience.patiently(made, options.onOutage))
+    return Effect.flatten(Patience.retryWhileBusy(made, options.onOutage))
   }
 
   const launch: Attempts["launch"] = (start, { record, pass, input, needs, state, now }) => {
@@ -168,7 +168,7 @@ export const make = (options: AttemptsOptions): Attempts => {
       key: () => cache.key({ input, runId: state.runId, iteration: pass, ...needs.values }, state, onRead),
       find: (text: string) => {
         const notBefore = cache.ttlMs === undefined ? 0 : now - cache.ttlMs
-        return Patience.patiently(store.cached(workflow, step.id, text, notBefore), options.onOutage)
+        return Patience.retryWhileBusy(store.cached(workflow, step.id, text, notBefore), options.onOutage)
       },
     }
     const ending = StepProgram.ending()

@@ -18,7 +18,7 @@ import * as RunRequest from "../RunRequest.ts"
 import * as RunResult from "../RunResult.ts"
 import * as Status from "../Status.ts"
 import type { RunPorts } from "../Storage.ts"
-import { type Active, atRest, isResting } from "./active.ts"
+import { type Active, atRest, isIdle } from "./active.ts"
 import type { Callers } from "./callers.ts"
 
 /** Pause before another try to start a child run that the store could not open. */
@@ -55,7 +55,7 @@ export const make = ({
         // The plan holds it as an object; its maker created it from a definition.
         const definition = child.definition as Definition<unknown>
         if (!place.isAttached) return yield* startDetached(parent, definition, runId, place.runId)
-        const isAgain = yield* isAwaitedAgain(parent, runId, place)
+        const isAgain = yield* shouldReopenChild(parent, runId, place)
         const entered = yield* Effect.exit(acquire(definition, isAgain ? RunRequest.resume(runId) : RunRequest.join(runId)))
         if (Exit.isFailure(entered)) return yield* keptFrom(parent, { runId, child, parent: place }, entered.cause)
         const active = entered.value
@@ -68,7 +68,7 @@ export const make = ({
         let rests: boolean | undefined
         const look = (): void => {
           const before = rests
-          rests = isResting(active)
+          rests = isIdle(active)
           if (rests !== before) parent.control.noteRest(key, rests)
         }
         const unwatch = active.control.commits.link({ bump: look })
@@ -81,7 +81,7 @@ export const make = ({
           if (rests === true || Exit.isFailure(exit)) parent.control.noteRest(key, Exit.isFailure(exit))
           if (parent.children.get(runId) === active) parent.children.delete(runId)
           return Exit.isSuccess(exit)
-            ? tellParent(parent, runId, place)
+            ? notifyParent(parent, runId, place)
             : keptFrom(parent, { runId, child, parent: place }, exit.cause)
         })
         yield* Effect.forkIn(Effect.interruptible(told), scope)
@@ -145,7 +145,7 @@ export const make = ({
    * Tells whether a child run has ended and its parent waits for it again. If another process ended it just now, its result is
    * on its way to the parent, or was applied by a later owner.
    */
-  const isAwaitedAgain = (parent: Active, runId: string, { runId: parentId }: Parent) =>
+  const shouldReopenChild = (parent: Active, runId: string, { runId: parentId }: Parent) =>
     Effect.gen(function* () {
       const { status } = (yield* reader.run(runId)).run
       if (!Status.isReopenable(status)) return false
@@ -158,7 +158,7 @@ export const make = ({
     })
 
   /** Delivers the result of a child run to its parent, even if the child did not have to be driven. */
-  const tellParent = (parent: Active, runId: string, { nodeId, iteration }: Parent): Effect.Effect<void> =>
+  const notifyParent = (parent: Active, runId: string, { nodeId, iteration }: Parent): Effect.Effect<void> =>
     Effect.gen(function* () {
       const result = RunResult.ofState(yield* store.load(runId))
       if (result === undefined) return

@@ -24,7 +24,7 @@ export interface Control {
   /** Reports that the store is gone. */
   readonly lose: (error: StoreRemoved) => void
   /** Reports whether a child run, by the node that started it, rests: all of it waits, or it cannot be driven here. */
-  readonly noteRest: (key: NodeKey, isResting: boolean) => void
+  readonly noteRest: (key: NodeKey, isIdle: boolean) => void
   /** Set while the run is claimed. */
   epoch: number | undefined
   /** Counts committed frames. */
@@ -49,7 +49,7 @@ export type Item =
   /** A step that was held back may start. */
   | { readonly _tag: "Turn" }
   /** A child run comes to rest, or continues. */
-  | { readonly _tag: "Rest"; readonly key: NodeKey; readonly isResting: boolean }
+  | { readonly _tag: "Rest"; readonly key: NodeKey; readonly isIdle: boolean }
   | { readonly _tag: "Lost"; readonly error: StoreRemoved }
   | { readonly _tag: "Obstructed"; readonly cause: Cause.Cause<DriverError> }
 
@@ -60,7 +60,7 @@ export const make = (): Control => {
     deliver: (command) => intake.push({ _tag: "Command", command }),
     obstruct: (cause) => intake.push({ _tag: "Obstructed", cause }),
     fence: () => intake.push({ _tag: "Fenced" }),
-    noteRest: (key, isResting) => intake.push({ _tag: "Rest", key, isResting }),
+    noteRest: (key, isIdle) => intake.push({ _tag: "Rest", key, isIdle }),
     lose: (error) => intake.push({ _tag: "Lost", error }),
     epoch: undefined,
     commits: VersionSignal.make(),

@@ -50,7 +50,7 @@ export const find = (
   const { status, leaveRequest: asked, left } = mine.find((node) => node.iteration === row) ?? {}
   const ended = endOf(plan, position, row, PlanRows.byKey(nodes))
   // What was asked of one that the run did not come to has had no effect.
-  const said = status === "superseded" ? undefined : (asked ?? requestOf(left) ?? toldOf(leaving, nodeId, row))
+  const said = status === "superseded" ? undefined : (asked ?? requestOf(left) ?? pendingRequestOf(leaving, nodeId, row))
   return Either.right({ nodeId, iteration: row, leaveRequest: said, ended, left })
 }
 
@@ -62,7 +62,7 @@ const requestOf = (left: Leaving | undefined): LeaveRequest | undefined => {
 }
 
 /** An unapplied request to leave a scope. */
-const toldOf = (leaving: Known["leaving"], nodeId: NodeId, iteration: number): LeaveRequest | undefined => {
+const pendingRequestOf = (leaving: Known["leaving"], nodeId: NodeId, iteration: number): LeaveRequest | undefined => {
   const told = leaving.find((one) => one.nodeId === nodeId && one.iteration === iteration)
   if (told === undefined) return undefined
   const { nodeId: _, iteration: __, ...request } = told

@@ -23,7 +23,7 @@ const firstPauseMs = 50
 const longestPauseMs = 1000
 
 /** Retries an operation while the store fails with a transient error. Can be interrupted between two tries. */
-export const patiently = <A, E, R>(operation: Effect.Effect<A, E | StoreError, R>, onOutage: OnOutage) => {
+export const retryWhileBusy = <A, E, R>(operation: Effect.Effect<A, E | StoreError, R>, onOutage: OnOutage) => {
   const attempt = (pauseMs: number, since: number | undefined): Effect.Effect<A, E | StoreError, R> =>
     Effect.catchAll(since === undefined ? operation : Effect.zipLeft(operation, onOutage(undefined)), (error) => {
       if (!isTransient(error)) return Effect.fail(error)

@@ -299,7 +299,7 @@ const question = (nodeId: string, given: unknown): string => {
 }
 
 const spanOf = (nodeId: string, option: string, given: unknown): Millis.Millis =>
-  Either.getOrThrowWith(Millis.positiveSpan(given), ({ given, problem }) => {
+  Either.getOrThrowWith(Millis.positiveDuration(given), ({ given, problem }) => {
     const example = problem === "is not a duration" ? ` such as "30s" or "2 minutes"` : ""
     return new InvalidRequest({ nodeId, problem: `its "${option}" gave ${given}, which ${problem}${example}` })
   })

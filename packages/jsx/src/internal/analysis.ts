@@ -14,8 +14,9 @@ import type { Placed } from "./identity.ts"
 import { type Lowering, untypedTable } from "./lowering.ts"
 import { inItem, type NamedPart, partsOf } from "./parts.ts"
 import {
-  handedOn,
+  forwardedProps,
   hasFunction,
+  InvalidElement,
   idOf,
   isGroup,
   isKind,
@@ -25,7 +26,6 @@ import {
   isWait,
   keptIdOf,
   known,
-  Misplaced,
   type Props,
   propsOf,
   refuse,
@@ -84,7 +84,7 @@ export interface Analysis {
   /** Pending reads, without those of inactive parts: a failed try, and a handler before a failure. */
   readonly wanted: () => ReadonlyArray<PendingRead>
   /** Returns `make()`, or `otherwise()` while the node is unsettled and its props are invalid. */
-  readonly ifKnown: <A>(node: HostNode, make: () => A, otherwise: () => A) => A
+  readonly tolerateUnsettled: <A>(node: HostNode, make: () => A, otherwise: () => A) => A
   readonly tasks: () => ReadonlyArray<PlacedTask>
   /** Returns the loops that a component renders (by its scope) or, if none, the one around its elements. */
   readonly loopsOf: (scope: object) => ReadonlyArray<NodeId>
@@ -103,7 +103,7 @@ export interface Analysis {
   readonly concerns: () => ReadonlyArray<string>
 }
 
-/** Analyses a tree. Throws `Misplaced`. */
+/** Analyses a tree. Throws `InvalidElement`. */
 export const analyze = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowering: Lowering): Analysis => {
   const places = new Map<HostNode, Place>()
   const tasks: Array<Place> = []
@@ -195,12 +195,12 @@ export const analyze = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>
     pendingReads.length === 0
       ? tasks
       : [...tasks].sort((left, right) => Number(unsettled.has(left.node)) - Number(unsettled.has(right.node)))
-  const ifKnown: Analysis["ifKnown"] = (node, make, otherwise) => {
+  const tolerateUnsettled: Analysis["tolerateUnsettled"] = (node, make, otherwise) => {
     if (!unsettled.has(node)) return make()
     try {
       return make()
     } catch (thrown) {
-      if (thrown instanceof Misplaced) return otherwise()
+      if (thrown instanceof InvalidElement) return otherwise()
       throw thrown
     }
   }
@@ -209,7 +209,7 @@ export const analyze = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>
     const isSettled = !unsettled.has(place.node)
     const isFine =
       isNodeId(id) &&
-      ifKnown(
+      tolerateUnsettled(
         place.node,
         () => tableOf(place.node),
         () => "",
@@ -392,7 +392,7 @@ export const analyze = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>
     const reads = held === undefined ? none : [held]
     const isTask = isLeaf(node.type)
     const waiting = isTask
-      ? ifKnown(
+      ? tolerateUnsettled(
           node,
           () => missingDeps(node, layout, lowering),
           () => none,
@@ -459,7 +459,7 @@ export const analyze = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>
       for (let here = places.get(node)?.parent; here !== undefined; here = here.parent) if (here.node.type === "Saga") return true
       return false
     },
-    ifKnown,
+    tolerateUnsettled,
     readsItself: (node) => {
       const place = places.get(node)
       if (place === undefined || !unsettled.has(node)) return false
@@ -492,7 +492,7 @@ export const analyze = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>
           content: () =>
             isWait(node.type)
               ? undefined
-              : ifKnown(
+              : tolerateUnsettled(
                   node,
                   () => contentOf(node, isTextual(tableOf(node), lowering)),
                   () => "",
@@ -566,7 +566,7 @@ const noElements = (node: HostNode): string => {
   if (node.type === "ForEachItem")
     return `its function returned ${shownGiven(given)} instead of elements: put functions and values into a Task`
   const name = node.type.toLowerCase()
-  const { [name]: written } = handedOn(node)
+  const { [name]: written } = forwardedProps(node)
   const shown = shownGiven(given)
   const said = typeof written === "function" && written !== given ? `its "${name}" returned ${shown}` : `its "${name}" is ${shown}`
   return `${said}, but only elements may be here: put functions and values into a Task`
@@ -617,7 +617,7 @@ export const reading = <A>(node: HostNode, make: () => A): A => {
   try {
     return make()
   } catch (thrown) {
-    if (thrown instanceof Misplaced || thrown instanceof ReadError) throw thrown
+    if (thrown instanceof InvalidElement || thrown instanceof ReadError) throw thrown
     const around = [node.type, ...componentsAround(node.fiber.return)]
     throw new RenderError(thrown, around.map((name) => `at ${name}`).join("\n"))
   }

@@ -17,7 +17,7 @@ export type ComesAfter = (read: Pick<PendingRead, "nodeId" | "table">) => boolea
 
 /**
  * Evaluates a value or a function of the ctx as a condition. It does not hold while it is pending or depends on a pending value.
- * Throws `Misplaced` for a value that is always true; the scheduler checks the result of a function. The function throws if it
+ * Throws `InvalidElement` for a value that is always true; the scheduler checks the result of a function. The function throws if it
  * reads an output that cannot exist when it is called.
  */
 export const condition = (

@@ -7,7 +7,7 @@ import { type HostNode, isText } from "../HostNode.ts"
 import { isPending } from "../Pending.ts"
 import { isPieces } from "./children.ts"
 import { type Lowering, untypedTable } from "./lowering.ts"
-import { isKind, Misplaced, refuse } from "./place.ts"
+import { InvalidElement, isKind, refuse } from "./place.ts"
 import * as Prompt from "./prompt.ts"
 import { stampOf } from "./scope.ts"
 
@@ -35,7 +35,7 @@ export const contentOf = (node: HostNode, isTextual: boolean): unknown => {
     if (agent !== undefined && Prompt.write(prompt) === "" && !isMadeOfPending(children)) refuse(node, "its prompt is empty")
     return prompt
   } catch (thrown) {
-    if (thrown instanceof TypeError && !(thrown instanceof Misplaced)) refuse(node, thrown.message)
+    if (thrown instanceof TypeError && !(thrown instanceof InvalidElement)) refuse(node, thrown.message)
     throw thrown
   }
 }

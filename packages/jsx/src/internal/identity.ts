@@ -68,7 +68,7 @@ export const holdersIn = ({ nodes, end }: Plan.PlanOutline): Holders => {
 
 /**
  * Names the containers of a render. `hasBegun` returns `true` if a container of the previous render has stored state. Throws
- * `Misplaced` if the match is ambiguous.
+ * `InvalidElement` if the match is ambiguous.
  */
 export const namesOf = (placed: ReadonlyArray<Placed>, before: Holders, hasBegun: (kind: Kind, id: string) => boolean): Names => {
   if (placed.length === 0) return new Map()

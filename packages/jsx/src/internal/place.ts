@@ -8,7 +8,7 @@ import { componentsAround, type HostNode } from "../HostNode.ts"
 import { isPending } from "../Pending.ts"
 
 /** A problem of a tree, and its place. */
-export class Misplaced extends TypeError {
+export class InvalidElement extends TypeError {
   readonly where: string
   constructor(problem: string, where: string) {
     super(problem)
@@ -102,27 +102,27 @@ export const isKind = (type: string): type is Kind => Object.hasOwn(known, type)
 export const isProps = (value: unknown): value is Props => typeof value === "object" && value !== null
 
 /** Returns the props that a component of ours has passed on. */
-export const handedOn = ({ props }: HostNode): Props => (isProps(props.of) ? props.of : props)
+export const forwardedProps = ({ props }: HostNode): Props => (isProps(props.of) ? props.of : props)
 
 /** Returns the props as the author wrote them. Some components pass theirs on. */
-export const propsOf = (node: HostNode): Props => (handingOn.has(node.type) ? handedOn(node) : node.props)
+export const propsOf = (node: HostNode): Props => (forwarding.has(node.type) ? forwardedProps(node) : node.props)
 
-const handingOn: ReadonlySet<string> = new Set(["Branch", "Loop", "Saga", "TryCatchFinally", "Race", "ForEach"])
+const forwarding: ReadonlySet<string> = new Set(["Branch", "Loop", "Saga", "TryCatchFinally", "Race", "ForEach"])
 
 /** Returns the path of a node, in the format of the core. */
 export const whereOf = (node: HostNode): string => componentsAround(node.fiber.return).toReversed().join(" > ")
 
-/** Throws {@link Misplaced} for a node. */
+/** Throws {@link InvalidElement} for a node. */
 export const refuse = (node: HostNode, problem: string): never => {
-  const { id } = isPart(node.type) ? handedOn(node) : propsOf(node)
+  const { id } = isPart(node.type) ? forwardedProps(node) : propsOf(node)
   const type = wholes.get(node.type) ?? node.type
   const name = typeof id === "string" || typeof id === "number" ? `${type} "${id}"` : `a ${type}`
-  throw new Misplaced(`${name}: ${problem}`, whereOf(node))
+  throw new InvalidElement(`${name}: ${problem}`, whereOf(node))
 }
 
 /** Returns the encoded id of any node that has one. */
 export const keptIdOf = ({ type, props }: HostNode): unknown =>
-  type === "Loop" ? props.loop : handingOn.has(type) ? props.boundary : props.id
+  type === "Loop" ? props.loop : forwarding.has(type) ? props.boundary : props.id
 
 /** Returns the id of a task, a wait, a loop, or a boundary. */
 export const idOf = (node: HostNode): NodeId => {
@@ -137,6 +137,6 @@ export const words: NodeOptions.Words = {
   hasMillis: true,
 }
 
-/** Returns the value made from a node's props. Throws {@link Misplaced} for a problem. */
+/** Returns the value made from a node's props. Throws {@link InvalidElement} for a problem. */
 export const orRefuse = <A>(node: HostNode, made: Either.Either<A, NodeOptions.Problem>): A =>
   Either.getOrElse(made, (problem) => refuse(node, problem))

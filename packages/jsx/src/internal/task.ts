@@ -38,7 +38,7 @@ interface Dep {
   readonly isThere: boolean
 }
 
-/** Lowers a task to a step. `isFixed` is `true` if no read precedes it, so that it is equal in every render. Throws `Misplaced`. */
+/** Lowers a task to a step. `isFixed` is `true` if no read precedes it, so that it is equal in every render. Throws `InvalidElement`. */
 export const step = (
   node: HostNode,
   loop: NodeId | undefined,
@@ -79,7 +79,13 @@ export const step = (
   const ask = askOf(node, output === undefined)
   const ctxOf = (context: StepContext<unknown>, state: RunState, noteRead: NoteRead): TaskCtx =>
     new AttemptCtx(context, () => lowering.ctxAt(state, loop, noteRead)) as unknown as TaskCtx
-  const handedOn = (name: string, target: NodeId, context: StepContext<unknown>, state: RunState, noteRead: NoteRead): Dep => {
+  const forwardedProps = (
+    name: string,
+    target: NodeId,
+    context: StepContext<unknown>,
+    state: RunState,
+    noteRead: NoteRead,
+  ): Dep => {
     const gone = past.get(name)
     const value = gone === undefined ? (context as unknown as Props)[name] : lowering.stored(gone, state, noteRead)?.value
     return { value, isThere: value !== undefined || lowering.stored(target, state) !== undefined }
@@ -98,7 +104,7 @@ export const step = (
     const values: Record<string, unknown> = {}
     for (const name of names) {
       const target = depTarget(node, name, layout, lowering).nodeId ?? name
-      const { value, isThere } = lookUp(name, state, noteRead) ?? handedOn(name, target, context, state, noteRead)
+      const { value, isThere } = lookUp(name, state, noteRead) ?? forwardedProps(name, target, context, state, noteRead)
       if (!isThere) {
         throw new MissingOutput({
           output: target,

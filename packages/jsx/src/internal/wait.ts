@@ -29,7 +29,7 @@ const kinds: { readonly [type: string]: WaitTarget["kind"] } = {
   Timer: "timer",
 }
 
-/** Lowers a wait. Throws `Misplaced`. */
+/** Lowers a wait. Throws `InvalidElement`. */
 export const wait = (
   node: HostNode,
   loop: NodeId | undefined,

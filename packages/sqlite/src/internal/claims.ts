@@ -122,7 +122,7 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
        WHERE r.owner IS NOT NULL AND (r.lease_until <= ?1 OR r.owner IN (SELECT value FROM json_each(?2))) AND ${isWanted}`,
     `SELECT DISTINCT ${columns}
        FROM smithers_inbox i INDEXED BY smithers_inbox_pending CROSS JOIN smithers_runs r ON r.run_id = i.run_id
-       WHERE i.frame IS NULL AND r.owner IS NULL AND r.status IN ${inList(Status.RestingStatus.literals)} AND ${isWanted}`,
+       WHERE i.frame IS NULL AND r.owner IS NULL AND r.status IN ${inList(Status.IdleStatus.literals)} AND ${isWanted}`,
     `SELECT DISTINCT ${columns} FROM smithers_waits w JOIN smithers_runs r ON r.run_id = w.run_id
        WHERE w.status = 'open' AND w.deadline <= ?1 AND r.owner IS NULL AND r.status = 'waiting' AND ${isWanted}`,
     `SELECT DISTINCT ${columns} FROM smithers_nodes n INDEXED BY smithers_nodes_retrying CROSS JOIN smithers_runs r ON r.run_id = n.run_id

@@ -151,7 +151,7 @@ export const failure = (
 }
 
 /** Calls a synchronous function of the database, and retries while it is locked, for `patienceMs` in total. */
-export const patiently = <A, E>(
+export const retryWhileBusy = <A, E>(
   operation: string,
   config: Patience,
   call: () => Either.Either<A, E>,

@@ -11,7 +11,7 @@ import type * as Scope from "effect/Scope"
 import * as Changes from "./changes.ts"
 import * as Claims from "./claims.ts"
 import * as Connection from "./connection.ts"
-import { failure, type Patience, patiently } from "./failures.ts"
+import { failure, type Patience, retryWhileBusy } from "./failures.ts"
 import * as Migrations from "./migrations.ts"
 import * as Outputs from "./outputs.ts"
 import * as Owner from "./owner.ts"
@@ -52,7 +52,7 @@ export const make = (patience: Patience): Effect.Effect<StorageShape, StoreError
   Effect.gen(function* () {
     const { filename } = patience
     const held = yield* Effect.acquireRelease(
-      patiently("open", patience, () => Either.map(open(filename), (opened) => ({ opened, version: 1 }))),
+      retryWhileBusy("open", patience, () => Either.map(open(filename), (opened) => ({ opened, version: 1 }))),
       ({ opened }) => Effect.sync(opened.connection.close),
     )
     /** Reopens the file to see its current state. */
@@ -78,7 +78,7 @@ export const make = (patience: Patience): Effect.Effect<StorageShape, StoreError
       }
     }
     const read = <A, E = never>(operation: string, body: (opened: Opened) => Either.Either<A, E>) =>
-      patiently(operation, patience, () => look(body))
+      retryWhileBusy(operation, patience, () => look(body))
     const refuse = (operation: string) => () =>
       new StoreReadOnly({ operation, detail: `${filename}: it was opened for reading only` })
 

@@ -33,7 +33,7 @@ export const make = (patience: Failures.Patience): Effect.Effect<SqlClient.SqlCl
     const { filename } = patience
     const held = yield* Effect.acquireRelease(
       Effect.map(
-        Failures.patiently("open", patience, () => open(filename)),
+        Failures.retryWhileBusy("open", patience, () => open(filename)),
         (connection) => ({ connection }),
       ),
       ({ connection }) => Effect.sync(connection.close),

@@ -25,7 +25,7 @@ interface Said {
 }
 
 /** Creates the reply of a command that a run receives. */
-export const told = (
+export const receipt = (
   { storage, runId }: FoundRun,
   { command, nodeId, iteration, db, did, decision, question = [], signal }: Said,
 ) =>

@@ -5,6 +5,7 @@ import type { ErrorInfo } from "@smithers/core/ErrorInfo"
 import { NonRetryable, StepFailed } from "@smithers/core/Errors"
 import * as Smithers from "@smithers/core/Smithers"
 import { Storage } from "@smithers/core/Storage"
+import * as TestRuntime from "@smithers/testing/TestRuntime"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import type * as Duration from "effect/Duration"
@@ -17,6 +18,7 @@ import * as z from "zod"
 import { passing, quiet, seconds } from "./Time.ts"
 
 const onMemory = Effect.provide(Smithers.memory)
+const onTestRuntime = Effect.provide(TestRuntime.layer())
 
 const workflow = Smithers.createWorkflow({ name: "w", input: Schema.Struct({ topic: Schema.String }) })
 const input = { topic: "tea" }
@@ -135,7 +137,7 @@ describe("what a step returns", () => {
           },
         }),
       )
-      const failure = yield* passing("1 second", stepFailure(W.execute(input, { runId: "r" })))
+      const failure = yield* stepFailure(W.execute(input, { runId: "r" }))
       expect(attempts).toBe(2)
       expect(failure).toMatchObject({ nodeId: "a", attempts: 2, error: { name: "InvalidOutput", retryable: true } })
       expect(failure.message).toContain("risk: ")
@@ -143,14 +145,14 @@ describe("what a step returns", () => {
       const { nodes, output } = yield* inspect("r")
       expect(output).toBeUndefined()
       expect(nodes).toMatchObject([{ nodeId: "a", status: "failed", table: null }])
-    }).pipe(onMemory),
+    }).pipe(onTestRuntime),
   )
 
   it.effect("is taken when a later attempt does fit", () =>
     Effect.gen(function* () {
       const W = workflow.build(($) => $.step("a", { output: z.number().int(), run: ({ attempt }) => (attempt < 3 ? 1.5 : 3) }))
-      expect(yield* passing("10 seconds", W.execute(input))).toBe(3)
-    }).pipe(onMemory),
+      expect(yield* W.execute(input)).toBe(3)
+    }).pipe(onTestRuntime),
   )
 
   it.effect.each<[what: string, value: unknown]>([
@@ -183,7 +185,7 @@ describe("what a step is called with", () => {
           },
         }),
       )
-      yield* passing("10 seconds", W.execute(input, { runId: "morning" }))
+      yield* W.execute(input, { runId: "morning" })
       const same = {
         runId: "morning",
         stepId: "brew",
@@ -193,7 +195,7 @@ describe("what a step is called with", () => {
         input,
       }
       expect(seen).toEqual([1, 2, 3].map((attempt) => ({ ...same, attempt })))
-    }).pipe(onMemory),
+    }).pipe(onTestRuntime),
   )
 
   it.effect("includes the decoded input, also after the run was resumed from its stored form", () =>
@@ -316,14 +318,14 @@ describe("continueOnFail", () => {
         })
         return $.sequence(soft, $.step("next", { output: Schema.String, needs: { soft }, run: ({ soft }) => `got ${soft}` }))
       })
-      expect(yield* passing("2 seconds", W.execute(input, { runId: "r" }))).toBe("got undefined")
+      expect(yield* W.execute(input, { runId: "r" })).toBe("got undefined")
       expect(attempts).toBe(2)
       const { nodes, run } = yield* inspect("r")
       expect(run.status).toBe("finished")
       expect(nodes.find(({ nodeId }) => nodeId === "soft")).toMatchObject({ status: "failed", error: { message: "no" } })
       expect(yield* W.execute(input, { runId: "r" })).toBe("got undefined")
       expect(attempts).toBe(2)
-    }).pipe(onMemory),
+    }).pipe(onTestRuntime),
   )
 
   it.effect("also tolerates a timeout and a skipIf that throws", () =>
@@ -341,8 +343,8 @@ describe("continueOnFail", () => {
           }),
         ),
       )
-      expect(yield* passing("1 second", W.execute(input))).toEqual([undefined, undefined])
-    }).pipe(onMemory),
+      expect(yield* W.execute(input)).toEqual([undefined, undefined])
+    }).pipe(onTestRuntime),
   )
 })
 
@@ -484,8 +486,8 @@ describe("retries", () => {
           run: ({ attempt }) => (attempt < 50 ? Effect.fail("no") : Effect.succeed(attempt)),
         }),
       )
-      expect(yield* passing("49 seconds", W.execute(input))).toBe(50)
-    }).pipe(onMemory),
+      expect(yield* W.execute(input)).toBe(50)
+    }).pipe(onTestRuntime),
   )
 
   it.effect("hold no slot of the run, and their place in a group that limits its branches", () =>
@@ -619,10 +621,10 @@ describe("limits", () => {
             }),
         }),
       )
-      const error = yield* passing("2 seconds", Effect.flip(W.execute(input)))
+      const error = yield* Effect.flip(W.execute(input))
       expect(error._tag).toBe("StepTimedOut")
       expect(aborted).toBe(1)
-    }).pipe(onMemory),
+    }).pipe(onTestRuntime),
   )
 
   it.effect("abort the signal before finalizers run, which may wait for what only the signal ends", () =>
@@ -641,10 +643,10 @@ describe("limits", () => {
             }).pipe(Effect.scoped),
         }),
       )
-      const error = yield* passing("2 seconds", Effect.flip(W.execute(input)))
+      const error = yield* Effect.flip(W.execute(input))
       expect(error._tag).toBe("StepTimedOut")
       expect(seen).toEqual(["work has ended"])
-    }).pipe(onMemory),
+    }).pipe(onTestRuntime),
   )
 
   it.effect("do not touch an attempt that keeps to them", () =>
@@ -660,9 +662,9 @@ describe("limits", () => {
           },
         }),
       )
-      expect(yield* passing("2 seconds", W.execute(input))).toBe(1)
+      expect(yield* W.execute(input)).toBe(1)
       expect(signal?.aborted).toBe(false)
-    }).pipe(onMemory),
+    }).pipe(onTestRuntime),
   )
 
   it.effect("end an attempt that gives no heartbeat, and leave one that does", () =>
@@ -681,7 +683,7 @@ describe("limits", () => {
               ),
           }),
         )
-      const error = yield* passing("1 minute", Effect.flip(beating(3).execute(input)))
+      const error = yield* Effect.flip(beating(3).execute(input))
       expect(error).toMatchObject({ _tag: "StepTimedOut", limit: "heartbeatTimeout", timeoutMs: 2000, attempts: 1 })
       expect(error.message).toContain("exceeded its heartbeatTimeout of 2000 ms")
       const W = workflow.build(($) =>
@@ -701,8 +703,8 @@ describe("limits", () => {
             ),
         }),
       )
-      expect(yield* passing("20 seconds", W.execute(input))).toBe(1)
-    }).pipe(onMemory),
+      expect(yield* W.execute(input)).toBe(1)
+    }).pipe(onTestRuntime),
   )
 
   it.effect("hold at the same time", () =>
@@ -722,9 +724,9 @@ describe("limits", () => {
             ),
         }),
       )
-      const error = yield* passing("5 seconds", Effect.flip(W.execute(input)))
+      const error = yield* Effect.flip(W.execute(input))
       expect(error).toMatchObject({ _tag: "StepTimedOut", limit: "timeout", timeoutMs: 5000 })
-    }).pipe(onMemory),
+    }).pipe(onTestRuntime),
   )
 })
 
@@ -748,9 +750,9 @@ describe("heartbeats", () => {
           },
         }),
       )
-      yield* passing("10 seconds", W.execute(input))
+      yield* W.execute(input)
       expect(seen).toEqual([undefined, { page: 2 }, { page: 2 }])
-    }).pipe(onMemory),
+    }).pipe(onTestRuntime),
   )
 
   it.effect("are there for whoever resumes a run that was interrupted", () =>
@@ -825,11 +827,11 @@ describe("heartbeats", () => {
           },
         }),
       )
-      const failure = yield* passing("10 seconds", stepFailure(W.execute(input)))
+      const failure = yield* stepFailure(W.execute(input))
       expect(seen).toEqual([undefined, { page: 1 }])
       expect(failure.error).toMatchObject({ name: "TypeError", retryable: false })
       expect(failure.error.message).toContain("heartbeat details must be JSON: at a Date")
-    }).pipe(onMemory),
+    }).pipe(onTestRuntime),
   )
 
   it.effect("after the end of an attempt do nothing", () =>

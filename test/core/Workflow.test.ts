@@ -13,6 +13,7 @@ import {
 } from "@smithers/core/Errors"
 import * as Smithers from "@smithers/core/Smithers"
 import { Storage } from "@smithers/core/Storage"
+import * as TestRuntime from "@smithers/testing/TestRuntime"
 import * as Chunk from "effect/Chunk"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -26,6 +27,7 @@ import * as z from "zod"
 import { passing, quiet, seconds } from "./Time.ts"
 
 const onMemory = Effect.provide(Smithers.memory)
+const onTestRuntime = Effect.provide(TestRuntime.layer())
 
 const declare = (name = "w") => Smithers.createWorkflow({ name, input: Schema.Struct({ n: Schema.Number }) })
 const input = { n: 1 }
@@ -194,16 +196,16 @@ describe("execute", () => {
   it.effect("of a failed run takes it up where it failed, with a fresh budget", () =>
     Effect.gen(function* () {
       const { W, ran, repair } = broken()
-      const error = yield* passing("5 seconds", Effect.flip(W.execute(input, { runId: "r" })))
+      const error = yield* Effect.flip(W.execute(input, { runId: "r" }))
       expect(error).toMatchObject({ _tag: "StepFailed", runId: "r", nodeId: "second", attempts: 2, error: { message: "broken" } })
       expect((error as StepFailed).cause).toEqual(new Error("broken"))
       expect(yield* statusOf("r")).toBe("failed")
-      yield* passing("5 seconds", Effect.flip(W.execute(input, { runId: "r", onFailed: "resume" })))
+      yield* Effect.flip(W.execute(input, { runId: "r", onFailed: "resume" }))
       repair()
       expect(yield* W.execute(input, { runId: "r", onFailed: "resume" })).toBe("repaired")
       expect(ran).toEqual(["first", "second 1", "second 2", "second 3", "second 4", "second 5"])
       expect(yield* statusOf("r")).toBe("finished")
-    }).pipe(onMemory),
+    }).pipe(onTestRuntime),
   )
 
   it.effect("that is interrupted suspends the run in order; the next one goes on at the right step", () =>
@@ -347,7 +349,7 @@ describe("run", () => {
   it.effect("answers with how the run stopped, a failure included", () =>
     Effect.gen(function* () {
       const { W, repair } = broken()
-      const failed = yield* passing("5 seconds", W.run(input, { runId: "r" }))
+      const failed = yield* W.run(input, { runId: "r" })
       expect(failed).toMatchObject({ status: "failed", runId: "r", error: { _tag: "StepFailed", nodeId: "second" } })
       repair()
       expect(yield* W.run(input, { runId: "r", onFailed: "resume" })).toEqual({
@@ -360,7 +362,7 @@ describe("run", () => {
         runId: "r",
         output: "repaired",
       })
-    }).pipe(onMemory),
+    }).pipe(onTestRuntime),
   )
 
   it.effect("answers that a run was cancelled, and why", () =>
@@ -427,12 +429,12 @@ describe("start", () => {
     Effect.gen(function* () {
       const { W } = broken()
       const handle = yield* W.start(input, { runId: "r" })
-      expect(yield* passing("5 seconds", Effect.flip(handle.await))).toMatchObject({ _tag: "StepFailed", nodeId: "second" })
+      expect(yield* Effect.flip(handle.await)).toMatchObject({ _tag: "StepFailed", nodeId: "second" })
       expect(yield* handle.result).toMatchObject({ status: "failed", error: { _tag: "StepFailed" } })
       const other = yield* W.start({ n: 2 }, { runId: "r" })
       expect(yield* Effect.flip(other.await)).toEqual(new InputMismatch({ runId: "r" }))
       expect(yield* Effect.flip(other.result)).toEqual(new InputMismatch({ runId: "r" }))
-    }).pipe(onMemory),
+    }).pipe(onTestRuntime),
   )
 
   it.effect("gives the run's events, from the first one to the end, to whoever asks and whenever", () =>
@@ -509,7 +511,7 @@ describe("attach", () => {
   it.effect("answers with the result of a run that has ended, and continues it only where that is asked for", () =>
     Effect.gen(function* () {
       const { W, repair, ran } = broken()
-      yield* passing("5 seconds", W.run(input, { runId: "r" }))
+      yield* W.run(input, { runId: "r" })
       const before = ran.length
       expect(yield* (yield* W.attach("r")).result).toMatchObject({ status: "failed", error: { _tag: "StepFailed" } })
       expect(yield* (yield* W.attach("r", { onCancelled: "resume" })).result).toMatchObject({ status: "failed" })
@@ -518,7 +520,7 @@ describe("attach", () => {
       expect(yield* (yield* W.attach("r", { onFailed: "resume" })).result).toMatchObject({ status: "finished" })
       const wrong = W.attach("r", { onFailed: "again" as "resume" })
       expect(yield* Effect.flip(wrong)).toMatchObject({ _tag: "InvalidSetting", setting: "onFailed" })
-    }).pipe(onMemory),
+    }).pipe(onTestRuntime),
   )
 
   it.effect("takes a cancellation back only where that is asked for, and sends signals", () =>

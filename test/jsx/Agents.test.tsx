@@ -5,14 +5,12 @@ import { expect, it } from "@effect/vitest"
 import * as AgentProgram from "@smithers/agents/AgentProgram"
 import * as Core from "@smithers/core/Smithers"
 import { Storage } from "@smithers/core/Storage"
+import * as TestRuntime from "@smithers/testing/TestRuntime"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
-import * as TestClock from "effect/TestClock"
 import { type Agent, createAgent, createSmithers, type JsxWorkflow, Smithers } from "smithers-orchestrator"
 import { describe } from "vitest"
 import { z } from "zod"
-import { rest } from "../core/Time.ts"
 
 const { Workflow, Task, smithers, outputs } = createSmithers({
   analysis: z.object({ summary: z.string(), severity: z.enum(["low", "high"]) }),
@@ -51,6 +49,8 @@ const attemptsOf = (runId: string) =>
 const run = (workflow: JsxWorkflow<unknown>) => workflow.run({ what: "the bug" }, { runId: "r" })
 
 const onMemory = <A, E>(effect: Effect.Effect<A, E, Smithers.Runtime>) => Effect.provide(effect, Smithers.memory)
+const onTestRuntime = <A, E>(effect: Effect.Effect<A, E, TestRuntime.Services>) =>
+  Effect.provide(effect, TestRuntime.layer({ patience: "100 millis" }))
 
 const failing = (status: number, headers: Record<string, string> = {}) =>
   Object.assign(new Error(`status ${status}`), { statusCode: status, responseHeaders: headers, isRetryable: status === 429 })
@@ -95,14 +95,10 @@ describe("an agent", () => {
   )
 
   it.effect("is asked again in the next attempt with what was wrong in its prompt", () =>
-    onMemory(
+    onTestRuntime(
       Effect.gen(function* () {
         const { agent, asked } = scripted("coder", "no", "no", "no", valid)
-        const fiber = yield* Effect.fork(run(one(agent)))
-        yield* rest
-        expect(asked).toHaveLength(3)
-        yield* TestClock.adjust("2 seconds")
-        expect(yield* Fiber.join(fiber)).toMatchObject({ output: { summary: "fine" } })
+        expect(yield* one(agent).execute({ what: "the bug" }, { runId: "r" })).toMatchObject({ summary: "fine" })
         expect(asked[3]?.prompt).toContain("Analyze the bug")
         expect(asked[3]?.prompt).toContain("Your previous reply was not accepted")
         const attempts = yield* attemptsOf("r")
@@ -133,23 +129,20 @@ describe("an agent", () => {
   )
 
   it.effect("that asks for patience is given it", () =>
-    onMemory(
+    onTestRuntime(
       Effect.gen(function* () {
         const { agent, asked } = scripted("busy", failing(429, { "retry-after": "90" }), valid)
-        const fiber = yield* Effect.fork(one(agent).execute({ what: "the bug" }, { runId: "r" }))
-        yield* rest
-        yield* TestClock.adjust("89 seconds")
-        yield* rest
-        expect(asked).toHaveLength(1)
-        yield* TestClock.adjust("2 seconds")
-        expect(yield* Fiber.join(fiber)).toEqual({ summary: "fine", severity: "low" })
+        const began = yield* TestRuntime.now
+        expect(yield* one(agent).execute({ what: "the bug" }, { runId: "r" })).toEqual({ summary: "fine", severity: "low" })
+        expect((yield* TestRuntime.now) - began).toBeGreaterThanOrEqual(90_000)
+        expect((yield* TestRuntime.now) - began).toBeLessThan(92_000)
         expect(asked).toHaveLength(2)
       }),
     ),
   )
 
   it.effect("is aborted when its time is over, and what it was asked is kept", () =>
-    onMemory(
+    onTestRuntime(
       Effect.gen(function* () {
         const aborted: Array<unknown> = []
         const agent: Agent = {
@@ -161,10 +154,9 @@ describe("an agent", () => {
               })
             }),
         }
-        const fiber = yield* Effect.fork(run(one(agent, { retries: 0, timeoutMs: 5000 })))
-        yield* rest
-        yield* TestClock.adjust("5 seconds")
-        expect(yield* Fiber.join(fiber)).toMatchObject({ status: "failed", error: { _tag: "StepTimedOut", limit: "timeout" } })
+        const limited = one(agent, { retries: 0, timeoutMs: 5000 })
+        const failure = yield* Effect.flip(limited.execute({ what: "the bug" }, { runId: "r" }))
+        expect(failure).toMatchObject({ _tag: "StepTimedOut", limit: "timeout" })
         expect(aborted).toEqual([true])
         const [attempt] = yield* attemptsOf("r")
         expect(attempt?.turns).toMatchObject([{ agent: "agent", problem: "interrupted before it replied" }])

@@ -5,12 +5,12 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { describe, it } from "@effect/vitest"
 import { Storage } from "@smithers/core/Storage"
+import * as TestRuntime from "@smithers/testing/TestRuntime"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { type JsxWorkflow, renderPlan, runWorkflow, Smithers } from "smithers-orchestrator"
 import { afterEach, beforeEach, expect } from "vitest"
-import { passing } from "../core/Time.ts"
 import adaptive from "./fixtures/promised/adaptive.tsx"
 import { asked, reset, tell } from "./fixtures/promised/agents.ts"
 import agentTask from "./fixtures/promised/agentTask.tsx"
@@ -256,7 +256,8 @@ describe("malformed JSON", () => {
     () =>
       Effect.gen(function* () {
         tell("analyzer", { summary: 3 })
-        const result = yield* passing("1 minute", retries.run({}, { runId: "run" }))
+        const handle = yield* retries.start({}, { runId: "run" })
+        const result = yield* handle.result
         if (result.status !== "failed" || result.error._tag !== "StepFailed") throw new Error(`the run is ${result.status}`)
         expect(result.error.attempts).toBe(3)
         expect(result.error.error.issues).toEqual(["summary: Invalid input: expected string, received number"])
@@ -273,7 +274,7 @@ describe("malformed JSON", () => {
         expect(nodes.map(({ nodeId, status, table }) => ({ nodeId, status, table }))).toEqual([
           { nodeId: "analyze", status: "failed", table: null },
         ])
-      }).pipe(Effect.provide(Smithers.memory)),
+      }).pipe(Effect.provide(TestRuntime.layer())),
   )
 })
 
@@ -499,10 +500,11 @@ describe("components and hooks", () => {
       tell("coder", () => {
         throw new Error("overloaded")
       })
-      const result = yield* passing("1 minute", hoc.run({}))
+      const handle = yield* hoc.start({})
+      const result = yield* handle.result
       expect(result.status === "failed" && result.error._tag === "StepFailed" && result.error.attempts).toBe(4)
       expect(asked.length).toBe(4)
-    }).pipe(Effect.provide(Smithers.memory)),
+    }).pipe(Effect.provide(TestRuntime.layer())),
   )
 
   it("agents come from a context around the workflow", async () => {

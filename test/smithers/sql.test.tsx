@@ -161,7 +161,7 @@ describe("rows of output tables", () => {
       // @ts-expect-error there is no step of this id
       const wrong = Sql.rows(Review, "analysis")
       const error = yield* Effect.flip(Effect.provide(wrong, Sql.reader({ filename })))
-      expect(error.message).toBe('Workflow "review" has no output "analysis" in a table: it has "analyze", "count", "one", "two".')
+      expect(error.message).toBe('Workflow "review" has no output "analysis" in a table: its outputs are "analyze", "count", "one", "two".')
     }),
   )
 
@@ -249,7 +249,7 @@ describe("a reader", () => {
         fs.renameSync(filename, `${filename}.moved`)
         return yield* Effect.flip(sql`SELECT 1`)
       }).pipe(Effect.provide(Sql.reader({ filename })))
-      expect(error.message).toContain("the file is not there any more")
+      expect(error.message).toContain("the file no longer exists")
     }),
   )
 

@@ -161,7 +161,9 @@ describe("rows of output tables", () => {
       // @ts-expect-error there is no step of this id
       const wrong = Sql.rows(Review, "analysis")
       const error = yield* Effect.flip(Effect.provide(wrong, Sql.reader({ filename })))
-      expect(error.message).toBe('Workflow "review" has no output "analysis" in a table: its outputs are "analyze", "count", "one", "two".')
+      expect(error.message).toBe(
+        'Workflow "review" has no output "analysis" in a table: its outputs are "analyze", "count", "one", "two".',
+      )
     }),
   )
 

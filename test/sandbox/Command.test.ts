@@ -3,6 +3,7 @@ import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import type { Options } from "@smithers/core/CommandRunner"
 import { Isolation, type IsolationUnavailable, type Policy } from "@smithers/core/Isolation"
 import { Bubblewrap, Command, Unisolated } from "@smithers/sandbox"
 import { Effect, Either, Fiber, type Layer } from "effect"
@@ -39,16 +40,16 @@ const isolations: ReadonlyArray<readonly [name: string, layer: Layer.Layer<Isola
 ]
 
 describe.each(isolations)("a command under %s", (name, layer, isHere) => {
-  const run = (script: string, options: Partial<Command.Options> = {}, policy: Partial<Policy> = {}) =>
+  const run = (script: string, options: Partial<Options> = {}, policy: Partial<Policy> = {}) =>
     Command.run(["bash", "-c", script], { policy: { root, ...policy }, ...options }).pipe(Effect.either, Effect.provide(layer))
-  const of = (script: string, options?: Partial<Command.Options>, policy?: Partial<Policy>) =>
+  const of = (script: string, options?: Partial<Options>, policy?: Partial<Policy>) =>
     Effect.runPromise(run(script, options, policy))
-  const left = async (script: string, options?: Partial<Command.Options>, policy?: Partial<Policy>) => {
+  const left = async (script: string, options?: Partial<Options>, policy?: Partial<Policy>) => {
     const result = await of(script, options, policy)
     if (Either.isRight(result)) throw new Error(`it ended by itself: ${JSON.stringify(result.right)}`)
     return result.left
   }
-  const stopped = async (script: string, options: Partial<Command.Options>) => {
+  const stopped = async (script: string, options: Partial<Options>) => {
     const error = await left(script, options)
     if (error._tag !== "CommandStopped") throw error
     return error

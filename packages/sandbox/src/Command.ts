@@ -5,78 +5,20 @@
 import { type ChildProcess, spawn } from "node:child_process"
 import { randomUUID } from "node:crypto"
 import type { Readable } from "node:stream"
-import { type InvalidPolicy, type Isolated, Isolation, type IsolationUnavailable, type Policy } from "@smithers/core/Isolation"
+import {
+  type Argv,
+  CommandNotStarted,
+  type CommandResult,
+  CommandRunner,
+  CommandStopped,
+  type Options,
+} from "@smithers/core/CommandRunner"
+import { type Isolated, Isolation } from "@smithers/core/Isolation"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
-import { type Captured, capture } from "./internal/capture.ts"
+import * as Layer from "effect/Layer"
+import { capture } from "./internal/capture.ts"
 import { inNamespaceOf, marked, markVariable, signal, treeOf } from "./internal/processes.ts"
-
-export type { Captured } from "./internal/capture.ts"
-
-/** Bounds of a command. */
-export interface Limits {
-  /** Default: 2 minutes. */
-  readonly timeout?: Duration.DurationInput | undefined
-  /** Bytes that are kept of each stream: half from its beginning, half from its end. Default: 1 MiB. */
-  readonly keptBytes?: number | undefined
-  /** Bytes that the command may write to both streams together; beyond, it is killed. Default: 64 MiB. */
-  readonly outputBytes?: number | undefined
-  /** Bytes of memory of all its processes together; beyond, it is killed. Looked at five times a second, on Linux. Default: 4 GiB. */
-  readonly memoryBytes?: number | undefined
-}
-
-export interface Options extends Limits {
-  readonly policy: Policy
-  /** Text for its standard input. Default: none; the input is at its end. */
-  readonly stdin?: string | undefined
-  /** Receives output as it comes, for whoever watches. */
-  readonly onOutput?: ((stream: "stdout" | "stderr", chunk: Uint8Array) => void) | undefined
-}
-
-const CapturedSchema = Schema.Struct({ text: Schema.String, bytes: Schema.Number, isTruncated: Schema.Boolean })
-
-/** A command that ended by itself. An exit code other than 0 is a result, and no failure. */
-export interface CommandResult {
-  /** `undefined` where a signal ended it. */
-  readonly exitCode: number | undefined
-  readonly signal: string | undefined
-  readonly stdout: Captured
-  readonly stderr: Captured
-  readonly durationMs: number
-}
-
-/** A command that was killed at a bound, with what it had written. Whether its effects took place is not known. */
-export class CommandStopped extends Schema.TaggedError<CommandStopped>()("CommandStopped", {
-  reason: Schema.Literal("timeout", "output", "processes", "memory"),
-  /** The bound: milliseconds, bytes or processes. */
-  limit: Schema.Number,
-  stdout: CapturedSchema,
-  stderr: CapturedSchema,
-}) {
-  override get message(): string {
-    const bounds = {
-      timeout: `it ran longer than ${Duration.format(Duration.millis(this.limit))}`,
-      output: `it wrote more than ${this.limit} bytes`,
-      processes: `it had more than ${this.limit} processes at once`,
-      memory: `its processes held more than ${this.limit} bytes of memory`,
-    }
-    return `The command was killed with all its processes: ${bounds[this.reason]}.`
-  }
-}
-
-/** A command that was not started: its program does not exist, or its isolation could not be set up. */
-export class CommandNotStarted extends Schema.TaggedError<CommandNotStarted>()("CommandNotStarted", {
-  program: Schema.String,
-  isolation: Schema.String,
-  problem: Schema.String,
-}) {
-  override get message(): string {
-    return `${this.program} was not started (isolation: ${this.isolation}): ${this.problem}`
-  }
-}
-
-export type CommandError = CommandStopped | CommandNotStarted | IsolationUnavailable | InvalidPolicy
 
 const defaultTimeout = Duration.minutes(2)
 
@@ -146,10 +88,7 @@ const killAll = (started: Started): Effect.Effect<void> =>
  * Runs a command to its end. Fails with `CommandStopped` at a bound, with `CommandNotStarted` where it did not begin, and with what its isolation fails
  * with. An interruption kills it and waits for its end.
  */
-export const run = Effect.fn("Command.run")(function* (
-  argv: readonly [program: string, ...args: ReadonlyArray<string>],
-  options: Options,
-) {
+export const run = Effect.fn("Command.run")(function* (argv: Argv, options: Options) {
   const isolation = yield* Isolation
   const { timeout = defaultTimeout, keptBytes = 1024 * 1024, outputBytes = 64 * 1024 * 1024, memoryBytes = 4 * 1024 ** 3 } = options
   const timeoutMs = Duration.toMillis(timeout)
@@ -251,3 +190,12 @@ export const run = Effect.fn("Command.run")(function* (
     }),
   )
 })
+
+/** Runs commands under the isolation of the runtime. */
+export const layer: Layer.Layer<CommandRunner, never, Isolation> = Layer.effect(
+  CommandRunner,
+  Effect.map(Isolation, (isolation) => ({
+    isolation: isolation.name,
+    run: (argv, options) => Effect.provideService(run(argv, options), Isolation, isolation),
+  })),
+)

@@ -2,14 +2,7 @@
  * The output of a command, kept up to a number of bytes: its beginning and its end, which say most.
  */
 
-/** A captured stream. */
-export interface Captured {
-  /** The beginning and, where `isTruncated`, a line that says how much is left out, and the end. */
-  readonly text: string
-  /** Bytes that the command wrote. */
-  readonly bytes: number
-  readonly isTruncated: boolean
-}
+import type { Captured } from "@smithers/core/CommandRunner"
 
 export interface Capture {
   readonly add: (chunk: Buffer) => void

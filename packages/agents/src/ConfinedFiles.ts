@@ -1,0 +1,333 @@
+/**
+ * Files below one directory, for tools whose paths come from a model. A path is walked name by name, each opened below the descriptor of the directory
+ * before it (`/proc/self/fd/N/name`), so that no link that is made meanwhile leads outside: comparing resolved texts and opening afterwards does. Links are
+ * followed as long as they stay inside. Files are written beside their place and moved there, so that none is ever half written.
+ *
+ * Without `/proc` (macOS) the directory of a file is resolved, opened without following a link, and compared after; there the sandbox is the boundary.
+ */
+import { createHash, randomBytes } from "node:crypto"
+import {
+  closeSync,
+  constants,
+  type Dirent,
+  existsSync,
+  fchmodSync,
+  fstatSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readlinkSync,
+  readSync,
+  realpathSync,
+  renameSync,
+  type Stats,
+  unlinkSync,
+  writeSync,
+} from "node:fs"
+import { isAbsolute, join } from "node:path"
+import * as Schema from "effect/Schema"
+
+/** Why a path is refused. */
+const problems = {
+  outside: "it leads outside the root",
+  protected: "it belongs to git, which no tool changes",
+  "not-a-file": "it is no regular file",
+  "not-a-directory": "a part of it is no directory",
+  "too-many-links": "its links lead in a circle",
+  invalid: "it holds a character that no path has, or nothing",
+  missing: "it does not exist",
+  "too-large": "it is larger than a tool reads",
+} as const
+
+/** A path that a tool does not use. Nothing was read or written. */
+export class PathRefused extends Schema.TaggedError<PathRefused>()("PathRefused", {
+  path: Schema.String,
+  reason: Schema.Literal(
+    "outside",
+    "protected",
+    "not-a-file",
+    "not-a-directory",
+    "too-many-links",
+    "invalid",
+    "missing",
+    "too-large",
+  ),
+}) {
+  override get message(): string {
+    return `${this.path === "" ? "The path" : this.path} is refused: ${problems[this.reason]}.`
+  }
+}
+
+/** Links that one path may have. The kernel follows as many. */
+const mostLinks = 40
+
+/** Bytes of a file that is read whole. */
+export const mostBytes = 16 * 1024 * 1024
+
+const directoryFlags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW
+// A FIFO that nobody writes to would hold up whoever opens it.
+const readFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
+const createFlags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
+
+const hasProc = existsSync("/proc/self/fd")
+
+/** The content of a file, and what tells it from another content at the same path. */
+export interface FileContent {
+  readonly bytes: Buffer
+  /** SHA-256 of the bytes, in hexadecimal. */
+  readonly hash: string
+  /** Permission bits. */
+  readonly mode: number
+}
+
+/** A directory that is open, and the names that led to it from the root. */
+interface Directory {
+  readonly fd: number
+  readonly names: ReadonlyArray<string>
+}
+
+/** Where a walk ends: the directory of a name, and the name; `undefined` for the root itself. */
+interface Place {
+  readonly directory: Directory
+  readonly name: string | undefined
+}
+
+const codeOf = (thrown: unknown): string | undefined =>
+  typeof thrown === "object" && thrown !== null && "code" in thrown && typeof thrown.code === "string" ? thrown.code : undefined
+
+/** `.git` as file systems that ignore case, invisible characters, or dots and spaces at the end read it. */
+const isGit = (name: string): boolean =>
+  name
+    .replaceAll(/[\u200c-\u200f\u202a-\u202e\u2060-\u206f\ufeff]/g, "")
+    .replace(/[. ]+$/, "")
+    .toLowerCase() === ".git" || /^git~\d+$/i.test(name)
+
+/** Files below a directory. */
+export interface ConfinedFiles {
+  /** The directory, absolute and without links. */
+  readonly root: string
+  /** The content of a regular file. */
+  readonly read: (path: string) => FileContent
+  /** The file names in a directory, with what they are, in order. */
+  readonly list: (path: string) => ReadonlyArray<{ readonly name: string; readonly kind: "file" | "directory" | "link" | "other" }>
+  /** Replaces or creates a file; missing directories are made. The permission bits of a replaced file are kept. */
+  readonly write: (path: string, bytes: Uint8Array) => void
+  /** The path from the root, as it is shown. Fails as the others do for a path that is refused. */
+  readonly resolve: (path: string) => string
+}
+
+/** Opens files below a directory. Throws where it does not exist; its methods throw `PathRefused`, and what the file system fails with. */
+export const make = (directory: string): ConfinedFiles => {
+  const root = realpathSync(directory)
+
+  /** A name below an open directory. */
+  const below = ({ fd, names }: Directory, name: string): string =>
+    hasProc ? `/proc/self/fd/${fd}/${name}` : join(root, ...names, name)
+
+  /** Walks a path, and hands over where it ends; every descriptor is closed after that. `isForWriting` makes missing directories. */
+  const walk = <A>(path: string, isForWriting: boolean, use: (place: Place) => A): A => {
+    const refuse = (reason: PathRefused["reason"]) => new PathRefused({ path, reason })
+    if (path === "" || path.includes("\0")) throw refuse("invalid")
+    const queue = namesOf(path, refuse)
+    const stack: Array<Directory> = [{ fd: openSync(root, directoryFlags), names: [] }]
+    const close = (): void => {
+      for (const { fd } of stack.splice(0)) closeSync(fd)
+    }
+    let links = 0
+    try {
+      for (;;) {
+        const here = stack.at(-1) as Directory
+        const name = queue.shift()
+        if (name === undefined) {
+          const own = stack.length > 1 ? stack.pop() : undefined
+          if (own === undefined) return use({ directory: here, name: undefined })
+          closeSync(own.fd)
+          return use({ directory: stack.at(-1) as Directory, name: own.names.at(-1) })
+        }
+        if (name === "" || name === ".") continue
+        if (name === "..") {
+          const own = stack.pop()
+          if (own === undefined || stack.length === 0) {
+            if (own !== undefined) closeSync(own.fd)
+            throw refuse("outside")
+          }
+          closeSync(own.fd)
+          continue
+        }
+        if (isForWriting && isGit(name)) throw refuse("protected")
+        const link = linkAt(below(here, name))
+        if (link !== undefined) {
+          if (++links > mostLinks) throw refuse("too-many-links")
+          if (isAbsolute(link)) {
+            const rest = namesOf(link, refuse)
+            for (const { fd } of stack.splice(1)) closeSync(fd)
+            queue.unshift(...rest)
+          } else queue.unshift(...link.split("/"))
+          continue
+        }
+        const isLast = queue.every((rest) => rest === "" || rest === ".")
+        if (isLast) {
+          // A path that ends in a slash means a directory; what it is is looked at where it is used.
+          return use({ directory: here, name })
+        }
+        stack.push({ fd: enter(here, name, isForWriting, refuse), names: [...here.names, name] })
+      }
+    } finally {
+      close()
+    }
+  }
+
+  /** The names of a path from the root: an absolute one has to begin with the root. */
+  const namesOf = (path: string, refuse: (reason: PathRefused["reason"]) => PathRefused): Array<string> => {
+    if (!isAbsolute(path)) return path.split("/")
+    if (path !== root && !path.startsWith(`${root}/`)) throw refuse("outside")
+    return path.slice(root.length + 1).split("/")
+  }
+
+  const enter = (
+    here: Directory,
+    name: string,
+    isForWriting: boolean,
+    refuse: (reason: PathRefused["reason"]) => PathRefused,
+  ): number => {
+    const place = below(here, name)
+    const open = (): number => {
+      try {
+        const fd = openSync(place, directoryFlags)
+        if (hasProc || isSame(fd, place)) return fd
+        closeSync(fd)
+      } catch (thrown) {
+        const code = codeOf(thrown)
+        if (code === "ENOENT") throw refuse("missing")
+        // What is no directory, and no link either by the look at it before; or a link that came since.
+        if (code === "ENOTDIR") throw refuse(linkAt(place) === undefined ? "not-a-directory" : "outside")
+        if (code !== "ELOOP") throw thrown
+      }
+      throw refuse("outside")
+    }
+    if (!isForWriting || lstatSync(place, { throwIfNoEntry: false }) !== undefined) return open()
+    try {
+      mkdirSync(place)
+    } catch (made) {
+      if (codeOf(made) !== "EEXIST") throw made
+    }
+    return open()
+  }
+
+  const openFile = (
+    { directory: here, name }: Place,
+    refuse: (reason: PathRefused["reason"]) => PathRefused,
+  ): { readonly fd: number; readonly stat: Stats } => {
+    if (name === undefined) throw refuse("not-a-file")
+    const place = below(here, name)
+    let fd: number
+    try {
+      fd = openSync(place, readFlags)
+    } catch (thrown) {
+      const code = codeOf(thrown)
+      if (code === "ENOENT") throw refuse("missing")
+      if (code === "ELOOP") throw refuse("outside")
+      if (code === "ENXIO") throw refuse("not-a-file")
+      throw thrown
+    }
+    const stat = fstatSync(fd)
+    if (stat.isFile() && (hasProc || isSame(fd, place))) return { fd, stat }
+    closeSync(fd)
+    throw refuse("not-a-file")
+  }
+
+  const shownPath = ({ directory: { names }, name }: Place): string =>
+    [...names, ...(name === undefined ? [] : [name])].join("/") || "."
+
+  return {
+    root,
+    resolve: (path) => walk(path, false, shownPath),
+    read: (path) =>
+      walk(path, false, (place) => {
+        const refuse = (reason: PathRefused["reason"]) => new PathRefused({ path, reason })
+        const { fd, stat } = openFile(place, refuse)
+        try {
+          if (stat.size > mostBytes) throw refuse("too-large")
+          const bytes = readAll(fd, refuse)
+          return { bytes, hash: hashOf(bytes), mode: stat.mode & 0o777 }
+        } finally {
+          closeSync(fd)
+        }
+      }),
+    list: (path) =>
+      walk(path, false, (place) => {
+        const refuse = (reason: PathRefused["reason"]) => new PathRefused({ path, reason })
+        const { directory: here, name } = place
+        const fd = name === undefined ? undefined : enter(here, name, false, refuse)
+        try {
+          const entries = readdirSync(hasProc ? `/proc/self/fd/${fd ?? here.fd}` : join(root, ...here.names, name ?? ""), {
+            withFileTypes: true,
+          })
+          return entries
+            .map((entry) => ({ name: entry.name, kind: kindOf(entry) }))
+            .sort((left, right) => (left.name < right.name ? -1 : left.name > right.name ? 1 : 0))
+        } finally {
+          if (fd !== undefined) closeSync(fd)
+        }
+      }),
+    write: (path, bytes) =>
+      walk(path, true, (place) => {
+        const refuse = (reason: PathRefused["reason"]) => new PathRefused({ path, reason })
+        const { directory: here, name } = place
+        if (name === undefined || path.endsWith("/")) throw refuse("not-a-file")
+        const target = below(here, name)
+        const before = lstatSync(target, { throwIfNoEntry: false })
+        // A link would have been followed: one that is there now came meanwhile, and is replaced and not followed.
+        if (before !== undefined && !before.isFile() && !before.isSymbolicLink()) throw refuse("not-a-file")
+        const mode = before?.isFile() === true ? before.mode & 0o777 : 0o666
+        const temporary = below(here, `.smithers-${randomBytes(8).toString("hex")}.tmp`)
+        const fd = openSync(temporary, createFlags, mode)
+        let isMoved = false
+        try {
+          for (let written = 0; written < bytes.length; ) written += writeSync(fd, bytes, written)
+          if (before?.isFile() === true) fchmodSync(fd, mode)
+          renameSync(temporary, target)
+          isMoved = true
+        } finally {
+          closeSync(fd)
+          if (!isMoved) unlinkSync(temporary)
+        }
+      }),
+  }
+}
+
+/** What a name links to; `undefined` for what is no link, or is not there. */
+const linkAt = (place: string): string | undefined => {
+  try {
+    return readlinkSync(place)
+  } catch {
+    return undefined
+  }
+}
+
+const kindOf = (entry: Dirent): "file" | "directory" | "link" | "other" =>
+  entry.isFile() ? "file" : entry.isDirectory() ? "directory" : entry.isSymbolicLink() ? "link" : "other"
+
+/** `true` if what was opened is what stands at a path, and that is no link. */
+const isSame = (fd: number, path: string): boolean => {
+  const [opened, there] = [fstatSync(fd), lstatSync(path, { throwIfNoEntry: false })]
+  return there !== undefined && opened.ino === there.ino && opened.dev === there.dev && !there.isSymbolicLink()
+}
+
+/** Reads to the end, also of a file that grows meanwhile, up to the bound. */
+const readAll = (fd: number, refuse: (reason: PathRefused["reason"]) => PathRefused): Buffer => {
+  const chunks: Array<Buffer> = []
+  let total = 0
+  for (;;) {
+    const chunk = Buffer.allocUnsafe(256 * 1024)
+    const count = readSync(fd, chunk, 0, chunk.length, null)
+    if (count === 0) return Buffer.concat(chunks)
+    total += count
+    if (total > mostBytes) throw refuse("too-large")
+    chunks.push(chunk.subarray(0, count))
+  }
+}
+
+/** SHA-256 of bytes, in hexadecimal. */
+export const hashOf = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex")

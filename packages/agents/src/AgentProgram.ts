@@ -10,6 +10,7 @@ import type { AgentTurn, AnyAgent, Message, SdkAgent } from "@smithers/core/Agen
 import { nameOf } from "@smithers/core/Agent"
 import { type AgentCall, AgentRunner, type AgentRunnerShape } from "@smithers/core/AgentRunner"
 import { type Issues, isUnstorable } from "@smithers/core/Codec"
+import type { CommandRunnerShape } from "@smithers/core/CommandRunner"
 import { AgentFailed, InvalidOutput, NonRetryable } from "@smithers/core/Errors"
 import * as Foreign from "@smithers/core/Foreign"
 import * as Raised from "@smithers/core/Raised"
@@ -21,25 +22,38 @@ import * as Instruction from "./Instruction.ts"
 import * as Sdk from "./internal/sdk.ts"
 import * as ProviderError from "./ProviderError.ts"
 import * as Reply from "./Reply.ts"
+import * as ToolSession from "./ToolSession.ts"
 
 /**
  * Succeeds with a value that `output.accept` accepts. Fails with `InvalidOutput` if the agents' replies stay invalid, otherwise
  * with `AgentFailed`. Aborting `signal` interrupts it, whatever the agent does.
  */
-export const run: AgentRunnerShape["run"] = (call) =>
+export const run = (call: AgentCall, tools: ToolSettings = {}): ReturnType<AgentRunnerShape["run"]> =>
   Effect.gen(function* () {
+    const session = () => ToolSession.make(tools.rights, tools.commands)
     const task = Instruction.make(call)
     const failures: Array<Failure> = []
     for (const agent of call.agents) {
-      const answer = yield* converse(call, task, agent)
+      const answer = yield* converse(call, task, agent, session)
       if (Either.isRight(answer)) return answer.right
       failures.push(answer.left)
     }
     return yield* raise(call.context.stepId, failures)
   })
 
-/** Provides the runner of steps with agents. */
-export const layer: Layer.Layer<AgentRunner> = Layer.succeed(AgentRunner, { run })
+/** The rights of tools, and the means to run commands. */
+export interface ToolSettings {
+  readonly rights?: ToolSession.ToolRights | undefined
+  /** Default: none; tools that run commands are refused. */
+  readonly commands?: CommandRunnerShape | undefined
+}
+
+/** Lets steps have agents, whose tools have these rights. */
+export const layerWith = (tools: ToolSettings): Layer.Layer<AgentRunner> =>
+  Layer.succeed(AgentRunner, { run: (call) => run(call, tools) })
+
+/** Lets steps have agents. Their tools are confined to the working directory, and run no commands. */
+export const layer: Layer.Layer<AgentRunner> = layerWith({})
 
 /** Placeholder of a reply without text in a conversation, since providers refuse empty messages. */
 const nothingSaid = "(no text)"
@@ -53,6 +67,7 @@ const converse = (
   call: AgentCall,
   task: Instruction.Task,
   agent: AnyAgent,
+  session: () => ToolSession.ToolSession,
 ): Effect.Effect<Either.Either<unknown, Failure>, InvalidOutput> =>
   Effect.gen(function* () {
     const name = nameOf(agent)
@@ -62,7 +77,7 @@ const converse = (
       if (call.signal.aborted) return yield* Effect.interrupt
       messages.push({ role: "user", content: prompt })
       const said = prompt
-      const asked = yield* Effect.either(Effect.flatMap(ask(call, task, agent, messages), understand)).pipe(
+      const asked = yield* Effect.either(Effect.flatMap(ask(call, task, agent, messages, session), understand)).pipe(
         Effect.onInterrupt(() =>
           Effect.sync(() => call.onTurn({ agent: name, prompt: said, problem: "interrupted before it replied" })),
         ),
@@ -99,6 +114,7 @@ const ask = (
   task: Instruction.Task,
   agent: AnyAgent,
   messages: ReadonlyArray<Message>,
+  session: () => ToolSession.ToolSession,
 ): Effect.Effect<unknown, unknown> =>
   Effect.suspend(() => {
     const prompt = messages.at(-1)?.content ?? task.prompt
@@ -107,9 +123,11 @@ const ask = (
     const others = { abortSignal: call.signal, ...context }
     let returned: unknown
     try {
-      returned = isSdkAgent(agent)
-        ? agent.generate(conversation === undefined ? { prompt, ...others } : { messages: conversation, ...others })
-        : agent.generate({ prompt, ...defined({ messages: conversation }), ...others })
+      returned = ToolSession.within(session, () =>
+        isSdkAgent(agent)
+          ? agent.generate(conversation === undefined ? { prompt, ...others } : { messages: conversation, ...others })
+          : agent.generate({ prompt, ...defined({ messages: conversation }), ...others }),
+      )
     } catch (thrown) {
       return Effect.fail(thrown)
     }

@@ -4,4 +4,5 @@
 export * as Bubblewrap from "./Bubblewrap.ts"
 export * as Command from "./Command.ts"
 export * as DomainProxy from "./DomainProxy.ts"
+export * as Runner from "./Runner.ts"
 export * as Unisolated from "./Unisolated.ts"

@@ -1,0 +1,76 @@
+/**
+ * The tool `bash`: one command line in a shell, under the isolation of the runtime. In a runtime without isolation it is refused.
+ */
+import { resolve } from "node:path"
+import type { CommandResult, CommandRunnerShape, CommandStopped } from "@smithers/core/CommandRunner"
+import type { Policy } from "@smithers/core/Isolation"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { defineTool } from "../defineTool.ts"
+import * as ToolSession from "../ToolSession.ts"
+import { longestResult } from "./text.ts"
+
+/** Seconds that a command may take, by default and at most. */
+const defaultSeconds = 120
+const mostSeconds = 1800
+
+/** The policy of the commands of a session. */
+export const policyOf = ({ files, rights }: ToolSession.ToolSession): Policy => ({
+  root: files.root,
+  isReadOnly: rights.isReadOnly,
+  network: rights.network,
+  env: rights.env,
+  readable: rights.readable,
+  hidden: (rights.hidden ?? ToolSession.defaultHidden).map((path) => resolve(files.root, path)),
+})
+
+/** The runner of a session, or why there is none. */
+export const runnerOf = ({ commands }: ToolSession.ToolSession, tool: string): CommandRunnerShape => {
+  if (commands !== undefined) return commands
+  throw new Error(
+    `Tool "${tool}" runs commands, and this runtime has no isolation for them. Give it one: Smithers.isolation("bubblewrap") on Linux; "container" where a container is the boundary; "none" to do without.`,
+  )
+}
+
+/** Runs a command line. */
+export const bash = defineTool({
+  description:
+    "Runs a command line in bash, in the root of the work, and returns its output and exit code. It has no network unless the step allows hosts, a private /tmp, and cannot change files outside the root or git's directory. Nothing it starts outlives it.",
+  input: Schema.Struct({
+    command: Schema.NonEmptyString.annotations({ description: "The command line." }),
+    timeoutSeconds: Schema.optional(
+      Schema.Int.pipe(Schema.between(1, mostSeconds)).annotations({
+        description: `Seconds after which it is killed. Default: ${defaultSeconds}.`,
+      }),
+    ),
+  }),
+  execute: ({ command, timeoutSeconds = defaultSeconds }) =>
+    Effect.suspend(() => {
+      const session = ToolSession.current("bash")
+      const runner = runnerOf(session, "bash")
+      return runner
+        .run(["bash", "-c", command], {
+          policy: policyOf(session),
+          timeout: Duration.seconds(timeoutSeconds),
+          // Both streams have to fit into one result.
+          keptBytes: longestResult / 2,
+        })
+        .pipe(
+          Effect.map(shown),
+          Effect.catchTag("CommandStopped", (stopped) => Effect.succeed(shownStopped(stopped))),
+        )
+    }),
+})
+
+const streams = ({ stdout, stderr }: Pick<CommandResult, "stdout" | "stderr">): ReadonlyArray<string> => [
+  ...(stdout.text === "" ? [] : [stdout.text.trimEnd()]),
+  ...(stderr.text === "" ? [] : ["[stderr]", stderr.text.trimEnd()]),
+]
+
+const shown = (result: CommandResult): string => {
+  const { exitCode, signal } = result
+  return [...streams(result), exitCode === undefined ? `[killed by ${signal}]` : `[exit code ${exitCode}]`].join("\n")
+}
+
+const shownStopped = (stopped: CommandStopped): string => [...streams(stopped), `[${stopped.message}]`].join("\n")

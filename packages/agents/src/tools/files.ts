@@ -1,0 +1,129 @@
+/**
+ * Tools for files: `read`, `write` and `edit`. They stay below the root of the step's tools, leave git's directory alone, and change no file that the model
+ * has not seen as it is.
+ */
+import * as Schema from "effect/Schema"
+import { hashOf, PathRefused } from "../ConfinedFiles.ts"
+import { defineTool } from "../defineTool.ts"
+import * as ToolSession from "../ToolSession.ts"
+import * as Edits from "./Edits.ts"
+import { head, isBinary } from "./text.ts"
+
+const Path = Schema.NonEmptyString.annotations({ description: "Path from the root of the work, such as src/main.ts." })
+
+/** Lines that one call reads by default. */
+const defaultLines = 2000
+
+/** Characters of one line: minified files have lines of megabytes. */
+const longestLine = 2000
+
+const optional = <A, I>(schema: Schema.Schema<A, I>) => Schema.optional(schema)
+
+/** Reads a text file by lines, with their numbers. */
+export const read = defineTool({
+  description:
+    "Reads a text file and returns its lines with their numbers. Read a file before you edit or replace it. Large files are read in parts by offset and limit.",
+  input: Schema.Struct({
+    path: Path,
+    offset: optional(Schema.Int.pipe(Schema.positive()).annotations({ description: "First line, from 1. Default: 1." })),
+    limit: optional(Schema.Int.pipe(Schema.positive()).annotations({ description: `Lines to read. Default: ${defaultLines}.` })),
+  }),
+  execute: ({ path, offset = 1, limit = defaultLines }) => {
+    const { files, seen } = ToolSession.current("read")
+    const { bytes, hash } = files.read(path)
+    seen.set(files.resolve(path), hash)
+    if (bytes.length === 0) return "(the file is empty)"
+    if (isBinary(bytes)) return `(a binary file of ${bytes.length} bytes, SHA-256 ${hash})`
+    const lines = bytes.toString("utf8").split("\n")
+    // A newline at the end ends the last line, and begins none.
+    if (lines.at(-1) === "") lines.pop()
+    if (offset > lines.length) return `(the file has ${lines.length} lines)`
+    const shown = lines.slice(offset - 1, offset - 1 + limit)
+    const text = shown
+      .map(
+        (line, index) =>
+          `${String(offset + index).padStart(6)}\t${line.length > longestLine ? `${line.slice(0, longestLine)}…` : line}`,
+      )
+      .join("\n")
+    const rest = lines.length - (offset - 1 + shown.length)
+    return head(
+      rest > 0 ? `${text}\n… ${rest} more lines; read on with offset ${offset + shown.length}` : text,
+      "read fewer lines with limit",
+    )
+  },
+})
+
+/** Refuses to change what the model has not seen as it is now. */
+const checkSeen = (session: ToolSession.ToolSession, place: string, hash: string): void => {
+  const seen = session.seen.get(place)
+  if (seen === undefined) throw new Error(`${place} was not read yet: read it before you change it. Nothing was changed.`)
+  if (seen !== hash)
+    throw new Error(`${place} has changed since it was read: read it again before you change it. Nothing was changed.`)
+}
+
+const checkWritable = ({ rights }: ToolSession.ToolSession): void => {
+  if (rights.isReadOnly === true) throw new Error("This step may read files and not change them. Nothing was changed.")
+}
+
+/** Writes a whole file. */
+export const write = defineTool({
+  description:
+    "Creates a file with the given content, or replaces all of one that was read before. Use edit to change parts of a file.",
+  input: Schema.Struct({ path: Path, content: Schema.String.annotations({ description: "The whole content of the file." }) }),
+  execute: ({ path, content }) => {
+    const session = ToolSession.current("write")
+    checkWritable(session)
+    const { files, seen } = session
+    const before = contentOf(session, path)
+    if (before !== undefined) checkSeen(session, files.resolve(path), before.hash)
+    const bytes = Buffer.from(content)
+    files.write(path, bytes)
+    const place = files.resolve(path)
+    seen.set(place, hashOf(bytes))
+    return `${before === undefined ? "Created" : "Replaced"} ${place}: ${bytes.length} bytes, ${content === "" ? 0 : content.split("\n").length} lines.`
+  },
+})
+
+/** The content of a file that may not be there. */
+const contentOf = ({ files }: ToolSession.ToolSession, path: string) => {
+  try {
+    return files.read(path)
+  } catch (thrown) {
+    if (thrown instanceof PathRefused && thrown.reason === "missing") return undefined
+    throw thrown
+  }
+}
+
+/** Replaces exact parts of a file. */
+export const edit = defineTool({
+  description:
+    'Replaces parts of a file that was read before. "old" is exact text, without line numbers, that stands in the file once. All edits are made, in order, or none. Returns the changes as a diff.',
+  input: Schema.Struct({
+    path: Path,
+    edits: Schema.NonEmptyArray(
+      Schema.Struct({
+        old: Schema.String.annotations({ description: "The text to replace, exactly as it stands in the file." }),
+        new: Schema.String.annotations({ description: "The text to put in its place." }),
+        replaceAll: optional(Schema.Boolean.annotations({ description: "Replaces every place where old stands. Default: false." })),
+      }),
+    ),
+  }),
+  execute: ({ path, edits }) => {
+    const session = ToolSession.current("edit")
+    checkWritable(session)
+    const { files, seen } = session
+    const { bytes, hash } = files.read(path)
+    const place = files.resolve(path)
+    checkSeen(session, place, hash)
+    if (isBinary(bytes)) throw new Error(`${place} is a binary file: edit changes text. Nothing was changed.`)
+    const text = bytes.toString("utf8")
+    // What is no UTF-8 would be written back as something else.
+    if (!Buffer.from(text).equals(bytes)) throw new Error(`${place} is no UTF-8 text: edit would damage it. Nothing was changed.`)
+    const edited = Edits.apply(text, edits)
+    if ("problem" in edited) throw new Error(`${place}: ${edited.problem}`)
+    const written = Buffer.from(edited.text)
+    files.write(path, written)
+    seen.set(place, hashOf(written))
+    return head(edited.diff, "read the file to see the rest")
+  },
+})

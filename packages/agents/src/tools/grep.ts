@@ -1,0 +1,146 @@
+/**
+ * The tool `grep`: lines of files that match a regular expression. It asks ripgrep under the isolation of the runtime; without ripgrep or isolation it walks
+ * the files itself, within bounds.
+ */
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { PathRefused } from "../ConfinedFiles.ts"
+import { defineTool } from "../defineTool.ts"
+import * as ToolSession from "../ToolSession.ts"
+import { policyOf } from "./bash.ts"
+import { head, isBinary } from "./text.ts"
+
+/** Matching lines of one call, by default and at most. */
+const defaultMatches = 200
+const mostMatches = 2000
+
+/** Bounds of our own walk: files, and milliseconds. */
+const mostFiles = 20_000
+const mostMs = 5000
+
+/** Characters of a line that are looked at: a regular expression can take for ever on a long one. */
+const longestLine = 1000
+
+const Input = Schema.Struct({
+  pattern: Schema.NonEmptyString.annotations({ description: "Regular expression." }),
+  path: Schema.optional(
+    Schema.NonEmptyString.annotations({ description: 'File or directory, from the root of the work. Default: "."' }),
+  ),
+  glob: Schema.optional(
+    Schema.NonEmptyString.annotations({ description: "Files to look at, such as *.ts or src/**/*.md. Default: all." }),
+  ),
+  ignoreCase: Schema.optional(Schema.Boolean.annotations({ description: "Default: false." })),
+  limit: Schema.optional(
+    Schema.Int.pipe(Schema.between(1, mostMatches)).annotations({ description: `Matching lines. Default: ${defaultMatches}.` }),
+  ),
+})
+type Input = typeof Input.Type
+
+/** The end of a command whose program is not there. */
+const notFound = 127
+
+/** Searches files. */
+export const grep = defineTool({
+  description:
+    "Searches files for a regular expression and returns matching lines as path:line:text. Files that git ignores, hidden files and binary files are left out.",
+  input: Input,
+  execute: (input) =>
+    Effect.gen(function* () {
+      const session = ToolSession.current("grep")
+      const { commands, files } = session
+      // Refuses what is outside before anything is started.
+      const place = yield* Effect.try({ try: () => files.resolve(input.path ?? "."), catch: (thrown) => thrown })
+      const limit = input.limit ?? defaultMatches
+      if (commands !== undefined) {
+        const args = [
+          ...["rg", "--no-config", "--line-number", "--no-heading", "--color=never", "--max-columns=500", "--max-columns-preview"],
+          ...(input.ignoreCase === true ? ["--ignore-case"] : []),
+          ...(input.glob === undefined ? [] : ["--glob", input.glob]),
+          ...["--sort", "path", "-e", input.pattern, "--", place],
+        ]
+        const script = `command -v rg >/dev/null || exit ${notFound}; "$@" | head -n ${limit + 1}; exit "\${PIPESTATUS[0]}"`
+        const result = yield* commands.run(["bash", "-c", script, "bash", ...args], {
+          policy: { ...policyOf(session), isReadOnly: true, network: "none" },
+          timeout: "30 seconds",
+        })
+        if (result.exitCode === 2) return yield* Effect.fail(new Error(`The pattern was refused: ${result.stderr.text.trim()}`))
+        if (result.exitCode !== notFound) return shown(result.stdout.text.split("\n").slice(0, -1), limit)
+      }
+      return yield* Effect.try({ try: () => shown(walk(session, input, place, limit + 1), limit), catch: (thrown) => thrown })
+    }),
+})
+
+const shown = (lines: ReadonlyArray<string>, limit: number): string => {
+  if (lines.length === 0) return "(no line matches)"
+  const text = lines
+    .slice(0, limit)
+    .map((line) => line.replace(/^\.\//, ""))
+    .join("\n")
+  return head(
+    lines.length > limit ? `${text}\n… more lines match; narrow the pattern or the path` : text,
+    "narrow the pattern or the path",
+  )
+}
+
+/** A glob as a regular expression of paths: `*` within a name, `**` across directories, `?`, and `{a,b}`. */
+const globPattern = (glob: string): RegExp => {
+  const body = glob.replaceAll(/[.+^$()|[\]\\]/g, "\\$&").replaceAll(/\*\*\/|\*\*|\*|\?|\{([^{}]*)\}/g, (found, names?: string) => {
+    if (names !== undefined) return `(?:${names.split(",").join("|")})`
+    return found === "**/" ? "(?:.*/)?" : found === "**" ? ".*" : found === "*" ? "[^/]*" : "[^/]"
+  })
+  return new RegExp(glob.includes("/") ? `^${body}$` : `(?:^|/)${body}$`)
+}
+
+/** Matching lines by a walk of our own, which knows nothing of what git ignores but `node_modules`. */
+const walk = (
+  { files }: ToolSession.ToolSession,
+  { pattern, glob, ignoreCase }: Input,
+  place: string,
+  most: number,
+): ReadonlyArray<string> => {
+  let expression: RegExp
+  try {
+    expression = new RegExp(pattern, ignoreCase === true ? "iu" : "u")
+  } catch (thrown) {
+    throw new Error(`The pattern was refused: ${String(thrown)}`)
+  }
+  const wanted = glob === undefined ? undefined : globPattern(glob)
+  const found: Array<string> = []
+  const until = performance.now() + mostMs
+  let looked = 0
+  const look = (path: string): void => {
+    if (wanted !== undefined && !wanted.test(path)) return
+    let bytes: Buffer
+    try {
+      bytes = files.read(path).bytes
+    } catch (thrown) {
+      if (thrown instanceof PathRefused) return
+      throw thrown
+    }
+    if (isBinary(bytes)) return
+    for (const [index, line] of bytes.toString("utf8").split("\n").entries()) {
+      if (found.length >= most || performance.now() > until) return
+      if (expression.test(line.slice(0, longestLine))) found.push(`${path}:${index + 1}:${line.slice(0, longestLine)}`)
+    }
+  }
+  const queue: Array<string> = [place]
+  for (let path = queue.pop(); path !== undefined && found.length < most; path = queue.pop()) {
+    if (++looked > mostFiles || performance.now() > until) {
+      found.push(`… the search stopped after ${looked} files; narrow the path`)
+      break
+    }
+    let entries: ReturnType<typeof files.list> | undefined
+    try {
+      entries = files.list(path)
+    } catch (thrown) {
+      if (!(thrown instanceof PathRefused)) throw thrown
+    }
+    if (entries === undefined) look(path)
+    else
+      for (const { name, kind } of [...entries].reverse()) {
+        if (name.startsWith(".") || name === "node_modules" || (kind !== "file" && kind !== "directory")) continue
+        queue.push(path === "." ? name : `${path}/${name}`)
+      }
+  }
+  return found
+}

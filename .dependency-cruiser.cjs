@@ -18,7 +18,7 @@ const mayImport = {
   sandbox: ["core"],
   testing: ["core", "jsx", "agents"],
   server: ["core"],
-  cli: ["core", "sqlite", "jsx", "agents"],
+  cli: ["core", "sqlite", "jsx", "agents", "sandbox"],
 }
 
 const direction = Object.entries(mayImport).map(([from, to]) => ({

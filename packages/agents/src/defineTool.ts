@@ -22,11 +22,14 @@ export interface ToolDefinition<S extends Codec.AnySchema, A> {
   readonly execute: (input: Codec.Output<S>, call: ToolCall) => A | PromiseLike<A> | Effect.Effect<A, unknown>
 }
 
+const noJsonSchema =
+  "The input of a tool needs a schema that can be given as JSON Schema: an Effect Schema, or one of Zod 4, Valibot or ArkType."
+
 /** The key by which the AI SDK knows a schema that is not of a library. */
 const schemaKey = Symbol.for("vercel.ai.schema")
 
 /**
- * Makes a tool. An input that does not match the schema is refused by the AI SDK with the issues, and told to the model. Throws where the schema cannot be
+ * Makes a tool. An input that does not match the schema is refused by the AI SDK with the issues, and told to the model. Its first call throws where the schema cannot be
  * shown as JSON Schema, since a model could not be told of it.
  */
 export const defineTool = <S extends Codec.AnySchema, A>({
@@ -34,27 +37,30 @@ export const defineTool = <S extends Codec.AnySchema, A>({
   input,
   execute,
 }: ToolDefinition<S, A>): Tool<Codec.Input<S>, A> => {
-  const codec = Codec.make(input)
-  if (codec.inputSchema === undefined)
-    throw new TypeError(
-      "The input of a tool needs a schema that can be given as JSON Schema: an Effect Schema, or one of Zod 4, Valibot or ArkType.",
-    )
-  const decode = (value: unknown): Effect.Effect<Codec.Output<S>, Codec.Issues> =>
-    Effect.flatMap(codec.accept(value), codec.restore) as Effect.Effect<Codec.Output<S>, Codec.Issues>
+  const decode = (value: unknown): Effect.Effect<Codec.Output<S>, Codec.Issues> => {
+    const codec = Codec.make(input)
+    return Effect.flatMap(codec.encode(value), codec.decode) as Effect.Effect<Codec.Output<S>, Codec.Issues>
+  }
   const validate = async (value: unknown) => {
     const decoded = await Effect.runPromise(Effect.either(decode(value)))
     return Either.isRight(decoded)
       ? { success: true, value }
       : { success: false, error: new TypeError(`The input does not match the schema: ${decoded.left.join("; ")}`) }
   }
-  return {
+  const tool = {
     description,
-    inputSchema: { [schemaKey]: true, _type: undefined, jsonSchema: codec.inputSchema, validate },
+    // Worked out for the first call, so that importing a tool costs little.
+    get inputSchema() {
+      const { inputSchema: jsonSchema } = Codec.make(input)
+      if (jsonSchema === undefined) throw new TypeError(noJsonSchema)
+      return { [schemaKey]: true, _type: undefined, jsonSchema, validate }
+    },
     execute: async (given: unknown, options: { readonly toolCallId: string; readonly abortSignal?: AbortSignal }) => {
       const decoded = await Effect.runPromise(decode(given))
       const returned = execute(decoded, { toolCallId: options.toolCallId, signal: options.abortSignal })
       if (!Effect.isEffect(returned)) return await returned
       return await Effect.runPromise(returned, options.abortSignal === undefined ? {} : { signal: options.abortSignal })
     },
-  } as unknown as Tool<Codec.Input<S>, A>
+  }
+  return tool as unknown as Tool<Codec.Input<S>, A>
 }

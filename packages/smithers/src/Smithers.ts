@@ -2,6 +2,7 @@
  * The entry point for Effect apps that declare and run workflows: `Smithers.createWorkflow`, a store, and the errors.
  */
 import * as AgentProgram from "@smithers/agents/AgentProgram"
+import type { ToolRights } from "@smithers/agents/ToolSession"
 import type { AgentRunner } from "@smithers/core/AgentRunner"
 import * as Engine from "@smithers/core/Engine"
 import { InvalidSetting, type StoreError } from "@smithers/core/Errors"
@@ -10,6 +11,7 @@ import * as Settings from "@smithers/core/Settings"
 import * as Core from "@smithers/core/Smithers"
 import type { Ports } from "@smithers/core/Storage"
 import { defined } from "@smithers/core/Struct"
+import * as Runner from "@smithers/sandbox/Runner"
 import * as SqliteStorage from "@smithers/sqlite/SqliteStorage"
 import * as Config from "effect/Config"
 import type { ConfigError } from "effect/ConfigError"
@@ -24,16 +26,39 @@ export * from "@smithers/core/Smithers"
 export type Runtime = Core.Runtime | AgentRunner
 
 /** An engine on a given store, for workflows with and without agents. Fails with {@link InvalidSetting} for an invalid option. */
-export const onStorage = <E>(
-  storage: Layer.Layer<Ports, E>,
-  options?: Core.RuntimeOptions,
-): Layer.Layer<Runtime, E | InvalidSetting> => Layer.merge(Core.onStorage(storage, options), AgentProgram.layer)
+export const onStorage = <E>(storage: Layer.Layer<Ports, E>, options?: RuntimeOptions): Layer.Layer<Runtime, E | InvalidSetting> =>
+  Layer.merge(Core.onStorage(storage, options), agents(options?.tools))
+
+/** Rights of the tools of agents, and the isolation of the commands that they run. */
+export interface ToolOptions extends ToolRights {
+  /**
+   * `"bubblewrap"` isolates commands by namespaces, on Linux; `"container"` relies on the container around this process; `"none"` runs them with its rights.
+   * Where it cannot be had, commands fail, and nothing is started. Default: `"bubblewrap"`.
+   */
+  readonly isolation?: Runner.IsolationName | undefined
+}
+
+/** Options of a runtime. */
+export interface RuntimeOptions extends Core.RuntimeOptions {
+  readonly tools?: ToolOptions | undefined
+}
+
+/** The layer that calls agents, with tools that have these rights. */
+const agents = ({ isolation, ...rights }: ToolOptions = {}): Layer.Layer<AgentRunner, InvalidSetting> =>
+  Layer.unwrapEffect(
+    Effect.map(Settings.word("tools.isolation", isolation, Runner.isolations), (name) =>
+      AgentProgram.layerWith({ rights, commands: Runner.make(name) }),
+    ),
+  )
 
 /** An engine on a store in memory. Its runs are lost with the layer. */
-export const memory: Layer.Layer<Runtime> = Layer.merge(Core.memory, AgentProgram.layer)
+export const memory: Layer.Layer<Runtime> = Layer.merge(
+  Core.memory,
+  AgentProgram.layerWith({ commands: Runner.make(Runner.isolations[0]) }),
+)
 
-/** Options of the SQLite store and of the engine. */
-export interface SqliteOptions extends SqliteStorage.SqliteConfig, Core.RuntimeOptions {}
+/** Options of the SQLite store, of the engine, and of the tools of agents. */
+export interface SqliteOptions extends SqliteStorage.SqliteConfig, RuntimeOptions {}
 
 /**
  * An engine on a SQLite file, which is created with mode 0600 if it does not exist. `synchronous: "normal"` (the default)
@@ -56,8 +81,8 @@ const optional = <A>(config: Config.Config<A>): Config.Config<A | undefined> =>
   Config.map(Config.option(config), Option.getOrUndefined)
 
 /**
- * The settings of {@link sqlite} from the environment: `SMITHERS_DB` (default: `smithers.db`), `SMITHERS_ACCESS`,
- * `SMITHERS_SYNCHRONOUS`, `SMITHERS_BUSY_TIMEOUT`, `SMITHERS_LEASE`, `SMITHERS_GRACE` and `SMITHERS_MAX_CONCURRENCY`.
+ * The settings of {@link sqlite} from the environment: `SMITHERS_DB` (default: `smithers.db`), `SMITHERS_ACCESS`, `SMITHERS_SYNCHRONOUS`,
+ * `SMITHERS_BUSY_TIMEOUT`, `SMITHERS_LEASE`, `SMITHERS_GRACE`, `SMITHERS_MAX_CONCURRENCY` and `SMITHERS_ISOLATION`.
  */
 export const config: Config.Config<SqliteOptions> = Config.map(
   Config.all({
@@ -68,8 +93,13 @@ export const config: Config.Config<SqliteOptions> = Config.map(
     lease: optional(Config.duration("SMITHERS_LEASE")),
     grace: optional(Config.duration("SMITHERS_GRACE")),
     maxConcurrency: optional(Config.integer("SMITHERS_MAX_CONCURRENCY")),
+    isolation: optional(Config.literal(...Runner.isolations)("SMITHERS_ISOLATION")),
   }),
-  ({ filename, ...others }) => ({ filename, ...defined(others) }),
+  ({ filename, isolation, ...others }) => ({
+    filename,
+    ...defined(others),
+    ...(isolation === undefined ? {} : { tools: { isolation } }),
+  }),
 )
 
 /**

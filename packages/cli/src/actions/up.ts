@@ -9,9 +9,11 @@ import { InvalidInput, InvalidRunId, unnamed, WorkflowMismatch } from "@smithers
 import { generateRunId, isChildRunId, isId } from "@smithers/core/Ids"
 import type { RunDetails } from "@smithers/core/RunReader"
 import { ofState } from "@smithers/core/RunResult"
+import * as Settings from "@smithers/core/Settings"
 import { onStorage, type Runtime } from "@smithers/core/Smithers"
 import { ports, type StorageShape } from "@smithers/core/Storage"
 import { attach, type RunHandle } from "@smithers/core/Workflow"
+import * as Runner from "@smithers/sandbox/Runner"
 import { realPath } from "@smithers/sqlite/Location"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -267,6 +269,14 @@ const start = ({ given, file, runId, loaded, input, existing }: Work): Effect.Ef
   return attach(definitionFor(loaded, existing.run.workflow) ?? workflow.definition, runId, options)
 }
 
+/** The layer that calls agents. Their tools stay below the folder that the run is worked on in. */
+const agents = Layer.unwrapEffect(
+  Effect.map(
+    Effect.suspend(() => Settings.word("SMITHERS_ISOLATION", process.env.SMITHERS_ISOLATION || undefined, Runner.isolations)),
+    (isolation) => AgentProgram.layerWith({ commands: Runner.make(isolation) }),
+  ),
+)
+
 const work = (task: Work) =>
   Effect.gen(function* () {
     const { given, storage, runId, existing } = task
@@ -285,7 +295,7 @@ const work = (task: Work) =>
                 Layer.succeedContext(ports(storage)),
                 given.maxConcurrency === undefined ? {} : { maxConcurrency: given.maxConcurrency },
               ),
-              AgentProgram.layer,
+              agents,
             ),
           )
           return yield* Effect.provide(

@@ -1,0 +1,5 @@
+/**
+ * Tools of agents: `read`, `write`, `edit`, `grep` and `bash`, and `defineTool` for tools of one's own.
+ */
+export { defineTool, type ToolCall, type ToolDefinition } from "@smithers/agents/defineTool"
+export { bash, edit, grep, read, write } from "@smithers/agents/tools"

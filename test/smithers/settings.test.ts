@@ -42,7 +42,21 @@ const spans = [...times, 0, 0.5, "0 seconds"]
 const texts = ["", "a\0b", null, 5, Number.NaN, [], {}]
 const words = ["", "other", 1, true, null, []]
 
-const engine: Bad<Smithers.RuntimeOptions> = { lease: spans, grace: times, maxConcurrency: counts }
+const tools = [
+  ...[
+    5,
+    "bubblewrap",
+    [],
+    { other: 1 },
+    { isolation: "docker" },
+    { isolation: "" },
+    { root: 5 },
+    { root: "" },
+    { isReadOnly: "yes" },
+  ],
+  ...[{ network: "some" }, { network: [""] }, { hidden: ".env" }, { hidden: [5] }, { env: { A: 1 } }, { readable: [""] }],
+]
+const engine: Bad<Smithers.RuntimeOptions> = { lease: spans, grace: times, maxConcurrency: counts, tools }
 const sqlite: Bad<Smithers.SqliteOptions> = { filename: texts, access: words, synchronous: words, busyTimeout: times, ...engine }
 
 const configured = (settings: Smithers.SqliteOptions) => {
@@ -131,7 +145,7 @@ describe("every layer of the facade", () => {
   it("is looked for in each module that is published", () => {
     const manifest = JSON.parse(readFileSync(join(import.meta.dirname, "../../packages/smithers/package.json"), "utf8"))
     // These make elements, agents and plugins, and no layer.
-    const others = ["./agents", "./mdx", "./jsx-runtime", "./jsx-dev-runtime"]
+    const others = ["./agents", "./tools", "./mdx", "./jsx-runtime", "./jsx-dev-runtime"]
     expect(Object.keys(manifest.exports).sort()).toEqual([...Object.keys(layers), ...others].sort())
   })
 
@@ -140,8 +154,16 @@ describe("every layer of the facade", () => {
       for (const [setting, values] of Object.entries(way.bad)) {
         for (const value of values) {
           const error = yield* refusal(way, { ...way.valid, [setting]: value })
-          expect([setting, value, error]).toEqual([setting, value, expect.objectContaining({ _tag: "InvalidSetting", setting })])
-          expect((error as Error).message).toMatch(new RegExp(`^The setting "${setting}" is .+, and must be .+\\.$`, "s"))
+          // Of a setting that has parts the part is named.
+          const named = expect.stringMatching(new RegExp(`^${setting}($|\\.)`))
+          expect([setting, value, error]).toEqual([
+            setting,
+            value,
+            expect.objectContaining({ _tag: "InvalidSetting", setting: named }),
+          ])
+          expect((error as Error).message).toMatch(
+            new RegExp(`^The setting "${setting}(\\.[\\w.]+)?" is .+, and must be .+\\.$`, "s"),
+          )
         }
       }
     }),

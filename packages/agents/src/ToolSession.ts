@@ -4,24 +4,28 @@
  */
 import { AsyncLocalStorage } from "node:async_hooks"
 import type { CommandRunnerShape } from "@smithers/core/CommandRunner"
-import type { Network } from "@smithers/core/Isolation"
+import { Network } from "@smithers/core/Isolation"
+import * as Schema from "effect/Schema"
 import * as ConfinedFiles from "./ConfinedFiles.ts"
 
+const Texts = Schema.Array(Schema.NonEmptyString)
+
 /** The rights of the tools of a step. */
-export interface ToolRights {
+export const ToolRights = Schema.Struct({
   /** The directory that tools are confined to. Default: the working directory of the process. */
-  readonly root?: string | undefined
+  root: Schema.optional(Schema.NonEmptyString),
   /** `true` refuses what changes files, and lets commands read only. Default: `false`. */
-  readonly isReadOnly?: boolean | undefined
+  isReadOnly: Schema.optional(Schema.Boolean),
   /** The network that commands reach. Default: `"none"`. */
-  readonly network?: Network | undefined
+  network: Schema.optional(Network),
   /** Paths that commands do not see, from the root. Default: `.env`, `.env.local`. */
-  readonly hidden?: ReadonlyArray<string> | undefined
+  hidden: Schema.optional(Texts),
   /** Variables of commands, besides `PATH`, `HOME`, `TMPDIR` and `LANG`. Default: none. */
-  readonly env?: { readonly [name: string]: string } | undefined
+  env: Schema.optional(Schema.Record({ key: Schema.String, value: Schema.String })),
   /** Further paths that commands may read, such as the directory of a tool chain. Default: none. */
-  readonly readable?: ReadonlyArray<string> | undefined
-}
+  readable: Schema.optional(Texts),
+})
+export interface ToolRights extends Schema.Schema.Type<typeof ToolRights> {}
 
 /** Files with secrets that commands do not see by default. */
 export const defaultHidden: ReadonlyArray<string> = [".env", ".env.local"]

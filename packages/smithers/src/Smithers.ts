@@ -2,11 +2,12 @@
  * The entry point for Effect apps that declare and run workflows: `Smithers.createWorkflow`, a store, and the errors.
  */
 import * as AgentProgram from "@smithers/agents/AgentProgram"
-import type { ToolRights } from "@smithers/agents/ToolSession"
+import { ToolRights } from "@smithers/agents/ToolSession"
 import type { AgentRunner } from "@smithers/core/AgentRunner"
 import * as Engine from "@smithers/core/Engine"
 import { InvalidSetting, type StoreError } from "@smithers/core/Errors"
 import * as Millis from "@smithers/core/Millis"
+import * as Raised from "@smithers/core/Raised"
 import * as Settings from "@smithers/core/Settings"
 import * as Core from "@smithers/core/Smithers"
 import type { Ports } from "@smithers/core/Storage"
@@ -19,6 +20,8 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as ParseResult from "effect/ParseResult"
+import * as Schema from "effect/Schema"
 
 export * from "@smithers/core/Smithers"
 
@@ -26,28 +29,58 @@ export * from "@smithers/core/Smithers"
 export type Runtime = Core.Runtime | AgentRunner
 
 /** An engine on a given store, for workflows with and without agents. Fails with {@link InvalidSetting} for an invalid option. */
-export const onStorage = <E>(storage: Layer.Layer<Ports, E>, options?: RuntimeOptions): Layer.Layer<Runtime, E | InvalidSetting> =>
-  Layer.merge(Core.onStorage(storage, options), agents(options?.tools))
+export const onStorage = <E>(
+  storage: Layer.Layer<Ports, E>,
+  options?: RuntimeOptions,
+): Layer.Layer<Runtime, E | InvalidSetting> => {
+  // What is no object is refused by the engine.
+  if (typeof options !== "object" || options === null || Array.isArray(options))
+    return Layer.merge(Core.onStorage(storage, options), agents(undefined))
+  const { tools, ...engine } = options
+  return Layer.merge(Core.onStorage(storage, engine), agents(tools))
+}
 
 /** Rights of the tools of agents, and the isolation of the commands that they run. */
-export interface ToolOptions extends ToolRights {
+export const ToolOptions = Schema.Struct({
+  ...ToolRights.fields,
   /**
    * `"bubblewrap"` isolates commands by namespaces, on Linux; `"container"` relies on the container around this process; `"none"` runs them with its rights.
    * Where it cannot be had, commands fail, and nothing is started. Default: `"bubblewrap"`.
    */
-  readonly isolation?: Runner.IsolationName | undefined
-}
+  isolation: Schema.optional(Schema.Literal(...Runner.isolations)),
+})
+export interface ToolOptions extends Schema.Schema.Type<typeof ToolOptions> {}
 
 /** Options of a runtime. */
 export interface RuntimeOptions extends Core.RuntimeOptions {
   readonly tools?: ToolOptions | undefined
 }
 
+/** The expectation in the message of an issue. */
+const expectedBy = (message: string): string =>
+  message.startsWith("is unexpected")
+    ? `left out: tools have no such setting, and have ${Object.keys(ToolOptions.fields).join(", ")}`
+    : message.replace(/^Expected (?:exactly )?|, actual [\s\S]*$/g, "")
+
+/** Reads the settings of tools, and refuses the first that is invalid or unknown. */
+const toolOptions = (given: unknown): Either.Either<ToolOptions, InvalidSetting> =>
+  Either.mapLeft(
+    Schema.decodeUnknownEither(ToolOptions, { onExcessProperty: "error" })(given === undefined ? {} : given),
+    (error) => {
+      // Of a choice each member has an issue.
+      const issues = ParseResult.ArrayFormatter.formatErrorSync(error)
+      const path = ["tools", ...(issues[0]?.path ?? [])].map(String)
+      const received = path.slice(1).reduce<unknown>((value, name) => Raised.get(value, name), given)
+      const expected = [...new Set(issues.map(({ message }) => expectedBy(message)))].join(" or ")
+      return new InvalidSetting({ setting: path.join("."), received: Millis.show(received), expected })
+    },
+  )
+
 /** The layer that calls agents, with tools that have these rights. */
-const agents = ({ isolation, ...rights }: ToolOptions = {}): Layer.Layer<AgentRunner, InvalidSetting> =>
+const agents = (given: unknown): Layer.Layer<AgentRunner, InvalidSetting> =>
   Layer.unwrapEffect(
-    Effect.map(Settings.word("tools.isolation", isolation, Runner.isolations), (name) =>
-      AgentProgram.layerWith({ rights, commands: Runner.make(name) }),
+    Either.map(toolOptions(given), ({ isolation = Runner.isolations[0], ...rights }) =>
+      AgentProgram.layerWith({ rights, commands: Runner.make(isolation) }),
     ),
   )
 
@@ -69,12 +102,12 @@ export interface SqliteOptions extends SqliteStorage.SqliteConfig, RuntimeOption
 export const sqlite = (options: SqliteOptions): Layer.Layer<Runtime, StoreError | InvalidSetting> =>
   Layer.unwrapEffect(
     Either.map(Settings.only("Smithers.sqlite", options, sqliteNames), () => {
-      const { lease, maxConcurrency, grace, ...store } = options
-      return onStorage(SqliteStorage.layer(store), defined({ lease, maxConcurrency, grace }))
+      const { lease, maxConcurrency, grace, tools, ...store } = options
+      return onStorage(SqliteStorage.layer(store), defined({ lease, maxConcurrency, grace, tools }))
     }),
   )
 
-const sqliteNames: Settings.Names<SqliteOptions> = { ...SqliteStorage.configNames, ...Engine.optionNames }
+const sqliteNames: Settings.Names<SqliteOptions> = { ...SqliteStorage.configNames, ...Engine.optionNames, tools: true }
 
 /** An optional setting. */
 const optional = <A>(config: Config.Config<A>): Config.Config<A | undefined> =>
@@ -113,7 +146,10 @@ export const layerConfig = (
     Effect.gen(function* () {
       if (!Config.isConfig(settings)) {
         yield* Settings.only("Smithers.layerConfig", settings, sqliteNames)
-        const other = Object.entries(settings).find(([, value]) => value !== undefined && !Config.isConfig(value))
+        // Of `tools` the settings are Configs.
+        const other = Object.entries(settings).find(
+          ([name, value]) => value !== undefined && !Config.isConfig(value) && (name !== "tools" || typeof value !== "object"),
+        )
         if (other !== undefined) {
           const expected = 'a Config, such as Config.string("NAME")'
           return yield* new InvalidSetting({ setting: other[0], received: Millis.show(other[1]), expected })

@@ -53,7 +53,16 @@ export const grep = defineTool({
       const limit = input.limit ?? defaultMatches
       if (commands !== undefined) {
         const args = [
-          ...["rg", "--no-config", "--line-number", "--no-heading", "--color=never", "--max-columns=500", "--max-columns-preview"],
+          ...[
+            "rg",
+            "--no-config",
+            "--line-number",
+            "--with-filename",
+            "--no-heading",
+            "--color=never",
+            "--max-columns=500",
+            "--max-columns-preview",
+          ],
           ...(input.ignoreCase === true ? ["--ignore-case"] : []),
           ...(input.glob === undefined ? [] : ["--glob", input.glob]),
           ...["--sort", "path", "-e", input.pattern, "--", place],

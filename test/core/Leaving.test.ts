@@ -324,7 +324,7 @@ describe.each(stores)("on %s", (_, store) => {
         yield* Commands.completeNode("r", "race", { key: "b", by: "ann" })
         // It is known by a frame of its own, and by another process.
         expect((yield* w.run({}, { runId: "r" })).status).toBe("waiting-approval")
-        expect(yield* statusOf("race[b]")).toMatchObject({ status: "running", asked: { as: "completed", by: "ann" } })
+        expect(yield* statusOf("race[b]")).toMatchObject({ status: "running", leaveRequest: { outcome: "completed", by: "ann" } })
         yield* Commands.approve("r", "first")
         expect(yield* w.run({}, { runId: "r" })).toMatchObject({ status: "finished", output: { winner: "b" } })
         expect(done).toEqual([])

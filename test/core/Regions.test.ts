@@ -310,7 +310,7 @@ describe("a race", () => {
     const run = driven(race("r", { a: failing, b: step("b"), c: step("c") }, { count: 3, isList: true, isCatching: true }))
     run.at(0)
     const lost = run.at(1, failed("a"))
-    expect(lost.events).toContainEqual({ _tag: "PartsDecided", nodeId: "r", iteration: 0, winners: [], isOver: true })
+    expect(lost.events).toContainEqual({ _tag: "PartsDecided", nodeId: "r", iteration: 0, winners: [], isDecided: true })
     expect(lost.statuses).toMatchObject({ "r[b]": "halted", "r[c]": "halted" })
     const over = run.at(2, succeeded("long"), cut("b"), cut("c"))
     expect(over.outcome).toMatchObject({ nodeId: "r", reason: { error: { name: "RaceLost" } } })

@@ -142,6 +142,23 @@ describe.each(stores)("on %s", (_, store) => {
     ),
   )
 
+  it.effect("a scope that failed as its time was over has all of its time again when the run is resumed", () =>
+    on(
+      Effect.gen(function* () {
+        const limited = workflow(($) =>
+          $.scope({ id: "ask", timeout: "1 hour", body: $.approval("ok", { request: { title: "Go?" } }) }),
+        )
+        yield* limited.run({}, { runId: "r" })
+        yield* TestClock.adjust("2 hours")
+        expect(yield* limited.run({}, { runId: "r" })).toMatchObject({ status: "failed", error: { nodeId: "ask" } })
+        const again = yield* limited.run({}, { runId: "r", onFailed: "resume" })
+        expect(again).toMatchObject({ status: "waiting-approval", waits: [{ nodeId: "ok" }, { nodeId: "ask~timeout" }] })
+        yield* Commands.approve("r", "ok")
+        expect((yield* limited.run({}, { runId: "r" })).status).toBe("finished")
+      }),
+    ),
+  )
+
   it.effect("a list does for each item what its body says, with rows of its own in one table, and takes its values in order", () =>
     on(
       Effect.gen(function* () {

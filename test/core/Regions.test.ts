@@ -439,6 +439,24 @@ describe("a list", () => {
     run.at(1, succeeded("i0"))
     expect(run.at(2, leave("l[k2]", "completed"), cut("i1")).statuses["l[k2]"]).toBe("cancelled")
   })
+  it("begins items one at a time again that were reset", () => {
+    const done = ["i0", "i1"].flatMap(
+      (nodeId): ReadonlyArray<RunEvent> => [
+        { _tag: "AttemptStarted", nodeId, iteration: 0, attempt: 1 },
+        succeeded(nodeId),
+        { _tag: "NodeReset", nodeId, iteration: 0 },
+      ],
+    )
+    const state = done.reduce((before, event) => RunState.apply(before, event, Millis.zero), RunState.empty("r"))
+    const list = forEach(
+      "l",
+      items(2, (id) => step(id)),
+      { maxConcurrency: 1 },
+    )
+    const run = live(list, state)
+    expect(run.at(1).starts.map((start) => start.step.id)).toEqual(["i0"])
+    expect(run.at(2, { ...succeeded("i0"), attempt: 2 } as RunEvent).starts.map((start) => start.step.id)).toEqual(["i1"])
+  })
   it("has no item left that someone asks to leave when the list is over by then", () => {
     const run = driven(
       forEach(

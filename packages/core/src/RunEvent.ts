@@ -315,8 +315,9 @@ const Inner = Schema.NullOr(Schema.suspend((): Schema.Schema<OutputSource> => Ou
 const OutputSource: Schema.Schema<OutputSource> = Schema.Union(
   Schema.String,
   Schema.Array(Inner),
-  Schema.Struct({ fixed: Schema.Unknown }),
+  // Before the one with a field that may be anything, also absent: any object would be taken for it.
   Schema.Struct({ fields: Schema.Record({ key: Schema.String, value: Inner }) }),
+  Schema.Struct({ fixed: Schema.Unknown }),
 ).annotations({ identifier: "OutputSource" })
 
 /** `from` names the rows (`<node>/<iteration>`) that gave the output, so that it can be read back without the plan. */

@@ -89,6 +89,10 @@ const partOf = (node: Plan.Node): Plan.Part => (node._tag === "Scope" ? (node.pa
 /** The JSON of a failure; it is JSON except for absent fields. */
 const toJsonOf = (caught: Caught): Json => Either.getOrElse(toJson(caught), () => null)
 
+/** Tells whether a leaf was reset, and has not begun since. */
+const isReset = ({ status, attempt, budgetAfter, wait }: Records.StepRecord): boolean =>
+  status === "interrupted" && budgetAfter === attempt && (attempt > 0 || wait?.status === "withdrawn")
+
 /** Positions of the children of a node. */
 export const childPositions = ({ end }: Plan.Plan, position: number): Array<number> => {
   const found: Array<number> = []
@@ -316,6 +320,8 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
         if (what === "any") return true
         continue
       }
+      // A leaf that was reset begins once more, and takes its place then.
+      if (what === "leaf" && isReset(record)) continue
       const isOver = record.status === "withdrawn" || record.status === "superseded"
       if (record.attempt > 0 || (record.wait !== undefined && !isOver)) return true
     }

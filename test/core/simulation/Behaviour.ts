@@ -6,8 +6,16 @@
  */
 import type { Json } from "@smithers/core/Codec"
 import { hash } from "@smithers/testing/Random"
-import { Violation } from "./Ledger.ts"
-import type { BranchSpec, LoopSpec, StepSpec, Verdict, WaitSpec } from "./Scenario.ts"
+import {
+  type BranchSpec,
+  channelOf,
+  type LoopSpec,
+  type ScopeSpec,
+  type StepSpec,
+  type Verdict,
+  type WaitSpec,
+} from "./Scenario.ts"
+import { Violation } from "./Violation.ts"
 import { given } from "./World.ts"
 
 /** What steps give: `row` is a number when read and text when stored, so that the two cannot be mistaken for each other. */
@@ -24,14 +32,19 @@ export type Attempt =
 type Given = { readonly [name: string]: unknown }
 
 /** What a predicate is given, but for where it is asked. */
-const apart = ({ runId: _, ...rest }: Given): Given => rest
+const apart = ({ runId: _, item: __, ...rest }: Given): Given => rest
 
 /** Text that differs wherever two values differ, also where one is absent. */
 const digest = (value: unknown): string => hash(text(value) ?? "").toString(36)
 
-/** A value as text, but for the times in it. */
+/** What depends on the order of things in a value: times and, of an item that failed, which of its failures came first. */
+const vague: { readonly [field: string]: unknown } = { decidedAt: 0, error: "(error)" }
+
+/** A value as text, but for what is vague in it. The value of a winner, or of an item, that has none is not there in stored form. */
 export const text = (value: unknown): string | undefined =>
-  JSON.stringify(value, (key, item: unknown) => (item === undefined ? "(absent)" : key === "decidedAt" ? 0 : item))
+  JSON.stringify(value, (key, item: unknown) =>
+    item === undefined ? (key === "value" ? undefined : "(absent)") : key in vague ? vague[key] : item,
+  )
 
 /** What a step is given that does not depend on the order of completions. */
 const certain = (spec: StepSpec, given: Given): Given =>
@@ -94,7 +107,7 @@ export const answer = (spec: WaitSpec | (Verdict & { readonly on: "approval" }))
     const timedOut = verdict === "silent"
     return gives({ approved, note: null, decidedBy: timedOut ? null : "ann", decidedAt: 0, timedOut })
   }
-  const said = given(spec.label)
+  const said = given(spec.on === "signal" ? channelOf(spec) : spec.label)
   return { _tag: "Gives", value: { ...said, row: Number(said.row) }, stored: said }
 }
 
@@ -121,3 +134,8 @@ export const isOver = (seed: number, spec: LoopSpec, context: Given & { readonly
   if (context.iteration === 0) return spec.mayBeEmpty && roll % 3 === 0
   return roll % 3 === 0 || context.iteration >= 4
 }
+
+/** Whether the condition of a scope holds: once it does, nothing that comes later makes it false. */
+export const isLeft = (seed: number, spec: ScopeSpec, context: Given): boolean =>
+  spec.leaves !== "never" &&
+  spec.needs.some(({ name }) => context[name] !== undefined && hash(seed, spec.label, name, digest(context[name])) % 3 === 0)

@@ -6,8 +6,9 @@
 import type { Json } from "@smithers/core/Codec"
 import { type ErrorInfo, StepFailed } from "@smithers/core/Errors"
 import { type NodeKey, nodeKey } from "@smithers/core/Ids"
+import type { Command } from "@smithers/core/Inbox"
 import * as Millis from "@smithers/core/Millis"
-import type { Plan } from "@smithers/core/Plan"
+import * as Plan from "@smithers/core/Plan"
 import type * as Records from "@smithers/core/Records"
 import type { RunEvent } from "@smithers/core/RunEvent"
 import * as RunState from "@smithers/core/RunState"
@@ -20,7 +21,7 @@ import * as CommandEvents from "../../../packages/core/src/internal/commandEvent
 import * as Behaviour from "./Behaviour.ts"
 import * as Ledger from "./Ledger.ts"
 import type { Ending } from "./Reference.ts"
-import { type Fault, index, type Scenario, type StepSpec } from "./Scenario.ts"
+import { branchesOf, type Fault, index, type Scenario, type StepSpec } from "./Scenario.ts"
 import * as World from "./World.ts"
 
 export interface Simulated {
@@ -39,8 +40,8 @@ interface InFlight {
 }
 
 /** Runs the scenario to its end. Throws a `Violation` where the core does what it must not. */
-export const simulate = (plan: Plan, scenario: Scenario, order: number): Simulated => {
-  const ledger = Ledger.make(scenario.root)
+export const simulate = (plan: Plan.Plan, scenario: Scenario, order: number): Simulated => {
+  const ledger = Ledger.make(scenario)
   const random = Random.make(Random.hash(scenario.seed, "order", order))
   const clock = { now: Millis.make(1_000_000) }
   for (let processes = 1; processes < 20; processes++) {
@@ -70,7 +71,7 @@ const restore = (state: RunState.RunState): Map<NodeKey, unknown> => {
   return outputs
 }
 
-const conclude = (plan: Plan, scenario: Scenario, ledger: Ledger.Ledger): Pick<Simulated, "state" | "ending"> => {
+const conclude = (plan: Plan.Plan, scenario: Scenario, ledger: Ledger.Ledger): Pick<Simulated, "state" | "ending"> => {
   const state = recover(ledger)
   const { failures } = ledger
   if (state.status === "failed") {
@@ -86,7 +87,7 @@ const conclude = (plan: Plan, scenario: Scenario, ledger: Ledger.Ledger): Pick<S
 }
 
 interface Process {
-  readonly plan: Plan
+  readonly plan: Plan.Plan
   readonly scenario: Scenario
   readonly ledger: Ledger.Ledger
   readonly random: Random.Random
@@ -121,7 +122,8 @@ const live = ({ plan, scenario, ledger, random, clock, fault }: Process): number
     inFlight.delete(key)
     const at = { nodeId: start.step.id, iteration: start.iteration, attempt: start.attempt }
     if (isInterrupted && random.chance(0.5)) return append({ _tag: "AttemptInterrupted", ...at, reason: "fail-fast" })
-    const [label, isUndo] = Ledger.labelOf(start.step.id)
+    const [label, beside] = Ledger.locate(start.step.id)
+    const isUndo = beside === "undo"
     const spec = find(label) as StepSpec
     const failures = RunState.step(state, at.nodeId, at.iteration)?.failures.length ?? 0
     const behave = isUndo ? Behaviour.undo : Behaviour.attempt
@@ -142,6 +144,18 @@ const live = ({ plan, scenario, ledger, random, clock, fault }: Process): number
     append({ _tag: "AttemptFailed", ...at, error, ...(spec.isSoft && !isUndo ? { isSoft: true } : {}) })
   }
 
+  /** Regions that go on, and parts of them. */
+  const going = (): ReadonlyArray<World.Leavable> =>
+    RunState.records(state).flatMap((record) => {
+      if (record.kind !== "boundary" || record.status !== "running") return []
+      const { nodeId: label, iteration } = record
+      const region = find(label)
+      const inside = region.kind === "race" || region.kind === "list" ? branchesOf(region) : []
+      return [{ label, iteration }, ...inside.map((part) => ({ label: part.label, iteration }))]
+    })
+  const leaving = ({ label, iteration, as }: NonNullable<ReturnType<World.World["leave"]>>): Command => ({
+    ...{ _tag: "Leave", nodeId: label, iteration, outcome: as, by: "ann" },
+  })
   /** Has the world say something. Answers with whether it did. */
   const hear = (): boolean => {
     const open = RunState.records(state).flatMap((record) => {
@@ -149,7 +163,8 @@ const live = ({ plan, scenario, ledger, random, clock, fault }: Process): number
       const { nodeId, iteration, wait } = record
       return [{ nodeId, iteration, isAnswered: wait?.decision !== undefined || wait?.answers !== undefined }]
     })
-    const said = world.say(open, state.pausedAt !== undefined)
+    const leave = world.leave(going())
+    const said = leave === undefined ? world.say(open, state.pausedAt !== undefined) : leaving(leave)
     if (said === undefined) return false
     const command = { id: `said ${state.seq}`, runId: state.runId, at: clock.now, command: said }
     for (const event of CommandEvents.of(command, state)) append(event)
@@ -212,6 +227,8 @@ const live = ({ plan, scenario, ledger, random, clock, fault }: Process): number
       commit()
       commits++
     }
+    for (const [key, { isInterrupted }] of inFlight)
+      if (!isInterrupted && ledger.isCut(key)) throw new Ledger.Violation(`${key} goes on in a region that is left`)
     if (outcome === undefined) audit(schedule, decided, decision, clock.now, runningBefore, ledger.isHalting())
     if (outcome !== undefined || (isFatal && fault.edge === "after")) return commits
 
@@ -249,8 +266,10 @@ const live = ({ plan, scenario, ledger, random, clock, fault }: Process): number
   }
 }
 
+const settled: ReadonlySet<string> = new Set(["finished", "skipped", "failed", "superseded"])
+
 /** Checks a decision against the whole plan and state, the slow and simple way. */
-const makeAudit = (plan: Plan, values: Scheduler.Values, maxConcurrency: number) => {
+const makeAudit = (plan: Plan.Plan, values: Scheduler.Values, maxConcurrency: number) => {
   const position = (nodeId: string): number => plan.positions.get(nodeId) as number
   const isIn = (group: number, inner: number): boolean => plan.contains(group, inner)
   const branchOf = (group: number, inner: number): number => {
@@ -260,10 +279,14 @@ const makeAudit = (plan: Plan, values: Scheduler.Values, maxConcurrency: number)
   }
   /** Groups with a limit that no branch needs another one in: those may begin beyond it. */
   const groups = plan.nodes.flatMap((node, position) => {
-    if (node._tag !== "Parallel" || node.maxConcurrency === undefined) return []
-    for (let inner = position + 1; inner < plan.end(position); inner++)
+    if ((node._tag !== "Parallel" && node._tag !== "ForEach") || node.maxConcurrency === undefined) return []
+    for (let inner = position + 1; inner < plan.end(position); inner++) {
+      // What goes on beside a race that is over has given its place back.
+      const inside = plan.node(inner)
+      if ((inside._tag === "Race" || inside._tag === "ForEach") && inside.rest === "keep") return []
       for (const { target } of plan.needs(inner))
         if (isIn(position, target) && branchOf(position, target) !== branchOf(position, inner)) return []
+    }
     return [{ position, cap: node.maxConcurrency }]
   })
   const isAtWork = ({ status }: Records.StepRecord): boolean =>
@@ -279,6 +302,36 @@ const makeAudit = (plan: Plan, values: Scheduler.Values, maxConcurrency: number)
       const branches = new Set(working.filter((inner) => isIn(position, inner)).map((inner) => branchOf(position, inner)))
       if (branches.size > cap) refuse(`${branches.size} branches of #${position} are at work, and it has ${cap} places`)
     }
+  }
+  /** Refuses a step that waits for a place in a group that has one. */
+  const checkParked = (state: RunState.RunState, parked: number): void => {
+    const around = groups.filter((group) => isIn(group.position, parked))
+    const [group] = around
+    if (group === undefined || !isOnlyLimit(group.position, parked)) return
+    const leaves = RunState.records(state).flatMap((record) =>
+      record.kind === "step" && plan.positions.has(record.nodeId) ? [{ record, at: position(record.nodeId) }] : [],
+    )
+    const rows = new Map(leaves.map(({ record, at }) => [at, record]))
+    const isOpen = (branch: number): boolean => {
+      const inside = Array.from({ length: plan.end(branch) - branch }, (_, index) => branch + index)
+      const begun = inside.some((at) => (rows.get(at)?.attempt ?? 0) > 0 || rows.get(at)?.wait !== undefined)
+      return begun && inside.some((at) => Plan.isLeaf(plan.node(at)) && !isSettled(rows.get(at)))
+    }
+    const branches: Array<number> = []
+    for (let branch = group.position + 1; branch < plan.end(group.position); branch = plan.end(branch)) branches.push(branch)
+    if (isOpen(branchOf(group.position, parked)) || plan.loopOf(parked) >= 0) return
+    const open = branches.filter(isOpen).length
+    if (open < group.cap)
+      refuse(`#${parked} waits for one of ${group.cap} places of #${group.position}, of which ${open} are taken`)
+  }
+  const isSettled = (record: Records.StepRecord | undefined): boolean => record !== undefined && settled.has(record.status)
+  const isOnlyLimit = (group: number, inner: number): boolean => {
+    for (let up = plan.parent(inner); up >= 0; up = plan.parent(up)) {
+      const node = plan.node(up)
+      const isLimited = (node._tag === "Parallel" || node._tag === "ForEach") && node.maxConcurrency !== undefined
+      if (isLimited && up !== group) return false
+    }
+    return true
   }
   const isFull = (running: ReadonlyArray<number>): boolean => running.length >= maxConcurrency
   const refuse = (problem: string): never => {
@@ -340,7 +393,7 @@ const makeAudit = (plan: Plan, values: Scheduler.Values, maxConcurrency: number)
     const isFree = (inner: number): boolean => {
       for (let up = inner; up >= 0; up = plan.parent(up)) {
         const node = plan.node(up)
-        if (node._tag === "Parallel" && node.maxConcurrency !== undefined) return false
+        if ((node._tag === "Parallel" || node._tag === "ForEach") && node.maxConcurrency !== undefined) return false
       }
       return true
     }
@@ -357,6 +410,7 @@ const makeAudit = (plan: Plan, values: Scheduler.Values, maxConcurrency: number)
     }
     for (const other of ready) if (!isFull(busy)) refuse(`#${other} is ready and there is room, but it did not start`)
     checkPlaces(state)
+    if (!isFull(busy)) for (const other of kept.ready.map(position)) checkParked(state, other)
   }
 }
 

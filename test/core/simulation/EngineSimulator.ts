@@ -4,10 +4,10 @@
  */
 import { isDeepStrictEqual } from "node:util"
 import * as Commands from "@smithers/core/Commands"
-import type { Definition } from "@smithers/core/Definition"
+import type { Definition, Planner } from "@smithers/core/Definition"
 import * as Engine from "@smithers/core/Engine"
 import { NonRetryable } from "@smithers/core/Errors"
-import { nodeKey } from "@smithers/core/Ids"
+import { type NodeKey, nodeKey } from "@smithers/core/Ids"
 import * as MemoryStorage from "@smithers/core/MemoryStorage"
 import * as Millis from "@smithers/core/Millis"
 import { compensationId } from "@smithers/core/Records"
@@ -21,7 +21,6 @@ import * as Random from "@smithers/testing/Random"
 import * as VirtualClock from "@smithers/testing/VirtualClock"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
@@ -31,7 +30,7 @@ import * as Behaviour from "./Behaviour.ts"
 import type { Simulated } from "./CoreSimulator.ts"
 import * as Ledger from "./Ledger.ts"
 import { type Call, lower, planner } from "./Lowering.ts"
-import { type Fault, isDrawn, type Scenario } from "./Scenario.ts"
+import { branchesOf, type Fault, index, isDrawn, isRegion, type Scenario } from "./Scenario.ts"
 import * as World from "./World.ts"
 
 const runId = "run"
@@ -49,11 +48,16 @@ const joined = (
   return engine.join(definition, RunRequest.start(runId, create, { reopen: ["failed"] }))
 }
 
+interface Body {
+  readonly key: NodeKey
+  readonly isStubborn: boolean
+}
+
 interface Process {
   readonly fiber: Fiber.RuntimeFiber<RunResult<unknown>, RunError>
   readonly mortal: MortalStorage.MortalStorage
-  /** Bodies at work, each with what ends it. */
-  readonly bodies: Set<() => void>
+  /** Bodies at work, by what ends them. */
+  readonly bodies: Map<() => void, Body>
   readonly stop: Effect.Effect<void>
 }
 
@@ -76,7 +80,7 @@ export const simulate = (
   order: number,
   { mended, isReactive = false, isCancelled = false, isRetried = false, disk = MemoryStorage.make() }: Options = {},
 ): Effect.Effect<Simulated & { readonly ledger: Ledger.Ledger }> => {
-  const ledger = Ledger.make(original.root)
+  const ledger = Ledger.make(original, isReactive)
   const random = Random.make(Random.hash(original.seed, "engine", order))
   const virtual = VirtualClock.make(1_000_000)
   const violations: Array<unknown> = []
@@ -108,27 +112,30 @@ export const simulate = (
           if (past.size < mostPast && random.chance(0.3)) past.set(frame, Effect.runSync(disk.load(runId)))
         }),
       )
-      const bodies = new Set<() => void>()
+      const bodies = new Map<() => void, Body>()
       const body = ({ spec, isUndo, idempotencyKey, attempt, needs }: Call): Effect.Effect<unknown, unknown> => {
         // <run>:<step>:<iteration>, and which time it is done anew; ids have no colons here.
         const row = Number(idempotencyKey.split(":")[2])
         const key = nodeKey(isUndo ? compensationId(spec.label) : spec.label, row)
         observe(() => ledger.begin(key, attempt, needs))
         const behave = isUndo ? Behaviour.undo : Behaviour.attempt
+        // Some code does not let itself be cut short.
+        const isStubborn = random.chance(0.15)
         let result: Behaviour.Attempt = { _tag: "Fails", message: "", isRetryable: false }
         observe(() => {
           result = behave(scenario.seed, spec, ledger.place(spec.label, row), ledger.failures.get(key) ?? 0, needs)
         })
-        return Effect.async((resume) => {
+        const ended: Effect.Effect<unknown, unknown> = Effect.async((resume) => {
           const end = (): void => {
             bodies.delete(end)
             if (result._tag === "Succeeds") return resume(Effect.succeed(result.stored))
             const { message, isRetryable } = result
             resume(Effect.fail(isRetryable ? new Error(message) : new NonRetryable({ message })))
           }
-          bodies.add(end)
+          bodies.set(end, { key, isStubborn })
           return Effect.sync(() => bodies.delete(end))
         })
+        return isStubborn ? Effect.uninterruptible(ended) : ended
       }
       const engine = yield* Engine.make({ lease: "30 seconds" }).pipe(
         Effect.orDie,
@@ -138,13 +145,25 @@ export const simulate = (
       const workflow = lower(scenario, body)
       const reactive = isDrawn(scenario)
         ? () => planner(scenario, body)
-        : () => ({ plan: () => Either.right(lower(scenario, body).plan), observe: () => true })
+        : (): Planner => ({
+            plan: (state, values) => lower(scenario, body).definition.planner().plan(state, values),
+            observe: () => true,
+          })
       const run =
         isReactive || isDrawn(scenario)
           ? joined(engine, { ...workflow.definition, planner: reactive }, scenario)
           : joined(engine, workflow.definition, scenario)
       const fiber = yield* Effect.forkIn(Effect.provideService(run, Engine.Engine, engine), scope)
-      return { fiber, mortal, bodies, stop: Effect.zipRight(Fiber.interrupt(fiber), Scope.close(scope, Exit.void)) }
+      // Whoever stops waits for code that does not let itself be cut short.
+      const stop = Effect.gen(function* () {
+        const stopping = yield* Effect.fork(Effect.zipRight(Fiber.interrupt(fiber), Scope.close(scope, Exit.void)))
+        while (stopping.unsafePoll() === null) {
+          yield* VirtualClock.rest
+          for (const [end, { isStubborn }] of [...bodies]) if (isStubborn) end()
+        }
+        yield* Fiber.join(stopping)
+      })
+      return { fiber, mortal, bodies, stop }
     })
 
   const world = World.make(original, random)
@@ -154,6 +173,11 @@ export const simulate = (
     const told = (yield* disk.pending).flatMap(({ command }) => ("nodeId" in command ? [command.nodeId] : []))
     const isAnswered = (nodeId: string, approved: boolean | null) => told.includes(nodeId) || approved !== null
     const open = waits.map(({ nodeId, iteration, approved }) => ({ nodeId, iteration, isAnswered: isAnswered(nodeId, approved) }))
+    const leave = world.leave(yield* going)
+    if (leave !== undefined) {
+      yield* ask(leave)
+      return true
+    }
     const isCancelling = isCancelled && !hasCancelled && random.chance(0.1)
     hasCancelled ||= isCancelling
     const command = isCancelling ? ({ _tag: "Cancel" } as const) : world.say(open, isPaused)
@@ -165,6 +189,30 @@ export const simulate = (
     yield* Effect.ignore(isResponse ? disk.deliverResponse({ ...sent, command }) : disk.deliver({ ...sent, command }))
     return true
   })
+  const plan = index(original.root)
+  /** Regions that have begun and are not over, and parts of them. */
+  const going = Effect.map(Effect.orDie(disk.inspect(runId)), ({ nodes }) =>
+    nodes.flatMap(({ nodeId: label, iteration, status }): ReadonlyArray<World.Leavable> => {
+      if (status !== "running" || !plan.position.has(label)) return []
+      const region = plan.find(label)
+      if (!isRegion(region)) return []
+      const inside = region.kind === "scope" ? [] : branchesOf(region)
+      return [{ label, iteration }, ...inside.map((part) => ({ label: part.label, iteration }))]
+    }),
+  )
+  /** Asks for a region to be left, as anybody would. What is refused has a reason. */
+  const ask = ({ label, iteration, as }: NonNullable<ReturnType<World.World["leave"]>>) => {
+    const spec = plan.find(label)
+    const [name, options] =
+      spec.kind === "part" ? [plan.parent(label)?.label ?? "", { iteration, key: spec.key }] : [label, { iteration }]
+    const command = as === "completed" ? Commands.completeNode(runId, name, options) : Commands.cancelNode(runId, name, options)
+    return Effect.catchTags(Effect.provide(command, ports(disk)), {
+      AlreadyLeft: () => Effect.void,
+      NodeEnded: () => Effect.void,
+      NodeNotFound: () => Effect.void,
+      InvalidCommand: () => Effect.void,
+    })
+  }
   let said = 0
   let isPaused = false
   let hasCancelled = false
@@ -177,6 +225,9 @@ export const simulate = (
         yield* VirtualClock.rest
         if (violations.length > 0) return yield* Effect.die(violations[0])
         if (mortal.isGone()) return
+        for (const { key, isStubborn } of bodies.values())
+          if (!isStubborn && ledger.isCut(key))
+            return yield* Effect.die(new Ledger.Violation(`${key} goes on in a region that is left`))
         const exit = fiber.unsafePoll()
         if (exit !== null) {
           yield* stop
@@ -193,7 +244,7 @@ export const simulate = (
         if (bodies.size > 0 && random.chance(0.8)) {
           idle = 0
           const count = random.pick([1, 1, 1, 2, bodies.size])
-          for (const end of random.shuffle([...bodies]).slice(0, count)) end()
+          for (const end of random.shuffle([...bodies.keys()]).slice(0, count)) end()
         } else {
           idle++
           virtual.jump()
@@ -213,10 +264,13 @@ export const simulate = (
   })
 
   /** A process that slept through its lease must find out, and must have changed nothing. */
-  const expectFenced = ({ fiber, mortal, stop }: Process) =>
+  const expectFenced = ({ fiber, mortal, bodies, stop }: Process) =>
     Effect.gen(function* () {
       yield* mortal.wake
-      for (let turn = 0; turn < 5; turn++) yield* VirtualClock.rest
+      for (let turn = 0; turn < 5; turn++) {
+        yield* VirtualClock.rest
+        for (const [end, { isStubborn }] of [...bodies]) if (isStubborn) end()
+      }
       const exit = fiber.unsafePoll()
       const error = exit === null || Exit.isSuccess(exit) ? undefined : Option.getOrUndefined(Cause.failureOption(exit.cause))
       if (error?._tag !== "RunFenced") {

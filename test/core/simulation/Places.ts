@@ -15,6 +15,8 @@ export interface Places {
   readonly place: (label: string, row: number) => string | undefined
   /** The boundaries around a row, the innermost first. */
   readonly around: (label: string, row: number) => ReadonlyArray<Around>
+  /** The row of a loop in which it made the pass of this row. */
+  readonly outer: (loop: string, row: number) => number
 }
 
 export const make = (plan: Index): Places => {
@@ -31,6 +33,7 @@ export const make = (plan: Index): Places => {
       passes.set(`${loop}/${row}`, { outer, pass })
     },
     place,
+    outer: (loop, row) => passes.get(`${loop}/${row}`)?.outer ?? 0,
     around: (label, row) => {
       const found: Array<Around> = []
       let here = row

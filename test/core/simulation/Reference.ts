@@ -1,6 +1,7 @@
 /**
  * What must become of a scenario, worked out by walking its tree once, from left to right, one node at a time: no scheduler, no
- * events, no crashes. Where something fails, it goes on beside it, because which siblings still run before the failure is met
+ * events, no crashes. What may come in more than one way (who has won a race, what was left, which of two failures came first) is taken from what is
+ * `seen` of the run: the ledger has looked at whether it was right to come so, and here it is worked out what follows from it. Where something fails, it goes on beside it, because which siblings still run before the failure is met
  * depends on the order of completions: what is expected then is a superset of what may be there. A part of the plan that came to
  * its end by the run's own account (the run itself, what a boundary is for, its catch, its finally) has all that is expected in it.
  */
@@ -8,20 +9,28 @@ import type { Json } from "@smithers/core/Codec"
 import * as Records from "@smithers/core/Records"
 import type * as RunState from "@smithers/core/RunState"
 import * as Behaviour from "./Behaviour.ts"
-import { failedLabel, labelOf } from "./Ledger.ts"
+import { failedLabel, locate } from "./Ledger.ts"
 import * as Places from "./Places.ts"
 import {
   type BoundarySpec,
   type BranchSpec,
+  branchesOf,
   type Index,
   index,
   isCatching,
+  isRegion,
+  type ListSpec,
   type LoopSpec,
+  meets,
   type NeedSpec,
   type Part,
+  type PartSpec,
   parts,
+  type RaceSpec,
+  type RegionSpec,
   type SagaSpec,
   type Scenario,
+  type ScopeSpec,
   type Spec,
   type StepSpec,
   type TrySpec,
@@ -37,6 +46,7 @@ interface Within {
 interface ExpectedStep extends Within {
   readonly status: "finished" | "skipped" | "failed"
   readonly output: Json | undefined
+  readonly value: unknown
   /** Failed attempts, over all processes. */
   readonly failures: number
   readonly isSoft: boolean
@@ -51,7 +61,7 @@ interface ExpectedLoop extends Within {
 }
 
 interface ExpectedBoundary extends Within {
-  readonly status: "finished" | "caught" | "compensated" | "failed"
+  readonly status: "finished" | "caught" | "compensated" | "failed" | "completed" | "cancelled"
   /** Its finally comes to its end. */
   readonly isLastDone: boolean
 }
@@ -62,6 +72,8 @@ export interface Expected {
   readonly steps: ReadonlyMap<string, ExpectedStep>
   readonly loops: ReadonlyMap<string, ExpectedLoop>
   readonly boundaries: ReadonlyMap<string, ExpectedBoundary>
+  /** Branches of races and items of lists that come to their end. */
+  readonly done: ReadonlySet<string>
   /** Nodes one of which the run fails at; it finishes when there are none. */
   readonly failures: ReadonlySet<string>
   readonly output: unknown
@@ -79,8 +91,24 @@ interface Entry {
 const blocked = (...failures: ReadonlyArray<string>): Entry => ({ isBlocked: true, failures })
 const done = (value: unknown): Entry => ({ isBlocked: false, failures: [], value })
 
-export const expect = ({ seed, root }: Scenario): Expected => {
+/** What is seen of a run that has ended. Keys are `node/place`. */
+export interface Seen {
+  readonly records: ReadonlyMap<string, Records.NodeRecord>
+}
+
+const nothing: Seen = { records: new Map() }
+
+export const expect = ({ seed, root }: Scenario, { records }: Seen = nothing): Expected => {
   const plan = index(root)
+  const done_ = new Set<string>()
+  const seenBoundary = (key: string): Records.BoundaryRecord | undefined => {
+    const record = records.get(key)
+    return record?.kind === "boundary" ? record : undefined
+  }
+  const isFinished = (key: string): boolean => {
+    const record = records.get(key)
+    return record?.kind === "step" && record.status === "finished"
+  }
   const steps = new Map<string, ExpectedStep>()
   const loops = new Map<string, ExpectedLoop>()
   const boundaries = new Map<string, ExpectedBoundary>()
@@ -104,7 +132,7 @@ export const expect = ({ seed, root }: Scenario): Expected => {
     }
     return found
   }
-  const read = (spec: StepSpec | WaitSpec | BranchSpec | LoopSpec) => {
+  const read = (spec: StepSpec | WaitSpec | BranchSpec | LoopSpec | ListSpec) => {
     const values: Record<string, unknown> = {}
     let isBlocked = false
     let isMissing = false
@@ -143,16 +171,20 @@ export const expect = ({ seed, root }: Scenario): Expected => {
         return evaluateWait(spec)
       case "sequence": {
         let last = done(undefined)
+        const leaks: Array<string> = []
         for (const child of spec.children) {
           last = visit(child)
-          if (last.isBlocked) return last
+          leaks.push(...last.failures)
+          if (last.isBlocked) return blocked(...leaks)
         }
-        return done(last.value)
+        return { ...done(last.value), failures: leaks }
       }
       case "parallel": {
         const children = spec.children.map(visit)
         const failures = children.flatMap((child) => child.failures)
-        return children.some(({ isBlocked }) => isBlocked) ? blocked(...failures) : done(children.map(({ value }) => value))
+        return children.some(({ isBlocked }) => isBlocked)
+          ? blocked(...failures)
+          : { ...done(children.map(({ value }) => value)), failures }
       }
       case "branch":
         return evaluateBranch(spec)
@@ -162,6 +194,14 @@ export const expect = ({ seed, root }: Scenario): Expected => {
         return evaluateSaga(spec)
       case "try":
         return evaluateTry(spec)
+      case "scope":
+        return evaluateScope(spec)
+      case "race":
+        return evaluateRace(spec)
+      case "list":
+        return evaluateList(spec)
+      case "part":
+        return within(spec, "body", spec.body)
     }
   }
   const within = (boundary: BoundarySpec, name: Part, inside: Spec): Entry => {
@@ -174,25 +214,228 @@ export const expect = ({ seed, root }: Scenario): Expected => {
   const evaluateSaga = (spec: SagaSpec): Entry => {
     const body = within(spec, "body", spec.body)
     const at = place(spec.label)
+    const isFailed = body.isBlocked || body.failures.length > 0
     const isStuck = [...steps].some(([key, { isStuck, status }]) => {
       const [label, inner] = key.split("/") as [string, string]
+      if (records.size > 0 && !isFinished(key)) return false
       return isStuck && status === "finished" && plan.contains(spec.label, label) && isPrefix(at, inner)
     })
     const isCaught = body.failures.length > 0 && isCatching(spec) && !isStuck
-    const status = !body.isBlocked ? "finished" : isCaught ? "compensated" : "failed"
+    const status = !isFailed ? "finished" : isCaught ? "compensated" : "failed"
     boundaries.set(key(spec), { part, status, isLastDone: false })
-    return isCaught ? done(undefined) : body
+    return isCaught ? done(undefined) : failedAs(body)
   }
+  /** What goes on beside it does not outlive a boundary: it has failed, too. */
+  const failedAs = (body: Entry): Entry => (body.failures.length > 0 ? { ...body, isBlocked: true } : body)
   const evaluateTry = (spec: TrySpec): Entry => {
     const body = within(spec, "body", spec.body)
-    const isCaught = body.failures.length > 0 && spec.caught !== undefined
-    const result = isCaught ? within(spec, "catch", spec.caught as Spec) : body
+    const [met, passed] = [
+      body.failures.filter((failed) => meets(seed, spec, failed.split("/")[0] as string)),
+      body.failures.filter((failed) => !meets(seed, spec, failed.split("/")[0] as string)),
+    ]
+    const seen = seenBoundary(key(spec))
+    const isCaught = met.length > 0 && (passed.length === 0 || seen?.isCaught === true)
+    // Which of them came first depends on the order: what is not known to be caught may be, or not.
+    const isOpen = met.length > 0 && passed.length > 0 && !isCaught
+    const instead = met.length > 0 && spec.caught !== undefined ? within(spec, "catch", spec.caught) : undefined
+    const result =
+      isCaught && instead !== undefined
+        ? instead
+        : isOpen && instead !== undefined
+          ? blocked(...passed, ...instead.failures)
+          : failedAs(body)
     // Also where the failure is elsewhere: a boundary that has begun is left in order.
     const last = spec.last === undefined ? done(undefined) : within(spec, "finally", spec.last)
-    const status = result.isBlocked || last.isBlocked ? "failed" : isCaught ? "caught" : "finished"
-    boundaries.set(key(spec), { part, status, isLastDone: !last.isBlocked })
-    return result.isBlocked || !last.isBlocked ? result : last
+    const isLost = (entry: Entry): boolean => entry.isBlocked || entry.failures.length > 0
+    const status = isLost(result) || isLost(last) ? "failed" : isCaught ? "caught" : "finished"
+    boundaries.set(key(spec), { part, status, isLastDone: !isLost(last) })
+    return isLost(result) || !isLost(last) ? failedAs(result) : failedAs(last)
   }
+
+  /** Takes account of a region that was left as a whole; `undefined` where it was not. */
+  const evaluateLeft = (spec: RegionSpec): Entry | undefined => {
+    const at = key(spec)
+    const seen = seenBoundary(at)
+    const left = seen?.left ?? (seen?.cause?.nodeId === spec.label && spec.timeoutMs !== undefined ? lost(seen) : undefined)
+    if (left === undefined) return undefined
+    const isTooLate = left.trigger === "timeout" && spec.onTimeout === "fail"
+    boundaries.set(at, { part, status: isTooLate ? "failed" : left.outcome, isLastDone: false })
+    if (isTooLate) return blocked(at)
+    return done(left.outcome === "completed" ? partial(spec.kind === "scope" ? spec.body : spec, place(spec.label)) : undefined)
+  }
+  /** One that has failed because its time was over is not told apart by what it was left by. */
+  const lost = ({ cause }: Records.BoundaryRecord) =>
+    cause?.reason._tag === "Error" && cause.reason.error.name === "ScopeTimedOut"
+      ? ({ outcome: "cancelled", trigger: "timeout" } as const)
+      : undefined
+  /** Failures that may come of a region of which it is not seen how it ended. */
+  const uncertain = (spec: RegionSpec): ReadonlyArray<string> => {
+    const seen = seenBoundary(key(spec))
+    const isOver = seen !== undefined && seen.status !== "failed" && seen.status !== "running"
+    return !isOver && records.size > 0 && spec.timeoutMs !== undefined && spec.onTimeout === "fail" && seen === undefined
+      ? [key(spec)]
+      : []
+  }
+  const evaluateScope = (spec: ScopeSpec): Entry => {
+    const body = within(spec, "body", spec.body)
+    const left = evaluateLeft(spec)
+    if (left !== undefined) return left
+    const isFailed = body.isBlocked || body.failures.length > 0
+    boundaries.set(key(spec), { part, status: isFailed ? "failed" : "finished", isLastDone: false })
+    return { ...failedAs(body), failures: [...body.failures, ...uncertain(spec)] }
+  }
+  /** Whether nothing has begun in a part, although there is something in it to do. */
+  const isPassedOver = (spec: PartSpec, at: string): boolean => {
+    const isInside = (key: string): boolean => {
+      const [nodeId, inner] = key.split("/") as [string, string]
+      const [label] = locate(nodeId)
+      return plan.position.has(label) && plan.contains(spec.label, label) && isPrefix(at, inner)
+    }
+    const own = `${spec.label}/${at}`
+    const hasBegun = [...records].some(
+      ([key, record]) =>
+        key !== own && isInside(key) && (record.kind !== "step" || record.attempt > 0 || record.wait !== undefined),
+    )
+    const wanted = [...steps.keys(), ...loops.keys(), ...boundaries.keys()].filter((key) => key !== own && isInside(key))
+    return !hasBegun && !wanted.every((key) => records.has(key))
+  }
+  /** What a part comes to, by how it is seen to have ended; `isRest` where others are enough. */
+  const evaluatePart = (spec: PartSpec, isRest: boolean): Entry & { readonly fate: "done" | "left" | "caught" } => {
+    const body = visit(spec)
+    const seen = seenBoundary(key(spec))
+    if (seen?.left !== undefined) {
+      const value = seen.left.outcome === "completed" ? partial(spec.body, place(spec.label)) : undefined
+      return { ...done(value), fate: "left" }
+    }
+    const isFailed = body.isBlocked || body.failures.length > 0
+    if (seen?.status === "cancelled" && seen.left === undefined && isRest) return { ...done(undefined), fate: "left" }
+    if (isRest && isPassedOver(spec, place(spec.label))) return { ...done(undefined), fate: "left" }
+    if (spec.isCatching && isFailed && (seen?.isCaught === true || seen === undefined))
+      return { ...done(undefined), fate: "caught" }
+    if (!isFailed) done_.add(key(spec))
+    return { ...body, fate: "done" }
+  }
+  const evaluateRace = (spec: RaceSpec): Entry => {
+    const at = key(spec)
+    const seen = seenBoundary(at)
+    const winners = seen?.winners ?? []
+    const isOver = seen?.status === "finished"
+    const inside = branchesOf(spec)
+    const isRest = (part: PartSpec): boolean => isOver && !winners.includes(part.key) && spec.rest === "cancel"
+    const entries = new Map(inside.map((part) => [part.key, evaluatePart(part, isRest(part))]))
+    const left = evaluateLeft(spec)
+    if (left !== undefined) return left
+    if (isOver) {
+      boundaries.set(at, { part, status: "finished", isLastDone: false })
+      const won = winners.map((winner) => ({ winner, value: entries.get(winner)?.value }))
+      const isLost = winners.some((winner) => entries.get(winner)?.isBlocked !== false)
+      const beside = inside.flatMap(({ key }) =>
+        winners.includes(key) || spec.rest === "cancel" ? [] : (entries.get(key)?.failures ?? []),
+      )
+      if (isLost) return blocked(`${at} was won by ${winners.join()}, which cannot be`)
+      return { ...done(shapeOf(spec, won)), failures: beside }
+    }
+    boundaries.set(at, { part, status: "failed", isLastDone: false })
+    const failures = [...entries.values()].flatMap((entry) => entry.failures)
+    const mayLose = spec.onFailure === "ignore" && (seen === undefined || seen.cause?.nodeId === spec.label)
+    const isCertain = [...entries.values()].filter(({ fate, isBlocked }) => fate !== "caught" && !isBlocked).length < spec.count
+    const own = mayLose && (isCertain || seen !== undefined) ? [at] : []
+    return blocked(...failures, ...own, ...uncertain(spec))
+  }
+  const shapeOf = (spec: RaceSpec, won: ReadonlyArray<unknown>): unknown => (spec.isList || spec.count > 1 ? won : won[0])
+  /** The items that a list has by now. */
+  const itemsOf = (spec: ListSpec): ReadonlyArray<PartSpec> => {
+    const items = branchesOf(spec)
+    const isFed = spec.feed === undefined || entries.get(spec.feed.target)?.value !== undefined
+    return isFed ? items : items.slice(0, -(spec.feed?.grows ?? 0))
+  }
+  const evaluateList = (spec: ListSpec): Entry => {
+    const { isBlocked, values } = read(spec)
+    const at = key(spec)
+    const seen = seenBoundary(at)
+    // Its time may be over before it can ask for items.
+    if (isBlocked) {
+      boundaries.set(at, { part, status: "failed", isLastDone: false })
+      return evaluateLeft(spec) ?? blocked()
+    }
+    if (spec.needs.some(({ name, pass }) => pass === "current" && values[name] === undefined)) {
+      boundaries.set(at, { part, status: "failed", isLastDone: false })
+      return evaluateLeft(spec) ?? blocked(at)
+    }
+    const isRest = seen?.isDecided === true && spec.rest === "cancel"
+    const items = itemsOf(spec).map((part) => ({ part, entry: evaluatePart(part, isRest) }))
+    const left = evaluateLeft(spec)
+    if (left !== undefined) return left
+    const failures = items.flatMap(({ entry }) => entry.failures)
+    const isFailed = failures.length > 0 || items.some(({ entry }) => entry.isBlocked)
+    const isKept = seen?.status === "finished" && seen.isDecided === true && spec.rest === "keep"
+    boundaries.set(at, { part, status: isFailed && !isKept ? "failed" : "finished", isLastDone: false })
+    if (isKept) return { ...done(undefined), failures }
+    if (isFailed) return blocked(...failures, ...uncertain(spec))
+    return { ...done(items.map(({ part, entry }) => settledAs(spec, part, entry))), failures: uncertain(spec) }
+  }
+  const settledAs = (spec: ListSpec, { key: item, label }: PartSpec, entry: ReturnType<typeof evaluatePart>): unknown => {
+    if (!spec.isSettled) return entry.value
+    if (entry.fate === "caught") return { key: item, status: "failed", error: "" }
+    const isCancelled = entry.fate === "left" && seenBoundary(`${label}/${place(label)}`)?.left?.outcome !== "completed"
+    return isCancelled ? { key: item, status: "cancelled" } : { key: item, status: "finished", value: entry.value }
+  }
+  /** What there is of a value by what has finished, where something was left as completed. */
+  const partial = (spec: Spec, at: string): unknown => {
+    const here = `${spec.label}/${at}`
+    const seen = seenBoundary(here)
+    switch (spec.kind) {
+      case "step":
+      case "wait":
+        return isFinished(here) ? steps.get(here)?.value : undefined
+      case "sequence": {
+        const last = spec.children.at(-1)
+        return last === undefined ? undefined : partial(last, at)
+      }
+      case "parallel":
+        return spec.children.map((child) => partial(child, at))
+      case "branch":
+        return partialOf(arms.get(here), at)
+      case "loop": {
+        const record = records.get(here)
+        const made = record?.kind === "loop" ? record.passes : 0
+        return made === 0 ? undefined : partial(spec.late ?? spec.body, `${at}${at === "" ? "" : "."}${made - 1}`)
+      }
+      case "saga":
+        return seen?.isCaught === true || seen?.status === "cancelled" ? undefined : partial(spec.body, at)
+      case "try":
+        return seen?.isCaught === true ? partialOf(spec.caught, at) : partial(spec.body, at)
+      case "scope":
+        return seen?.isCaught !== true || seen.left?.outcome === "completed" ? partial(spec.body, at) : undefined
+      case "part":
+        if (seen?.left === undefined && isPassedOver(spec, at)) return undefined
+        return seen?.isCaught !== true || seen.left?.outcome === "completed" ? partial(spec.body, at) : undefined
+      case "race": {
+        if (seen?.isCaught === true && seen.left?.outcome !== "completed") return undefined
+        const inside = branchesOf(spec)
+        const won = (seen?.winners ?? []).map((winner) => {
+          const part = inside.find(({ key }) => key === winner)
+          return { winner, value: partialOf(part, at) }
+        })
+        return shapeOf(spec, won)
+      }
+      case "list": {
+        if (seen?.isCaught === true && seen.left?.outcome !== "completed") return undefined
+        return branchesOf(spec).map((part) => {
+          if (!spec.isSettled) return partial(part, at)
+          const record = seenBoundary(`${part.label}/${at}`)
+          if (record?.isCaught === true && record.cause !== undefined) return { key: part.key, status: "failed", error: "" }
+          const isCancelled = record?.left === undefined ? isPassedOver(part, at) : record.left.outcome === "cancelled"
+          return isCancelled
+            ? { key: part.key, status: "cancelled" }
+            : { key: part.key, status: "finished", value: partial(part.body, at) }
+        })
+      }
+    }
+  }
+  const partialOf = (spec: Spec | undefined, at: string): unknown => (spec === undefined ? undefined : partial(spec, at))
+  /** The arms that branches take, where they can tell. */
+  const arms = new Map<string, Spec | undefined>()
 
   const evaluateStep = (spec: StepSpec): Entry => {
     const { values, isBlocked, isMissing } = read(spec)
@@ -200,11 +443,20 @@ export const expect = ({ seed, root }: Scenario): Expected => {
     const settle = (
       status: ExpectedStep["status"],
       failed: number,
-      rest: { output?: Json; error?: string; isHard?: boolean },
+      rest: { output?: Json; value?: unknown; error?: string; isHard?: boolean },
     ): Entry => {
       const isSoft = status === "failed" && spec.isSoft && rest.isHard !== true
       const isStuck = Behaviour.isStuck(seed, spec, place(spec.label))
-      steps.set(key(spec), { part, status, failures: failed, isSoft, output: rest.output, error: rest.error, isStuck })
+      steps.set(key(spec), {
+        part,
+        status,
+        failures: failed,
+        isSoft,
+        output: rest.output,
+        value: rest.value,
+        error: rest.error,
+        isStuck,
+      })
       return status !== "failed" || isSoft ? done(undefined) : blocked(key(spec))
     }
     try {
@@ -220,7 +472,7 @@ export const expect = ({ seed, root }: Scenario): Expected => {
     for (let failed = 0; ; failed++) {
       const attempt = Behaviour.attempt(seed, spec, place(spec.label), failed, values)
       if (attempt._tag === "Succeeds") {
-        settle("finished", failed, attempt.stored === undefined ? {} : { output: attempt.stored })
+        settle("finished", failed, attempt.stored === undefined ? {} : { output: attempt.stored, value: attempt.value })
         return done(attempt.value)
       }
       if (!attempt.isRetryable || failed + 1 >= spec.maxAttempts) return settle("failed", failed + 1, { error: attempt.message })
@@ -233,7 +485,8 @@ export const expect = ({ seed, root }: Scenario): Expected => {
     const status = ({ Gives: "finished", Skips: "skipped", Fails: "failed" } as const)[answer._tag]
     const output = answer._tag === "Gives" ? answer.stored : undefined
     const error = answer._tag === "Fails" ? answer.error : undefined
-    steps.set(key(spec), { part, status, failures: 0, isSoft: false, output, error, isStuck: false })
+    const value = answer._tag === "Gives" ? answer.value : undefined
+    steps.set(key(spec), { part, status, failures: 0, isSoft: false, output, value, error, isStuck: false })
     return status === "failed" ? blocked(key(spec)) : done(answer._tag === "Gives" ? answer.value : undefined)
   }
 
@@ -246,8 +499,9 @@ export const expect = ({ seed, root }: Scenario): Expected => {
     } catch {
       return blocked(key(spec))
     }
+    arms.set(key(spec), arm)
     const taken = arm === undefined ? done(undefined) : visit(arm)
-    return taken.isBlocked ? taken : done(taken.value)
+    return taken.isBlocked ? taken : { ...done(taken.value), failures: taken.failures }
   }
 
   const evaluateLoop = (spec: LoopSpec): Entry => {
@@ -256,25 +510,27 @@ export const expect = ({ seed, root }: Scenario): Expected => {
     const own = plan.nodes.filter(({ label }) => plan.loopOf(label) === spec)
     forget(spec)
     for (const { label } of own) before.delete(label)
+    const leaks: Array<string> = []
     for (let output: unknown; ; ) {
       let isOver: boolean
       try {
         isOver = Behaviour.isOver(seed, spec, { input: { seed }, ...read(spec).values, output, iteration: loop.passes })
       } catch {
-        return blocked(key(spec))
+        return blocked(...leaks, key(spec))
       }
       if (isOver || loop.passes >= spec.maxIterations) {
-        if (!isOver && spec.onMaxReached === "fail") return blocked(key(spec))
+        if (!isOver && spec.onMaxReached === "fail") return blocked(...leaks, key(spec))
         loop.status = "finished"
         loops.set(key(spec), loop)
-        return { ...done(output), isVacant: loop.passes === 0 }
+        return { ...done(output), failures: leaks, isVacant: loop.passes === 0 }
       }
       for (const { label } of own) before.set(label, entries.get(label)?.value)
       forget(spec)
       active.set(spec.label, loop.passes++)
       loops.set(key(spec), loop)
       const pass = visit(spec.body)
-      if (pass.isBlocked) return pass
+      // What goes on beside a pass does not outlive it.
+      if (pass.isBlocked || pass.failures.length > 0) return failedAs(pass)
       output = pass.value
       if (spec.late === undefined) continue
       // What is drawn once the body is done is begun if until does not hold by then, in the same pass.
@@ -291,7 +547,7 @@ export const expect = ({ seed, root }: Scenario): Expected => {
   }
 
   const entry = visit(root)
-  return { plan, steps, loops, boundaries, failures: new Set(entry.failures), output: entry.value }
+  return { plan, steps, loops, boundaries, done: done_, failures: new Set(entry.failures), output: entry.value }
 }
 
 /** The gate of a step gives nothing to go on with. */
@@ -320,15 +576,17 @@ const present = (plan: Index, state: RunState.RunState) => {
   }
   const found = new Map<string, Records.NodeRecord>()
   for (const record of records) {
-    const place = places.place(labelOf(record.nodeId)[0], record.iteration)
+    const place = places.place(locate(record.nodeId)[0], record.iteration)
     if (place !== undefined) found.set(`${record.nodeId}/${place}`, record)
   }
   return { records: found, place: places.place }
 }
 
-/** Where a run that ended differs from what must have become of it. */
-export const differences = (expected: Expected, state: RunState.RunState, ending: Ending): ReadonlyArray<string> => {
-  const { plan } = expected
+/** Where a run of a scenario that ended differs from what must have become of it. */
+export const differences = (scenario: Scenario, state: RunState.RunState, ending: Ending): ReadonlyArray<string> => {
+  const plan = index(scenario.root)
+  const { records, place } = present(plan, state)
+  const expected = expect(scenario, { records })
   const found: Array<string> = []
   const same = (what: string, actual: unknown, wanted: unknown): void => {
     const [left, right] = [Behaviour.text(actual), Behaviour.text(wanted)]
@@ -337,7 +595,6 @@ export const differences = (expected: Expected, state: RunState.RunState, ending
   // A cancellation may come anywhere.
   if (ending.status !== "cancelled") same("the run", ending.status, expected.failures.size === 0 ? "finished" : "failed")
   const isFinished = ending.status === "finished"
-  const { records, place } = present(plan, state)
   const at = (key: string): string => {
     const [nodeId, row] = key.split("/") as [string, string]
     const label = failedLabel(plan, nodeId)
@@ -354,14 +611,42 @@ export const differences = (expected: Expected, state: RunState.RunState, ending
     const record = records.get(key)
     const status = record?.kind === "boundary" ? record.status : undefined
     if (name === "finally") return record !== undefined && expected.boundaries.get(key)?.isLastDone === true
+    if (plan.find(key.split("/")[0] as string).kind === "part") return expected.done.has(key) && isWholeAround(key)
     return status === (name === "body" ? "finished" : "caught")
   }
+  /** Whether what is around a part came to its end: one that goes on beside what follows does not outlive that. */
+  const isWholeAround = (key: string): boolean => {
+    const [label, at] = key.split("/") as [string, string]
+    const group = plan.parent(label) as Spec
+    const record = records.get(`${group.label}/${at}`)
+    if (record?.kind !== "boundary" || record.status !== "finished") return false
+    const isKept = record.isDecided === true && (group.kind === "race" || group.kind === "list") && group.rest === "keep"
+    return !isKept || isDone(expected.boundaries.get(`${group.label}/${at}`)?.part ?? "")
+  }
+  /** Whether a region around a row was left, and not on a way out. */
+  const isLeft = (key: string): boolean => {
+    const [label, at] = key.split("/") as [string, string]
+    let inner = at
+    for (let up = plan.parent(label), inside = label; up !== undefined; inside = up.label, up = plan.parent(inside)) {
+      if (up.kind === "try" && plan.partOf(up, inside) === "finally") return false
+      if (up.kind === "loop") inner = inner.split(".").slice(0, -1).join(".")
+      const record = isRegion(up) || up.kind === "part" ? records.get(`${up.label}/${inner}`) : undefined
+      if (record?.kind === "boundary" && record.left !== undefined) return true
+    }
+    return false
+  }
+  const isPart = (key: string): boolean => plan.find(key.split("/")[0] as string).kind === "part"
   const look = (key: string, part: string): void => {
-    if (part !== "" && !records.has(part.split(" ")[0] as string)) found.push(`${key} is there, and what is around it is not`)
+    if (part !== "" && !isPart(part.split(" ")[0] as string) && !records.has(part.split(" ")[0] as string))
+      found.push(`${key} is there, and what is around it is not`)
+  }
+  const lookAtTimer = (key: string, record: Records.NodeRecord): void => {
+    if (record.kind !== "step" || record.status === "waiting") found.push(`${key} was left ${record.status}`)
   }
   for (const [key, record] of records) {
-    const [label, isUndo] = labelOf(record.nodeId)
-    if (record.kind === "loop") {
+    const [label, beside] = locate(record.nodeId)
+    if (beside === "timeout") lookAtTimer(key, record)
+    else if (record.kind === "loop") {
       const wanted = expected.loops.get(key)
       if (wanted === undefined) {
         found.push(`loop ${key} should not be there`)
@@ -371,6 +656,8 @@ export const differences = (expected: Expected, state: RunState.RunState, ending
       if (isDone(wanted.part) || record.status === "finished") {
         same(`loop ${key}`, { status: record.status, passes: record.passes }, { status: wanted.status, passes: wanted.passes })
       } else if (record.passes > wanted.passes) found.push(`loop ${key} made ${record.passes} passes of at most ${wanted.passes}`)
+    } else if (record.kind === "boundary" && isPart(key)) {
+      if (record.status === "running" || record.status === "halted") found.push(`${key} was left ${record.status}`)
     } else if (record.kind === "boundary") {
       const wanted = expected.boundaries.get(key)
       if (wanted === undefined) {
@@ -378,9 +665,12 @@ export const differences = (expected: Expected, state: RunState.RunState, ending
         continue
       }
       look(key, wanted.part)
-      if (record.status !== wanted.status && (isDone(wanted.part) || record.status !== "failed"))
+      if (
+        record.status !== wanted.status &&
+        (isDone(wanted.part) || !(record.status === "failed" || (record.status === "cancelled" && isLeft(key))))
+      )
         found.push(`boundary ${key} was left ${record.status} instead of ${wanted.status}`)
-    } else if (isUndo) {
+    } else if (beside === "undo") {
       const wanted = expected.steps.get(`${label}/${key.split("/")[1]}`)
       const status = wanted?.isStuck === true ? "failed" : "finished"
       if (ending.failures !== undefined || record.status !== "interrupted") same(`the status of ${key}`, record.status, status)
@@ -400,6 +690,10 @@ export const differences = (expected: Expected, state: RunState.RunState, ending
         const error = record.error?.message ?? ""
         if (record.status === "failed" && !error.includes(wanted.error as string)) found.push(`${key} failed with ${error}`)
         // What was waited for in a part that was given up is as if it had not begun.
+      } else if (isLeft(key)) {
+        // What was withdrawn before stays so.
+        if (record.status !== "superseded" && record.status !== "withdrawn")
+          found.push(`${key} is ${record.status}, and what is around it was left`)
       } else if (!(record.status === "interrupted" || record.status === "withdrawn") || record.attempt > 0) {
         if (isDone(wanted.part) || record.status === "running") found.push(`${key} was left ${record.status}`)
       }

@@ -28,7 +28,7 @@ import {
 import { isAbsolute, join } from "node:path"
 import * as Schema from "effect/Schema"
 
-/** Why a path is refused. */
+/** Reasons to refuse a path. */
 const problems = {
   outside: "it leads outside the root",
   protected: "it belongs to git, which no tool changes",
@@ -66,7 +66,7 @@ const mostLinks = 40
 export const mostBytes = 16 * 1024 * 1024
 
 const directoryFlags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW
-// A FIFO that nobody writes to would hold up whoever opens it.
+// A FIFO that nobody writes to would block an open without O_NONBLOCK.
 const readFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 const createFlags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
 
@@ -87,7 +87,7 @@ interface Directory {
   readonly names: ReadonlyArray<string>
 }
 
-/** Where a walk ends: the directory of a name, and the name; `undefined` for the root itself. */
+/** The end of a walk: a directory, and a name in it. The name is `undefined` for the root itself. */
 interface Place {
   readonly directory: Directory
   readonly name: string | undefined
@@ -297,7 +297,7 @@ export const make = (directory: string): ConfinedFiles => {
   }
 }
 
-/** What a name links to; `undefined` for what is no link, or is not there. */
+/** The target of a link; `undefined` if there is none at this path. */
 const linkAt = (place: string): string | undefined => {
   try {
     return readlinkSync(place)

@@ -1,5 +1,5 @@
 /**
- * What the tools of one attempt work with: the directory they are confined to, what has been read of it, and the means to run commands. An attempt has one
+ * The session of the tools of one attempt: their root, the files they have read, and the runner of commands. An attempt has one
  * session, which reaches its tools through the asynchronous context of the call, so that tools work in agents of any library.
  */
 import { AsyncLocalStorage } from "node:async_hooks"

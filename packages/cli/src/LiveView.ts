@@ -53,7 +53,7 @@ export interface View extends Drawing {
   readonly update: (picture: Picture) => void
 }
 
-/** How often it is drawn again, in milliseconds: seconds count up smoothly enough, and it costs nothing. */
+/** Milliseconds between two pictures, so that the spinner turns and seconds count up. */
 const redrawMs = 100
 
 /**

@@ -67,7 +67,7 @@ const kindOf = (plan: PlanText.PlanText, position: number, node: PlanText.Node):
   return held === undefined ? "scope" : held._tag === "Race" ? "race" : "list"
 }
 
-/** How two plans differ, by the ids of their nodes. */
+/** Compares two plans by the ids of their nodes. */
 export const compare = (before: PlanText.Comparable, after: PlanText.Comparable) => {
   const changes = PlanText.diff(before, after)
   return {
@@ -106,7 +106,7 @@ const waitsFor = (pending: ReadonlyArray<unknown>, isSiblings: boolean): string 
 export const heldBySiblings = ({ nodes }: PlanText.PlanText): ReadonlyArray<string> =>
   nodes.flatMap(({ id, details }) => (id !== undefined && "siblingRead" in details ? [id] : []))
 
-/** What is told of a node besides its kind and id. */
+/** Describes a node beyond its kind and id. */
 const remarks = ({ details, status, left, winners, parts: counts }: GraphNode): string => {
   const { label, needs, maxIterations, maxConcurrency, name, agents, cases, hasElse, pending, siblingRead, count, rest } = details
   const parts = [

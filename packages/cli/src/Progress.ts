@@ -22,20 +22,20 @@ export interface ShownNode {
   /** Epoch ms since when it has been as it is. */
   readonly since: number
   readonly retryAt: number | undefined
-  /** What it waits for, in words. */
+  /** The target of its wait, in words. */
   readonly waitsFor: string | undefined
   readonly deadline: number | undefined
   readonly error: string | undefined
 }
 
 /**
- * What is shown of a run, by key. Persistent, and with what is done apart from the rest: an event, and a picture of what goes on, cost the
- * same however many steps came before.
+ * The progress of a run: its nodes by key. Finished nodes are kept apart, so that an event and a picture cost the same however many steps
+ * came before. Persistent.
  */
 export interface Progress {
   readonly createdAt: number
   readonly active: HashMap.HashMap<NodeKey, ShownNode>
-  /** What is finished or skipped. */
+  /** Nodes that are finished or skipped. */
   readonly done: HashMap.HashMap<NodeKey, ShownNode>
   /** The latest pass of each loop, from 0, and the iteration of the nodes in it. */
   readonly passes: HashMap.HashMap<NodeId, { readonly pass: number; readonly iteration: number }>
@@ -52,7 +52,7 @@ export const begin = (createdAt: number): Progress => ({
 /** Nodes that have come so far. */
 export const size = ({ active, done }: Progress): number => HashMap.size(active) + HashMap.size(done)
 
-/** How a node is now. */
+/** Stores the state of a node. */
 const put = (progress: Progress, key: NodeKey, node: ShownNode): Progress =>
   node.status === "finished" || node.status === "skipped"
     ? { ...progress, active: HashMap.remove(progress.active, key), done: HashMap.set(progress.done, key, node) }
@@ -65,11 +65,11 @@ const drop = (progress: Progress, key: NodeKey): Progress => ({
   done: HashMap.remove(progress.done, key),
 })
 
-/** How a node is shown: until its run has taken up what has come for it, it waits. */
+/** The status of a node as it is shown. A decided or answered node waits until its run has read the decision. */
 const statusOf = ({ status }: NodeSummary): ShownNode["status"] =>
   status === "decided" || status === "answered" ? "waiting" : (status as ShownNode["status"])
 
-/** Takes up what the store knows of a run. */
+/** Makes the progress of a run from its stored rows. */
 export const resume = (createdAt: number, nodes: ReadonlyArray<NodeSummary>, waits: ReadonlyArray<WaitSummary>): Progress => {
   let progress = begin(createdAt)
   const waiting = new Map(waits.map((wait) => [nodeKey(wait.nodeId, wait.iteration), wait]))
@@ -98,7 +98,7 @@ export const resume = (createdAt: number, nodes: ReadonlyArray<NodeSummary>, wai
   return progress
 }
 
-/** What is waited for, in words. */
+/** Describes the target of a wait. */
 export const waitText = (kind: string, request: unknown, name: string | undefined): string => {
   const title = titleOf(request)
   const said = title === undefined ? "" : `: ${shorten(oneLine(title), 100)}`
@@ -133,7 +133,7 @@ export const titleOf = (request: unknown): string | undefined => {
 
 const loopEvents: ReadonlySet<string> = new Set(["LoopMounted", "LoopFinished"])
 
-/** What happened to a run, folded into what is shown of it. */
+/** Folds an event into the progress of its run. */
 export const apply = (progress: Progress, { event, at }: LoggedEvent): Progress => {
   if (event._tag === "LoopAdvanced") {
     const { nodeId, base, pass } = event

@@ -24,7 +24,7 @@ export interface Options extends Limits {
   readonly policy: Policy
   /** Text for its standard input. Default: none; the input is at its end. */
   readonly stdin?: string | undefined
-  /** Receives output as it comes, for whoever watches. */
+  /** Receives output as it comes. */
   readonly onOutput?: ((stream: "stdout" | "stderr", chunk: Uint8Array) => void) | undefined
 }
 

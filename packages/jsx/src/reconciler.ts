@@ -67,7 +67,7 @@ export const inOneGo = <A>(render: () => A): A => {
 
 const nothing = (): void => {}
 const no = (): boolean => false
-const nobody = (): null => null
+const none = (): null => null
 
 const hostConfig = {
   supportsMutation: true,
@@ -111,7 +111,7 @@ const hostConfig = {
   preparePortalMount: nothing,
 
   getPublicInstance: (node: HostNode): HostNode => node,
-  prepareForCommit: nobody,
+  prepareForCommit: none,
   resetAfterCommit: nothing,
   clearContainer: nothing,
   appendChildToContainer: nothing,
@@ -121,25 +121,25 @@ const hostConfig = {
   getCurrentUpdatePriority: (): number => priority,
   resolveUpdatePriority: (): number => priority,
   trackSchedulerEvent: nothing,
-  resolveEventType: nobody,
+  resolveEventType: none,
   resolveEventTimeStamp: (): number => -1.1,
   shouldAttemptEagerTransition: no,
   requestPostPaintCallback: nothing,
   maySuspendCommit: no,
   maySuspendCommitOnUpdate: no,
   maySuspendCommitInSyncRender: no,
-  startSuspendingCommit: nobody,
+  startSuspendingCommit: none,
   suspendInstance: nothing,
   suspendOnActiveViewTransition: nothing,
-  waitForCommitToBeReady: nobody,
+  waitForCommitToBeReady: none,
   resetFormInstance: nothing,
   NotPendingTransition: null,
   HostTransitionContext: React.createContext(null),
   beforeActiveInstanceBlur: nothing,
   afterActiveInstanceBlur: nothing,
-  getInstanceFromNode: nobody,
+  getInstanceFromNode: none,
   prepareScopeUpdate: nothing,
-  getInstanceFromScope: nobody,
+  getInstanceFromScope: none,
 }
 
 /** Records the number of reads as an element starts, and drops entries left by a component that threw. */

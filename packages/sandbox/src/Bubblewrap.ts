@@ -97,7 +97,7 @@ const mounts = (resolved: Resolved, policy: Policy, path: string): ReadonlyArray
   ]
 }
 
-/** Where the socket of the proxy is inside, and the port on which the command reaches it. */
+/** The socket of the proxy inside, and the port on which the command reaches it. */
 const proxySocket = "/run/smithers-proxy.sock"
 const proxyPort = 3128
 

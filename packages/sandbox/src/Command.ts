@@ -31,7 +31,7 @@ const graceMs = 300
 /** Processes of a command, as the kernel counts them: bubblewrap's own and the shell that sets up are among them. */
 const overhead = 3
 
-/** What bubblewrap reports of a command. */
+/** The report of bubblewrap on a command. */
 interface Reported {
   init: number | undefined
   exitCode: number | undefined

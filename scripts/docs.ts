@@ -42,3 +42,8 @@ writeFileSync(join(root, "docs", "cli.md"), markdown(groups))
 writeFileSync(join(root, "docs", "cli.schema.json"), schemas(groups))
 const patterns = await import("../test/patterns43/Document.ts")
 writeFileSync(join(root, "docs", "patterns43.md"), patterns.markdown())
+
+const { indexes, reference } = await import("./reference/documents.ts")
+for (const [path, text] of reference()) writeFileSync(join(root, path), text)
+// Of the pages as they are now.
+for (const [path, text] of indexes()) writeFileSync(join(root, path), text)

@@ -240,7 +240,7 @@ describeInstalled(titled("with the SQL client of users and the kit for tests, by
   it("the overrides of the guide install both, and programs of both subpaths type-check and run", {
     timeout: 5 * minutes,
   }, async () => {
-    const guide = readFileSync(join(root, "docs", "sql.md"), "utf8")
+    const guide = readFileSync(join(root, "docs", "guides", "sql.md"), "utf8")
     const [, overrides = ""] = /```json\n(\{\n {2}"overrides"[\s\S]*?)```/.exec(guide) ?? []
     const [, packages = ""] = /^bun add (@effect\/sql.*)$/m.exec(guide) ?? []
     const dependencies = Object.fromEntries(

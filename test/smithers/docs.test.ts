@@ -68,49 +68,6 @@ describe("the documents", () => {
     }
   })
 
-  it("the programs of docs/sql.md run: a transactional step, and the rows that it has written", () => {
-    const folder = mkdtempSync(join(import.meta.dirname, "sql-"))
-    try {
-      const [read = "", query = "", step = "", named = "", tables = ""] = blocks("docs/sql.md", "ts")
-      const imports = `import * as SqlClient from "@effect/sql/SqlClient"
-        import { Effect, Schema } from "effect"
-        import { Smithers } from "smithers-orchestrator"
-        import { Sql } from "smithers-orchestrator/sql"\n`
-      const workflow = `export const Pay = Smithers.createWorkflow({
-          name: "pay", input: Schema.Struct({ from: Schema.String, to: Schema.String, amount: Schema.Number })
-        }).build(($) => ${step.trim()})
-        const input = { from: "a", to: "b", amount: 3 }
-        const seed = Effect.flatMap(SqlClient.SqlClient, (sql) => sql\`INSERT INTO accounts VALUES ('a', 10), ('b', 0)\`)\n`
-      const write = tables.replace("Pay.execute", "Effect.zipRight(Sql.atomic(seed), Pay.execute").replace("(input))", "(input)))")
-      writeFileSync(join(folder, "pay.ts"), imports + workflow)
-      // The declaration of the tables stands before the program that uses them.
-      const [declared = "", used = ""] = write.split("\n\n")
-      writeFileSync(
-        join(folder, "write.ts"),
-        `${imports}${workflow}${declared}\nconsole.log(await Effect.runPromise(${used.trim()}))`,
-      )
-      const reading = read
-        .replace('import { Review } from "./review.ts"', 'import { Pay as Review } from "./pay.ts"')
-        .replaceAll('"analyze"', '"pay"')
-        .replaceAll("review-abc123", "none")
-        .replace(/risk = [^`]*/, '"left" = 7')
-        .replace("program.pipe", "const shown = await program.pipe")
-      writeFileSync(join(folder, "read.ts"), `${reading}\nconsole.log(JSON.stringify(shown))`)
-      const run = (file: string) => {
-        const child = Bun.spawnSync(["bun", file], { cwd: folder, stderr: "pipe" })
-        expect(child.stderr.toString()).toBe("")
-        return child.stdout.toString().trim()
-      }
-      expect(run("write.ts")).toContain("left: 7")
-      const row = [{ runId: expect.any(String), nodeId: "pay", iteration: 0, output: { left: 7 } }]
-      expect(JSON.parse(run("read.ts"))).toEqual([row, [], row])
-      expect(query).toContain("Sql.row(Review")
-      expect(named).toContain('{ name: "debit", output: Schema.Number }')
-    } finally {
-      rmSync(folder, { recursive: true, force: true })
-    }
-  })
-
   it("the README is short enough to be read: under 150 lines", () => {
     expect(readFileSync(join(root, "README.md"), "utf8").split("\n").length).toBeLessThan(150)
   })
@@ -128,7 +85,7 @@ describe("the documents", () => {
 
   it("every error that is exported is named in the documents", async () => {
     const errors = await import("@smithers/core/Errors")
-    const named = readFileSync(join(root, "docs", "workflows.md"), "utf8")
+    const named = readFileSync(join(root, "docs", "reference", "errors.md"), "utf8")
     const tags = Object.entries(errors).flatMap(([name, value]) => (typeof value === "function" && "_tag" in value ? [name] : []))
     expect(tags.length).toBeGreaterThan(15)
     expect(tags.filter((tag) => !named.includes(tag))).toEqual([])

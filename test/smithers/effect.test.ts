@@ -1,4 +1,4 @@
-/** What docs/effect.md promises of an Effect app: settings from a Config, agents that are Effects, errors over HTTP, and decisions wired to events. */
+/** What the guides promise of an Effect app: settings from a Config, agents that are Effects, errors over HTTP, and decisions wired to events. */
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"

@@ -63,6 +63,40 @@ describe("the house", () => {
   })
 })
 
+describe("the words of the documents", () => {
+  /** Prose alone, a sentence at a time. */
+  const sentences = (file: string): ReadonlyArray<string> =>
+    read(file)
+      .replaceAll(/```[\s\S]*?```|<!--[\s\S]*?-->|^#.*$/gm, "")
+      .replaceAll(/\[([^\]]*)\]\([^)]*\)/g, "$1")
+      .split(/\n\s*\n|^\s*[-*] |\||(?<=[.!?:])\s/m)
+      .map((sentence) => sentence.replaceAll(/\s+/g, " ").trim())
+      .filter((sentence) => sentence !== "")
+  const pages = readdirSync(join(root, "docs"), { recursive: true, encoding: "utf8" })
+    .filter((name) => name.endsWith(".md"))
+    .map((name) => join("docs", name))
+  const found = (files: ReadonlyArray<string>, wrong: RegExp) =>
+    files.flatMap((file) => sentences(file).flatMap((sentence) => (wrong.test(sentence) ? [`${file}: ${sentence}`] : [])))
+
+  it("are those of the field, and not their paraphrases", () => {
+    const banned =
+      /\bunless told\b|\banew\b|\b(?:taken|takes?|taking) up\b|\b(?:comes?|came) to nothing\b|\bnobody\b.*\bany ?more\b/i
+    expect(found(["README.md", ...pages], banned)).toEqual([])
+  })
+
+  it("stand in plain order: no sentence opens with a question word, and few are long", () => {
+    // The design is for those who change the code, the index has titles alone, and the patterns are called as in their book.
+    const taught = [
+      "README.md",
+      ...pages.filter((page) => !["docs/design.md", "docs/README.md", "docs/patterns43.md"].includes(page)),
+    ]
+    expect(found(taught, /^(?:What|How|Whether|Where|Who|Whoever|Why|Which)\b[^?]*$/)).toEqual([])
+    const mine = taught.filter((page) => /^docs\/(?:quickstart|stability|concepts\/|guides\/)/.test(page)).flatMap(sentences)
+    const long = mine.filter((sentence) => sentence.split(" ").length > 25)
+    expect(long.length / mine.length).toBeLessThan(0.01)
+  })
+})
+
 describe("the published package", () => {
   it("is named, in code, as its manifest says; bun run docs writes it", () => {
     const { name, version } = JSON.parse(read("packages/smithers/package.json"))

@@ -1,9 +1,11 @@
 /**
  * Every block of code in the documentation is type-checked and run: programs import the package as users do, and commands are those of its program.
  */
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
-import { join } from "node:path"
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { dirname, join } from "node:path"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { indexes, reference } from "../../scripts/reference/documents.ts"
+import { unknown, untold } from "../../scripts/reference/regions.ts"
 import { maskTimes } from "../cli/Fixture.ts"
 import type { Job, Result } from "./fixtures/pages/run.ts"
 import { type Block, blocksOf, isProgram, isTest, pages, placeOf, programOf, root } from "./Pages.ts"
@@ -11,19 +13,8 @@ import { type Block, blocksOf, isProgram, isTest, pages, placeOf, programOf, roo
 /** Written from code, with a test of its own. */
 const generated = new Set(["docs/cli.md", "docs/patterns43.md"])
 
-/** Essays that are still to be cut into pages; other tests run what they show. */
-const essays = new Set([
-  "docs/workflows.md",
-  "docs/jsx.md",
-  "docs/effect.md",
-  "docs/sql.md",
-  "docs/observability.md",
-  "docs/leaving.md",
-  "docs/design.md",
-])
-
 const blocks = pages()
-  .filter((page) => !generated.has(page) && !essays.has(page))
+  .filter((page) => !generated.has(page))
   .flatMap(blocksOf)
 
 // Inside the project, so that its packages are found.
@@ -109,6 +100,56 @@ describe("the pages of the documentation", () => {
       const others = blocks.filter((other) => other.page === block.page && other !== block)
       expect([placeOf(block), others.some(({ code }) => code.includes(stem))]).toEqual([placeOf(block), true])
     }
+  })
+
+  it("have links that lead to headings that are there", () => {
+    const slugs = (page: string) =>
+      [...readFileSync(join(root, page), "utf8").matchAll(/^#+ (.*)$/gm)].map(([, heading = ""]) =>
+        heading
+          .toLowerCase()
+          .replaceAll(/[^\p{L}\p{N} _-]/gu, "")
+          .replaceAll(" ", "-"),
+      )
+    const broken = ["README.md", ...pages()].flatMap((page) =>
+      [...readFileSync(join(root, page), "utf8").matchAll(/\]\((?!https?:)([^)#\s]*)#([^)]+)\)/g)]
+        .filter(([, target = "", anchor = ""]) => {
+          const file = target === "" ? page : join(dirname(page), target)
+          return !existsSync(join(root, file)) || (file.endsWith(".md") && !slugs(file).includes(anchor))
+        })
+        .map(([link]) => `${page}: ${link}`),
+    )
+    expect(broken).toEqual([])
+  })
+
+  it("are in step with the code, and the indexes with the pages; bun run docs writes them", () => {
+    for (const [path, text] of [...reference(), ...indexes()])
+      expect([path, text]).toEqual([path, readFileSync(join(root, path), "utf8")])
+  })
+
+  it("tell of every exported error, and of none that is not there", () => {
+    expect([untold(), unknown()]).toEqual([[], []])
+    const known = ["errors", "events"].map((name) => readFileSync(join(root, "docs", "reference", `${name}.md`), "utf8")).join("\n")
+    const isKnown = (name: string) =>
+      known.includes(`### ${name}\n`) || known.includes(`| \`${name}\` |`) || notErrors.includes(name)
+    const notErrors = ["StoreError", "WaitForEvent", "NodeNext"]
+    const prefixes = "Store|Run|Invalid|Already|Step|Not|No|Node|Input|Wait|Incompatible|Crash|Render|Loop"
+    const named = pages()
+      .filter((page) => !page.startsWith("docs/reference/") && page !== "docs/design.md")
+      .flatMap((page) =>
+        [...readFileSync(join(root, page), "utf8").matchAll(new RegExp(`\`((?:${prefixes})[A-Z][A-Za-z]+)\``, "g"))].map(
+          ([, name = ""]) => ({ page, name }),
+        ),
+      )
+    expect(named.length).toBeGreaterThan(20)
+    expect(named.filter(({ name }) => !isKnown(name))).toEqual([])
+  })
+
+  it("are short: a concept under 120 lines, a guide under 100", () => {
+    const long = pages().filter((page) => {
+      const limit = page.startsWith("docs/concepts/") ? 120 : page.startsWith("docs/guides/") ? 100 : Number.POSITIVE_INFINITY
+      return readFileSync(join(root, page), "utf8").trimEnd().split("\n").length >= limit
+    })
+    expect(long).toEqual([])
   })
 
   it("know what each block is", () => {

@@ -81,7 +81,7 @@ For JSON values, \`@file\` reads from a file or a pipe and \`-\` from standard i
 | 141 | standard output was closed (SIGPIPE) while the command streamed. \`up\` keeps running |
 
 A command prints the message of an error, or with \`--json\` an [\`error\`](cli.schema.json): \`{"error":{"tag":"NoSuchRun","message":"…","runId":"…"}}\`, with the
-ids it carries. [workflows.md](workflows.md) lists the tags of the runtime's errors. A failed run is not an error of the command: \`up\` prints it
+ids it carries. [Errors](reference/errors.md) lists their tags. A failed run is not an error of the command: \`up\` prints it
 as the \`error\` of its result, with a \`_tag\`, a \`message\` and the ids; \`inspect\` prints the same as \`failure\`. If the result cannot be written (a full disk), the
 command prints \`OutputFailed\` on standard error and exits with 1. A closed pipe is not a failure.
 

@@ -194,7 +194,9 @@ interface WaitOptions<Input, N extends Needs, Skip extends boolean> {
   readonly needs?: N
   /** Skips it, with an absent output, if it returns true. */
   readonly skipIf?: (context: Condition<Input, N>) => Skip
+  /** A title for people. */
   readonly label?: string
+  /** JSON for tools. */
   readonly meta?: { readonly [key: string]: unknown }
 }
 
@@ -204,6 +206,7 @@ interface Limit<Input, N extends Needs, T extends string> {
   readonly timeout?: GivenBy<RetryPolicy.DurationLike, Input, N>
   /** Time to wait until, instead of `timeout`: a `Date` or epoch ms. A time in the past ends the wait at once. */
   readonly deadline?: GivenBy<Date | number, Input, N>
+  /** Outcome when the time is over. An approval is denied by default; any other wait fails with `WaitTimedOut`. */
   readonly onTimeout?: T
 }
 
@@ -234,7 +237,9 @@ export interface GateOptions<Input, N extends Needs, Deny extends "fail" | "skip
   extends Limit<Input, N, "deny" | "approve" | "fail"> {
   /** The content to show, or a pure function that returns it. Default: the step's label or id as its title. */
   readonly request?: ApprovalOptions<Input, N, false, "fail">["request"]
+  /** Reaction to a denial: fail the run with `ApprovalDenied`, or skip the step. Default: `fail`. */
   readonly onDeny?: Deny
+  /** Names of those who may decide. Default: anyone. */
   readonly approvers?: GivenBy<ReadonlyArray<string>, Input, N>
 }
 
@@ -322,6 +327,7 @@ export interface SignalOptions<
   T extends "fail" | "continue",
 > extends WaitOptions<Input, N, Skip>,
     Limit<Input, N, T> {
+  /** Name of the signal. */
   readonly name: string
   /** Schema of the signal's payload; it must be synchronous. */
   readonly payload: S
@@ -374,7 +380,9 @@ type Looking<Input, N extends Needs> = Pick<Condition<Input, N>, "input" | "runI
 interface ScopeOptions<Input, N extends Needs> {
   /** Nodes that the conditions and `timeout` read, by name, including nodes in the body. Nothing waits for them. */
   readonly needs?: N
+  /** Leaves the scope as completed, with the value that is there, when it returns true. Must be pure. */
   readonly completeWhen?: (context: Looking<Input, N>) => boolean
+  /** Leaves the scope as cancelled, without a value, when it returns true. Must be pure. */
   readonly cancelWhen?: (context: Looking<Input, N>) => boolean
 }
 

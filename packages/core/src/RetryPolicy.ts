@@ -18,17 +18,17 @@ export type { DurationLike } from "./Millis.ts"
 
 /** Options of retries. Default: {@link defaults}. */
 export interface RetryOptions<E = never> {
-  /** Attempts in all, including the first; `1` turns retries off, and `Infinity` never gives up. */
+  /** Attempts in all, including the first; `1` turns retries off, and `Infinity` never gives up. Default: 4. */
   readonly maxAttempts?: number
-  /** Growth of the delay from one retry to the next. */
+  /** Growth of the delay from one retry to the next. Default: `exponential`. */
   readonly backoff?: "exponential" | "linear" | "constant"
-  /** Delay before the first retry. */
+  /** Delay before the first retry. Default: 1 second. */
   readonly initialDelay?: Millis.DurationLike
   /** Longest delay. Default: 5 minutes, or `initialDelay` if that is longer. */
   readonly maxDelay?: Millis.DurationLike
-  /** Factor of the exponential back-off. */
+  /** Factor of the exponential back-off. Default: 2. */
   readonly factor?: number
-  /** Spreads each delay by ±20 %, so that steps which fail together do not retry together. */
+  /** Spreads each delay by ±20 %, so that steps which fail together do not retry together. Default: true. */
   readonly jitter?: boolean
   /**
    * Tells whether to retry an error, while attempts are left. A declared error is decoded, as `declared`. Must be pure: it is

@@ -247,7 +247,7 @@ describe("a plan's text", () => {
       kept: ["b"],
       changed: ["d"],
       added: ["c"],
-      gone: ["a"],
+      removed: ["a"],
     })
   })
 

@@ -670,7 +670,7 @@ export const make = ({ root, seed }: Pick<Scenario, "root" | "seed">, isReactive
       // Whatever is around a part tells of it.
       const isSilent = spec.kind === "part" && !bound.isCaught
       if (isSilent || isTold || !(halted.has("body") || halted.has("catch"))) continue
-      if (isLate) refuse(`${key} was not halted by what failed in it`)
+      if (isLate && !isReactive) refuse(`${key} was not halted by what failed in it`)
       bound.isLate = true
     }
   }
@@ -749,7 +749,9 @@ export const make = ({ root, seed }: Pick<Scenario, "root" | "seed">, isReactive
         const isHalted = bound.haltedBefore.has(part) || (bound.isTold && bound.halted.has(part))
         const isGivenUp = !bound.isOpen || isHalted
         // A plan that does not settle is committed as it is.
-        if (isGivenUp && (!isReactive || late.has(key)))
+        // Nor does a process that stops draw anything from an attempt that fails then.
+        const mayBeLate = isReactive || status === "retrying"
+        if (isGivenUp && (!mayBeLate || late.has(key)))
           refuse(`${key} is ${status} in the ${part} of ${around_}, which was given up`)
         if (isGivenUp) {
           late.add(key)

@@ -728,6 +728,11 @@ const withLate = (random: Random.Random, root: Spec): Spec => {
   return visit(root)
 }
 
+/** Whether something in a part is done on the way out, which needs no place, and is begun all the same for a schedule made anew. */
+const hasLast = (spec: Spec): boolean => (spec.kind === "try" && spec.last !== undefined) || written(spec).some(hasLast)
+
+const hasRegion = (spec: Spec): boolean => isRegion(spec) || written(spec).some(hasRegion)
+
 const hasLeaf = (spec: Spec): boolean => spec.kind === "step" || spec.kind === "wait" || written(spec).some(hasLeaf)
 
 /** Whether a scenario draws its plan as it goes on. */
@@ -870,7 +875,9 @@ const repair = (root: Spec): Spec => {
     if (replaced.kind === "loop" && replaced.late !== undefined && !hasLeaf(replaced.body))
       return visit({ ...replaced, late: undefined })
     const needed = "needs" in replaced ? { ...replaced, needs: replaced.needs.filter((need) => holds(spec.label, need)) } : replaced
-    if (needed.kind === "list") return repaired(needed)
+    if (needed.kind === "list") return repaired(hasLast(needed) ? { ...needed, concurrency: undefined } : needed)
+    if (needed.kind === "parallel" && hasLast(needed) && (isInRegion(needed.label) || hasRegion(needed)))
+      return { ...needed, maxConcurrency: undefined }
     if (needed.kind === "wait" && needed.channel !== undefined && plan.parent(needed.label)?.label !== needed.channel)
       return { ...needed, channel: undefined }
     if (needed.kind === "race") return { ...needed, count: Math.max(1, Math.min(needed.count, needed.branches.length)) }

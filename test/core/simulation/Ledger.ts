@@ -137,6 +137,8 @@ export const make = ({ root, seed }: Pick<Scenario, "root" | "seed">, isReactive
   let isRootHaltedBefore = false
   let isEnded = false
   let isPaused = false
+  /** Its time stood still for a while, so that deadlines do not tell what came first. */
+  let wasPaused = false
   let isCancelled = false
   /** Loops that found their end. */
   const over = new Set<NodeKey>()
@@ -287,7 +289,7 @@ export const make = ({ root, seed }: Pick<Scenario, "root" | "seed">, isReactive
     const key = nodeKey(spec.label, row)
     const { said, deadline } = nodes.get(key)?.asked ?? {}
     const signal = spec.on === "signal" ? sent.find((one) => isFor(key, spec, one))?.at : undefined
-    const due = deadline !== undefined && deadline <= now && (!isPaused || isCancelled) ? deadline : undefined
+    const due = deadline !== undefined && deadline <= now && !wasPaused ? deadline : undefined
     return Math.min(said ?? Number.POSITIVE_INFINITY, signal ?? Number.POSITIVE_INFINITY, due ?? Number.POSITIVE_INFINITY)
   }
   /** What a step, by its last row as far as a loop around it is not around the reader, has given. */
@@ -413,7 +415,8 @@ export const make = ({ root, seed }: Pick<Scenario, "root" | "seed">, isReactive
       if (waiting?.status === "settled" && spec.rest === "cancel" && !isLost(plan.find(label) as PartSpec))
         refuse(`${label}/${row} took what it waited for, and has not won ${key}`)
       const asked = waiting?.asked
-      if (waiting?.status !== "waiting" || asked === undefined || wonAt === undefined) continue
+      const isLeaving = bounds.get(nodeKey(label, row))?.left !== undefined
+      if (waiting?.status !== "waiting" || asked === undefined || wonAt === undefined || isLeaving) continue
       const came = cameAt(body, row)
       if (came < wonAt.at || (came === wonAt.at && came < Number.POSITIVE_INFINITY && asked.order < wonAt.order))
         refuse(`${key} was won by ${winners} at ${wonAt.at}, and ${label} was first, at ${came}`)
@@ -566,6 +569,7 @@ export const make = ({ root, seed }: Pick<Scenario, "root" | "seed">, isReactive
         return decide(nodeKey(event.nodeId, event.iteration), event)
       case "RunPaused":
       case "RunUnpaused":
+        wasPaused = true
         isPaused = event._tag === "RunPaused"
         return
       case "CancelRequested":
@@ -606,7 +610,7 @@ export const make = ({ root, seed }: Pick<Scenario, "root" | "seed">, isReactive
         }
         if (isCaught && !bound.isCaught) refuse(`${key} caught something, and nothing failed in it`)
         // What could not be undone fails a saga that would have gone on.
-        if (!isCaught && bound.isCaught && cause !== undefined)
+        if (!isCaught && bound.isCaught && bound.left === undefined && cause !== undefined)
           fail(event.nodeId, event.iteration, failedLabel(plan, cause.nodeId), true)
         if (!isCaught) bound.halted.add("catch")
         bound.halted.add("body")

@@ -672,7 +672,8 @@ export const make = ({ root, seed }: Pick<Scenario, "root" | "seed">, isReactive
       if (!isOpen || isAhead) continue
       expectLeft(key, spec, bound, row)
       // Whatever is around a part tells of it.
-      const isSilent = spec.kind === "part" && !bound.isCaught
+      const group = spec.kind === "part" ? bounds.get(nodeKey(plan.parent(label)?.label ?? "", row)) : undefined
+      const isSilent = spec.kind === "part" && (!bound.isCaught || group?.halted.has("body") === true)
       if (isSilent || isTold || !(halted.has("body") || halted.has("catch"))) continue
       if (isLate && !isReactive) refuse(`${key} was not halted by what failed in it`)
       bound.isLate = true

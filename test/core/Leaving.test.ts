@@ -36,6 +36,19 @@ const asking = () => {
   return { w, done }
 }
 
+/** A question in a scope; what comes after the scope says what it was answered. */
+const answering = () =>
+  workflow(($) => {
+    const ask = $.human("ask", { prompt: "Who?", output: Text })
+    const region = $.scope({ id: "region", body: ask })
+    const answer = $.step("answer", {
+      needs: { ask: $.maybe(ask) },
+      output: Text,
+      run: ({ ask }) => ask ?? "nobody",
+    })
+    return $.sequence(region, answer)
+  })
+
 /** A list of which each item asks. */
 const listed = (keys: ReadonlyArray<string>, options: { readonly concurrency?: number } = {}) =>
   workflow(($) =>
@@ -100,6 +113,32 @@ describe.each(stores)("on %s", (_, store) => {
         expect(done).toEqual(["first", "after"])
         expect(yield* statusOf("region")).toMatchObject({ status: "completed", left: { trigger: "request", by: "ann" } })
         expect((yield* (yield* Storage).inspect("r")).leaving).toEqual([])
+      }),
+    ),
+  )
+
+  it.effect("an answer that was acknowledged before its scope is to be left counts, and one that comes after it does not", () =>
+    on(
+      Effect.gen(function* () {
+        const first = answering()
+        yield* first.run({}, { runId: "r" })
+        yield* Smithers.answer("r", "ask", "ann")
+        yield* TestClock.adjust("20 millis")
+        yield* Smithers.completeNode("r", "region")
+        expect(yield* first.execute({}, { runId: "r" })).toBe("ann")
+        yield* first.run({}, { runId: "s" })
+        yield* Smithers.completeNode("s", "region")
+        yield* TestClock.adjust("20 millis")
+        yield* Effect.ignore(Smithers.answer("s", "ask", "ann"))
+        expect(yield* first.execute({}, { runId: "s" })).toBe("nobody")
+        // In a paused run both are carried out once it goes on.
+        yield* first.run({}, { runId: "p" })
+        yield* Smithers.pause("p")
+        yield* Smithers.answer("p", "ask", "bob")
+        yield* Smithers.completeNode("p", "region")
+        yield* Effect.ignore(first.run({}, { runId: "p" }))
+        yield* Smithers.unpause("p")
+        expect(yield* first.execute({}, { runId: "p" })).toBe("bob")
       }),
     ),
   )

@@ -194,8 +194,8 @@ export interface BoundaryRecord {
   readonly isFinallySkipped?: boolean
   /** The failure it had caught before its `catch` was left for another cause. */
   readonly caught?: FailureCause
-  /** The request to leave it. */
-  readonly leaveRequest?: Omit<Leaving, "trigger">
+  /** The request to leave it, with the time of its submission. What was submitted before it counts before it. */
+  readonly leaveRequest?: Omit<Leaving, "trigger"> & { readonly submittedAt?: Millis.Millis }
   /** The outcome and reason of leaving it early. */
   readonly left?: Leaving
   /** Of a race inside: the branches that have won, in order. */

@@ -332,6 +332,8 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     // An earlier item may have given it up.
     if (what === "retry") return phases[position] === Phase.retrying ? starts.enqueue(position) : undefined
     if (what === "settle") return regions.settle(position)
+    // A paused run carries it out once it goes on.
+    if (what === "leave") return isPaused() ? agenda.settle(position) : regions.leaveAsRequested(position)
     if (!boundaries.isHalted(position)) return what === "begin" ? begin(position) : finish(position)
     // It is kept, and nothing follows from it.
     if (what === "complete") phases[position] = Phase.idle

@@ -6,6 +6,7 @@
 import type { InboxMessage } from "./Inbox.ts"
 import * as Pauses from "./Pauses.ts"
 import type { BoundaryRecord } from "./Records.ts"
+import type { LeaveRequest } from "./RunEvent.ts"
 import { type NodeSummary, type OpenWait, type RunOverview, responseTo, type WaitSummary } from "./RunReader.ts"
 import { waitingStatus } from "./RunResult.ts"
 import * as Status from "./Status.ts"
@@ -148,7 +149,9 @@ export const regionOf = ({
   left,
   winners,
 }: Pick<BoundaryRecord, "leaveRequest" | "left" | "winners">): Pick<NodeSummary, "leaveRequest" | "left" | "winners"> =>
-  defined({ leaveRequest, left, winners })
+  defined({ leaveRequest: leaveRequest && requestOf(leaveRequest), left, winners })
+
+const requestOf = ({ outcome, reason, by }: LeaveRequest): LeaveRequest => ({ outcome, ...defined({ reason, by }) })
 
 /**
  * The shown status of a node. A step that is stored as running, in a run without an owner, is interrupted. A wait with an

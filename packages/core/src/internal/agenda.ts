@@ -14,7 +14,7 @@ import type { Intervals } from "./intervals.ts"
 
 export interface Item {
   readonly position: number
-  readonly do: "begin" | "complete" | "settle" | "checkWait" | "retry"
+  readonly do: "begin" | "complete" | "settle" | "checkWait" | "leave" | "retry"
 }
 
 /**
@@ -45,6 +45,8 @@ export interface Agenda {
   /** Queues a group, or the conditions of a scope, to be checked after the walk. */
   readonly settle: (position: number) => void
   readonly checkWait: (position: number) => void
+  /** Queues the leaving of a scope that was requested at this time: after each wait whose input came before it. */
+  readonly leave: (position: number, since: number) => void
   /** Queues an item once it is due. */
   readonly schedule: (due: Due) => void
   /** Takes the next item; only checks without `mayWalk`. */
@@ -112,6 +114,9 @@ export const make = ({ timeOf, rankOf }: Times, intervals: Pick<Intervals, "forg
     },
     checkWait: (position) => {
       check({ position, do: "checkWait", ...rankOf(position) })
+    },
+    leave: (position, since) => {
+      check({ position, do: "leave", since, asked: Number.POSITIVE_INFINITY })
     },
     schedule: later.push,
     next: (mayWalk) => {

@@ -316,12 +316,15 @@ export const make = (host: Host): Boundaries => {
         const left = node._tag === "Scope" ? leavingOf(position, node) : undefined
         // Its condition may have thrown.
         if (phases[position] !== Phase.running) return
-        const isOfItems = left?.outcome === "completed" && view.hasBegun(position + 1, "any") && holdsSettledList(position)
-        if (left !== undefined && !isOfItems) return leaveScope(position, left)
+        const hasBegun = left !== undefined && view.hasBegun(position + 1, "any")
+        const isOfItems = left?.outcome === "completed" && hasBegun && holdsSettledList(position)
+        // What came for its waits before the request to leave it counts before it.
+        const isRequested = left?.trigger === "request" && hasBegun
+        if (left !== undefined && !isOfItems && !isRequested) return leaveScope(position, left)
         agenda.begin(position + 1)
         if (node._tag === "Scope" && node.timeout !== undefined) agenda.begin(end(position + 1))
         // It is left when the walk has found which of the items are over.
-        if (isOfItems) agenda.settle(position)
+        if (isOfItems || isRequested) agenda.settle(position)
       }
     }
   }

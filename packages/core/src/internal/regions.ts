@@ -26,7 +26,7 @@ export interface Host {
   /** Of a race or list: number of parts that have not ended. */
   readonly cursors: Int32Array
   readonly journal: Journal
-  readonly agenda: Pick<Agenda, "begin" | "complete" | "settle">
+  readonly agenda: Pick<Agenda, "begin" | "complete" | "settle" | "leave">
   readonly reads: Pick<ReadTracker, "noteFor">
   readonly conditions: Pick<Conditions, "holds">
   readonly places: Pick<Places, "open" | "release">
@@ -43,6 +43,8 @@ export interface Regions {
   readonly finishPart: (position: number, part: number) => void
   /** Checks a race, a list or the conditions of a scope. */
   readonly settle: (position: number) => void
+  /** Leaves a scope as it was requested. */
+  readonly leaveAsRequested: (position: number) => void
   /** The outcome and reason of leaving a scope that has just begun, if it must be left. */
   readonly leavingOf: (position: number, scope: Plan.Scope) => Leaving | undefined
   /** Handles a new output: conditions of scopes that have read it are checked again. */
@@ -171,13 +173,23 @@ export const make = (host: Host): Regions => {
     const node = at(position)
     if (node._tag === "Scope") {
       if (phases[position] === Phase.done) return settleDone(position, node)
-      const left = host.boundaries().isGoingOn(position) ? leavingOf(position, node) : undefined
-      if (left !== undefined) host.boundaries().leave(position, left)
+      if (!host.boundaries().isGoingOn(position)) return
+      const left = conditionOf(position, node)
+      if (left !== undefined) return host.boundaries().leave(position, left)
+      const request = view.boundaryRecord(position)?.leaveRequest
+      if (request !== undefined) agenda.leave(position, request.submittedAt ?? 0)
       return
     }
     if (phases[position] !== Phase.running) return
     if (node._tag === "Race") settleRace(position, node)
     if (node._tag === "ForEach") settleList(position, node)
+  }
+  const leaveAsRequested: Regions["leaveAsRequested"] = (position) => {
+    const node = at(position)
+    if (node._tag !== "Scope") return
+    if (phases[position] === Phase.done) return settleDone(position, node)
+    const request = requestOf(position)
+    if (request !== undefined && host.boundaries().isGoingOn(position)) host.boundaries().leave(position, request)
   }
   /** Ends the record of a part that ended before a request to leave it was carried out; another schedule would leave it. */
   const settleDone = (position: number, { id }: Plan.Scope): void => {
@@ -305,9 +317,14 @@ export const make = (host: Host): Regions => {
       watchers.watch(position, read)
     }
   }
-  const leavingOf: Regions["leavingOf"] = (position, scope) => {
-    const asked = view.boundaryRecord(position)?.leaveRequest
-    if (asked !== undefined) return { ...asked, trigger: "request" }
+  const requestOf = (position: number): Leaving | undefined => {
+    const request = view.boundaryRecord(position)?.leaveRequest
+    if (request === undefined) return undefined
+    const { outcome, reason, by } = request
+    return { outcome, trigger: "request", ...defined({ reason, by }) }
+  }
+  const leavingOf: Regions["leavingOf"] = (position, scope) => requestOf(position) ?? conditionOf(position, scope)
+  const conditionOf = (position: number, scope: Plan.Scope): Leaving | undefined => {
     if (scope.completeWhen === undefined && scope.cancelWhen === undefined) return undefined
     watchNeeds(position)
     const noteRead = noterFor(position)
@@ -325,6 +342,7 @@ export const make = (host: Host): Regions => {
     begin,
     finishPart,
     settle,
+    leaveAsRequested,
     leavingOf,
     touch: (output) => {
       for (const position of watchers.of(output)) agenda.settle(position)

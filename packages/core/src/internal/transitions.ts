@@ -54,10 +54,10 @@ export const foldBoundary = (record: BoundaryRecord | undefined, event: Boundary
   const before = record ?? { ...base, status: "running" }
   if (event._tag === "BoundaryEnded") return { ...before, status: event.status, finishedAt: at }
   if (event._tag === "LeaveRequested") {
-    const { outcome, reason, by } = event
+    const { outcome, reason, by, submittedAt = at } = event
     return {
       ...before,
-      leaveRequest: { outcome, ...(reason === undefined ? {} : { reason }), ...(by === undefined ? {} : { by }) },
+      leaveRequest: { outcome, submittedAt, ...(reason === undefined ? {} : { reason }), ...(by === undefined ? {} : { by }) },
     }
   }
   if (event._tag === "PartsDecided") {

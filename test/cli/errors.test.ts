@@ -118,7 +118,7 @@ export const throwing = smithers(() => { throw new Error("not today") })
     expect(code).toBe(1)
     expect(value).toMatchObject({
       problems: [{ kind: "incompatible", message: expect.stringContaining("words") }],
-      difference: { added: ["release"], gone: ["deploy"] },
+      difference: { added: ["release"], removed: ["deploy"] },
     })
     expect((await refused("up", "edited.ts", "--resume", "r")).tag).toBe("IncompatibleOutput")
   })
@@ -137,7 +137,7 @@ export default smithers((ctx) => <Workflow name="asks"><Approval id="ok" request
     expect((await refused("check", "asks.tsx")).message).toContain("It needs an input to render")
     expect(await place.json("check", "asks.tsx", "--against", "r")).toMatchObject({
       code: 0,
-      value: { workflow: "asks", steps: 1, problems: [], difference: { kept: ["ok"], added: [], gone: [] } },
+      value: { workflow: "asks", steps: 1, problems: [], difference: { kept: ["ok"], added: [], removed: [] } },
     })
     write("other.tsx", jsx("spec: z.string(), size: z.string().transform(Number)").replace('name="asks"', 'name="another"'))
     expect(await place.json("check", "other.tsx", "--against", "r")).toMatchObject({

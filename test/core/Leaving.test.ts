@@ -143,6 +143,26 @@ describe.each(stores)("on %s", (_, store) => {
     ),
   )
 
+  it.effect("a signal that is refused does not let a later one of its wait come before what others waited for in between", () =>
+    on(
+      Effect.gen(function* () {
+        const w = workflow(($) =>
+          $.race({
+            person: $.approval("ask", { request: { title: "Go?" } }),
+            bot: $.signal("checks", { name: "checks", payload: Text }),
+          }),
+        )
+        yield* w.run({}, { runId: "r" })
+        yield* Smithers.signal("r", "checks", { payload: 5, id: "wrong" })
+        yield* TestClock.adjust("10 millis")
+        yield* Smithers.approve("r", "ask")
+        yield* TestClock.adjust("10 millis")
+        yield* Smithers.signal("r", "checks", { payload: "fine", id: "right" })
+        expect(yield* w.execute({}, { runId: "r" })).toMatchObject({ winner: "person" })
+      }),
+    ),
+  )
+
   it.effect(
     "a settled list that is left with its value tells items that are over from those that are not, also in a process of its own",
     () =>

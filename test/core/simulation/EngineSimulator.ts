@@ -80,7 +80,8 @@ export const simulate = (
   order: number,
   { mended, isReactive = false, isCancelled = false, isRetried = false, disk = MemoryStorage.make() }: Options = {},
 ): Effect.Effect<Simulated & { readonly ledger: Ledger.Ledger }> => {
-  const ledger = Ledger.make(original, isReactive)
+  // A plan that is drawn anew with each event may not settle within a frame.
+  const ledger = Ledger.make(original, isReactive || isDrawn(original))
   const random = Random.make(Random.hash(original.seed, "engine", order))
   const virtual = VirtualClock.make(1_000_000)
   const violations: Array<unknown> = []

@@ -748,7 +748,12 @@ export const make = ({ root, seed }: Pick<Scenario, "root" | "seed">, isReactive
       const [nodeId, row] = split(key)
       if (locate(nodeId)[1] === "undo") continue
       const loop = plan.loopOf(locate(nodeId)[0])
-      if (loop !== undefined && row + 1 < (totals.get(loop.label) ?? 0)) refuse(`${key} is ${status} in a pass that is past`)
+      if (loop !== undefined && row + 1 < (totals.get(loop.label) ?? 0)) {
+        // A plan that does not settle is committed as it is, and what is past is withdrawn in the next frame.
+        if (!isReactive || late.has(key)) refuse(`${key} is ${status} in a pass that is past`)
+        late.add(key)
+        continue
+      }
       let isOnTheWayOut = false
       for (const { boundary, key: around_, bound, part } of around(nodeId, row)) {
         const isHalted = bound.haltedBefore.has(part) || (bound.isTold && bound.halted.has(part))

@@ -96,6 +96,15 @@ export const make = ({ timeOf, rankOf }: Times, intervals: Pick<Intervals, "forg
     }
     checks.splice(from, 0, check)
   }
+  /** The next check. One that counts later than when it was queued, since its first input was refused, is queued again. */
+  const nextCheck = (): Item | undefined => {
+    for (let next = checks.pop(); next !== undefined; next = checks.pop()) {
+      const rank = next.do === "checkWait" ? rankOf(next.position) : next
+      if (!isAfter({ ...next, ...rank }, next)) return next
+      check({ ...next, ...rank })
+    }
+    return undefined
+  }
   const nextSettle = (): Item => {
     let position = -1
     for (const one of settles) if (one > position) position = one
@@ -122,7 +131,7 @@ export const make = ({ timeOf, rankOf }: Times, intervals: Pick<Intervals, "forg
     next: (mayWalk) => {
       if (mayWalk && walk.length > 0) return walk.pop()
       if (mayWalk && settles.size > 0) return nextSettle()
-      return mayWalk || walk.length + settles.size === 0 ? checks.pop() : undefined
+      return mayWalk || walk.length + settles.size === 0 ? nextCheck() : undefined
     },
     takeDue: (now) => {
       let isAny = false

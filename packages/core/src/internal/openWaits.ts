@@ -196,6 +196,8 @@ export const make = (host: Host): OpenWaits => {
     }
     for (const refusal of refused) emit({ ...refusal, nodeId: node.id, iteration })
     if (ending === undefined) return
+    // The input that ends it came later than what was refused, and other waits may come before it.
+    if (refused.length > 0) return agenda.checkWait(position)
     if (isChildCancelled(node, wait) && isLeft(position)) {
       // It was cancelled because its scope is left; nothing has failed.
       drop(position)
@@ -254,7 +256,7 @@ export const make = (host: Host): OpenWaits => {
       const wait = phases[position] === Phase.waiting ? view.stepRecord(position)?.wait : undefined
       return wait === undefined
         ? unranked
-        : { since: Waits.since(wait, state().signals, now(), isTicking()), asked: wait.requestSeq }
+        : { since: Waits.since(view.keyOf(position), wait, state().signals, now(), isTicking()), asked: wait.requestSeq }
     },
     markStale,
     renewStale: () => {

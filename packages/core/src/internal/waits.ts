@@ -140,15 +140,18 @@ const inTime = ({ deadline, timeoutMs }: Plan.Wait, wait: Records.Wait): string 
   return deadline === undefined ? `within ${timeoutMs ?? at - wait.since} ms` : `by ${new Date(at).toISOString()}`
 }
 
-/** The time of a wait's first input or its deadline; `Infinity` without either. */
+/** The time of a wait's first input that was not refused, or its deadline; `Infinity` without either. */
 export const since = (
+  key: NodeKey,
   wait: Records.Wait,
   signals: ReadonlyArray<Records.Signal>,
   now: Millis.Millis,
   isTicking: boolean,
 ): number => {
   const { kind, decision, answers, child, deadline } = wait
-  const signal = kind === "signal" && signals.length > 0 ? signals.find((sent) => Records.matchesSignal(wait, sent)) : undefined
+  const isFor = (sent: Records.Signal): boolean =>
+    Records.matchesSignal(wait, sent) && sent.refusedBy?.some((refusing) => refusing.key === key) !== true
+  const signal = kind === "signal" && signals.length > 0 ? signals.find(isFor) : undefined
   const came = decision?.at ?? answers?.[0]?.at ?? signal?.at ?? (child === undefined ? undefined : now)
   const over = isTicking && deadline !== undefined && deadline <= now ? deadline : undefined
   return Math.min(came ?? Number.POSITIVE_INFINITY, over ?? Number.POSITIVE_INFINITY)

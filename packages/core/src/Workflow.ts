@@ -55,7 +55,10 @@ export interface RunOptions {
   readonly runId?: string
   /** Labels to find a new run by. Ignored for an existing run. */
   readonly tags?: ReadonlyArray<string>
-  /** Path of the workflow's code, stored with a new run for processes that load it. */
+  /**
+   * Path of the workflow's file, such as `import.meta.filename` of its module. It is stored with a new run. Without it the command and supervisors
+   * cannot resume the run by themselves. Default: none.
+   */
   readonly source?: string
   readonly onIncompatible?: ResumeOptions["onIncompatible"]
   /**

@@ -16,7 +16,7 @@ const run = (more: Partial<RunSummary>): RunSummary => ({
   epoch: 1,
   owner: null,
   leaseUntil: null,
-  source: null,
+  source: "workflow.ts",
   parent: null,
   children: 0,
   stuck: null,
@@ -172,6 +172,18 @@ describe("a run that is done", () => {
     expect(sentence(loop({ nodeId: "review", passes: 1 }), loop({ iteration: 1 }))).toBe(
       'Run r has finished, but loop "review" reached maxIterations (1) before its "until" held, and so did 1 other.',
     )
+  })
+})
+
+describe("a run that a program started without naming its workflow file", () => {
+  it("is resumed by a command that names the file, and is left to no supervisor", () => {
+    const found = why(
+      known(
+        { run: { status: "waiting-approval", source: null }, hasPendingCommands: true },
+        { waits: [wait({ isAnswered: true })] },
+      ),
+    )
+    expect(found.commands).toEqual(["smithers up <workflow file> --resume r"])
   })
 })
 

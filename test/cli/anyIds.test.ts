@@ -66,7 +66,11 @@ const shell = async (line: string) => {
 
 describe("a run of any id, with nodes of any id", () => {
   it("is resumed, inspected, decided and retried by the texts and by the commands that are printed", async () => {
-    const first = await place.run("up", "any.tsx", "--run-id", runId, "--input", JSON.stringify({ files }))
+    const first = await place.run(
+      ...["up", "any.tsx", "--run-id", runId, "--input", JSON.stringify({ files })],
+      // A slot for each task and for the child run, so that all have begun when one fails.
+      ...["--max-concurrency", "8"],
+    )
     expect([first.code, first.stdout, first.stderr]).toEqual([
       1,
       expect.stringContaining(`Run ${runId} failed`),

@@ -84,7 +84,7 @@ describe("a step", () => {
       failures: [],
       budgetAfter: 3,
       interruptions: 0,
-      order: 6,
+      finishedSeq: 6,
       table: "t",
       output: { x: 1 },
     })

@@ -566,10 +566,10 @@ describe("a process that is killed", () => {
 
 describe("what a transaction may not do", () => {
   const refusedStatements: ReadonlyArray<readonly [statement: string, reason: string]> = [
-    ["COMMIT", "ended by Sql.transaction alone"],
-    ["/* */ rollback -- x", "ended by Sql.transaction alone"],
-    ["BEGIN", "ended by Sql.transaction alone"],
-    ["SAVEPOINT a", "ended by Sql.transaction alone"],
+    ["COMMIT", "Sql.transaction ends the transaction"],
+    ["/* */ rollback -- x", "Sql.transaction ends the transaction"],
+    ["BEGIN", "Sql.transaction ends the transaction"],
+    ["SAVEPOINT a", "Sql.transaction ends the transaction"],
     ["PRAGMA foreign_keys = ON", "PRAGMA is refused"],
     ["ATTACH ':memory:' AS m", "ATTACH is refused"],
     ["VACUUM", "VACUUM is refused"],
@@ -580,10 +580,10 @@ describe("what a transaction may not do", () => {
     ["INSERT INTO engine_view VALUES ('r')", "the engine's table smithers_heartbeats"],
     ["INSERT INTO entries (account, amount) VALUES ('trap', 1)", "the engine's table smithers_plans"],
     ["INSERT INTO one_other VALUES ('r', 'n', 0, 1, NULL)", "the engine's table one_other"],
-    ["DROP TABLE smithers_runs", '"smithers_runs" is the engine\'s'],
-    ["ALTER TABLE 'smithers_runs' ADD COLUMN x", '"smithers_runs" is the engine\'s'],
-    ['CREATE INDEX i ON "one_other" (run_id)', '"one_other" is the engine\'s'],
-    ["CREATE TRIGGER t AFTER INSERT ON entries BEGIN DELETE FROM smithers_runs; END", '"smithers_runs" is the engine\'s'],
+    ["DROP TABLE smithers_runs", '"smithers_runs" belongs to the engine'],
+    ["ALTER TABLE 'smithers_runs' ADD COLUMN x", '"smithers_runs" belongs to the engine'],
+    ['CREATE INDEX i ON "one_other" (run_id)', '"one_other" belongs to the engine'],
+    ["CREATE TRIGGER t AFTER INSERT ON entries BEGIN DELETE FROM smithers_runs; END", '"smithers_runs" belongs to the engine'],
     ["CREATE TEMP TABLE t (a)", "temporary"],
     ["UPDATE sqlite_master SET sql = ''", "sqlite_master may not be modified"],
   ]
@@ -672,10 +672,10 @@ describe("what a transaction may not do", () => {
         return yield* Effect.forkDaemon(late)
       })
       const fiber = yield* Sql.atomic(leak)
-      expect((yield* Fiber.join(fiber)).message).toContain("the transaction is over")
+      expect((yield* Fiber.join(fiber)).message).toContain("the transaction has ended")
       const [sql] = kept
       if (sql === undefined) throw new Error("no client")
-      expect((yield* Effect.flip(sql`DELETE FROM accounts`)).message).toContain("is over")
+      expect((yield* Effect.flip(sql`DELETE FROM accounts`)).message).toContain("has ended")
       expect(yield* held).toEqual(untouched)
     }).pipe(Effect.provide(inMemory)),
   )

@@ -2,6 +2,7 @@
  * Formats command lines of `smithers` for people to copy. They mean the same to the shell and to the parser, whatever characters an
  * id, name or path has.
  */
+import type { RunSummary } from "@smithers/core/RunReader"
 import { quoted } from "./Text.ts"
 
 /** An option with its value, or a flag. */
@@ -54,6 +55,10 @@ export const uncancelLine = (db: string | undefined, runId: string): string =>
 
 /** Formats the command that carries out the cancellation of a run that no process works on. */
 export const cancelLine = (db: string | undefined, runId: string): string => commandLine(db, "cancel", [runId], ["wait"])
+
+/** Formats the command that resumes a stored run. A run that a program started without `source` needs its workflow file named. */
+export const resumeLineOf = (db: string | undefined, { runId, source }: Pick<RunSummary, "runId" | "source">): string =>
+  resumeLine(db, runId, source === null ? anyFile : undefined)
 
 /** Placeholder for a workflow file in a printed command. */
 export const anyFile = "<workflow file>"

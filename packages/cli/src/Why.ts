@@ -9,7 +9,7 @@ import { strayReadMessage } from "@smithers/core/RunEvent"
 import type { Stuck } from "@smithers/core/RunOwnership"
 import type { NodeSummary, RunDetails, WaitSummary } from "@smithers/core/RunReader"
 import * as Status from "@smithers/core/Status"
-import { cancelLine, commandLine, type Option, resumeLine, uncancelLine } from "./CommandLine.ts"
+import { cancelLine, commandLine, type Option, resumeLineOf, uncancelLine } from "./CommandLine.ts"
 import type { Denied } from "./Denials.ts"
 import type { WhyReason } from "./Output.ts"
 import { askedText, nameOf } from "./Parts.ts"
@@ -176,7 +176,9 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, denied, db
   const { run, nodes, failure, hasPendingCommands, cancel } = details
   const { runId } = run
   const it = `Run ${runId}`
-  const resume = resumeLine(db, runId)
+  const resume = resumeLineOf(db, run)
+  // A supervisor skips a run whose workflow file is not known.
+  const supervise = run.source === null ? [] : [commandLine(db, "supervise")]
   const left = shorten(uncompensatedMessage(uncompensated), longestFailure)
   const isOwned = run.owner !== null && isOwnerAlive
   // An answered wait only needs the run to resume.
@@ -189,7 +191,7 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, denied, db
     return {
       reason: "stuck",
       sentence: `${it} ${cancel === null ? "" : "is being cancelled and "}cannot be resumed: ${ended(shorten(oneLine(run.stuck.error.message), 500))} ${triedText(run.stuck, now)}${also}`,
-      commands: [resume, commandLine(db, "supervise"), ...(wait === undefined ? [] : commandsFor(wait, db))],
+      commands: [resume, ...supervise, ...(wait === undefined ? [] : commandsFor(wait, db))],
     }
   }
   if (cancel !== null && run.finishedAt === null) {
@@ -231,7 +233,7 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, denied, db
         return {
           reason: "pending-command",
           sentence: `${it} is paused, and has a pending command${leavingText(details)}: it continues once it is unpaused.`,
-          commands: [commandLine(db, "unpause", [runId]), resume, commandLine(db, "supervise")],
+          commands: [commandLine(db, "unpause", [runId]), resume, ...supervise],
         }
       }
       return {
@@ -284,7 +286,7 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, denied, db
     return {
       reason: "pending-command",
       sentence: `${it} has a pending command, and no process works on it${leavingText(details)}${also}`,
-      commands: [resume, commandLine(db, "supervise"), ...(wait === undefined ? [] : commandsFor(wait, db))],
+      commands: [resume, ...supervise, ...(wait === undefined ? [] : commandsFor(wait, db))],
     }
   }
   if (wait !== undefined && (active.length === 0 || Status.isWaiting(run.status))) {
@@ -296,7 +298,7 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, denied, db
       return {
         reason: "retrying",
         sentence: `${again(it, active, now)}${others}${needs}.`,
-        commands: isOwned ? [] : [commandLine(db, "supervise"), resume],
+        commands: isOwned ? [] : [...supervise, resume],
       }
     }
     if (wait.kind === "timer") {
@@ -304,7 +306,7 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, denied, db
       return {
         reason: "timer",
         sentence: `${it} waits for a time: ${scopeOfTimeout(wait.nodeId) === undefined ? `"${wait.nodeId}"` : timeName(wait.nodeId)} is due ${time}${others}${needs}.`,
-        commands: isOwned ? [] : [commandLine(db, "supervise"), resume],
+        commands: isOwned ? [] : [...supervise, resume],
       }
     }
     const then = isOwned ? [] : [resume]
@@ -324,7 +326,7 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, denied, db
   return {
     reason: "suspended",
     sentence: `${it} was stopped, and no process works on it. Finished steps are stored.`,
-    commands: [resume, commandLine(db, "supervise")],
+    commands: [resume, ...supervise],
   }
 }
 

@@ -5,7 +5,7 @@ import { uncompensatedMessage } from "@smithers/core/Errors"
 import * as RunState from "@smithers/core/RunState"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import { cancelLine, commandLine, resumeLine } from "../CommandLine.ts"
+import { cancelLine, commandLine, resumeLineOf } from "../CommandLine.ts"
 import { type FoundRun, topmost } from "../Database.ts"
 import type { CommandReceipt } from "../Output.ts"
 import { owners } from "../Stores.ts"
@@ -35,7 +35,7 @@ export const receipt = (
     // A run that has ended has received the command.
     const isDelivered = owners.isAlive(run, now) || run.finishedAt !== null
     const isCancelled = command === "cancel"
-    const resume = resumeLine(db, yield* topmost(storage, runId))
+    const resume = resumeLineOf(db, (yield* storage.run(yield* topmost(storage, runId))).run)
     // Resuming a paused run has no effect.
     const isPaused = run.status === "paused" && command !== "pause"
     const go = isPaused ? [commandLine(db, "unpause", [runId]), resume] : [resume]

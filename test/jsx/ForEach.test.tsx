@@ -110,7 +110,7 @@ describe("a ForEach", () => {
         ))
         expect(yield* workflow.run({}, { runId: "r" })).toMatchObject({
           status: "failed",
-          error: { nodeId: "list", error: { name: "ListStillOpen", message: expect.stringContaining('"more" says') } },
+          error: { nodeId: "list", error: { name: "ListStillOpen", message: expect.stringContaining('"more" keeps it open') } },
         })
       }),
     ),

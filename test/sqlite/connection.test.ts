@@ -42,7 +42,7 @@ describe("a file that is deleted", () => {
       const write = () => connection.transact("normal", connection.ensureThere)
       for (const seen of [look, write]) expect(seen).not.toThrow()
       fs.rmSync(filename)
-      for (const gone of [look, write]) expect(gone).toThrow("the file is not there any more")
+      for (const gone of [look, write]) expect(gone).toThrow("the file no longer exists")
     }),
   )
 })

@@ -65,7 +65,7 @@ describe("a node that is reset", () => {
             { _tag: "NodeReset", ...at },
             { ...asks, request: { sum: 2 }, digest: "d2" },
           ])
-          expect(yield* query(filename, "SELECT status, request, times_asked, approved FROM smithers_waits")).toEqual([
+          expect(yield* query(filename, "SELECT status, request, request_count, approved FROM smithers_waits")).toEqual([
             ["open", '{"sum":2}', 2, null],
           ])
           const kept =

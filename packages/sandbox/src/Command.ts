@@ -28,6 +28,9 @@ const watchMs = 200
 /** Milliseconds that processes outside a namespace are given to end in order. */
 const graceMs = 300
 
+/** Milliseconds that the report of an ended command is waited for. */
+const reportMs = 1000
+
 /** Processes of a command, as the kernel counts them: bubblewrap's own and the shell that sets up are among them. */
 const overhead = 3
 
@@ -35,10 +38,12 @@ const overhead = 3
 interface Reported {
   init: number | undefined
   exitCode: number | undefined
+  /** `true` once nothing more is reported. */
+  isOver: boolean
 }
 
 const report = (stream: Readable | undefined): Reported => {
-  const reported: Reported = { init: undefined, exitCode: undefined }
+  const reported: Reported = { init: undefined, exitCode: undefined, isOver: stream === undefined }
   let text = ""
   stream?.on("data", (chunk: Buffer) => {
     text += chunk.toString("utf8")
@@ -50,7 +55,10 @@ const report = (stream: Readable | undefined): Reported => {
       text = text.slice(end + 1)
     }
   })
-  stream?.on("error", () => {})
+  const end = (): void => {
+    reported.isOver = true
+  }
+  for (const event of ["end", "close", "error"]) stream?.on(event, end)
   return reported
 }
 
@@ -158,8 +166,7 @@ export const run = Effect.fn("Command.run")(function* (argv: Argv, options: Opti
         child.on("exit", () => {
           if (isolated.containment === "none" && !isKilled) Effect.runFork(killAll(started))
         })
-        child.on("close", (code, ending) => {
-          quiet()
+        const conclude = (code: number | null, ending: NodeJS.Signals | null): void => {
           if (failure !== undefined) return resume(Effect.fail(failure))
           if (isolated.statusFd !== undefined && reported.exitCode === undefined && ending === null)
             return resume(Effect.fail(notStarted(err.read().text.trim())))
@@ -172,6 +179,16 @@ export const run = Effect.fn("Command.run")(function* (argv: Argv, options: Opti
               durationMs: performance.now() - begun,
             }),
           )
+        }
+        child.on("close", (code, ending) => {
+          quiet()
+          // The report comes on a stream of its own, which may be read after the others.
+          const since = performance.now()
+          const wait = (): void => {
+            if (reported.isOver || reported.exitCode !== undefined || performance.now() - since > reportMs) conclude(code, ending)
+            else setTimeout(wait, 1)
+          }
+          wait()
         })
         return Effect.suspend(() => {
           isKilled = true

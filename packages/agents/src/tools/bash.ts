@@ -4,6 +4,7 @@
 import { resolve } from "node:path"
 import type { CommandResult, CommandRunnerShape, CommandStopped } from "@smithers/core/CommandRunner"
 import type { Policy } from "@smithers/core/Isolation"
+import type { Tool } from "ai"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -33,18 +34,20 @@ export const runnerOf = ({ commands }: ToolSession.ToolSession, tool: string): C
   )
 }
 
+const Input = Schema.Struct({
+  command: Schema.NonEmptyString.annotations({ description: "The command line." }),
+  timeoutSeconds: Schema.optional(
+    Schema.Int.pipe(Schema.between(1, mostSeconds)).annotations({
+      description: `Seconds after which it is killed. Default: ${defaultSeconds}.`,
+    }),
+  ),
+})
+
 /** Runs a command line. */
-export const bash = defineTool({
+export const bash: Tool<typeof Input.Encoded, string> = defineTool({
   description:
     "Runs a command line in bash, in the root of the work, and returns its output and exit code. It has no network unless the step allows hosts, a private /tmp, and cannot change files outside the root or git's directory. Nothing it starts outlives it.",
-  input: Schema.Struct({
-    command: Schema.NonEmptyString.annotations({ description: "The command line." }),
-    timeoutSeconds: Schema.optional(
-      Schema.Int.pipe(Schema.between(1, mostSeconds)).annotations({
-        description: `Seconds after which it is killed. Default: ${defaultSeconds}.`,
-      }),
-    ),
-  }),
+  input: Input,
   execute: ({ command, timeoutSeconds = defaultSeconds }) =>
     Effect.suspend(() => {
       const session = ToolSession.current("bash")

@@ -2,6 +2,7 @@
  * Tools for files: `read`, `write` and `edit`. They stay below the root of the step's tools, leave git's directory alone, and change no file that the model
  * has not seen as it is.
  */
+import type { Tool } from "ai"
 import * as Schema from "effect/Schema"
 import { hashOf, PathRefused } from "../ConfinedFiles.ts"
 import { defineTool } from "../defineTool.ts"
@@ -19,15 +20,17 @@ const longestLine = 2000
 
 const optional = <A, I>(schema: Schema.Schema<A, I>) => Schema.optional(schema)
 
+const ReadInput = Schema.Struct({
+  path: Path,
+  offset: optional(Schema.Int.pipe(Schema.positive()).annotations({ description: "First line, from 1. Default: 1." })),
+  limit: optional(Schema.Int.pipe(Schema.positive()).annotations({ description: `Lines to read. Default: ${defaultLines}.` })),
+})
+
 /** Reads a text file by lines, with their numbers. */
-export const read = defineTool({
+export const read: Tool<typeof ReadInput.Encoded, string> = defineTool({
   description:
     "Reads a text file and returns its lines with their numbers. Read a file before you edit or replace it. Large files are read in parts by offset and limit.",
-  input: Schema.Struct({
-    path: Path,
-    offset: optional(Schema.Int.pipe(Schema.positive()).annotations({ description: "First line, from 1. Default: 1." })),
-    limit: optional(Schema.Int.pipe(Schema.positive()).annotations({ description: `Lines to read. Default: ${defaultLines}.` })),
-  }),
+  input: ReadInput,
   execute: ({ path, offset = 1, limit = defaultLines }) => {
     const { files, seen } = ToolSession.current("read")
     const { bytes, hash } = files.read(path)
@@ -65,11 +68,16 @@ const checkWritable = ({ rights }: ToolSession.ToolSession): void => {
   if (rights.isReadOnly === true) throw new Error("This step may read files and not change them. Nothing was changed.")
 }
 
+const WriteInput = Schema.Struct({
+  path: Path,
+  content: Schema.String.annotations({ description: "The whole content of the file." }),
+})
+
 /** Writes a whole file. */
-export const write = defineTool({
+export const write: Tool<typeof WriteInput.Encoded, string> = defineTool({
   description:
     "Creates a file with the given content, or replaces all of one that was read before. Use edit to change parts of a file.",
-  input: Schema.Struct({ path: Path, content: Schema.String.annotations({ description: "The whole content of the file." }) }),
+  input: WriteInput,
   execute: ({ path, content }) => {
     const session = ToolSession.current("write")
     checkWritable(session)
@@ -94,20 +102,22 @@ const contentOf = ({ files }: ToolSession.ToolSession, path: string) => {
   }
 }
 
+const EditInput = Schema.Struct({
+  path: Path,
+  edits: Schema.NonEmptyArray(
+    Schema.Struct({
+      old: Schema.String.annotations({ description: "The text to replace, exactly as it stands in the file." }),
+      new: Schema.String.annotations({ description: "The text to put in its place." }),
+      replaceAll: optional(Schema.Boolean.annotations({ description: "Replaces every place where old stands. Default: false." })),
+    }),
+  ),
+})
+
 /** Replaces exact parts of a file. */
-export const edit = defineTool({
+export const edit: Tool<typeof EditInput.Encoded, string> = defineTool({
   description:
     'Replaces parts of a file that was read before. "old" is exact text, without line numbers, that stands in the file once. All edits are made, in order, or none. Returns the changes as a diff.',
-  input: Schema.Struct({
-    path: Path,
-    edits: Schema.NonEmptyArray(
-      Schema.Struct({
-        old: Schema.String.annotations({ description: "The text to replace, exactly as it stands in the file." }),
-        new: Schema.String.annotations({ description: "The text to put in its place." }),
-        replaceAll: optional(Schema.Boolean.annotations({ description: "Replaces every place where old stands. Default: false." })),
-      }),
-    ),
-  }),
+  input: EditInput,
   execute: ({ path, edits }) => {
     const session = ToolSession.current("edit")
     checkWritable(session)

@@ -2,6 +2,7 @@
  * The tool `grep`: lines of files that match a regular expression. It asks ripgrep under the isolation of the runtime; without ripgrep or isolation it walks
  * the files itself, within bounds.
  */
+import type { Tool } from "ai"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { PathRefused } from "../ConfinedFiles.ts"
@@ -40,7 +41,7 @@ type Input = typeof Input.Type
 const notFound = 127
 
 /** Searches files. */
-export const grep = defineTool({
+export const grep: Tool<typeof Input.Encoded, string> = defineTool({
   description:
     "Searches files for a regular expression and returns matching lines as path:line:text. Files that git ignores, hidden files and binary files are left out.",
   input: Input,

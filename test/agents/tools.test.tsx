@@ -18,8 +18,7 @@ import { Effect, Schema } from "effect"
 import { bash, createSmithers, defineTool, edit, grep, read, Smithers, Task, Workflow, write } from "smithers-orchestrator"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import * as z from "zod"
-
-const hasBubblewrap = existsSync("/usr/bin/bwrap")
+import { hasBubblewrap } from "../sandbox/fixtures/here.ts"
 
 let root: string
 beforeEach(() => {

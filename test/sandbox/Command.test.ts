@@ -8,6 +8,7 @@ import { Isolation, type IsolationUnavailable, type Policy } from "@smithers/cor
 import { Bubblewrap, Command, Unisolated } from "@smithers/sandbox"
 import { Effect, Either, Fiber, type Layer } from "effect"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { hasBubblewrap } from "./fixtures/here.ts"
 
 const has = (program: string) => existsSync(`/usr/bin/${program}`)
 
@@ -35,7 +36,7 @@ const gone = async (text: string) => {
 }
 
 const isolations: ReadonlyArray<readonly [name: string, layer: Layer.Layer<Isolation, IsolationUnavailable>, isHere: boolean]> = [
-  ["bubblewrap", Bubblewrap.layer, has("bwrap")],
+  ["bubblewrap", Bubblewrap.layer, hasBubblewrap],
   ["none", Unisolated.layerNone, true],
 ]
 
@@ -181,7 +182,7 @@ describe("isolation that cannot be had", () => {
   })
 })
 
-describe.skipIf(!has("bwrap"))("the end of the process that runs commands (needs the Debian package bubblewrap)", () => {
+describe.skipIf(!hasBubblewrap)("the end of the process that runs commands (needs the Debian package bubblewrap)", () => {
   it("by SIGKILL ends every process of its commands within a second, 25 times", { timeout: 120_000 }, async () => {
     const program = join(import.meta.dirname, "fixtures", "forever.ts")
     for (let time = 0; time < 25; time++) {
@@ -196,7 +197,7 @@ describe.skipIf(!has("bwrap"))("the end of the process that runs commands (needs
   })
 })
 
-describe.skipIf(!has("bwrap") || !has("socat") || !has("curl"))(
+describe.skipIf(!hasBubblewrap || !has("socat") || !has("curl"))(
   "hosts by name (needs the Debian packages bubblewrap, socat and curl)",
   () => {
     const servers: Array<ReturnType<typeof createServer>> = []

@@ -2,12 +2,11 @@
  * The conformance of isolations: what a policy allows works, and attacks get nothing, as root and as an ordinary user. Each attack that can be tried without
  * harm is tried without isolation as well, to see that it would have got something.
  */
-import { existsSync } from "node:fs"
 import { beforeAll, describe, expect, it } from "vitest"
 import { allowed, attacks, type Case } from "./fixtures/cases.ts"
+import { hasBubblewrap } from "./fixtures/here.ts"
 
 const program = `${import.meta.dirname}/fixtures/run.ts`
-const hasBubblewrap = existsSync("/usr/bin/bwrap")
 const isRoot = process.getuid?.() === 0
 
 interface Outcome {

@@ -51,7 +51,7 @@ switch (workload) {
   case "races":
   case "items":
   case "childItems": {
-    // What one costs at the beginning, and what at the end.
+    // Cost per item at the beginning, and at the end.
     const quarters: Array<number> = []
     let begun = 0
     const note = () => {

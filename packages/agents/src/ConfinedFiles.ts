@@ -200,7 +200,7 @@ export const make = (directory: string): ConfinedFiles => {
       } catch (thrown) {
         const code = codeOf(thrown)
         if (code === "ENOENT") throw refuse("missing")
-        // What is no directory, and no link either by the look at it before; or a link that came since.
+        // Either a file, or a link that was made after the check for links.
         if (code === "ENOTDIR") throw refuse(linkAt(place) === undefined ? "not-a-directory" : "outside")
         if (code !== "ELOOP") throw thrown
       }

@@ -15,6 +15,9 @@ import type * as Scope from "effect/Scope"
 export const Network = Schema.Union(Schema.Literal("none", "all"), Schema.Array(Schema.NonEmptyString))
 export type Network = typeof Network.Type
 
+/** Processes of one command. Default of `maxProcesses`: a build of a large project has some hundred. */
+export const defaultMaxProcesses = 512
+
 /** The rights of one command. Paths are absolute, with symbolic links resolved. */
 export interface Policy {
   /** The directory of the work. The command starts in it, unless `cwd` names a directory below it. */

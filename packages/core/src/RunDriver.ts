@@ -524,7 +524,7 @@ const loop = (
               if (item.isIdle) resting.add(item.key)
               else resting.delete(item.key)
               schedule.noteRest(item.key)
-              // What is ready may have its slot.
+              // A ready step may take its slot.
               if (decision.isShort) isTurn = true
             }
             if (item._tag === "Fenced") return yield* new RunFenced({ runId, epoch })

@@ -116,7 +116,7 @@ export interface Schedule {
   readonly pass: (position: number) => number
   /**
    * Ids of the steps that are ready or parked, running, and waiting to retry: two schedules of one state must agree on them.
-   * Which ready steps are parked is known only once a slot is free.
+   * Parked steps are known only once a slot is free.
    */
   readonly active: () => { readonly ready: Array<NodeId>; readonly running: Array<NodeId>; readonly retrying: Array<NodeId> }
 }

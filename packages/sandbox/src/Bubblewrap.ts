@@ -5,7 +5,7 @@
  */
 import { execFile } from "node:child_process"
 import { existsSync } from "node:fs"
-import { Isolation, IsolationUnavailable, type Policy } from "@smithers/core/Isolation"
+import { defaultMaxProcesses, Isolation, IsolationUnavailable, type Policy } from "@smithers/core/Isolation"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as DomainProxy from "./DomainProxy.ts"
@@ -14,9 +14,6 @@ import { isWithin, type Resolved, resolvePolicy } from "./internal/paths.ts"
 
 /** The name by which this isolation is chosen. */
 export const name = "bubblewrap"
-
-/** Processes of one command. Default of `maxProcesses`: a build of a large project has some hundred. */
-export const defaultMaxProcesses = 512
 
 /** Bytes of `/tmp` and of the other private directories, each: they are memory of the machine. */
 const privateBytes = 1024 * 1024 * 1024

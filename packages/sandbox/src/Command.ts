@@ -13,7 +13,7 @@ import {
   CommandStopped,
   type Options,
 } from "@smithers/core/CommandRunner"
-import { type Isolated, Isolation } from "@smithers/core/Isolation"
+import { defaultMaxProcesses, type Isolated, Isolation } from "@smithers/core/Isolation"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -100,7 +100,7 @@ export const run = Effect.fn("Command.run")(function* (argv: Argv, options: Opti
   const isolation = yield* Isolation
   const { timeout = defaultTimeout, keptBytes = 1024 * 1024, outputBytes = 64 * 1024 * 1024, memoryBytes = 4 * 1024 ** 3 } = options
   const timeoutMs = Duration.toMillis(timeout)
-  const maxProcesses = options.policy.maxProcesses ?? 512
+  const maxProcesses = options.policy.maxProcesses ?? defaultMaxProcesses
   return yield* Effect.scoped(
     Effect.gen(function* () {
       const isolated = yield* isolation.prepare(options.policy, argv)

@@ -127,7 +127,7 @@ export const edit: Tool<typeof EditInput.Encoded, string> = defineTool({
     checkSeen(session, place, hash)
     if (isBinary(bytes)) throw new Error(`${place} is a binary file: edit changes text. Nothing was changed.`)
     const text = bytes.toString("utf8")
-    // What is no UTF-8 would be written back as something else.
+    // Bytes that are not UTF-8 would change when they are written back.
     if (!Buffer.from(text).equals(bytes)) throw new Error(`${place} is no UTF-8 text: edit would damage it. Nothing was changed.`)
     const edited = Edits.apply(text, edits)
     if ("problem" in edited) throw new Error(`${place}: ${edited.problem}`)

@@ -8,6 +8,7 @@
  */
 import type { AgentTurn, AnyAgent, Message, SdkAgent } from "@smithers/core/Agent"
 import { nameOf } from "@smithers/core/Agent"
+import { noLog } from "@smithers/core/AgentJournal"
 import { type AgentCall, AgentRunner, type AgentRunnerShape } from "@smithers/core/AgentRunner"
 import { type Issues, isUnstorable } from "@smithers/core/Codec"
 import type { CommandRunnerShape } from "@smithers/core/CommandRunner"
@@ -119,7 +120,7 @@ const ask = (
   Effect.suspend(() => {
     const prompt = messages.at(-1)?.content ?? task.prompt
     const conversation = messages.length === 1 ? undefined : [...messages]
-    const context = agent.wantsContext ? { context: { ...call.context, outputSchema: task.schema } } : {}
+    const context = agent.wantsContext ? { context: { ...call.context, outputSchema: task.schema, log: noLog } } : {}
     const others = { abortSignal: call.signal, ...context }
     let returned: unknown
     try {

@@ -5,6 +5,7 @@
  */
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import type { ConversationLog } from "./AgentJournal.ts"
 import type { JsonSchema } from "./Codec.ts"
 
 /** One message of a conversation. */
@@ -27,6 +28,8 @@ export interface CallContext {
   readonly idempotencyKey: string
   /** JSON Schema of the output; absent if any text will do. */
   readonly outputSchema: JsonSchema | undefined
+  /** The stored record of this call. */
+  readonly log: ConversationLog
 }
 
 /** A call. */

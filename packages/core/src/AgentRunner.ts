@@ -18,7 +18,7 @@ export interface AgentCall {
   readonly output: Pick<Codec, "encode" | "inputSchema">
   /** No schema was declared: the text of the reply is the output, and nothing is parsed. */
   readonly isText: boolean
-  readonly context: Omit<CallContext, "outputSchema">
+  readonly context: Omit<CallContext, "outputSchema" | "log">
   /** Aborted when the attempt is interrupted. Agents get it as `abortSignal`; after that no further agent is called. */
   readonly signal: AbortSignal
   /** Issues of the invalid reply that failed the previous attempt, possibly in another process. */

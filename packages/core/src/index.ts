@@ -1,4 +1,5 @@
 export * as Agent from "./Agent.ts"
+export * as AgentJournal from "./AgentJournal.ts"
 export * as AgentRunner from "./AgentRunner.ts"
 export * as Builder from "./Builder.ts"
 export * as Client from "./Client.ts"

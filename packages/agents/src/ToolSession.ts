@@ -1,6 +1,9 @@
 /**
  * The session of the tools of one attempt: their root, the files they have read, and the runner of commands. An attempt has one
  * session, which reaches its tools through the asynchronous context of the call, so that tools work in agents of any library.
+ *
+ * A fiber of Effect that has waited may go on in the asynchronous context of another fiber. Whoever calls tools from an Effect keeps the context by
+ * {@link bind}, before the Effect begins.
  */
 import { AsyncLocalStorage } from "node:async_hooks"
 import type { CommandRunnerShape } from "@smithers/core/CommandRunner"
@@ -35,8 +38,47 @@ export interface ToolSession {
   readonly rights: ToolRights
   /** `undefined` in a runtime that has no isolation: then tools that run commands are refused. */
   readonly commands: CommandRunnerShape | undefined
-  /** Hashes of the files that were read or written, by their path from the root: an edit is refused where the file has changed since. */
-  readonly seen: Map<string, string>
+  /** Files that were read or written: an edit is refused where the file has changed since. */
+  readonly seen: Seen
+}
+
+/** Hashes of files, by their path from the root. */
+export interface Notes {
+  readonly [path: string]: string
+}
+
+/**
+ * Files that a session has seen, by their hashes. What a call adds is stored with its outcome, and given to the session that is answered from the store
+ * after a crash: to that one, files that were read before the crash are read.
+ */
+export interface Seen {
+  readonly get: (path: string) => string | undefined
+  readonly set: (path: string, hash: string) => void
+  /** What was seen since the last call of this, `undefined` for nothing. */
+  readonly take: () => Notes | undefined
+  /** Adds what an earlier session has seen. */
+  readonly restore: (notes: Notes) => void
+}
+
+const makeSeen = (): Seen => {
+  const hashes = new Map<string, string>()
+  let fresh = new Map<string, string>()
+  return {
+    get: (path) => hashes.get(path),
+    set: (path, hash) => {
+      hashes.set(path, hash)
+      fresh.set(path, hash)
+    },
+    take: () => {
+      if (fresh.size === 0) return undefined
+      const notes = Object.fromEntries(fresh)
+      fresh = new Map()
+      return notes
+    },
+    restore: (notes) => {
+      for (const [path, hash] of Object.entries(notes)) hashes.set(path, hash)
+    },
+  }
 }
 
 const storage = new AsyncLocalStorage<() => ToolSession>()
@@ -46,7 +88,7 @@ export const make = (rights: ToolRights = {}, commands?: CommandRunnerShape): To
   files: ConfinedFiles.make(rights.root ?? process.cwd()),
   rights,
   commands,
-  seen: new Map(),
+  seen: makeSeen(),
 })
 
 /** Runs a function whose tools work with a session of their own, which is made for the first that asks for it. */
@@ -67,3 +109,6 @@ export const current = (tool: string): ToolSession => {
     )
   return open()
 }
+
+/** Keeps the session of now: the function that it returns calls others with it. */
+export const bind = (): (<A>(act: () => A) => A) => AsyncLocalStorage.snapshot()

@@ -6,6 +6,7 @@ import * as Codec from "@smithers/core/Codec"
 import type { Tool } from "ai"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as ToolRules from "./ToolRules.ts"
 
 /** The call that a tool answers. */
 export interface ToolCall {
@@ -14,7 +15,8 @@ export interface ToolCall {
   readonly signal: AbortSignal | undefined
 }
 
-export interface ToolDefinition<S extends Codec.AnySchema, A> {
+/** A tool: its input, its work, and its rules. */
+export interface ToolDefinition<S extends Codec.AnySchema, A> extends ToolRules.ToolRulesOptions<Codec.Output<S>, A> {
   /** The purpose of the tool, for the model. */
   readonly description: string
   readonly input: S
@@ -29,13 +31,14 @@ const noJsonSchema =
 const schemaKey = Symbol.for("vercel.ai.schema")
 
 /**
- * Makes a tool. An input that does not match the schema is refused by the AI SDK with the issues, and told to the model. Its first call throws where the schema cannot be
+ * Makes a tool, with its rules under {@link ToolRules.key}. An input that does not match the schema is refused by the AI SDK with the issues, and told to the model. Its first call throws where the schema cannot be
  * shown as JSON Schema, since a model could not be told of it.
  */
 export const defineTool = <S extends Codec.AnySchema, A>({
   description,
   input,
   execute,
+  ...rules
 }: ToolDefinition<S, A>): Tool<Codec.Input<S>, A> => {
   const decode = (value: unknown): Effect.Effect<Codec.Output<S>, Codec.Issues> => {
     const codec = Codec.make(input)
@@ -48,6 +51,7 @@ export const defineTool = <S extends Codec.AnySchema, A>({
       : { success: false, error: new TypeError(`The input does not match the schema: ${decoded.left.join("; ")}`) }
   }
   const tool = {
+    [ToolRules.key]: ToolRules.make<Codec.Output<S>, A>(rules, decode),
     description,
     // Worked out for the first call, so that importing a tool costs little.
     get inputSchema() {

@@ -2,10 +2,12 @@
  * Tools for files: `read`, `write` and `edit`. They stay below the root of the step's tools, leave git's directory alone, and change no file that the model
  * has not seen as it is.
  */
+import { defined } from "@smithers/core/Struct"
 import type { Tool } from "ai"
 import * as Schema from "effect/Schema"
 import { hashOf, PathRefused } from "../ConfinedFiles.ts"
 import { defineTool } from "../defineTool.ts"
+import type { Recovery } from "../ToolRules.ts"
 import * as ToolSession from "../ToolSession.ts"
 import * as Edits from "./Edits.ts"
 import { head, isBinary } from "./text.ts"
@@ -31,6 +33,7 @@ export const read: Tool<typeof ReadInput.Encoded, string> = defineTool({
   description:
     "Reads a text file and returns its lines with their numbers. Read a file before you edit or replace it. Large files are read in parts by offset and limit.",
   input: ReadInput,
+  isReadOnly: true,
   execute: ({ path, offset = 1, limit = defaultLines }) => {
     const { files, seen } = ToolSession.current("read")
     const { bytes, hash } = files.read(path)
@@ -68,6 +71,24 @@ const checkWritable = ({ rights }: ToolSession.ToolSession): void => {
   if (rights.isReadOnly === true) throw new Error("This step may read files and not change them. Nothing was changed.")
 }
 
+/** A file before and after a call that changes it, by hashes. `undefined` for a file that is not there. */
+const Change = Schema.Struct({ before: Schema.optional(Schema.String), after: Schema.String })
+
+/**
+ * What became of a call that a crash has cut off: it is over if the file is as the call would have left it, and is made again if the file is as it was. A
+ * file that is neither was changed by others.
+ */
+const recovery = (tool: string, path: string, change: unknown, output: string): Recovery<string> => {
+  const session = ToolSession.current(tool)
+  if (!Schema.is(Change)(change)) return "unknown"
+  const now = contentOf(session, path)?.hash
+  if (now === change.after) {
+    session.seen.set(session.files.resolve(path), change.after)
+    return { output }
+  }
+  return now === change.before ? "rerun" : "unknown"
+}
+
 const WriteInput = Schema.Struct({
   path: Path,
   content: Schema.String.annotations({ description: "The whole content of the file." }),
@@ -78,6 +99,12 @@ export const write: Tool<typeof WriteInput.Encoded, string> = defineTool({
   description:
     "Creates a file with the given content, or replaces all of one that was read before. Use edit to change parts of a file.",
   input: WriteInput,
+  snapshot: ({ input: { path, content } }) => {
+    const before = contentOf(ToolSession.current("write"), path)?.hash
+    return { ...defined({ before }), after: hashOf(Buffer.from(content)) }
+  },
+  afterCrash: ({ input: { path, content }, snapshot }) =>
+    recovery("write", path, snapshot, `Wrote ${path}: ${Buffer.byteLength(content)} bytes.`),
   execute: ({ path, content }) => {
     const session = ToolSession.current("write")
     checkWritable(session)
@@ -118,22 +145,31 @@ export const edit: Tool<typeof EditInput.Encoded, string> = defineTool({
   description:
     'Replaces parts of a file that was read before. "old" is exact text, without line numbers, that stands in the file once. All edits are made, in order, or none. Returns the changes as a diff.',
   input: EditInput,
-  execute: ({ path, edits }) => {
+  snapshot: ({ input }) => {
+    const { before, bytes } = edited(ToolSession.current("edit"), input)
+    return { before, after: hashOf(bytes) }
+  },
+  afterCrash: ({ input: { path }, snapshot }) => recovery("edit", path, snapshot, `Edited ${path}.`),
+  execute: (input) => {
     const session = ToolSession.current("edit")
-    checkWritable(session)
-    const { files, seen } = session
-    const { bytes, hash } = files.read(path)
-    const place = files.resolve(path)
-    checkSeen(session, place, hash)
-    if (isBinary(bytes)) throw new Error(`${place} is a binary file: edit changes text. Nothing was changed.`)
-    const text = bytes.toString("utf8")
-    // Bytes that are not UTF-8 would change when they are written back.
-    if (!Buffer.from(text).equals(bytes)) throw new Error(`${place} is no UTF-8 text: edit would damage it. Nothing was changed.`)
-    const edited = Edits.apply(text, edits)
-    if ("problem" in edited) throw new Error(`${place}: ${edited.problem}`)
-    const written = Buffer.from(edited.text)
-    files.write(path, written)
-    seen.set(place, hashOf(written))
-    return head(edited.diff, "read the file to see the rest")
+    const { place, bytes, diff } = edited(session, input)
+    session.files.write(input.path, bytes)
+    session.seen.set(place, hashOf(bytes))
+    return head(diff, "read the file to see the rest")
   },
 })
+
+/** Works out an edit, and changes nothing. */
+const edited = (session: ToolSession.ToolSession, { path, edits }: typeof EditInput.Type) => {
+  checkWritable(session)
+  const { bytes, hash } = session.files.read(path)
+  const place = session.files.resolve(path)
+  checkSeen(session, place, hash)
+  if (isBinary(bytes)) throw new Error(`${place} is a binary file: edit changes text. Nothing was changed.`)
+  const text = bytes.toString("utf8")
+  // Bytes that are not UTF-8 would change when they are written back.
+  if (!Buffer.from(text).equals(bytes)) throw new Error(`${place} is no UTF-8 text: edit would damage it. Nothing was changed.`)
+  const result = Edits.apply(text, edits)
+  if ("problem" in result) throw new Error(`${place}: ${result.problem}`)
+  return { place, before: hash, bytes: Buffer.from(result.text), diff: result.diff }
+}

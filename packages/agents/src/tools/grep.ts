@@ -45,6 +45,7 @@ export const grep: Tool<typeof Input.Encoded, string> = defineTool({
   description:
     "Searches files for a regular expression and returns matching lines as path:line:text. Files that git ignores, hidden files and binary files are left out.",
   input: Input,
+  isReadOnly: true,
   execute: (input) =>
     Effect.gen(function* () {
       const session = ToolSession.current("grep")

@@ -1,0 +1,144 @@
+/**
+ * Rules of tools: whether a call changes anything, what becomes of a call that a crash has cut off, and which calls a person approves. `defineTool` puts them
+ * on the tool under a symbol, which the AI SDK passes by; whoever wraps tools reads them by {@link of}.
+ */
+import { AsyncLocalStorage } from "node:async_hooks"
+import type { Json } from "@smithers/core/Codec"
+import * as Raised from "@smithers/core/Raised"
+import * as Effect from "effect/Effect"
+
+/** A call of a tool. */
+export interface Call<Input> {
+  /** The name of the tool, as the agent has it. */
+  readonly tool: string
+  readonly input: Input
+}
+
+/** A call that began before a crash, and whose outcome was not recorded. */
+export interface InterruptedCall<Input> extends Call<Input> {
+  readonly toolCallId: string
+  /** The answer of the tool's `snapshot`, stored before the call began. `undefined` where it has none. */
+  readonly snapshot: Json | undefined
+}
+
+/**
+ * What becomes of a call that a crash has cut off: `"rerun"` makes it again; `"unknown"` tells the model that its outcome is not known; an `output` is the
+ * answer of the call, which is found to have taken place.
+ */
+export type Recovery<A> = "rerun" | "unknown" | { readonly output: A }
+
+/** A function that answers with a value, a promise or an Effect. */
+export type Answer<A> = A | PromiseLike<A> | Effect.Effect<A, unknown>
+
+/** The request for the approval of a call. */
+export interface CallApproval {
+  /** Default: the name of the tool. */
+  readonly title?: string | undefined
+  readonly summary?: string | undefined
+  readonly details?: Json | undefined
+}
+
+/** Rules of a tool, as its author gives them. */
+export interface ToolRulesOptions<Input, A> {
+  /** `true` for a tool that changes nothing. Steps that may only read can call it. Default: `false`. */
+  readonly isReadOnly?: boolean | undefined
+  /** `true` for a tool that is called with the same input until its answer changes: such calls are no sign of a stalled agent. Default: `false`. */
+  readonly isPolling?: boolean | undefined
+  /**
+   * What becomes of a call that a crash has cut off, or a function that finds out. A function that fails counts as `"unknown"`.
+   * Default: `"rerun"` for a tool that is read-only, `"unknown"` for others.
+   */
+  readonly afterCrash?: "rerun" | "unknown" | ((call: InterruptedCall<Input>) => Answer<Recovery<A>>) | undefined
+  /** Describes what a call is about to change, for `afterCrash`. Stored before the call begins. Must change nothing. */
+  readonly snapshot?: ((call: Call<Input>) => Answer<Json | undefined>) | undefined
+  /** Tells which calls a person approves before they are made, and under which title. One that fails needs approval. Default: none. */
+  readonly needsApproval?: ((call: Call<Input>) => boolean | CallApproval) | undefined
+}
+
+/**
+ * Rules of a tool, complete. Inputs are as the model gave them: they are decoded by the schema of the tool before its author's functions see them.
+ */
+export interface ToolRules {
+  readonly isReadOnly: boolean
+  readonly isPolling: boolean
+  /** The rule by name: `"probe"` where a function finds out. */
+  readonly afterCrash: "rerun" | "unknown" | "probe"
+  /** Decides about a call that a crash has cut off. Never fails: what cannot be found out is `"unknown"`. */
+  readonly recover: (call: InterruptedCall<unknown>) => Effect.Effect<Recovery<unknown>>
+  /** Describes what a call is about to change; `undefined` for a tool without `snapshot`. An effect that fails gives `undefined`. */
+  readonly snapshot: ((call: Call<unknown>) => Effect.Effect<Json | undefined>) | undefined
+  /** The approval that a call needs, `undefined` for none; `undefined` itself for a tool without such a rule. */
+  readonly needsApproval: ((call: Call<unknown>) => Effect.Effect<CallApproval | undefined>) | undefined
+}
+
+/** The key under which a tool holds its rules. The same in every copy of this package. */
+export const key: unique symbol = Symbol.for("@smithers/agents/ToolRules")
+
+const unknown = Effect.succeed("unknown" as const)
+
+/** Rules of a tool that declares none: it may change anything, and nothing is known of a call that was cut off. */
+export const undeclared: ToolRules = {
+  isReadOnly: false,
+  isPolling: false,
+  afterCrash: "unknown",
+  recover: () => unknown,
+  snapshot: undefined,
+  needsApproval: undefined,
+}
+
+const hasRules = (tool: object): tool is { readonly [key]: ToolRules } => key in tool
+
+/** The rules of a tool. A tool that is not made by `defineTool` declares none. */
+export const of = (tool: object): ToolRules => (hasRules(tool) ? tool[key] : undeclared)
+
+/** Runs a function that answers with a value, a promise or an Effect, and fails with what it throws. */
+export const answer = <A>(give: () => Answer<A>): Effect.Effect<A, unknown> =>
+  Effect.suspend(() => {
+    const given = give()
+    return Effect.isEffect(given) ? given : Effect.tryPromise({ try: async () => await given, catch: (thrown) => thrown })
+  }).pipe(Effect.catchAllDefect(Effect.fail))
+
+/** Calls a function in the asynchronous context of now: a fiber that has waited may go on in that of another one. */
+const bind = (): (<R>(act: () => R) => R) => AsyncLocalStorage.snapshot()
+
+/** Completes the rules of a tool whose inputs are decoded by `decode`. Its functions find the tool session of the one who calls them. */
+export const make = <Input, A>(
+  options: ToolRulesOptions<Input, A>,
+  decode: (input: unknown) => Effect.Effect<Input, unknown>,
+): ToolRules => {
+  const { isReadOnly = false, isPolling = false, snapshot, needsApproval } = options
+  const { afterCrash = isReadOnly ? "rerun" : "unknown" } = options
+  if (typeof afterCrash !== "function" && afterCrash !== "rerun" && afterCrash !== "unknown")
+    throw new TypeError(
+      `"afterCrash" of a tool is "rerun", "unknown" or a function that finds out, and not ${Raised.show(afterCrash)}.`,
+    )
+  return {
+    isReadOnly,
+    isPolling,
+    afterCrash: typeof afterCrash === "function" ? "probe" : afterCrash,
+    recover: (call) => {
+      if (typeof afterCrash !== "function") return Effect.succeed(afterCrash)
+      const within = bind()
+      return Effect.flatMap(decode(call.input), (input) => answer(() => within(() => afterCrash({ ...call, input })))).pipe(
+        Effect.catchAll(() => unknown),
+      )
+    },
+    snapshot:
+      snapshot === undefined
+        ? undefined
+        : (call) => {
+            const within = bind()
+            return Effect.flatMap(decode(call.input), (input) => answer(() => within(() => snapshot({ ...call, input })))).pipe(
+              Effect.catchAll(() => Effect.succeed(undefined)),
+            )
+          },
+    needsApproval:
+      needsApproval === undefined
+        ? undefined
+        : (call) =>
+            Effect.flatMap(decode(call.input), (input) => Effect.try(() => needsApproval({ ...call, input }))).pipe(
+              Effect.map((needed) => (needed === true ? {} : needed === false ? undefined : needed)),
+              Effect.catchAll(() => Effect.succeed({})),
+            ),
+  }
+}

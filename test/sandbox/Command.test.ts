@@ -3,7 +3,7 @@ import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import type { Options } from "@smithers/core/CommandRunner"
+import type { Options, RunningCommand } from "@smithers/core/CommandRunner"
 import { Isolation, type IsolationUnavailable, type Policy } from "@smithers/core/Isolation"
 import { Bubblewrap, Command, Unisolated } from "@smithers/sandbox"
 import { Effect, Either, Fiber, type Layer } from "effect"
@@ -72,6 +72,44 @@ describe.each(isolations)("a command under %s", (name, layer, isHere) => {
     })
     expect(seen.sort()).toEqual(["stderr: oh no\n", "stdout: grüße\n"])
   })
+
+  here("is talked to while it runs: its input stays open until it is ended", async () => {
+    let seen = ""
+    let talk: RunningCommand | undefined
+    const result = await of('while read -r line; do echo "got $line"; done; echo over', {
+      onStarted: (command) => {
+        talk = command
+        command.write("one\n")
+      },
+      onOutput: (_, chunk) => {
+        seen += Buffer.from(chunk).toString()
+        if (seen === "got one\n") talk?.write("two\n")
+        if (seen === "got one\ngot two\n") talk?.endInput()
+      },
+    })
+    expect(result).toMatchObject({ _tag: "Right", right: { exitCode: 0, stdout: { text: "got one\ngot two\nover\n" } } })
+  })
+
+  here("is asked to end: what it starts gets the signal, and its exit code is its own", async () => {
+    const result = await of("trap 'echo tidied; exit 7' TERM; echo ready; while true; do sleep 0.05; done", {
+      onStarted: (command) => setTimeout(() => command.terminate(), 400),
+    })
+    expect(result).toMatchObject({ _tag: "Right", right: { exitCode: 7, stdout: { text: "ready\ntidied\n" } } })
+  })
+
+  it.skipIf(!hasBubblewrap)(
+    "in a namespace of processes of its own leaves none, also none that changed its environment and session",
+    async () => {
+      const mark = `32${Date.now() % 1_000_000}`
+      const result = await of(
+        `env -i setsid sleep ${mark} </dev/null >/dev/null 2>&1 & sleep 0.2; exit 4`,
+        {},
+        { ownProcesses: true },
+      )
+      expect(result).toMatchObject({ _tag: "Right", right: { exitCode: 4 } })
+      expect(await gone(mark)).toEqual([])
+    },
+  )
 
   here("is killed after its time, with all that it has started, wherever that went; what it wrote is kept", async () => {
     const mark = `31${Date.now() % 1_000_000}`

@@ -26,6 +26,17 @@ export interface Options extends Limits {
   readonly stdin?: string | undefined
   /** Receives output as it comes. */
   readonly onOutput?: ((stream: "stdout" | "stderr", chunk: Uint8Array) => void) | undefined
+  /** Receives the command once its process was started, to talk to it. Its standard input then stays open until it is ended. */
+  readonly onStarted?: ((command: RunningCommand) => void) | undefined
+}
+
+/** A command that runs. Calls after its end have no effect. */
+export interface RunningCommand {
+  readonly write: (text: string) => void
+  /** Ends its standard input, after what was written. */
+  readonly endInput: () => void
+  /** Asks its processes to end, by SIGTERM. Those that go on are killed with the command. */
+  readonly terminate: () => void
 }
 
 /** A captured stream of a command. */

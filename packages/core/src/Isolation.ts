@@ -38,6 +38,11 @@ export interface Policy {
   readonly env?: { readonly [name: string]: string } | undefined
   /** Processes of the command that may exist at once. Default: 512. */
   readonly maxProcesses?: number | undefined
+  /**
+   * `true` starts the command in a namespace of processes also where there is no other isolation, so that none of them outlives this
+   * process. It has no effect where the machine has no such namespaces. Default: `false`.
+   */
+  readonly ownProcesses?: boolean | undefined
 }
 
 /** A command that is started instead of the one that was asked for. */

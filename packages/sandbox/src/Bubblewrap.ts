@@ -5,7 +5,7 @@
  */
 import { execFile } from "node:child_process"
 import { existsSync } from "node:fs"
-import { defaultMaxProcesses, Isolation, IsolationUnavailable, type Policy } from "@smithers/core/Isolation"
+import { defaultMaxProcesses, type Isolated, Isolation, IsolationUnavailable, type Policy } from "@smithers/core/Isolation"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as DomainProxy from "./DomainProxy.ts"
@@ -132,17 +132,42 @@ const find = (program: string): string | undefined =>
     .map((directory) => `${directory}/${program}`)
     .find((file) => existsSync(file))
 
-/** Runs a program that does nothing in the namespaces that commands get, once: some machines and containers refuse them. */
+/** Runs a program that does nothing, with these options. Succeeds with what went wrong, where something did. */
+const attempt = (program: string, options: ReadonlyArray<string>): Effect.Effect<string | undefined> =>
+  Effect.async((resume) => {
+    execFile(program, [...options, "true"], { timeout: 10_000 }, (error, _, stderr) =>
+      resume(Effect.succeed(error === null ? undefined : stderr.trim() || error.message)),
+    )
+  })
+
+/** A namespace of processes alone: files, network and rights are those of this process. */
+const ownProcessesFlags = ["--unshare-pid", "--die-with-parent", "--new-session", "--dev-bind", "/", "/", "--proc", "/proc"]
+
+/**
+ * Starts a command in a namespace of processes, whose end is the end of all of them, and with no other isolation. `undefined` where the machine has no
+ * such namespaces.
+ */
+export const inOwnProcesses: Effect.Effect<((argv: Isolated["argv"]) => Pick<Isolated, "argv" | "statusFd">) | undefined> =
+  Effect.runSync(
+    Effect.cached(
+      Effect.gen(function* () {
+        const program = process.platform === "linux" ? find("bwrap") : undefined
+        if (program === undefined || (yield* attempt(program, ownProcessesFlags)) !== undefined) return undefined
+        return (argv: Isolated["argv"]) => ({
+          argv: [program, ...ownProcessesFlags, "--json-status-fd", String(statusFd), "--", ...argv] as const,
+          statusFd,
+        })
+      }),
+    ),
+  )
+
+/** Tries the namespaces that commands get, once: some machines and containers refuse them. */
 const probe: Effect.Effect<string, IsolationUnavailable> = Effect.gen(function* () {
   if (process.platform !== "linux") return yield* unavailable("it is for Linux, and this is another system")
   const program = find("bwrap")
   if (program === undefined) return yield* unavailable("bubblewrap (bwrap) is not installed", installLine("bubblewrap"))
   const args = [...flags.filter((flag) => flag !== "--json-status-fd" && flag !== String(statusFd)), "--unshare-net"]
-  const failure = yield* Effect.async<string | undefined>((resume) => {
-    execFile(program, [...args, "--ro-bind", "/", "/", "true"], { timeout: 10_000 }, (error, _, stderr) =>
-      resume(Effect.succeed(error === null ? undefined : stderr.trim() || error.message)),
-    )
-  })
+  const failure = yield* attempt(program, [...args, "--ro-bind", "/", "/"])
   if (failure === undefined) return program
   return yield* unavailable(
     `this machine or its container refuses namespaces ("${failure.split("\n")[0]}")`,

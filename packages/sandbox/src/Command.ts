@@ -12,6 +12,7 @@ import {
   CommandRunner,
   CommandStopped,
   type Options,
+  type RunningCommand,
 } from "@smithers/core/CommandRunner"
 import { defaultMaxProcesses, type Isolated, Isolation } from "@smithers/core/Isolation"
 import * as Duration from "effect/Duration"
@@ -92,6 +93,23 @@ const killAll = (started: Started): Effect.Effect<void> =>
     signal(pid, "SIGKILL")
   })
 
+/** A command to talk to. In a namespace the processes of bubblewrap itself are spared, since their end would be that of all. */
+const running = (started: Started, reported: Reported): RunningCommand => ({
+  write: (text) => {
+    if (started.child.stdin?.writable === true) started.child.stdin.write(text)
+  },
+  endInput: () => {
+    started.child.stdin?.end()
+  },
+  terminate: () => {
+    const all =
+      started.isolated.containment === "none"
+        ? scattered(started)
+        : inNamespaceOf(reported.init ?? -1).flatMap(({ pid }) => (pid === reported.init ? [] : [pid]))
+    for (const pid of all) signal(pid, "SIGTERM")
+  },
+})
+
 /**
  * Runs a command to its end. Fails with `CommandStopped` at a bound, with `CommandNotStarted` where it did not begin, and with what its isolation fails
  * with. An interruption kills it and waits for its end.
@@ -105,7 +123,11 @@ export const run = Effect.fn("Command.run")(function* (argv: Argv, options: Opti
     Effect.gen(function* () {
       const isolated = yield* isolation.prepare(options.policy, argv)
       const begun = performance.now()
-      const stdio: Array<"pipe" | "ignore"> = [options.stdin === undefined ? "ignore" : "pipe", "pipe", "pipe"]
+      const stdio: Array<"pipe" | "ignore"> = [
+        options.stdin === undefined && options.onStarted === undefined ? "ignore" : "pipe",
+        "pipe",
+        "pipe",
+      ]
       if (isolated.statusFd !== undefined) stdio[isolated.statusFd] = "pipe"
       const [out, err] = [capture(keptBytes), capture(keptBytes)]
       const stopped = (reason: CommandStopped["reason"], limit: number) =>
@@ -153,7 +175,9 @@ export const run = Effect.fn("Command.run")(function* (argv: Argv, options: Opti
         listen("stdout", out)
         listen("stderr", err)
         child.stdin?.on("error", () => {})
-        child.stdin?.end(options.stdin)
+        if (options.stdin !== undefined) child.stdin?.write(options.stdin)
+        if (options.onStarted === undefined) child.stdin?.end()
+        else options.onStarted(running(started, reported))
         const quiet = (): void => {
           clearTimeout(timer)
           clearInterval(watch)

@@ -6,6 +6,7 @@ import { existsSync } from "node:fs"
 import { Isolation, type IsolationShape, IsolationUnavailable } from "@smithers/core/Isolation"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Bubblewrap from "./Bubblewrap.ts"
 import { environmentOf } from "./internal/environment.ts"
 import { resolvePolicy } from "./internal/paths.ts"
 
@@ -14,7 +15,9 @@ const make = (name: "none" | "container"): IsolationShape => ({
   prepare: Effect.fn("Isolation.prepare")(function* (policy, argv) {
     const { cwd } = yield* resolvePolicy(policy)
     const home = process.env.HOME ?? "/"
-    return { argv, env: yield* environmentOf(policy, { HOME: home }), cwd, containment: "none" }
+    const env = yield* environmentOf(policy, { HOME: home })
+    const wrap = policy.ownProcesses === true ? yield* Bubblewrap.inOwnProcesses : undefined
+    return wrap === undefined ? { argv, env, cwd, containment: "none" } : { ...wrap(argv), env, cwd, containment: "namespace" }
   }),
 })
 

@@ -383,7 +383,10 @@ describe("a ForEach", () => {
       [{ items: ["a", "a"], children: () => null }, 'two of its items have the key "a": "by" must return unique keys'],
       [{ by: "id", children: task }, '"by" must be a function of an item that returns its key'],
       [{ concurrency: 1.5, children: task }, '"concurrency" must be a whole number of at least 1, or Infinity, and not 1.5'],
-      [{ maxConcurrency: 1, children: task }, 'it has no prop "maxConcurrency"; there are id, items, by, concurrency'],
+      [
+        { maxConcurrency: 1, children: task },
+        'it has no prop "maxConcurrency"; did you mean "concurrency"? There are id, items, by, concurrency',
+      ],
       [{ until: true, children: task }, '"until" must be a function of { done, failed, open, values } and ctx'],
       [{ rest: "drop", children: task }, '"rest" must be "cancel" or "keep"'],
       [{ more: "no", children: task }, '"more" must be true or false, and not the text "no": write more={false}'],

@@ -7,9 +7,11 @@ import type { Agent, AgentReply, AgentRequest, AgentUsage, CallContext } from "@
 import type { JsonSchema } from "@smithers/core/Codec"
 import { NonRetryable } from "@smithers/core/Errors"
 import * as Raised from "@smithers/core/Raised"
+import type { Names } from "@smithers/core/Settings"
 import { defined } from "@smithers/core/Struct"
 import type { LanguageModel, ToolLoopAgentSettings, ToolSet } from "ai"
 import * as Sdk from "./internal/sdk.ts"
+import { checkSettingNames } from "./internal/settingNames.ts"
 
 /** Input of any workflow. `any`, since its fields must be usable without naming its type. */
 type AnyInput = ReturnType<typeof JSON.parse>
@@ -70,10 +72,64 @@ export type AgentSettings<Input = AnyInput> = Omit<ToolLoopAgentSettings<never, 
   readonly structuredOutput?: boolean
 }
 
+/** The names of all settings. A setting of the SDK that is missing here is a type error. */
+const settingNames: Names<AgentSettings> = {
+  name: true,
+  model: true,
+  instructions: true,
+  tools: true,
+  toolsContext: true,
+  maxSteps: true,
+  structuredOutput: true,
+  stopWhen: true,
+  activeTools: true,
+  experimental_download: true,
+  experimental_onStart: true,
+  experimental_onStepStart: true,
+  experimental_refineToolInput: true,
+  experimental_repairToolCall: true,
+  experimental_telemetry: true,
+  experimental_toolApprovalSecret: true,
+  experimental_toolCallers: true,
+  headers: true,
+  include: true,
+  onAbort: true,
+  onEnd: true,
+  onError: true,
+  onFinish: true,
+  onLanguageModelCallEnd: true,
+  onLanguageModelCallStart: true,
+  onStart: true,
+  onStepEnd: true,
+  onStepError: true,
+  onStepFinish: true,
+  onStepStart: true,
+  onToolExecutionEnd: true,
+  onToolExecutionStart: true,
+  prepareStep: true,
+  providerOptions: true,
+  repairToolCall: true,
+  telemetry: true,
+  timeout: true,
+  toolApproval: true,
+  toolCallConcurrency: true,
+  toolChoice: true,
+  toolOrder: true,
+  maxOutputTokens: true,
+  temperature: true,
+  topP: true,
+  topK: true,
+  presencePenalty: true,
+  frequencyPenalty: true,
+  stopSequences: true,
+  seed: true,
+  reasoning: true,
+}
+
 /**
  * Creates an agent. It has no retries of its own: the retry policy of the step is durable, and respects the delay that a provider
  * requests. Calls fail with `NonRetryable` if there is no model or the package `ai` cannot be loaded, otherwise with the error of the
- * AI SDK.
+ * AI SDK. Throws `InvalidSetting` for a mistyped setting, which the SDK would ignore.
  *
  * A tool whose `contextSchema` rejects unknown fields must declare those of {@link ToolContext}.
  *
@@ -92,6 +148,7 @@ export type AgentSettings<Input = AnyInput> = Omit<ToolLoopAgentSettings<never, 
 export const createAgent = <Input = AnyInput>(
   settings: AgentSettings<Input>,
 ): Agent & { readonly name: string; readonly wantsContext: true } => {
+  checkSettingNames(settings, Object.keys(settingNames))
   const { name, instructions, model, maxSteps, stopWhen, structuredOutput, toolsContext, ...others } = settings
   /** Schemas that the provider has refused; later calls omit them. */
   const refused = new Set<string>()

@@ -3,6 +3,7 @@
  * Input may have options anywhere, values after `=`, and booleans with or without a value (`--wait`, `--wait true`,
  * `--wait=false`).
  */
+import { distance } from "@smithers/core/Names"
 import * as Either from "effect/Either"
 
 /** Value of an option: none or a boolean, an optional one, or a required one. */
@@ -131,18 +132,4 @@ export const nearest = (word: string, words: ReadonlyArray<string>): string | un
     if (cost < least) [best, least] = [other, cost]
   }
   return best
-}
-
-/** Returns the edit distance of two words (Levenshtein). */
-const distance = (left: string, right: string): number => {
-  let row = Array.from({ length: right.length + 1 }, (_, index) => index)
-  for (let i = 1; i <= left.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= right.length; j++) {
-      const change = (row[j - 1] as number) + (left[i - 1] === right[j - 1] ? 0 : 1)
-      next.push(Math.min(change, (row[j] as number) + 1, (next[j - 1] as number) + 1))
-    }
-    row = next
-  }
-  return row.at(-1) as number
 }

@@ -27,10 +27,12 @@ import { canonical, type Json, toJson } from "./internal/json.ts"
 import * as Leaving from "./internal/leaving.ts"
 import { issuesOf } from "./JsonSchema.ts"
 import * as Millis from "./Millis.ts"
+import * as Names from "./Names.ts"
 import * as PlanText from "./PlanText.ts"
 import { undoneBy } from "./Records.ts"
 import type { NewRun } from "./RunOwnership.ts"
 import { RunReader, requestSeqOf, type WaitSummary } from "./RunReader.ts"
+import type * as Settings from "./Settings.ts"
 import * as Status from "./Status.ts"
 import { defined } from "./Struct.ts"
 
@@ -118,6 +120,7 @@ export const answer = Effect.fn("Commands.answer")(function* (
   value: unknown,
   options: Omit<DecisionOptions, "note"> = {},
 ): Effect.fn.Return<DecisionReceipt, CommandError, Inbox | RunReader> {
+  yield* checkNames(runId, "answer", options, answerNames)
   yield* checkTexts(runId, { by: options.by, request: options.request })
   const found = yield* openWait(runId, name, "human", options)
   const { nodeId } = found
@@ -169,6 +172,7 @@ export const signal = Effect.fn("Commands.signal")(function* (
   name: string,
   options: SignalOptions = {},
 ): Effect.fn.Return<void, StoreError | RunNotFound | RunEnded | InvalidCommand | SignalIdTaken, Inbox | RunReader> {
+  yield* checkNames(runId, "signal", options, signalNames)
   const inbox = yield* Inbox
   const sent = yield* signalOf(runId, name, options)
   yield* checkSignal(sent, yield* inbox.deliver(sent))
@@ -235,8 +239,10 @@ export const cancel = Effect.fn("Commands.cancel")(function* (
  */
 export const pause = Effect.fn("Commands.pause")(function* (
   runId: string,
-  { by }: { readonly by?: string } = {},
+  options: { readonly by?: string } = {},
 ): Effect.fn.Return<void, CommandError, Inbox | RunReader> {
+  yield* checkNames(runId, "pause", options, actorNames)
+  const { by } = options
   yield* checkTexts(runId, { by })
   yield* deliver(runId, { _tag: "Pause", ...defined({ by }) })
 })
@@ -248,8 +254,10 @@ export const pause = Effect.fn("Commands.pause")(function* (
  */
 export const unpause = Effect.fn("Commands.unpause")(function* (
   runId: string,
-  { by }: { readonly by?: string } = {},
+  options: { readonly by?: string } = {},
 ): Effect.fn.Return<void, CommandError, Inbox | RunReader> {
+  yield* checkNames(runId, "unpause", options, actorNames)
+  const { by } = options
   yield* checkTexts(runId, { by })
   const reader = yield* RunReader
   let paused: string | undefined
@@ -277,6 +285,7 @@ export const retryNode = Effect.fn("Commands.retryNode")(function* (
   name: string,
   options: { readonly iteration?: number } = {},
 ): Effect.fn.Return<void, CommandError, Inbox | RunReader> {
+  yield* checkNames(runId, "retryNode", options, retryNames)
   const reader = yield* RunReader
   const { run, nodes } = yield* reader.inspect(runId)
   if (run.status === "finished") return yield* new RunEnded({ runId, status: run.status })
@@ -345,8 +354,10 @@ const leave = Effect.fnUntraced(function* (
   runId: string,
   name: string,
   outcome: Status.LeaveOutcome,
-  { iteration, key, reason, by }: LeaveOptions = {},
+  options: LeaveOptions = {},
 ): Effect.fn.Return<void, CommandError, Inbox | RunReader> {
+  yield* checkNames(runId, outcome === "completed" ? "completeNode" : "cancelNode", options, leaveNames)
+  const { iteration, key, reason, by } = options
   yield* checkTexts(runId, { node: name, key, reason, by })
   const find = Effect.gen(function* () {
     const reader = yield* RunReader
@@ -386,6 +397,7 @@ const decide = Effect.fnUntraced(function* (
   approved: boolean,
   options: DecisionOptions = {},
 ): Effect.fn.Return<DecisionReceipt, CommandError, Inbox | RunReader> {
+  yield* checkNames(runId, approved ? "approve" : "deny", options, decisionNames)
   const { request, note, by } = options
   yield* checkTexts(runId, { request, note, by })
   const found = yield* openWait(runId, name, "approval", options)
@@ -441,6 +453,22 @@ const deliver = Effect.fnUntraced(function* (
   const inbox = yield* Inbox
   return yield* inbox.deliver({ id: yield* generateRunId, runId, at: yield* Millis.now, command }, options)
 })
+
+/** The names of the options of commands. */
+const actorNames: Settings.Names<{ readonly by?: string }> = { by: true }
+const answerNames: Settings.Names<Omit<DecisionOptions, "note">> = { ...actorNames, iteration: true, request: true }
+const decisionNames: Settings.Names<DecisionOptions> = { ...answerNames, note: true }
+const retryNames: Settings.Names<{ readonly iteration?: number }> = { iteration: true }
+const leaveNames: Settings.Names<LeaveOptions> = { ...actorNames, iteration: true, key: true, reason: true }
+export const signalNames: Settings.Names<SignalOptions> = { payload: true, correlation: true, id: true }
+
+/** Refuses options that are no object, or have a name that the command does not have. */
+const checkNames = <O>(runId: string, command: string, given: unknown, names: Settings.Names<O>) => {
+  const known = Object.keys(names)
+  const isObject = typeof given === "object" && given !== null && !Array.isArray(given)
+  const problem = isObject ? Names.problemOf(given, known) : `takes an object of ${known.join(", ")}, and got ${Millis.show(given)}`
+  return problem === undefined ? Effect.void : new InvalidCommand({ runId, problem: `${command} ${problem}` })
+}
 
 /** Untyped callers may pass anything; a value that is no text could be stored, but not read back. */
 const checkTexts = (runId: string, given: { readonly [name: string]: unknown }): Effect.Effect<void, InvalidCommand> => {

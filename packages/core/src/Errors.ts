@@ -99,8 +99,8 @@ export class WorkflowMismatch extends Schema.TaggedError<WorkflowMismatch>()("Wo
 }
 
 /**
- * An invalid setting of the runtime, such as `lease: 0`, or option of a run, such as `tags: [42]`. The layer is not built;
- * nothing was started or stored.
+ * An invalid or unknown setting of the runtime, such as `lease: 0`, or option of a run, such as `tags: [42]` or `runID`. The
+ * layer is not built; nothing was started or stored.
  */
 export class InvalidSetting extends Schema.TaggedError<InvalidSetting>()("InvalidSetting", {
   setting: Schema.String,

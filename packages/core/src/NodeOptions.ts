@@ -13,6 +13,7 @@ import { InvalidRequest } from "./Errors.ts"
 import { type NodeId, partId, timeoutId } from "./Ids.ts"
 import { toJson } from "./internal/json.ts"
 import * as Millis from "./Millis.ts"
+import * as Names from "./Names.ts"
 import * as Plan from "./Plan.ts"
 import * as Raised from "./Raised.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
@@ -417,8 +418,8 @@ const metaOf = (declared: unknown): Plan.Step["meta"] => {
 }
 
 const checkNames = (option: string, given: object, names: ReadonlyArray<string>): void => {
-  for (const name of Object.keys(given))
-    if (!names.includes(name)) refuse(`"${option}" has no option "${name}"; there are ${names.join(", ")}`)
+  const unknown = Names.problemOf(given, names)
+  if (unknown !== undefined) refuse(`"${option}" ${unknown}`)
 }
 
 const isObject = (given: unknown): given is Options =>

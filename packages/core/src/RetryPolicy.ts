@@ -13,6 +13,7 @@ import type { AttemptError } from "./Declared.ts"
 import type { ErrorInfo, NotRetried } from "./ErrorInfo.ts"
 import { InvalidDelay } from "./Errors.ts"
 import * as Millis from "./Millis.ts"
+import * as Names from "./Names.ts"
 
 export type { DurationLike } from "./Millis.ts"
 
@@ -86,9 +87,8 @@ const backoffs = ["exponential", "linear", "constant"] as const
 const read = (options: RetryOptions) =>
   Either.gen(function* () {
     const given: { readonly [key: string]: unknown } = { ...options }
-    for (const key of Object.keys(given)) {
-      if (!optionNames.includes(key)) return yield* Either.left(`retry has no option "${key}"; there are ${optionNames.join(", ")}`)
-    }
+    const unknown = Names.problemOf(given, optionNames)
+    if (unknown !== undefined) return yield* Either.left(`retry ${unknown}`)
     const option = (key: keyof typeof defaults): unknown => (given[key] === undefined ? defaults[key] : given[key])
     const delay = (key: "initialDelay" | "maxDelay") =>
       Either.mapLeft(Millis.span(option(key)), ({ given, problem }) => `retry.${key} ${given} ${problem}`)

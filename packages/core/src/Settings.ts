@@ -5,6 +5,7 @@
 import * as Either from "effect/Either"
 import { InvalidSetting } from "./Errors.ts"
 import * as Millis from "./Millis.ts"
+import * as NamesOf from "./Names.ts"
 import * as Raised from "./Raised.ts"
 
 /** The names of all settings of a layer. A setting that is missing here is a type error. */
@@ -17,11 +18,17 @@ export const only = <O>(of: string, given: unknown, names: Names<O>): Either.Eit
     return Either.left(
       new InvalidSetting({ setting: of, received: Millis.show(given), expected: `an object of ${known.join(", ")}` }),
     )
-  const unknown = Object.keys(given).find((name) => !known.includes(name))
+  const unknown = NamesOf.unknownIn(given, known)
   if (unknown === undefined) return Either.void
-  const expected = `left out: ${of} has no such setting, and has ${known.join(", ")}`
-  return Either.left(new InvalidSetting({ setting: unknown, received: Millis.show(Raised.get(given, unknown)), expected }))
+  const { name, nearest } = unknown
+  const others = nearest === undefined ? `, and has ${known.join(", ")}` : `. Did you mean "${nearest}"? It has ${known.join(", ")}`
+  const expected = `left out: ${of} has no such setting${others}`
+  return Either.left(new InvalidSetting({ setting: name, received: Millis.show(Raised.get(given, name)), expected }))
 }
+
+/** Checks settings like {@link only}. Throws `InvalidSetting`, for callers without an Effect. */
+export const onlyOrThrow = <O>(of: string, given: unknown, names: Names<O>): void =>
+  Either.getOrThrowWith(only(of, given, names), (refused) => refused)
 
 /**
  * Reads a duration. `given` is rounded up to whole milliseconds. Fails with `InvalidSetting` if it is shorter than `least`.

@@ -8,6 +8,7 @@ import { InvalidSetting, type RunNotFound, type StoreError } from "./Errors.ts"
 import * as MemoryStorage from "./MemoryStorage.ts"
 import * as Millis from "./Millis.ts"
 import { type RunDetails, type RunFilter, RunReader, type RunSummary } from "./RunReader.ts"
+import * as Settings from "./Settings.ts"
 import type { Ports } from "./Storage.ts"
 import * as Supervisor from "./Supervisor.ts"
 import type { SignalWithStartOptions, Workflow } from "./Workflow.ts"
@@ -43,9 +44,26 @@ export { createWorkflow, type ExecuteError, type RunHandle, type Workflow } from
 export const signalWithStart = <I, A, R, W, E>(workflow: Workflow<I, A, R, W, E>, input: I, options: SignalWithStartOptions) =>
   workflow.signalWithStart(input, options)
 
-/** Lists runs of the store, newest first, filtered by workflow, status, tag or age. Read only. */
-export const list = (filter: RunFilter = {}): Effect.Effect<ReadonlyArray<RunSummary>, StoreError, RunReader> =>
-  Effect.flatMap(RunReader, (reader) => reader.runs(filter))
+const filterNames: Settings.Names<RunFilter> = {
+  status: true,
+  workflow: true,
+  tag: true,
+  isChild: true,
+  parent: true,
+  runIds: true,
+  before: true,
+  limit: true,
+}
+
+/**
+ * Lists runs of the store, newest first, filtered by workflow, status, tag or age. Read only. Fails with {@link InvalidSetting}
+ * for an unknown filter, which would otherwise select all runs.
+ */
+export const list = (filter: RunFilter = {}): Effect.Effect<ReadonlyArray<RunSummary>, StoreError | InvalidSetting, RunReader> =>
+  Effect.zipRight(
+    Settings.only("list", filter, filterNames),
+    Effect.flatMap(RunReader, (reader) => reader.runs(filter)),
+  )
 
 /**
  * Reads everything stored of a run: its nodes, attempts and waits, its input and result. Read only; needs no code of the

@@ -36,6 +36,7 @@ import { Inbox } from "./Inbox.ts"
 import { digest } from "./internal/digest.ts"
 import { canonical, isPlainObject, isTooDeep, toJson } from "./internal/json.ts"
 import * as Lists from "./internal/lists.ts"
+import * as Names from "./Names.ts"
 import * as NodeOptions from "./NodeOptions.ts"
 import * as Plan from "./Plan.ts"
 import * as PlanLayout from "./PlanLayout.ts"
@@ -48,6 +49,7 @@ import { RunStore } from "./RunStore.ts"
 import * as Settings from "./Settings.ts"
 import * as Status from "./Status.ts"
 import * as Storage from "./Storage.ts"
+import { defined } from "./Struct.ts"
 
 /** Options of a run, new or existing. */
 export interface RunOptions {
@@ -225,9 +227,8 @@ export const createWorkflow = <S extends Codec.AnySchema>(options: WorkflowOptio
       throw new InvalidWorkflow({ workflow: String(name), where: "createWorkflow", problem })
     }
     if (!isId(name)) refuse(`its name must be ${idRule}`)
-    for (const key of Object.keys(options)) {
-      if (!workflowKeys.has(key)) refuse(`it has no option "${key}"; there are ${[...workflowKeys].join(", ")}`)
-    }
+    const unknown = Names.problemOf(options, workflowKeys)
+    if (unknown !== undefined) refuse(`it ${unknown}`)
     if (!Codec.isSchema(options.input))
       refuse(`"input" must be an Effect Schema or a Standard Schema${Foreign.adviceOnSchema(options.input)}`)
     const { unstorable } = Codec.make(options.input)
@@ -301,7 +302,13 @@ const told = (value: unknown, depth: number): unknown => {
   return isPlainObject(value) ? Object.fromEntries(fields) : { [value.constructor?.name ?? "object"]: Object.fromEntries(fields) }
 }
 
-/** Validates the options of a run, which may come from untyped code. */
+const resumeNames: Settings.Names<ResumeOptions> = { onIncompatible: true }
+const attachNames: Settings.Names<AttachOptions> = { ...resumeNames, onFailed: true, onCancelled: true }
+/** The names of all options of a run. */
+export const runNames: Settings.Names<RunOptions> = { runId: true, tags: true, source: true, onFailed: true, ...resumeNames }
+const signalWithStartNames: Settings.Names<SignalWithStartOptions> = { ...runNames, ...Commands.signalNames, signal: true }
+
+/** Validates the values of the options of a run, which may come from untyped code. */
 const optionsOf = ({ tags, source, onIncompatible, onFailed }: RunOptions) =>
   Either.all({
     tags: Settings.texts("tags", tags),
@@ -315,8 +322,9 @@ const ends = ["answer", "resume"] as const
 
 /** Makes the methods that run a workflow. */
 export const runs = <I, A, R, E = never>({ definition, begin, label }: Runnable<R>): Runs<I, A, R, E> => {
-  const request = (value: unknown, given: RunOptions = {}) =>
+  const request = <O extends RunOptions>(method: string, names: Settings.Names<O>, value: unknown, given: RunOptions = {}) =>
     Effect.gen(function* () {
+      yield* Settings.only(method, given, names)
       const { tags, source, onIncompatible, onFailed } = yield* optionsOf(given)
       const runId = given.runId ?? (yield* generateRunId)
       if (!isId(runId) || isChildRunId(runId)) return yield* new InvalidRunId({ runId: String(runId) })
@@ -354,31 +362,38 @@ export const runs = <I, A, R, E = never>({ definition, begin, label }: Runnable<
   const execute: Runs<I, A, R, E>["execute"] = (value, given) =>
     Effect.gen(function* () {
       const engine = yield* Engine
-      const [begun, wanted] = yield* request(value, given)
+      const [begun, wanted] = yield* request("execute", runNames, value, given)
       return yield* outputOf<A, E>(definition, yield* engine.join(begun, wanted))
     })
 
   const run: Runs<I, A, R, E>["run"] = (value, given) =>
     Effect.gen(function* () {
       const engine = yield* Engine
-      const [begun, wanted] = yield* request(value, given)
+      const [begun, wanted] = yield* request("run", runNames, value, given)
       return resultOf<A, E>(definition, yield* engine.joinUntilIdle(begun, wanted))
     })
 
   const cancel: Runs<I, A, R, E>["cancel"] = (runId, reason) => cancelOf(definition, runId, reason)
 
   const start: Runs<I, A, R, E>["start"] = (value, given) =>
-    Effect.flatMap(request(value, given), ([begun, wanted]) => startOn<A, R, E>(begun, wanted))
+    Effect.flatMap(request("start", runNames, value, given), ([begun, wanted]) => startOn<A, R, E>(begun, wanted))
 
   const signalWithStart: Runs<I, A, R, E>["signalWithStart"] = (value, given) =>
     Effect.gen(function* () {
-      const [begun, { runId, create, reopen, onIncompatible }] = yield* request(value, given)
-      const signal = Commands.signal(runId, given.signal, given)
+      const [begun, { runId, create, reopen, onIncompatible }] = yield* request(
+        "signalWithStart",
+        signalWithStartNames,
+        value,
+        given,
+      )
+      const { signal: name, payload, correlation, id } = given
+      const content = defined({ payload, correlation, id })
+      const signal = Commands.signal(runId, name, content)
       type Refusal = StoreError | RunNotFound | RunEnded | WorkflowMismatch | InvalidCommand | SignalIdTaken
       const sent: Either.Either<void, Refusal> =
         create === undefined
           ? yield* Effect.either(signal)
-          : yield* Effect.either(Commands.signalOrCreate(runId, given.signal, given, create))
+          : yield* Effect.either(Commands.signalOrCreate(runId, name, content, create))
       const ended = Either.isLeft(sent) ? sent.left : undefined
       const isReopened = ended?._tag === "RunEnded" && reopen.some((status) => status === ended.status)
       if (ended !== undefined && !isReopened) return yield* ended
@@ -394,6 +409,7 @@ export const runs = <I, A, R, E = never>({ definition, begin, label }: Runnable<
   const resume: Runs<I, A, R, E>["resume"] = (runId, given = {}) =>
     Effect.gen(function* () {
       const engine = yield* Engine
+      yield* Settings.only("resume", given, resumeNames)
       const { onIncompatible } = yield* optionsOf(given)
       return yield* outputOf<A, E>(definition, yield* engine.join(definition, RunRequest.resume(runId, { onIncompatible })))
     })
@@ -463,6 +479,7 @@ export const attach = <A, R, E = never>(
   options: AttachOptions = {},
 ): Effect.Effect<RunHandle<A, E>, InvalidSetting, Engine | Storage.NarrowPorts | R> =>
   Effect.gen(function* () {
+    yield* Settings.only("attach", options, attachNames)
     const { onCancelled, ...others } = options
     const { onIncompatible, onFailed } = yield* optionsOf(others)
     const on = { failed: onFailed, cancelled: yield* Settings.word("onCancelled", onCancelled, ends) }

@@ -9,6 +9,7 @@ import * as Codec from "@smithers/core/Codec"
 import type { Definition } from "@smithers/core/Definition"
 import { InvalidWorkflow, unnamed } from "@smithers/core/Errors"
 import * as Foreign from "@smithers/core/Foreign"
+import * as Names from "@smithers/core/Names"
 import * as NodeOptions from "@smithers/core/NodeOptions"
 import * as RunState from "@smithers/core/RunState"
 import type { OutputTable } from "@smithers/core/RunStore"
@@ -205,9 +206,8 @@ const check = (schemas: Schemas, options: SmithersOptions<Codec.AnySchema>): voi
       refuse(`"${other}" and "${key}" are the same schema: a task that names it could mean either. Make a copy`)
     seen.set(schema, key)
   }
-  for (const key of Object.keys(options)) {
-    if (!optionKeys.has(key)) refuse(`it has no option "${key}"; there are ${[...optionKeys].join(", ")}`)
-  }
+  const unknown = Names.problemOf(options, optionKeys)
+  if (unknown !== undefined) refuse(`it ${unknown}`)
   const { input, output, version, maxConcurrency } = options
   if (output !== undefined && Planner.tablesOf(schemas)(output) === undefined)
     refuse(`"output" is not one of the schemas (${Object.keys(schemas).join(", ")})`)

@@ -11,6 +11,7 @@ import type { PendingRead, Plan } from "@smithers/core/Plan"
 import type { RunEvent } from "@smithers/core/RunEvent"
 import * as RunState from "@smithers/core/RunState"
 import { type Values, valuesOf } from "@smithers/core/Scheduler"
+import * as Settings from "@smithers/core/Settings"
 import { defined } from "@smithers/core/Struct"
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
@@ -37,6 +38,15 @@ export interface RenderOptions {
   readonly runId?: string
   /** Renders again at other times and with other random numbers, calls functions of ctx, and reports differences. */
   readonly checkPurity?: boolean
+}
+
+const optionNames: Settings.Names<RenderOptions> = {
+  input: true,
+  outputs: true,
+  loops: true,
+  caught: true,
+  runId: true,
+  checkPurity: true,
 }
 
 /** A task of a plan. */
@@ -73,9 +83,10 @@ export interface RenderedPlan {
 /**
  * Renders the plan of a workflow from an input and outputs. Throws `InvalidInput` if the input does not match its schema, and
  * `RenderFailed` if a component throws. Throws `InvalidWorkflow` if an output does not match its schema or the tree is not a valid
- * plan.
+ * plan, and `InvalidSetting` for an unknown option.
  */
 export const renderPlan = <I>(workflow: JsxWorkflow<I, unknown>, options: RenderOptions = {}): RenderedPlan => {
+  Settings.onlyOrThrow("renderPlan", options, optionNames)
   const blueprint = workflow[blueprintKey]
   const input = decode(blueprint.input, options.input, (issues) => new InvalidInput({ workflow: unnamed, issues }))
   const draw = () => drawWith(blueprint, input, options)

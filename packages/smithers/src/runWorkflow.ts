@@ -5,8 +5,9 @@ import type { AgentRunner } from "@smithers/core/AgentRunner"
 import { Engine } from "@smithers/core/Engine"
 import * as MemoryStorage from "@smithers/core/MemoryStorage"
 import type { RunResult } from "@smithers/core/RunResult"
+import * as Settings from "@smithers/core/Settings"
 import { defined } from "@smithers/core/Struct"
-import type { RunOptions, Runs } from "@smithers/core/Workflow"
+import { type RunOptions, type Runs, runNames } from "@smithers/core/Workflow"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -27,6 +28,15 @@ export interface RunWorkflowOptions<I> extends RunOptions {
   readonly signal?: AbortSignal
   /** A store to run on instead of `db`, such as `Smithers.memory`. Calls with the same value share one store. */
   readonly runtime?: Layer.Layer<Runtime, unknown>
+}
+
+const optionNames: Settings.Names<RunWorkflowOptions<unknown>> = {
+  ...runNames,
+  input: true,
+  db: true,
+  maxConcurrency: true,
+  signal: true,
+  runtime: true,
 }
 
 const memos = new WeakMap<Layer.Layer<Runtime, unknown>, Effect.Effect<Layer.MemoMap>>()
@@ -59,6 +69,7 @@ export const runWorkflow = async <I, A>(
   workflow: Runs<I, A, AgentRunner>,
   options: RunWorkflowOptions<I>,
 ): Promise<RunResult<A>> => {
+  Settings.onlyOrThrow("runWorkflow", options, optionNames)
   const { input, db, maxConcurrency, signal, runtime, ...given } = options
   const filename = db ?? process.env.SMITHERS_DB ?? "smithers.db"
   const layer = runtime ?? sqlite({ filename, ...defined({ maxConcurrency }) })

@@ -69,6 +69,8 @@ export interface ExpectedWait {
   readonly correlation?: string
 }
 
+const waitNames: Settings.Names<ExpectedWait> = { nodeId: true, kind: true, iteration: true, name: true, correlation: true }
+
 /** A run never opened the wait that a test expects, and cannot continue or has ended. */
 export class WaitNotReached extends Schema.TaggedError<WaitNotReached>()("WaitNotReached", {
   runId: Schema.String,
@@ -98,7 +100,10 @@ export interface TestRuntimeShape {
    * Waits until a run has an open wait without a response: of this node, or matching the filter. Time passes meanwhile. Fails with
    * {@link WaitNotReached} once that is impossible.
    */
-  readonly waitFor: (runId: string, wait?: string | ExpectedWait) => Effect.Effect<WaitSummary, WaitNotReached | StoreError>
+  readonly waitFor: (
+    runId: string,
+    wait?: string | ExpectedWait,
+  ) => Effect.Effect<WaitSummary, WaitNotReached | StoreError | InvalidSetting>
   /** Waits until a run requests this approval, and approves. */
   readonly approve: (
     runId: string,
@@ -222,8 +227,7 @@ const shapeOf = (
   context: Context.Context<Ports>,
   frames: Frames.Frames,
 ): TestRuntimeShape => {
-  const waitFor: TestRuntimeShape["waitFor"] = (runId, wait = {}) => {
-    const wanted = typeof wait === "string" ? { nodeId: wait } : wait
+  const reach = (runId: string, wanted: ExpectedWait): Effect.Effect<WaitSummary, WaitNotReached | StoreError> => {
     const look = Effect.gen(function* () {
       for (let isLast = false; ; ) {
         const seen = frames.counted()
@@ -245,9 +249,14 @@ const shapeOf = (
     })
     return passage.letting(look)
   }
+  const waitFor: TestRuntimeShape["waitFor"] = (runId, wait = {}) => {
+    const wanted = typeof wait === "string" ? { nodeId: wait } : wait
+    // Without this check an unknown field would match every wait.
+    return Effect.zipRight(Settings.only("waitFor", wanted, waitNames), reach(runId, wanted))
+  }
   const given = <A, E>(effect: Effect.Effect<A, E, Ports>): Effect.Effect<A, E> => Effect.provide(effect, context)
   const once = (runId: string, nodeId: string, kind: "approval" | "human", { iteration }: Commands.DecisionOptions = {}) =>
-    waitFor(runId, { nodeId, kind, ...defined({ iteration }) })
+    reach(runId, { nodeId, kind, ...defined({ iteration }) })
   return {
     now: Effect.sync(passage.now),
     advance: (duration) => Effect.suspend(() => passage.advance(Passage.millis(duration))),

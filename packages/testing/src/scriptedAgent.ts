@@ -3,6 +3,7 @@
  */
 import type { Agent, AgentReply, AgentRequest } from "@smithers/core/Agent"
 import { NonRetryable } from "@smithers/core/Errors"
+import * as Settings from "@smithers/core/Settings"
 import * as Schema from "effect/Schema"
 
 /**
@@ -23,6 +24,8 @@ export interface ScriptedOptions {
   /** Name of the agent in plans and errors. Default: `scripted`. */
   readonly name?: string
 }
+
+const optionNames: Settings.Names<ScriptedOptions> = { name: true }
 
 /** The script of an agent has unused replies. */
 export class ScriptLeftOver extends Schema.TaggedError<ScriptLeftOver>()("ScriptLeftOver", {
@@ -64,10 +67,9 @@ const shown = (reply: ScriptedReply): string => {
  * const analyst = scriptedAgent(["not JSON", { risk: "low" }, new Error("overloaded"), ({ prompt }) => ({ risk: prompt.length > 80 ? "high" : "low" })])
  * ```
  */
-export const scriptedAgent = (
-  replies: ReadonlyArray<ScriptedReply>,
-  { name = "scripted" }: ScriptedOptions = {},
-): ScriptedAgent => {
+export const scriptedAgent = (replies: ReadonlyArray<ScriptedReply>, options: ScriptedOptions = {}): ScriptedAgent => {
+  Settings.onlyOrThrow("scriptedAgent", options, optionNames)
+  const { name = "scripted" } = options
   const calls: Array<AgentRequest> = []
   let next = 0
   const reply = async (request: AgentRequest): Promise<AgentReply> => {

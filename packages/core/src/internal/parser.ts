@@ -10,6 +10,7 @@ import { Decision } from "../Decision.ts"
 import { InvalidWorkflow } from "../Errors.ts"
 import * as Foreign from "../Foreign.ts"
 import { idRule, isNodeId, keptId, type NodeId, shownId } from "../Ids.ts"
+import * as Names from "../Names.ts"
 import * as NodeOptions from "../NodeOptions.ts"
 import * as Plan from "../Plan.ts"
 import * as ComposedCodec from "./composedCodec.ts"
@@ -92,9 +93,8 @@ export const make = (workflow: string, prefix = "") => {
     Either.getOrElse(made, (problem) => refuse(where, problem))
   const checkKeys = (where: string, options: Loose, known: ReadonlySet<string>): void => {
     if (typeof options !== "object" || options === null) refuse(where, "its options are missing")
-    for (const key of Object.keys(options)) {
-      if (!known.has(key)) refuse(where, `it has no option "${key}"; there are ${[...known].join(", ")}`)
-    }
+    const unknown = Names.problemOf(options, known)
+    if (unknown !== undefined) refuse(where, `it ${unknown}`)
   }
   const node = (where: string, value: unknown, what: string): Plan.Node =>
     isNode(value) ? value.plan : refuse(where, `${what} is not a step or another node made by $`)

@@ -3,6 +3,7 @@
  * before a part of it can be lowered, and rejects problems of the tree.
  */
 import { compositeKey, idRule, isNodeId, type NodeId, partId, shownId } from "@smithers/core/Ids"
+import * as Names from "@smithers/core/Names"
 import * as NodeOptions from "@smithers/core/NodeOptions"
 import type { Node, PendingRead } from "@smithers/core/Plan"
 import { componentsAround, type HostNode, isText } from "../HostNode.ts"
@@ -127,9 +128,8 @@ export const analyze = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>
     const { node, loop } = place
     if (!isKind(node.type)) return refuse(node, unknownElement(node.type))
     const props = propsOf(node)
-    for (const prop of Object.keys(props)) {
-      if (!known[node.type].has(prop)) refuse(node, `it has no prop "${prop}"; there are ${[...known[node.type]].join(", ")}`)
-    }
+    const unknown = Names.problemOf(props, known[node.type], "prop")
+    if (unknown !== undefined) refuse(node, `it ${unknown}`)
     places.set(node, place)
     if (isLeaf(node.type)) {
       tasks.push(place)

@@ -5,6 +5,7 @@ import { type AnyAgent, nameOf } from "@smithers/core/Agent"
 import { defaultCorrections } from "@smithers/core/AgentRunner"
 import * as Codec from "@smithers/core/Codec"
 import type { NodeId } from "@smithers/core/Ids"
+import * as Names from "@smithers/core/Names"
 import * as NodeOptions from "@smithers/core/NodeOptions"
 import type * as Plan from "@smithers/core/Plan"
 import type { AgentSpec, Need, NoteRead, Step } from "@smithers/core/Plan"
@@ -235,8 +236,8 @@ const retryOf = (node: HostNode): unknown => {
     ...defined({ initialDelay: initialDelayMs, maxDelay: maxDelayMs }),
     ...(retries === undefined ? {} : { maxAttempts: Number(retries) + 1 }),
   }
-  for (const key of Object.keys(all))
-    if (!RetryPolicy.optionNames.includes(key)) refuse(node, `"retryPolicy" has no option "${key}"`)
+  const unknown = Names.problemOf(all, RetryPolicy.optionNames)
+  if (unknown !== undefined) refuse(node, `"retryPolicy" ${unknown}`)
   return all
 }
 

@@ -1,6 +1,33 @@
 /**
- * Finds the known name that an unknown one probably means.
+ * Names of options, settings and props. Unknown names are reported, with the known name that each probably means. Without this
+ * check a mistyped option would be ignored, and its default would apply.
  */
+
+/** An unknown name, and the nearest known one. */
+export interface Unknown {
+  readonly name: string
+  readonly nearest: string | undefined
+}
+
+/** Returns the first name of an object that is not among the known names. */
+export const unknownIn = (given: object, known: ReadonlySet<string> | ReadonlyArray<string>): Unknown | undefined => {
+  const names = known instanceof Set ? known : new Set(known)
+  const name = Object.keys(given).find((key) => !names.has(key))
+  return name === undefined ? undefined : { name, nearest: nearestTo(name, names) }
+}
+
+/** Returns the problem of an object with an unknown name, to append to a subject: `has no option "x"; …`. */
+export const problemOf = (
+  given: object,
+  known: ReadonlySet<string> | ReadonlyArray<string>,
+  kind: "option" | "prop" = "option",
+): string | undefined => {
+  const unknown = unknownIn(given, known)
+  if (unknown === undefined) return undefined
+  const all = [...known].join(", ")
+  const others = unknown.nearest === undefined ? `; there are ${all}` : `; did you mean "${unknown.nearest}"? There are ${all}`
+  return `has no ${kind} "${unknown.name}"${others}`
+}
 
 /** Returns the nearest of some names: nearly the same letters, and not only different digits. */
 export const nearestTo = (name: string, names: Iterable<string>): string | undefined => {
@@ -27,7 +54,7 @@ const letters = (name: string): string => name.replaceAll(/\d+/g, "#")
 const at = (line: ReadonlyArray<number>, column: number): number => line[column] ?? 0
 
 /** Returns the edit distance, with transpositions (Damerau-Levenshtein). */
-const distance = (left: string, right: string): number => {
+export const distance = (left: string, right: string): number => {
   let last: ReadonlyArray<number> = []
   let before = Array.from({ length: right.length + 1 }, (_, index) => index)
   for (let row = 1; row <= left.length; row++) {

@@ -144,6 +144,18 @@ describe("the fake provider", () => {
     }),
   )
 
+  it.scoped("offers tools that Codex adds as an item, and calls them in their form", () =>
+    Effect.gen(function* () {
+      const provider = yield* FakeProvider.serve([{ when: { tool: "exec" }, answer: calls({ name: "exec", input: "text(1)" }) }])
+      const tools = [{ type: "namespace", name: "functions", tools: [{ type: "custom", name: "exec" }] }]
+      const body = JSON.stringify({ model: "m", input: [{ type: "additional_tools", role: "developer", tools }] })
+      const answer = yield* Effect.promise(() => fetch(`${provider.v1}/responses`, { method: "POST", body }))
+      expect(yield* Effect.promise(() => answer.json())).toMatchObject({
+        output: [{ type: "custom_tool_call", namespace: "functions", name: "exec", input: "text(1)" }],
+      })
+    }),
+  )
+
   for (const isStreaming of [true, false])
     it.scoped(`cuts, stalls and garbles ${isStreaming ? "streams" : "answers"} where it is told`, () =>
       Effect.gen(function* () {

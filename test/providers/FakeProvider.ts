@@ -17,7 +17,8 @@
  * - `AnthropicClient.layer({ apiUrl: provider.url })`, `OpenAiClient.layer({ apiUrl: provider.v1 })`;
  * - Claude Code: `ANTHROPIC_BASE_URL=provider.url ANTHROPIC_API_KEY=test`;
  * - Codex: `-c model_provider=fake -c 'model_providers.fake={name="fake",base_url="<provider.v1>",wire_api="responses",env_key="KEY"}'`
- *   with `KEY=test`.
+ *   with `KEY=test`. Its newest model runs commands by scripts: `calls({ name: "exec", input:
+ *   "text((await tools.exec_command({ cmd: 'ls' })).output)" })`.
  *
  * `requests` lists what was asked, parsed, with the status of the answer; `unmatched` the requests that no rule answers, which get a
  * 400. Conversations are validated as the providers do: a call of a tool without its result is refused. Every other path is answered

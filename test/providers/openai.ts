@@ -20,7 +20,21 @@ const Parts = Schema.Union(
   Schema.Array(Schema.Struct({ type: Schema.String, text: Schema.optional(Schema.String) })),
 )
 
+/** A tool, or a namespace of tools. */
+interface Offered {
+  readonly type: string
+  readonly name?: string | undefined
+  readonly tools?: ReadonlyArray<Offered> | undefined
+}
+
+const Offered: Schema.Schema<Offered> = Schema.Struct({
+  type: Schema.String,
+  name: Schema.optional(Schema.String),
+  tools: Schema.optional(Schema.Array(Schema.suspend(() => Offered))),
+})
+
 const Item = Schema.Struct({
+  tools: Schema.optional(Schema.Array(Offered)),
   id: Schema.optional(Schema.NullOr(Schema.String)),
   type: Schema.optional(Schema.String),
   role: Schema.optional(Schema.String),
@@ -34,10 +48,18 @@ const Body = Schema.Struct({
   model: Schema.String,
   instructions: Schema.optional(Schema.NullOr(Schema.String)),
   input: Schema.Union(Schema.String, Schema.Array(Item)),
-  tools: Schema.optional(Schema.Array(Schema.Struct({ type: Schema.String, name: Schema.optional(Schema.String) }))),
+  tools: Schema.optional(Schema.Array(Offered)),
   stream: Schema.optional(Schema.Boolean),
   text: Schema.optional(Schema.Struct({ format: Schema.optional(Schema.Struct({ schema: Schema.optional(Schema.Unknown) })) })),
 })
+
+/** The tools of a request, also those that Codex adds as an item, with the namespaces they are in. */
+const offeredIn = ({ tools = [], input }: typeof Body.Type): ReadonlyArray<Offered & { readonly namespace?: string }> => {
+  const added = typeof input === "string" ? [] : input.flatMap((item) => item.tools ?? [])
+  return [...tools, ...added].flatMap((tool) =>
+    tool.type === "namespace" ? (tool.tools ?? []).map((inner) => ({ ...inner, namespace: tool.name ?? "" })) : [tool],
+  )
+}
 
 const textOf = (content: unknown): string => {
   const parts = Schema.decodeUnknownOption(Parts)(content)
@@ -51,7 +73,7 @@ const stored = new Map<string, typeof Item.Type>()
 const read = (given: unknown): Asked => {
   const decoded = Schema.decodeUnknownEither(Body)(given)
   if (Either.isLeft(decoded)) throw new Invalid(decoded.left.message)
-  const { model, instructions, input, tools = [], stream = false, text } = decoded.right
+  const { model, instructions, input, stream = false, text } = decoded.right
   const items = typeof input === "string" ? [{ role: "user", content: input }] : input
   const names = new Map<string, string>()
   const [system, all]: [Array<string>, Array<Result>] = [instructions ? [instructions] : [], []]
@@ -77,7 +99,7 @@ const read = (given: unknown): Asked => {
   if (missing !== undefined) throw new Invalid(`No tool output found for function call ${missing}.`)
   return {
     ...{ model, system: system.join("\n"), user, results, allResults: all },
-    tools: tools.map(({ type, name }) => name ?? type),
+    tools: offeredIn(decoded.right).map(({ type, name }) => name ?? type),
     ...{ isStreaming: stream, schema: text?.format?.schema },
   }
 }
@@ -90,14 +112,25 @@ const usageOf = ({ input, output, cacheRead = 0, reasoning = 0 }: Usage = { inpu
   total_tokens: input + output,
 })
 
-const itemOf = (block: Block) => {
+const itemOf = (block: Block, request: ProviderRequest) => {
   if (block.kind === "text") {
     const content = [{ type: "output_text", text: block.text, annotations: [], logprobs: [] }]
     return { type: "message", id: id("msg"), role: "assistant", status: "completed", content }
   }
   if (block.kind === "thinking")
     return { type: "reasoning", id: id("rs"), summary: [{ type: "summary_text", text: block.text }], encrypted_content: null }
+  const tool = offeredIn(Schema.decodeUnknownSync(Body)(request.body)).find(({ name }) => name === block.name)
+  const namespace = tool?.namespace === undefined ? {} : { namespace: tool.namespace }
+  if (tool?.type === "custom") {
+    const input = block.rawInput ?? String(block.input)
+    return {
+      ...{ type: "custom_tool_call", id: id("ctc"), call_id: block.id ?? id("call"), name: block.name },
+      ...namespace,
+      input,
+    }
+  }
   return {
+    ...namespace,
     ...{ type: "function_call", id: id("fc"), call_id: block.id ?? id("call"), name: block.name },
     ...{ arguments: block.rawInput ?? JSON.stringify(block.input), status: "completed" },
   }
@@ -105,8 +138,8 @@ const itemOf = (block: Block) => {
 
 type Item = ReturnType<typeof itemOf>
 
-const itemsOf = (reply: Reply): ReadonlyArray<Item> => {
-  const items = reply.blocks.map(itemOf)
+const itemsOf = (request: ProviderRequest, reply: Reply): ReadonlyArray<Item> => {
+  const items = reply.blocks.map((block) => itemOf(block, request))
   for (const item of items) stored.set(item.id, item)
   return items
 }
@@ -124,6 +157,11 @@ const events = (block: Block, item: Item, output_index: number): ReadonlyArray<E
   const at = { output_index, item_id: item.id }
   const added = (item: unknown) => ({ type: "response.output_item.added", output_index, item })
   const done = { type: "response.output_item.done", output_index, item }
+  if ("input" in item) {
+    const deltas = pieces(item.input).map((delta) => ({ type: "response.custom_tool_call_input.delta", ...at, delta }))
+    const end = { type: "response.custom_tool_call_input.done", ...at, input: item.input }
+    return [added({ ...item, input: "" }), ...deltas, end, done]
+  }
   if (block.kind === "call") {
     const whole = block.rawInput ?? JSON.stringify(block.input)
     const deltas = pieces(whole).map((delta) => ({ type: "response.function_call_arguments.delta", ...at, delta }))
@@ -162,9 +200,9 @@ const numbered = (all: ReadonlyArray<Event>): ReadonlyArray<Event> =>
 export const protocol: Protocol = {
   name: "openai",
   read,
-  plain: (request: ProviderRequest, reply: Reply) => response(request, itemsOf(reply), reply, true),
+  plain: (request: ProviderRequest, reply: Reply) => response(request, itemsOf(request, reply), reply, true),
   stream: (request: ProviderRequest, reply: Reply) => {
-    const items = itemsOf(reply)
+    const items = itemsOf(request, reply)
     const begun = response(request, [], reply, false)
     const last = reply.finish === "length" ? "response.incomplete" : "response.completed"
     return numbered([

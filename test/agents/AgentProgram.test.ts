@@ -28,6 +28,7 @@ import * as Schema from "effect/Schema"
 import * as TestClock from "effect/TestClock"
 import * as z from "zod"
 import { quiet } from "../core/Time.ts"
+import * as Journals from "./Journals.ts"
 
 type Said = string | Partial<AgentReply> | Error
 
@@ -59,7 +60,19 @@ const asking = (agents: ReadonlyArray<Agent>, options: Options = {}) => {
   const { isText = false, feedback = [], corrections = 2, signal = new AbortController().signal } = options
   const output = Codec.make(options.output ?? (isText ? Schema.String : Risk))
   const onTurn = (turn: AgentTurn) => turns.push(turn)
-  const answer = AgentProgram.run({ agents, prompt: "Assess.", output, isText, context, signal, feedback, corrections, onTurn })
+  const journal = Journals.make()
+  const answer = AgentProgram.run({
+    agents,
+    prompt: "Assess.",
+    output,
+    isText,
+    context,
+    signal,
+    journal,
+    feedback,
+    corrections,
+    onTurn,
+  })
   return { turns, answer }
 }
 
@@ -188,7 +201,7 @@ describe("what an agent is told", () => {
         expect(request.context).toMatchObject({ ...context, outputSchema: { type: "object", required: ["risk"] } })
       }
       yield* asking([curious], { isText: true }).answer
-      expect(curious.requests[2]?.context).toEqual({ ...context, outputSchema: undefined })
+      expect(curious.requests[2]?.context).toEqual({ ...context, outputSchema: undefined, log: expect.any(Object) })
     }),
   )
 

@@ -60,7 +60,7 @@ describe("rules of a tool", () => {
 
   it("refuse a rule that is none when the tool is made", () => {
     expect(() => defineTool({ ...options, afterCrash: "retry" as "rerun" })).toThrow(
-      '"afterCrash" of a tool is "rerun", "unknown" or a function that finds out, and not a string.',
+      '"afterCrash" of a tool is "rerun", "unknown", "ask" or a function that finds out, and not a string.',
     )
   })
 

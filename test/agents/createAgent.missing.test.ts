@@ -9,6 +9,7 @@ import { NonRetryable } from "@smithers/core/Errors"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { vi } from "vitest"
+import * as Journals from "./Journals.ts"
 
 /** How often something has asked for the SDK. */
 const asked = vi.hoisted(() => ({ times: 0 }))
@@ -27,6 +28,7 @@ const asking = (agent: Agent) =>
     corrections: 1,
     context: { input: {}, runId: "r", stepId: "s", iteration: 0, attempt: 1, idempotencyKey: "k" },
     signal: new AbortController().signal,
+    journal: Journals.make(),
     feedback: [],
     onTurn: () => undefined,
   })

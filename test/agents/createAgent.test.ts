@@ -12,6 +12,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { afterEach } from "vitest"
 import * as z from "zod"
+import * as Journals from "./Journals.ts"
 
 type Generate = Awaited<ReturnType<MockLanguageModelV4["doGenerate"]>>
 
@@ -73,6 +74,7 @@ const asking = (
     corrections: defaultCorrections,
     context,
     signal: new AbortController().signal,
+    journal: Journals.make(),
     feedback: [],
     onTurn: (turn) => turns.push(turn),
   })

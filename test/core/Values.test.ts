@@ -15,6 +15,7 @@ import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as z from "zod"
+import * as Journals from "../agents/Journals.ts"
 import { processOn, runningOn, stores, Text } from "./Flows.ts"
 import { passing } from "./Time.ts"
 
@@ -598,6 +599,7 @@ describe("an output of a kind that cannot be stored, although its schema accepts
             corrections: 2,
             context: { input: {}, runId: "r", stepId: "a", iteration: 0, attempt: 1, idempotencyKey: "k" },
             signal: new AbortController().signal,
+            journal: Journals.make(),
             feedback: [],
             onTurn: () => undefined,
           }),

@@ -6,12 +6,13 @@
  * Agents of the AI SDK have retries of their own (`maxRetries`, default 2). Those are not durable, and precede the retries of the
  * step.
  */
-import type { AgentTurn, AnyAgent, Message, SdkAgent } from "@smithers/core/Agent"
+import { isDeepStrictEqual } from "node:util"
+import type { AgentRequest, AgentTurn, AnyAgent, Message, SdkAgent } from "@smithers/core/Agent"
 import { nameOf } from "@smithers/core/Agent"
-import { noLog } from "@smithers/core/AgentJournal"
 import { type AgentCall, AgentRunner, type AgentRunnerShape } from "@smithers/core/AgentRunner"
 import { type Issues, isUnstorable } from "@smithers/core/Codec"
 import type { CommandRunnerShape } from "@smithers/core/CommandRunner"
+import * as Digest from "@smithers/core/Digest"
 import { AgentFailed, InvalidOutput, NonRetryable } from "@smithers/core/Errors"
 import * as Foreign from "@smithers/core/Foreign"
 import * as Raised from "@smithers/core/Raised"
@@ -19,11 +20,13 @@ import { defined } from "@smithers/core/Struct"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
+import * as Conversation from "./Conversation.ts"
 import * as Instruction from "./Instruction.ts"
-import * as ModelErrors from "./internal/modelErrors.ts"
+import * as Durable from "./internal/durable.ts"
 import * as Sdk from "./internal/sdk.ts"
 import * as ProviderError from "./ProviderError.ts"
 import * as Reply from "./Reply.ts"
+import * as ToolRules from "./ToolRules.ts"
 import * as ToolSession from "./ToolSession.ts"
 
 /**
@@ -32,15 +35,21 @@ import * as ToolSession from "./ToolSession.ts"
  */
 export const run = (call: AgentCall, tools: ToolSettings = {}): ReturnType<AgentRunnerShape["run"]> =>
   Effect.gen(function* () {
-    const session = () => ToolSession.make(tools.rights, tools.commands)
+    let session: ToolSession.ToolSession | undefined
+    const open = (): ToolSession.ToolSession => {
+      session ??= ToolSession.make(tools.rights, tools.commands)
+      return session
+    }
+    const { journal, signal, context } = call
+    const conversations = yield* Conversation.make({ journal, signal, session: { peek: () => session, open } })
     const task = Instruction.make(call)
     const failures: Array<Failure> = []
     for (const agent of call.agents) {
-      const answer = yield* converse(call, task, agent, session)
+      const answer = yield* converse({ call, task, agent, conversations, open })
       if (Either.isRight(answer)) return answer.right
       failures.push(answer.left)
     }
-    return yield* raise(call.context.stepId, failures)
+    return yield* raise(context.stepId, failures)
   })
 
 /** The rights of tools, and the means to run commands. */
@@ -65,13 +74,18 @@ type Failure =
   | { readonly agent: string; readonly issues: Issues }
   | { readonly agent: string; readonly trouble: ProviderError.Trouble; readonly cause: unknown }
 
-const converse = (
-  call: AgentCall,
-  task: Instruction.Task,
-  agent: AnyAgent,
-  session: () => ToolSession.ToolSession,
-): Effect.Effect<Either.Either<unknown, Failure>, InvalidOutput> =>
+/** What the calls of one agent in an attempt need. */
+interface Setting {
+  readonly call: AgentCall
+  readonly task: Instruction.Task
+  readonly agent: AnyAgent
+  readonly conversations: Conversation.Conversations
+  readonly open: () => ToolSession.ToolSession
+}
+
+const converse = (setting: Setting): Effect.Effect<Either.Either<unknown, Failure>, InvalidOutput | Conversation.Stop> =>
   Effect.gen(function* () {
+    const { call, task, agent, conversations } = setting
     const name = nameOf(agent)
     const messages: Array<Message> = []
     let prompt = task.prompt
@@ -79,22 +93,26 @@ const converse = (
       if (call.signal.aborted) return yield* Effect.interrupt
       messages.push({ role: "user", content: prompt })
       const said = prompt
-      const asked = yield* Effect.either(Effect.flatMap(ask(call, task, agent, messages, session), understand)).pipe(
+      const conversation = conversations.next(name)
+      const replied = Effect.either(Effect.flatMap(ask(setting, messages, conversation), understand))
+      const asked = yield* Effect.raceFirst(replied, conversation.stopped).pipe(
         Effect.onInterrupt(() =>
           Effect.sync(() => call.onTurn({ agent: name, prompt: said, problem: "interrupted before it replied" })),
         ),
+        Effect.tapError((stop) =>
+          Effect.sync(() => call.onTurn({ agent: name, prompt: said, problem: `interrupted before it replied: ${stop.message}` })),
+        ),
+        Effect.ensuring(Effect.sync(conversation.close)),
       )
       if (Either.isLeft(asked)) {
-        ProviderError.conceal(
-          asked.left,
-          messages.map(({ content }) => content),
-        )
         const trouble = yield* ProviderError.read(asked.left)
         call.onTurn({ agent: name, prompt, problem: trouble.reason })
         if (call.signal.aborted) return yield* Effect.interrupt
+        yield* conversation.end(failureOf(trouble))
         return Either.left({ agent: name, trouble, cause: asked.left })
       }
       const reply = asked.right
+      yield* conversation.end()
       const turn = { agent: name, prompt, reply: reply.text, ...reply.counts }
       const judged = yield* Effect.onError(judge(call, task, reply), () =>
         Effect.sync(() => call.onTurn({ ...turn, problem: "the reply could not be validated" })),
@@ -111,30 +129,82 @@ const converse = (
     }
   })
 
+/** A failure as stored with its conversation, so that an attempt which continues passes on to the next agent as this one did. */
+const failureOf = (trouble: ProviderError.Trouble): Conversation.Failure => ({
+  reason: trouble.reason,
+  status: trouble.status ?? null,
+  retryable: trouble.retryable,
+  retryAfterMs: trouble.retryAfterMs ?? null,
+  isOwnCode: trouble.isOwnCode,
+})
+
 /** Returns `true` for agents of the AI SDK. */
 const isSdkAgent = (agent: AnyAgent): agent is SdkAgent => String(agent.version ?? "").startsWith("agent-v")
 
 /** Returns the reply of an agent, or fails with its error. */
 const ask = (
-  call: AgentCall,
-  task: Instruction.Task,
+  { call, task, agent, open }: Setting,
+  messages: ReadonlyArray<Message>,
+  conversation: Conversation.Conversation,
+): Effect.Effect<unknown, unknown> =>
+  Effect.gen(function* () {
+    const prompt = messages.at(-1)?.content ?? task.prompt
+    const others = {
+      abortSignal: conversation.signal,
+      ...(agent.wantsContext ? { context: { ...call.context, outputSchema: task.schema, log: conversation.log } } : {}),
+    }
+    const derived = isSdkAgent(agent) && Durable.isDurable(agent) ? Durable.derive(yield* loadSdk, agent, conversation) : agent
+    const isRecorded = derived !== agent || Conversation.recordsItself in agent
+    // The replies of other agents are recorded as a whole.
+    if (!isRecorded) {
+      const digest = Digest.ofValue({ agent: nameOf(agent), messages })
+      yield* promised(() => conversation.begin({ digest, prompt, rulesOf: () => ToolRules.undeclared }))
+      const known = conversation.nextReply(() => [])
+      if (known !== undefined) return JSON.parse(known)
+    }
+    const replied = yield* generate(derived, messages, { prompt, ...others }, open, conversation)
+    if (isRecorded) return replied
+    const { text, output, finishReason, counts } = yield* understand(replied)
+    const reply = { text, finishReason, usage: counts, response: { modelId: counts.model } }
+    // What JSON would change is not kept: the agent is asked again then.
+    if (!isJson(output)) return replied
+    yield* promised(() => conversation.keepReply({ text: JSON.stringify({ ...reply, output }), calls: [], ...tokensOf(counts) }))
+    return replied
+  })
+
+const promised = <A>(give: () => Promise<A>): Effect.Effect<A, unknown> =>
+  Effect.tryPromise({ try: give, catch: (thrown) => thrown })
+
+const isJson = (value: unknown): boolean => {
+  if (value === undefined) return true
+  try {
+    return isDeepStrictEqual(JSON.parse(JSON.stringify(value)), value)
+  } catch {
+    return false
+  }
+}
+
+const tokensOf = ({ model, inputTokens, outputTokens }: Understood["counts"]) => ({ model, inputTokens, outputTokens })
+
+const loadSdk = Effect.promise(() => Sdk.load())
+
+/** Calls an agent with a prompt, or with a conversation. */
+const generate = (
   agent: AnyAgent,
   messages: ReadonlyArray<Message>,
-  session: () => ToolSession.ToolSession,
+  { prompt, ...others }: Omit<AgentRequest, "messages">,
+  open: () => ToolSession.ToolSession,
+  conversation: Conversation.Conversation,
 ): Effect.Effect<unknown, unknown> =>
   Effect.suspend(() => {
-    const prompt = messages.at(-1)?.content ?? task.prompt
-    const conversation = messages.length === 1 ? undefined : [...messages]
-    const context = agent.wantsContext ? { context: { ...call.context, outputSchema: task.schema, log: noLog } } : {}
-    const others = { abortSignal: call.signal, ...context }
-    const note: ModelErrors.Note = {}
+    const exchanged = messages.length === 1 ? undefined : [...messages]
     let returned: unknown
     try {
-      returned = ModelErrors.within(note, () =>
-        ToolSession.within(session, () =>
+      returned = Conversation.within(conversation, () =>
+        ToolSession.within(open, () =>
           isSdkAgent(agent)
-            ? agent.generate(conversation === undefined ? { prompt, ...others } : { messages: conversation, ...others })
-            : agent.generate({ prompt, ...defined({ messages: conversation }), ...others }),
+            ? agent.generate(exchanged === undefined ? { prompt, ...others } : { ...others, messages: exchanged })
+            : agent.generate({ prompt, ...defined({ messages: exchanged }), ...others }),
         ),
       )
     } catch (thrown) {
@@ -145,7 +215,7 @@ const ask = (
       if (problem !== undefined)
         return Effect.fail(new NonRetryable({ message: `what its "generate" returned cannot be run: ${problem}` }))
       // Its requirements were provided by the author of the agent.
-      return Effect.catchAll(returned as Effect.Effect<unknown, unknown>, (reason) => replyIn(reason, note))
+      return Effect.catchAll(returned as Effect.Effect<unknown, unknown>, replyIn)
     }
     if (!isThenable(returned)) {
       const message = `its "generate" returned ${Raised.show(returned)} instead of a promise or an Effect of a reply`
@@ -155,21 +225,21 @@ const ask = (
     return Effect.async<unknown, unknown>((resume) => {
       promised.then(
         (reply) => resume(Effect.succeed(reply)),
-        (reason: unknown) => resume(replyIn(reason, note)),
+        (reason: unknown) => resume(replyIn(reason)),
       )
     })
   })
 
 /**
  * Recovers the reply from an error. The AI SDK drops a reply that does not match the requested object; its error has the fields of
- * a reply. The error of a stream without output is that of the model call.
+ * a reply.
  */
-const replyIn = (reason: unknown, note: ModelErrors.Note): Effect.Effect<unknown, unknown> =>
-  Effect.flatMap(Sdk.loadFor([reason]), (sdk) => {
-    if (sdk?.NoObjectGeneratedError.isInstance(reason) === true && reason.text !== undefined) return Effect.succeed(reason)
-    const isEmpty = sdk?.NoOutputGeneratedError.isInstance(reason) === true && reason.cause === undefined
-    return Effect.fail(isEmpty && note.error !== undefined ? note.error : reason)
-  })
+const replyIn = (reason: unknown): Effect.Effect<unknown, unknown> =>
+  Effect.flatMap(Sdk.loadFor([reason]), (sdk) =>
+    sdk?.NoObjectGeneratedError.isInstance(reason) === true && reason.text !== undefined
+      ? Effect.succeed(reason)
+      : Effect.fail(reason),
+  )
 
 const isThenable = (value: unknown): value is PromiseLike<unknown> =>
   typeof value === "object" && value !== null && "then" in value && typeof value.then === "function"
@@ -183,20 +253,12 @@ interface Understood {
   readonly counts: Pick<AgentTurn, "model" | "finishReason" | "inputTokens" | "outputTokens" | "totalTokens">
 }
 
-/** A reply that broke off: its text may be half of one, and valid all the same. */
-const broken: ReadonlyMap<unknown, string> = new Map([
-  ["error", "the reply ended with an error of the provider"],
-  ["interrupted", "the reply broke off before its end"],
-])
-
-const understand = (reply: unknown): Effect.Effect<Understood, unknown> => {
+const understand = (reply: unknown): Effect.Effect<Understood, NonRetryable> => {
   const text = Raised.get(reply, "text")
   if (typeof text !== "string") {
     const message = `its reply is ${Raised.show(reply)} with "text" ${Raised.show(text)}: a reply must be { text: string, … }`
     return Effect.fail(new NonRetryable({ message }))
   }
-  const breach = broken.get(Raised.get(reply, "finishReason"))
-  if (breach !== undefined) return Effect.fail(new Error(breach))
   const usage = Raised.get(reply, "usage")
   const [model, finishReason] = [Raised.get(Raised.get(reply, "response"), "modelId"), Raised.get(reply, "finishReason")].map(
     textual,
@@ -242,6 +304,7 @@ const endings: ReadonlyMap<string | undefined, string> = new Map([
   ["length", "the reply was cut off at its maximum length: give a shorter one"],
   ["content-filter", "the reply was stopped by the provider's content filter"],
   ["tool-calls", "the reply ended with tool calls and without an answer"],
+  ["error", "the reply ended with an error of the provider"],
 ])
 
 const valuesOf = ({ form, fits }: Instruction.Task, { text, output, finishReason }: Understood): Reply.Found => {

@@ -22,10 +22,10 @@ export interface InterruptedCall<Input> extends Call<Input> {
 }
 
 /**
- * What becomes of a call that a crash has cut off: `"rerun"` makes it again; `"unknown"` tells the model that its outcome is not known; an `output` is the
- * answer of the call, which is found to have taken place.
+ * What becomes of a call that a crash has cut off: `"rerun"` makes it again; `"unknown"` tells the model that its outcome is not known; `"ask"` lets a
+ * person decide between the two; an `output` is the answer of the call, which is found to have taken place.
  */
-export type Recovery<A> = "rerun" | "unknown" | { readonly output: A }
+export type Recovery<A> = "rerun" | "unknown" | "ask" | { readonly output: A }
 
 /** A function that answers with a value, a promise or an Effect. */
 export type Answer<A> = A | PromiseLike<A> | Effect.Effect<A, unknown>
@@ -42,13 +42,18 @@ export interface CallApproval {
 export interface ToolRulesOptions<Input, A> {
   /** `true` for a tool that changes nothing. Steps that may only read can call it. Default: `false`. */
   readonly isReadOnly?: boolean | undefined
+  /**
+   * `true` for a tool that works with the files below the root of its session. The conversation then begins again where those have
+   * changed since its last call. Default: `false`.
+   */
+  readonly usesWorkspace?: boolean | undefined
   /** `true` for a tool that is called with the same input until its answer changes: such calls are no sign of a stalled agent. Default: `false`. */
   readonly isPolling?: boolean | undefined
   /**
    * What becomes of a call that a crash has cut off, or a function that finds out. A function that fails counts as `"unknown"`.
    * Default: `"rerun"` for a tool that is read-only, `"unknown"` for others.
    */
-  readonly afterCrash?: "rerun" | "unknown" | ((call: InterruptedCall<Input>) => Answer<Recovery<A>>) | undefined
+  readonly afterCrash?: "rerun" | "unknown" | "ask" | ((call: InterruptedCall<Input>) => Answer<Recovery<A>>) | undefined
   /** Describes what a call is about to change, for `afterCrash`. Stored before the call begins. Must change nothing. */
   readonly snapshot?: ((call: Call<Input>) => Answer<Json | undefined>) | undefined
   /** Tells which calls a person approves before they are made, and under which title. One that fails needs approval. Default: none. */
@@ -60,9 +65,10 @@ export interface ToolRulesOptions<Input, A> {
  */
 export interface ToolRules {
   readonly isReadOnly: boolean
+  readonly usesWorkspace: boolean
   readonly isPolling: boolean
   /** The rule by name: `"probe"` where a function finds out. */
-  readonly afterCrash: "rerun" | "unknown" | "probe"
+  readonly afterCrash: "rerun" | "unknown" | "ask" | "probe"
   /** Decides about a call that a crash has cut off. Never fails: what cannot be found out is `"unknown"`. */
   readonly recover: (call: InterruptedCall<unknown>) => Effect.Effect<Recovery<unknown>>
   /** Describes what a call is about to change; `undefined` for a tool without `snapshot`. An effect that fails gives `undefined`. */
@@ -79,6 +85,7 @@ const unknown = Effect.succeed("unknown" as const)
 /** Rules of a tool that declares none: it may change anything, and nothing is known of a call that was cut off. */
 export const undeclared: ToolRules = {
   isReadOnly: false,
+  usesWorkspace: false,
   isPolling: false,
   afterCrash: "unknown",
   recover: () => unknown,
@@ -106,14 +113,15 @@ export const make = <Input, A>(
   options: ToolRulesOptions<Input, A>,
   decode: (input: unknown) => Effect.Effect<Input, unknown>,
 ): ToolRules => {
-  const { isReadOnly = false, isPolling = false, snapshot, needsApproval } = options
+  const { isReadOnly = false, usesWorkspace = false, isPolling = false, snapshot, needsApproval } = options
   const { afterCrash = isReadOnly ? "rerun" : "unknown" } = options
-  if (typeof afterCrash !== "function" && afterCrash !== "rerun" && afterCrash !== "unknown")
+  if (typeof afterCrash !== "function" && afterCrash !== "rerun" && afterCrash !== "unknown" && afterCrash !== "ask")
     throw new TypeError(
-      `"afterCrash" of a tool is "rerun", "unknown" or a function that finds out, and not ${Raised.show(afterCrash)}.`,
+      `"afterCrash" of a tool is "rerun", "unknown", "ask" or a function that finds out, and not ${Raised.show(afterCrash)}.`,
     )
   return {
     isReadOnly,
+    usesWorkspace,
     isPolling,
     afterCrash: typeof afterCrash === "function" ? "probe" : afterCrash,
     recover: (call) => {

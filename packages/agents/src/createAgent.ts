@@ -9,7 +9,9 @@ import { NonRetryable } from "@smithers/core/Errors"
 import * as Raised from "@smithers/core/Raised"
 import type { Names } from "@smithers/core/Settings"
 import { defined } from "@smithers/core/Struct"
-import type { LanguageModel, ToolLoopAgentSettings, ToolSet } from "ai"
+import type { LanguageModel, ToolLoopAgent, ToolLoopAgentSettings, ToolSet } from "ai"
+import * as Conversation from "./Conversation.ts"
+import * as Durable from "./internal/durable.ts"
 import * as Sdk from "./internal/sdk.ts"
 import { checkSettingNames } from "./internal/settingNames.ts"
 
@@ -70,6 +72,11 @@ export type AgentSettings<Input = AnyInput> = Omit<ToolLoopAgentSettings<never, 
    * prompt contains the schema and the output is validated in any case. Default: true.
    */
   readonly structuredOutput?: boolean
+  /**
+   * Lets the provider stream its replies, which some require for long ones. Each is recorded as a whole before its tools run.
+   * Default: false.
+   */
+  readonly stream?: boolean
 }
 
 /** The names of all settings. A setting of the SDK that is missing here is a type error. */
@@ -81,6 +88,7 @@ const settingNames: Names<AgentSettings> = {
   toolsContext: true,
   maxSteps: true,
   structuredOutput: true,
+  stream: true,
   stopWhen: true,
   activeTools: true,
   experimental_download: true,
@@ -149,7 +157,7 @@ export const createAgent = <Input = AnyInput>(
   settings: AgentSettings<Input>,
 ): Agent & { readonly name: string; readonly wantsContext: true } => {
   checkSettingNames(settings, Object.keys(settingNames))
-  const { name, instructions, model, maxSteps, stopWhen, structuredOutput, toolsContext, ...others } = settings
+  const { name, instructions, model, maxSteps, stopWhen, structuredOutput, stream, toolsContext, ...others } = settings
   /** Schemas that the provider has refused; later calls omit them. */
   const refused = new Set<string>()
 
@@ -173,20 +181,23 @@ export const createAgent = <Input = AnyInput>(
         ...(schema === undefined ? {} : { output: ai.Output.object({ schema: ai.jsonSchema(schema) }) }),
       }
       // The SDK ties each context to the type of its tool, which is unknown here.
-      const agent = new ai.ToolLoopAgent(made as unknown as ToolLoopAgentSettings<never, ToolSet>)
+      const own = new ai.ToolLoopAgent(made as unknown as ToolLoopAgentSettings<never, ToolSet>)
+      const conversation = Conversation.ofContext()
+      const agent = conversation === undefined ? own : Durable.derive(ai, own, conversation)
       let steps = 0
       let usage: AgentUsage | undefined
       try {
-        return await agent.generate({
+        const asked = {
           ...(request.messages === undefined ? { prompt: request.prompt } : { messages: request.messages }),
           ...defined({ abortSignal: request.abortSignal }),
           onStepEnd: () => {
             steps++
           },
-          onEnd: (event) => {
+          onEnd: (event: { readonly usage: AgentUsage }) => {
             usage = event.usage
           },
-        })
+        }
+        return stream === true ? await streamed(agent, asked, ai) : await agent.generate(asked)
       } catch (error) {
         // The reply does not match the schema. The caller validates it and asks for a correction.
         if (ai.NoObjectGeneratedError.isInstance(error)) {
@@ -204,7 +215,35 @@ export const createAgent = <Input = AnyInput>(
     return await call(isHeld ? outputSchema : undefined)
   }
 
-  return { name, wantsContext: true, generate }
+  const agent = { name, wantsContext: true as const, [Conversation.recordsItself]: true, generate }
+  return agent
+}
+
+/**
+ * The reply of a streaming agent. The SDK drops the status of an error that ends a stream before there is any output; it is kept from
+ * the stream.
+ */
+const streamed = async (
+  agent: ToolLoopAgent<never, ToolSet>,
+  asked: Parameters<ToolLoopAgent<never, ToolSet>["stream"]>[0],
+  ai: Sdk.Sdk,
+): Promise<AgentReply> => {
+  const result = await agent.stream(asked)
+  let raised: { readonly error: unknown } | undefined
+  for await (const part of result.stream) if (part.type === "error") raised ??= { error: part.error }
+  if (raised !== undefined) throw raised.error
+  try {
+    const [text, usage, finishReason, response] = [
+      await result.text,
+      await result.usage,
+      await result.finishReason,
+      await result.response,
+    ]
+    return { text, usage, finishReason, response: { modelId: response.modelId } }
+  } catch (error) {
+    if (ai.NoOutputGeneratedError.isInstance(error) && error.cause !== undefined) throw error.cause
+    throw error
+  }
 }
 
 const load = async (): Promise<Sdk.Sdk> => {

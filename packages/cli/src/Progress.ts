@@ -111,6 +111,8 @@ export const waitText = (kind: string, request: unknown, name: string | undefine
       return `signal ${JSON.stringify(name ?? "")}`
     case "timer":
       return "its time"
+    case "quota":
+      return `a limit of its agent${said}`
     case "retry":
       return "its next attempt"
     case "subflow":

@@ -76,7 +76,7 @@ export const waitLine = (wait: WaitSummary, now: number): string => {
   return `${waitText(kind, request, name ?? undefined)}${who}${when}`
 }
 
-const isOfTime = (kind: WaitSummary["kind"]): boolean => kind === "timer" || kind === "retry"
+const isOfTime = (kind: WaitSummary["kind"]): boolean => kind === "timer" || kind === "quota" || kind === "retry"
 
 /**
  * Returns the commands that answer a wait. They carry the id of the request, so that they never decide on another one. Values for a
@@ -105,6 +105,7 @@ export const commandsFor = (wait: WaitSummary, db: string | undefined): Readonly
     case "subflow":
       return [commandLine(db, "why", [wait.name ?? ""])]
     case "timer":
+    case "quota":
     case "retry":
       return []
   }
@@ -392,10 +393,13 @@ const awaited = (wait: WaitSummary, runId: string): string => {
       return `its child run ${name ?? ""} at "${nodeId}"${inside}`
     case "timer":
       return `${timeName(nodeId)}${inside}`
+    case "quota":
+      return `a limit of the agent of "${nodeId}" to pass${inside}${said}`
     case "retry":
       return `the next attempt of "${nodeId}"${inside}`
   }
 }
 
-/** Order of waits: those of people first, since timers and retries need no one. */
-const urgency = ({ kind }: WaitSummary): number => ["approval", "human", "signal", "subflow", "timer", "retry"].indexOf(kind)
+/** Order of waits: those of people first, since timers, limits and retries need no one. */
+const urgency = ({ kind }: WaitSummary): number =>
+  ["approval", "human", "signal", "subflow", "quota", "timer", "retry"].indexOf(kind)

@@ -102,6 +102,10 @@ export const ToolCallRecord = Schema.Struct({
   digest: Schema.String,
   /** The outcome as the model gets it, as JSON; of a failure its message. */
   output: Schema.optional(Schema.String),
+  /** What the tool noted before the call, to find out later whether it took place. */
+  snapshot: Schema.optional(Stored),
+  /** Hashes of the files that the call has seen, by path. */
+  seen: Schema.optional(Schema.Record({ key: Schema.String, value: Schema.String })),
   /** The person who decided about it, and the note. */
   by: Schema.optional(Schema.String),
   note: Schema.optional(Schema.String),
@@ -165,6 +169,8 @@ export interface AttemptDecision {
 
 /** The journal as one attempt sees it. */
 export interface AttemptJournal {
+  /** The attempt. `iteration` counts over the whole run. */
+  readonly place: { readonly nodeId: string; readonly iteration: number; readonly attempt: number }
   /** Writes durably, and waits for a store that is busy. */
   readonly record: (write: Pick<JournalWrite, "conversations" | "entries" | "calls">) => Effect.Effect<void, JournalError>
   /** Reads the conversations of the step in this iteration. */

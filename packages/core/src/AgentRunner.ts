@@ -6,8 +6,9 @@
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type { AgentTurn, AnyAgent, CallContext } from "./Agent.ts"
+import type { AttemptJournal, AttemptSuspended, JournalError } from "./AgentJournal.ts"
 import type { Codec } from "./Codec.ts"
-import type { AgentFailed, InvalidOutput } from "./Errors.ts"
+import type { AgentFailed, InvalidOutput, NonRetryable } from "./Errors.ts"
 
 /** The request of one attempt at a step. */
 export interface AgentCall {
@@ -25,6 +26,8 @@ export interface AgentCall {
   readonly feedback: ReadonlyArray<string>
   /** Corrections to request of an agent, in the same conversation, before it counts as failed for this attempt. */
   readonly corrections: number
+  /** Stores the conversation as it happens. */
+  readonly journal: AttemptJournal
   /** Receives each turn as it finishes, including failed ones. */
   readonly onTurn: (turn: AgentTurn) => void
 }
@@ -39,9 +42,12 @@ export const defaultCorrections = 2
 export interface AgentRunnerShape {
   /**
    * Succeeds with a value that `output.encode` accepts. Fails with `InvalidOutput` if an agent kept giving invalid replies,
-   * otherwise with `AgentFailed`. Interrupted when `signal` is aborted. A crash keeps only the turns passed to `onTurn`.
+   * otherwise with `AgentFailed`, and with `AttemptSuspended` if a tool call needs an approval or a limit has to pass. Interrupted when
+   * `signal` is aborted. A crash keeps what the journal holds, from which the next attempt continues.
    */
-  readonly run: (call: AgentCall) => Effect.Effect<unknown, InvalidOutput | AgentFailed>
+  readonly run: (
+    call: AgentCall,
+  ) => Effect.Effect<unknown, InvalidOutput | AgentFailed | AttemptSuspended | NonRetryable | JournalError>
 }
 
 /** Calls agents. In a run without one each step with an agent fails with `NoAgentRunner`. */

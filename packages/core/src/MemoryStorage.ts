@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import type { Conversation, RecordedConversation, ToolCallRecord, TranscriptEntry, TranscriptFilter } from "./AgentJournal.ts"
 import * as Changes from "./Changes.ts"
 import type { Json } from "./Codec.ts"
 import { RunEnded, RunFenced, RunNotFound, StaleFrame, StoreFailed, StoreRefused, WaitExpired, WorkflowMismatch } from "./Errors.ts"
@@ -35,7 +36,7 @@ import { type Frame, type Heartbeat, isStaleFrame } from "./RunStore.ts"
 import * as Shown from "./Shown.ts"
 import * as Status from "./Status.ts"
 import * as Storage from "./Storage.ts"
-import { NoSqlStore } from "./Transaction.ts"
+import { NoSqlStore, StaleAttempt } from "./Transaction.ts"
 
 /** A run as stored. */
 interface Row extends Omit<RunSummary, "status" | "isPaused" | "children"> {
@@ -56,6 +57,9 @@ interface Stored {
   readonly replacedWaits: Array<Changes.WaitRecord>
   readonly beats: Array<Beat>
   readonly plans: Array<{ readonly frame: number; readonly text: string }>
+  readonly conversations: Map<string, Conversation>
+  readonly entries: Array<TranscriptEntry>
+  readonly calls: Map<string, ToolCallRecord>
 }
 
 /** The details of a heartbeat. `seq` is the number of the next event. */
@@ -140,7 +144,17 @@ export const make = (): Storage.StorageShape => {
     const from = { source, parent: parent ?? null, stuck: null }
     const run: Row = { runId, workflow, version: version ?? null, status, tags, ...times, ...claim, ...from }
     const state = { ...RunState.empty(runId), workflow, version, input: create.input, status, parent }
-    const rows = { events: [], attempts: [], replacedOutputs: [], replacedWaits: [], beats: [], plans: [] }
+    const rows = {
+      events: [],
+      attempts: [],
+      replacedOutputs: [],
+      replacedWaits: [],
+      beats: [],
+      plans: [],
+      conversations: new Map(),
+      entries: [],
+      calls: new Map(),
+    }
     const entry: Stored = { created: create, crashes: 0, run, state, ...rows }
     stored.set(runId, entry)
     return entry
@@ -374,6 +388,21 @@ export const make = (): Storage.StorageShape => {
         entry.state = RunState.put(entry.state, { ...record, heartbeat: details })
         entry.beats.push({ nodeId, iteration, attempt, at, details, seq: entry.state.seq + 1 })
       }),
+    record: ({ runId, epoch, nodeId, iteration, attempt, conversations = [], entries = [], calls = [] }) =>
+      Effect.flatMap(owned(runId, epoch), (entry) => {
+        const record = RunState.step(entry.state, nodeId, iteration)
+        if (record?.status !== "running" || record.attempt !== attempt)
+          return new StaleAttempt({ runId, nodeId, iteration, attempt })
+        for (const each of conversations) entry.conversations.set(conversationKey(each), each)
+        entry.entries.push(...entries)
+        for (const each of calls) entry.calls.set(compositeKey(conversationKey(each), each.ordinal, each.index), each)
+        return Effect.void
+      }),
+    conversations: (filter) =>
+      Effect.sync(() => {
+        const entry = stored.get(filter.runId)
+        return entry === undefined ? [] : conversationsOf(entry, filter)
+      }),
     transact: () => new NoSqlStore(),
     renew: (claims, leaseUntil) =>
       Effect.sync(() =>
@@ -546,6 +575,32 @@ export const make = (): Storage.StorageShape => {
       ),
   }
 }
+
+const conversationKey = ({ nodeId, iteration, conversation }: Conversation | TranscriptEntry | ToolCallRecord): string =>
+  compositeKey(nodeId, iteration, conversation)
+
+/** The conversations of a run, oldest first. */
+const conversationsOf = (entry: Stored, { nodeId, iteration }: TranscriptFilter): ReadonlyArray<RecordedConversation> =>
+  [...entry.conversations.values()]
+    .filter((each) => (nodeId ?? each.nodeId) === each.nodeId && (iteration ?? each.iteration) === each.iteration)
+    .sort((left, right) => left.startedAt - right.startedAt || byNode(left, right) || left.conversation - right.conversation)
+    .map((each) => {
+      const key = conversationKey(each)
+      const isEnded = entry.attempts.some(
+        (attempt) =>
+          isSamePlace(attempt, each) &&
+          attempt.attempt >= each.attempt &&
+          (attempt.status !== "interrupted" || attempt.reason === "reset"),
+      )
+      return {
+        ...each,
+        entries: entry.entries.filter((other) => conversationKey(other) === key).sort((left, right) => left.seq - right.seq),
+        calls: [...entry.calls.values()]
+          .filter((other) => conversationKey(other) === key)
+          .sort((left, right) => left.ordinal - right.ordinal || left.index - right.index),
+        isCurrent: !isEnded,
+      }
+    })
 
 /** Adds the heartbeat to the record of a node, since it is stored beside frames. */
 const withHeartbeat =

@@ -49,7 +49,7 @@ export const attemptDuration = Metric.histogram(
   "Time from the start to the end of an attempt, in seconds",
 )
 
-type Outcome = Status.EndedStatus | Exclude<Status.AttemptStatus, "running">
+type Outcome = Status.EndedStatus | Exclude<Status.AttemptStatus, "running"> | "suspended"
 
 const tags = new Map<string, Map<Outcome | "", ReadonlyArray<MetricLabel.MetricLabel>>>()
 

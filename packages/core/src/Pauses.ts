@@ -22,7 +22,7 @@ export const timeout = "timeout"
 
 /** The deadline of a wait after a pause from `pausedAt` until `until` (epoch ms). A deadline that passed before the pause stays. */
 export const moved = ({ kind, name, since, deadline }: Timed, pausedAt: number, until: number): Millis.Millis => {
-  if ((kind === "timer" && name !== timeout) || deadline < pausedAt) return deadline
+  if (kind === "quota" || (kind === "timer" && name !== timeout) || deadline < pausedAt) return deadline
   const paused = until - Math.max(pausedAt, since)
   return paused > 0 ? Millis.after(deadline, Millis.make(paused)) : deadline
 }

@@ -55,6 +55,8 @@ export interface Wait {
   readonly reason?: Status.Withdrawal | "reset"
   /** Withdrawn with the whole run; reopened when the run resumes, if the request is the same. */
   readonly isKept?: true
+  /** An attempt of the step requested it, and not the plan. The next attempt starts when it ends. */
+  readonly isOfAttempt?: true
 }
 
 /** The result of a child run. */

@@ -177,7 +177,7 @@ export const drive = <R>(
   })
 
 const loop = (
-  { store, inbox, reader }: RunPorts,
+  { store, inbox, reader, journal }: RunPorts,
   definition: Definition<unknown>,
   options: DriveOptions,
 ): Effect.Effect<EndedResult<unknown>, DriverError, unknown> =>
@@ -217,6 +217,7 @@ const loop = (
     const values = Scheduler.valuesOf(yield* Restore.input(definition, workflow, stored), outputs)
     const attempts = Attempts.make({
       store,
+      journal,
       onOutage,
       graceMs: options.graceMs,
       clock,
@@ -249,10 +250,11 @@ const loop = (
       if (item._tag !== "Exit") return
       const settled = attempts.settle(item.key, item.exit)
       if (settled === undefined) return
-      append(settled.event)
-      if (settled.result?._tag !== "Succeeded" || settled.event._tag !== "AttemptSucceeded") return
+      for (const event of settled.events) append(event)
+      const [event] = settled.events
+      if (settled.result?._tag !== "Succeeded" || event._tag !== "AttemptSucceeded") return
       outputs.set(item.key, settled.result.value)
-      const { nodeId, iteration } = settled.event
+      const { nodeId, iteration } = event
       if (settled.result.cacheKey !== undefined) frame.cache({ nodeId, iteration, key: settled.result.cacheKey })
     }
     const commit = (

@@ -12,8 +12,8 @@ import * as Status from "./Status.ts"
 /** Encoded JSON; absent if the schema's value has no JSON form (`Schema.Void`). */
 const Stored = Schema.optional(Schema.Unknown)
 
-/** Kinds of waits. */
-export const WaitKind = Schema.Literal("approval", "human", "signal", "timer", "subflow")
+/** Kinds of waits. `quota`: a limit of an agent has to pass. */
+export const WaitKind = Schema.Literal("approval", "human", "signal", "timer", "subflow", "quota")
 export type WaitKind = typeof WaitKind.Type
 
 /** Kinds of waits, and `retry` for a failed step that waits for its next attempt. */
@@ -99,10 +99,13 @@ export const AttemptFailed = Schema.TaggedStruct("AttemptFailed", {
   reads,
 })
 
-/** An attempt ended without a result. Only `crash` counts towards a crash loop; none uses up a retry. */
+/**
+ * An attempt ended without a result. Only `crash` counts towards a crash loop; none uses up a retry. `suspended`: it requested a wait,
+ * and the next attempt continues it.
+ */
 export const AttemptInterrupted = Schema.TaggedStruct("AttemptInterrupted", {
   ...attempt,
-  reason: Schema.Literal("crash", "shutdown", "fail-fast", "cancelled", "reset"),
+  reason: Schema.Literal("crash", "shutdown", "fail-fast", "cancelled", "reset", "suspended"),
   heartbeat: Schema.optional(Schema.Unknown),
   turns,
 })
@@ -114,7 +117,7 @@ export const NodeFailed = Schema.TaggedStruct("NodeFailed", { ...node, error: Er
  * A wait began. `request` is its content for people, and `digest` identifies it. `name` and `correlation` are those of a
  * signal. `deadline` (epoch ms) is when a timer fires or another wait times out. A second event for the same node replaces the
  * request and drops any decision about the first. With `isKept` it reopens a wait that was withdrawn with its run, and the
- * decision counts.
+ * decision counts. `isOfAttempt`: an attempt of a step requested it.
  */
 export const WaitStarted = Schema.TaggedStruct("WaitStarted", {
   ...node,
@@ -125,6 +128,7 @@ export const WaitStarted = Schema.TaggedStruct("WaitStarted", {
   correlation: Schema.optional(Schema.String),
   deadline: Schema.optional(Millis),
   isKept: Schema.optional(Schema.Boolean),
+  isOfAttempt: Schema.optional(Schema.Boolean),
   reads,
 })
 

@@ -140,13 +140,14 @@ export const ofState = (state: RunState.RunState): EndedResult<Json | undefined>
 
 /**
  * The status of a waiting run, from the kinds of its open waits and those of its child runs. People come first, since they must
- * be notified; timers and retries need no one. A child run counts as its own waits.
+ * be notified; timers, retries and limits need no one. A child run counts as its own waits.
  */
 export const waitingStatus = (waits: ReadonlyArray<{ readonly kind: string }>): WaitingStatus => {
   const kinds = new Set(waits.map(({ kind }) => kind))
   if (kinds.size > 1) kinds.delete("subflow")
   if (kinds.has("approval") || kinds.has("human")) return "waiting-approval"
-  return kinds.size > 0 && [...kinds].every((kind) => kind === "timer" || kind === "retry") ? "waiting-timer" : "waiting-event"
+  const isOfTime = kinds.size > 0 && [...kinds].every((kind) => kind === "timer" || kind === "retry" || kind === "quota")
+  return !isOfTime ? "waiting-event" : kinds.has("quota") ? "waiting-quota" : "waiting-timer"
 }
 
 /** The output of an ended run, or its error. */

@@ -424,6 +424,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
       case "retrying":
         return retryLater(position, record.retryAt ?? journal.now())
       case "waiting":
+        if (record.wait?.isOfAttempt === true) return openWaits.goOn(position)
         if (step.gate !== undefined) return openWaits.openWait(position, step.gate)
         // Its gate was removed while it was open.
         withdrawals.close(record, "left-plan")
@@ -588,6 +589,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
       const isFailed = event._tag === "AttemptFailed" && event.retryAt === undefined && event.isSoft !== true
       phases[position] = event._tag === "AttemptSucceeded" ? Phase.done : isFailed ? Phase.failed : Phase.idle
     } else if (event._tag === "AttemptSucceeded") complete(position)
+    else if (event._tag === "AttemptInterrupted" && event.reason === "suspended") openWaits.goOn(position)
     else if (event._tag === "AttemptInterrupted") starts.enqueue(position)
     else if (event.retryAt !== undefined) retryLater(position, event.retryAt)
     else if (event.isSoft === true) complete(position)

@@ -96,6 +96,8 @@ const kindOf = ({ kind, name }: OpenWait, children: ReadonlyMap<string, Status.S
       return "approval"
     case "waiting-event":
       return "signal"
+    case "waiting-quota":
+      return "quota"
     case "waiting-timer":
       return "timer"
     case "suspended":

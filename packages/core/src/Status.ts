@@ -28,7 +28,7 @@ export const RunStatus = Schema.Literal(...ReleasedStatus.literals, ...EndedStat
 export type RunStatus = typeof RunStatus.Type
 
 /** The status of a run that waits: for a person, for a signal or a child run, or for a time. */
-export const WaitingStatus = Schema.Literal("waiting-approval", "waiting-event", "waiting-timer")
+export const WaitingStatus = Schema.Literal("waiting-approval", "waiting-event", "waiting-timer", "waiting-quota")
 export type WaitingStatus = typeof WaitingStatus.Type
 
 /** The status of a run that has stopped: it has ended, is paused, or waits. */

@@ -3,13 +3,14 @@
  * validates its output, and returns the result, including the time of the next attempt. It knows nothing of frames or storage.
  */
 
-import type * as Cause from "effect/Cause"
+import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type { AgentTurn } from "./Agent.ts"
+import { type AttemptDecision, type AttemptJournal, type AttemptRequest, AttemptSuspended } from "./AgentJournal.ts"
 import { AgentRunner } from "./AgentRunner.ts"
 import { decodeShared, isUnstorable, type Json, type Kept } from "./Codec.ts"
 import * as Declared from "./Declared.ts"
@@ -34,7 +35,8 @@ import * as Millis from "./Millis.ts"
 import type * as Plan from "./Plan.ts"
 import * as Raised from "./Raised.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
-import type { RunState } from "./RunState.ts"
+import * as RunState from "./RunState.ts"
+import { defined } from "./Struct.ts"
 import * as Transaction from "./Transaction.ts"
 
 /** The context of every step's code, beside its needs. */
@@ -103,7 +105,7 @@ export interface Attempt {
   readonly input: unknown
   readonly needs: { readonly [name: string]: unknown }
   /** The state of the run as the attempt starts. */
-  readonly state: RunState
+  readonly state: RunState.RunState
   /** A need without a value. */
   readonly missing: string | undefined
   readonly lastHeartbeat: Json | undefined
@@ -125,6 +127,7 @@ export interface Attempt {
   /** Epoch of the claim that drives the run. */
   readonly epoch: number
   readonly transact: Transaction.Transact
+  readonly journal: Omit<AttemptJournal, "decision">
   /** Looks up an output of an earlier run, and derives the key to store this one under. */
   readonly cache: CacheEntry | undefined
 }
@@ -137,6 +140,8 @@ export interface CacheEntry {
 }
 
 export type AttemptResult =
+  /** It has to wait. The next attempt continues it. */
+  | { readonly _tag: "Suspended"; readonly request: AttemptRequest }
   | {
       readonly _tag: "Succeeded"
       readonly output: Json | undefined
@@ -170,6 +175,8 @@ class LimitExceeded {
 /** Runs the attempt. It is interrupted, not failed, when its fiber is. */
 export const run = (attempt: Attempt): Effect.Effect<AttemptResult, never, unknown> =>
   Effect.catchAllCause(produce(attempt), (cause) => {
+    const [raised] = Cause.failures(cause)
+    if (raised instanceof AttemptSuspended) return Effect.succeed<AttemptResult>({ _tag: "Suspended", request: raised.request })
     const failed = explain(cause, attempt.step)
     const judged = Effect.suspend(() => judge(attempt, failed))
     return Effect.catchAllCause(judged, (thrown) => Effect.succeed(unjudged(attempt, failed, thrown)))
@@ -347,7 +354,7 @@ const call = (attempt: Attempt, onBeat: () => void): Effect.Effect<unknown, unkn
       })
     let returned: unknown
     try {
-      const run = step.run as (context: StepContext<unknown>, state: RunState, noteRead: Plan.NoteRead) => unknown
+      const run = step.run as (context: StepContext<unknown>, state: RunState.RunState, noteRead: Plan.NoteRead) => unknown
       returned = attempt.enter(() => run(context, attempt.state, attempt.onRead))
     } catch (thrown) {
       ending.isOver = true
@@ -432,6 +439,7 @@ const ask = (
         idempotencyKey: keyOf(attempt),
       },
       signal: signalOf(ending),
+      journal: { ...attempt.journal, decision: decisionOf(attempt) },
       feedback: attempt.failures.at(-1)?.error.issues ?? [],
       onTurn: (turn) => {
         onBeat()
@@ -440,6 +448,14 @@ const ask = (
     })
     return yield* Effect.onExit(asked, (exit) => Effect.sync(() => (Exit.isInterrupted(exit) ? abort(ending) : undefined)))
   })
+
+/** The decision about a request of an earlier attempt, if this one starts after it. */
+const decisionOf = ({ state, step, iteration }: Attempt): AttemptDecision | undefined => {
+  const { wait } = RunState.step(state, step.id, iteration) ?? {}
+  if (wait?.isOfAttempt !== true || wait.kind !== "approval" || wait.status !== "finished") return undefined
+  const { approved = false, note, by } = wait.decision ?? {}
+  return { digest: wait.digest ?? "", approved, isTimeout: wait.decision === undefined, ...defined({ note, by }) }
+}
 
 /** An attempt as its transactions see it. */
 const transactional = (attempt: Attempt): Transaction.Attempt => {

@@ -4,13 +4,14 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import { AgentJournal, type AgentJournalShape } from "./AgentJournal.ts"
 import { Inbox, type InboxShape } from "./Inbox.ts"
 import { RunOwnership, type RunOwnershipShape } from "./RunOwnership.ts"
 import { RunReader, type RunReaderShape } from "./RunReader.ts"
 import { RunStore, type RunStoreShape } from "./RunStore.ts"
 
 /** All operations of a store. Times are epoch milliseconds. */
-export interface StorageShape extends RunStoreShape, RunOwnershipShape, InboxShape, RunReaderShape {
+export interface StorageShape extends RunStoreShape, RunOwnershipShape, InboxShape, RunReaderShape, AgentJournalShape {
   /** Identifies the store, such as by the real path of a file: the same for every handle on it in this process. */
   readonly storeId: string
 }
@@ -19,7 +20,7 @@ export interface StorageShape extends RunStoreShape, RunOwnershipShape, InboxSha
 export class Storage extends Context.Tag("@smithers/core/Storage")<Storage, StorageShape>() {}
 
 /** The ports for one part of a store each. */
-export type NarrowPorts = RunStore | RunOwnership | Inbox | RunReader
+export type NarrowPorts = RunStore | RunOwnership | Inbox | RunReader | AgentJournal
 
 /** A store and its ports. */
 export type Ports = Storage | NarrowPorts
@@ -31,6 +32,7 @@ export const ports = (storage: StorageShape): Context.Context<Ports> =>
     Context.add(RunOwnership, storage),
     Context.add(Inbox, storage),
     Context.add(RunReader, storage),
+    Context.add(AgentJournal, storage),
   )
 
 /** A scoped layer of a store and all its ports. */
@@ -42,11 +44,12 @@ export interface RunPorts {
   readonly ownership: RunOwnershipShape
   readonly inbox: InboxShape
   readonly reader: RunReaderShape
+  readonly journal: AgentJournalShape
 }
 
 /** The ports by name. Dies if they belong to different stores: a run would be stored in one and claimed in another. */
 export const runPorts: Effect.Effect<RunPorts, never, NarrowPorts> = Effect.flatMap(
-  Effect.all({ store: RunStore, ownership: RunOwnership, inbox: Inbox, reader: RunReader }),
+  Effect.all({ store: RunStore, ownership: RunOwnership, inbox: Inbox, reader: RunReader, journal: AgentJournal }),
   (found) => {
     const places = new Set(Object.values(found).map(({ storeId }) => storeId))
     return places.size === 1

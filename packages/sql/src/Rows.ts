@@ -310,6 +310,7 @@ export const waitColumns = [
   "ended_at",
   "reason",
   "is_kept",
+  "is_of_attempt",
 ] as const
 
 export type WaitRow = [
@@ -334,6 +335,7 @@ export type WaitRow = [
   endedAt: Time,
   reason: Text,
   isKept: number | null,
+  isOfAttempt: number | null,
 ]
 
 /** Encodes a wait. */
@@ -361,6 +363,7 @@ export const waitRow = (wait: Records.Wait): WaitRow => {
     wait.endedAt ?? null,
     wait.reason ?? null,
     flag(wait.isKept),
+    flag(wait.isOfAttempt),
   ]
 }
 
@@ -383,7 +386,7 @@ export const readWait = (row: WaitRow): Records.Wait => {
     at,
     ...rest
   ] = row
-  const [answers, child, refusals, refused, endedAt, reason, isKept] = rest
+  const [answers, child, refusals, refused, endedAt, reason, isKept, isOfAttempt] = rest
   const wait: Mutable<Records.Wait> = { kind, status, since, requestSeq, requestCount }
   if (deadline !== null) wait.deadline = deadline
   if (name !== null) wait.name = name
@@ -405,6 +408,7 @@ export const readWait = (row: WaitRow): Records.Wait => {
   if (endedAt !== null) wait.endedAt = endedAt
   if (reason !== null) wait.reason = reason as NonNullable<Records.Wait["reason"]>
   if (isKept === 1) wait.isKept = true
+  if (isOfAttempt === 1) wait.isOfAttempt = true
   return wait
 }
 

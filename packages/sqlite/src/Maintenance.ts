@@ -192,7 +192,7 @@ const remove = (connection: Connection, runIds: ReadonlyArray<string>, before: n
   return removed
 }
 
-/** Deletes plans that no frame and no other plan refers to, and texts that no attempt refers to. */
+/** Deletes plans that no frame and no other plan refers to, and texts that no attempt and no conversation refers to. */
 const removeTexts = (connection: Connection): void =>
   connection.transact("normal", () => {
     connection
@@ -200,6 +200,9 @@ const removeTexts = (connection: Connection): void =>
         `DELETE FROM smithers_texts WHERE hash NOT IN (
            SELECT prompt_hash FROM smithers_attempts WHERE prompt_hash IS NOT NULL
            UNION SELECT reply_hash FROM smithers_attempts WHERE reply_hash IS NOT NULL
+           UNION SELECT text_hash FROM smithers_transcript
+           UNION SELECT input_hash FROM smithers_tool_calls
+           UNION SELECT output_hash FROM smithers_tool_calls WHERE output_hash IS NOT NULL
            UNION SELECT turn.value ->> '$.prompt' FROM smithers_attempts a, json_each(a.turns) turn WHERE turn.value ->> '$.prompt' IS NOT NULL
            UNION SELECT turn.value ->> '$.reply' FROM smithers_attempts a, json_each(a.turns) turn WHERE turn.value ->> '$.reply' IS NOT NULL)`,
       )

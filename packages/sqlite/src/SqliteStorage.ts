@@ -19,6 +19,7 @@ import type * as Scope from "effect/Scope"
 import * as Changes from "./internal/changes.ts"
 import * as Claims from "./internal/claims.ts"
 import * as Connection from "./internal/connection.ts"
+import * as Conversations from "./internal/conversations.ts"
 import * as Driver from "./internal/driver.ts"
 import { retryWhileBusy } from "./internal/failures.ts"
 import * as Frames from "./internal/frames.ts"
@@ -117,6 +118,7 @@ const makeWriter = (
     const queries = Queries.make(connection, plans, texts)
     const changes = Changes.make(connection, filename)
     const transactions = Transactions.make(connection)
+    const conversations = Conversations.make(connection, texts)
 
     const read = <A, E = never>(operation: string, body: () => Either.Either<A, E>): Effect.Effect<A, E | StoreError> =>
       retryWhileBusy(operation, patience, () => connection.snapshot(body))
@@ -156,6 +158,8 @@ const makeWriter = (
         Effect.flatMap(Millis.now, (now) =>
           queue.write({ operation: "transact", run: () => transactions.run(request, now), isAlone: true }),
         ),
+      record: (write) => queue.write({ operation: "record", run: () => conversations.record(write) }),
+      conversations: (filter) => read("conversations", () => Either.right(conversations.read(filter))),
       heartbeat: (heartbeat) => queue.write({ operation: "heartbeat", run: () => frames.heartbeat(heartbeat) }),
       renew: (held, leaseUntil) => {
         const run = () => {

@@ -70,6 +70,8 @@ export const make = (disk: StorageShape, fault: Fault | undefined, onCommit: (fr
     prepareOutputs: (...args) => at(disk.prepareOutputs(...args), () => isNumber(0)),
     cached: of(disk.cached),
     transact: of(disk.transact),
+    record: of(disk.record),
+    conversations: of(disk.conversations),
     open: of(disk.open),
     renew: of(disk.renew),
     release: of(disk.release),

@@ -45,6 +45,7 @@ const Input = Schema.Struct({
 
 /** Runs a command line. */
 export const bash: Tool<typeof Input.Encoded, string> = defineTool({
+  usesWorkspace: true,
   description:
     "Runs a command line in bash, in the root of the work, and returns its output and exit code. It has no network unless the step allows hosts, a private /tmp, and cannot change files outside the root or git's directory. Nothing it starts outlives it.",
   input: Input,

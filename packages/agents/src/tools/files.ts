@@ -30,6 +30,7 @@ const ReadInput = Schema.Struct({
 
 /** Reads a text file by lines, with their numbers. */
 export const read: Tool<typeof ReadInput.Encoded, string> = defineTool({
+  usesWorkspace: true,
   description:
     "Reads a text file and returns its lines with their numbers. Read a file before you edit or replace it. Large files are read in parts by offset and limit.",
   input: ReadInput,
@@ -96,6 +97,7 @@ const WriteInput = Schema.Struct({
 
 /** Writes a whole file. */
 export const write: Tool<typeof WriteInput.Encoded, string> = defineTool({
+  usesWorkspace: true,
   description:
     "Creates a file with the given content, or replaces all of one that was read before. Use edit to change parts of a file.",
   input: WriteInput,
@@ -142,6 +144,7 @@ const EditInput = Schema.Struct({
 
 /** Replaces exact parts of a file. */
 export const edit: Tool<typeof EditInput.Encoded, string> = defineTool({
+  usesWorkspace: true,
   description:
     'Replaces parts of a file that was read before. "old" is exact text, without line numbers, that stands in the file once. All edits are made, in order, or none. Returns the changes as a diff.',
   input: EditInput,

@@ -10,6 +10,7 @@ import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import type * as Tracer from "effect/Tracer"
 import type { AgentTurn } from "../Agent.ts"
+import type { AgentJournalShape, AttemptRequest } from "../AgentJournal.ts"
 import type { Json } from "../Codec.ts"
 import { isTransient } from "../Errors.ts"
 import { type NodeKey, nodeKey } from "../Ids.ts"
@@ -67,7 +68,8 @@ interface Beat {
 
 /** The result of an attempt. */
 interface Settled {
-  readonly event: RunEvent
+  /** In order; the first ends the attempt. */
+  readonly events: readonly [RunEvent, ...ReadonlyArray<RunEvent>]
   readonly key: NodeKey
   readonly result: StepProgram.AttemptResult | undefined
 }
@@ -106,6 +108,7 @@ export interface Attempts {
 
 export interface AttemptsOptions {
   readonly store: RunStoreShape
+  readonly journal: AgentJournalShape
   /** Called when the store cannot be read. */
   readonly onOutage: Patience.OnOutage
   readonly graceMs: number
@@ -125,11 +128,23 @@ export interface AttemptsOptions {
 }
 
 /** Labels of outcomes, for metrics. */
-const outcomes = { Succeeded: "succeeded", Failed: "failed", Interrupted: "interrupted" } as const
+const outcomes = { Succeeded: "succeeded", Failed: "failed", Suspended: "suspended", Interrupted: "interrupted" } as const
 
 /** The exit of an attempt for its span, with the raised error. */
 const asRaised = <A extends StepProgram.AttemptResult, E>(exit: Exit.Exit<A, E>): Exit.Exit<unknown, unknown> =>
   Exit.isSuccess(exit) && exit.value._tag === "Failed" ? Exit.fail(exit.value.cause) : exit
+
+/** The wait that an attempt requests. */
+const requested = (
+  { nodeId, iteration }: { readonly nodeId: string; readonly iteration: number },
+  asked: AttemptRequest,
+  now: Millis.Millis,
+): RunEvent => {
+  const wait = { _tag: "WaitStarted", nodeId, iteration, kind: asked.kind, request: asked.request, isOfAttempt: true } as const
+  if (asked.kind === "quota") return { ...wait, deadline: Millis.make(Math.max(now, Math.ceil(asked.until))) }
+  const { digest, timeoutMs } = asked
+  return { ...wait, digest, ...(timeoutMs === undefined ? {} : { deadline: Millis.after(now, Millis.make(Math.ceil(timeoutMs))) }) }
+}
 
 /** Makes the attempts of a run, none at first. Their fibers are children of the fiber that calls `launch`. */
 export const make = (options: AttemptsOptions): Attempts => {
@@ -197,6 +212,18 @@ export const make = (options: AttemptsOptions): Attempts => {
       onRead,
       epoch,
       transact,
+      journal: {
+        place: { nodeId: step.id, iteration, attempt },
+        record: (rows) =>
+          Patience.retryWhileBusy(
+            options.journal.record({ runId, epoch, nodeId: step.id, iteration, attempt, ...rows }),
+            options.onOutage,
+          ),
+        conversations: Patience.retryWhileBusy(
+          options.journal.conversations({ runId, nodeId: step.id, iteration }),
+          options.onOutage,
+        ),
+      },
       cache: found,
     })
     Metrics.attemptsStarted.unsafeUpdate(1, Metrics.tagged(workflow))
@@ -268,26 +295,28 @@ export const make = (options: AttemptsOptions): Attempts => {
       drivers.delete(key)
     }
     if (result === undefined) {
-      return {
-        key,
-        result,
-        event: { _tag: "AttemptInterrupted", ...at, reason: attempt.stop ?? "shutdown", ...heartbeat, ...turns },
-      }
+      const reason = attempt.stop ?? "shutdown"
+      return { key, result, events: [{ _tag: "AttemptInterrupted", ...at, reason, ...heartbeat, ...turns }] }
+    }
+    if (result._tag === "Suspended") {
+      const ended = { _tag: "AttemptInterrupted", ...at, reason: attempt.stop ?? "suspended", ...heartbeat, ...turns } as const
+      if (attempt.stop !== undefined) return { key, result, events: [ended] }
+      return { key, result, events: [ended, requested(at, result.request, Millis.unsafeNow(clock))] }
     }
     if (result._tag === "Succeeded") {
       const output = result.output === undefined ? {} : { output: result.output }
       const isCached = result.isCached ? { isCached: true } : {}
       const { table } = start.step
       const where = table === undefined ? {} : { table }
-      return { key, result, event: { _tag: "AttemptSucceeded", ...at, ...where, ...output, ...isCached, ...turns, ...reads } }
+      return { key, result, events: [{ _tag: "AttemptSucceeded", ...at, ...where, ...output, ...isCached, ...turns, ...reads }] }
     }
     const failed = { _tag: "AttemptFailed", ...at, error: result.error, ...heartbeat, ...turns } as const
     if (result.retryAt !== undefined) {
       drivers.set(key, result.driver)
-      return { key, result, event: { ...failed, retryAt: asNow(result.retryAt, result.lead) } }
+      return { key, result, events: [{ ...failed, retryAt: asNow(result.retryAt, result.lead) }] }
     }
-    if (start.step.continueOnFail) return { key, result, event: { ...failed, isSoft: true, ...reads } }
-    return { key, result, event: { ...failed, ...reads } }
+    if (start.step.continueOnFail) return { key, result, events: [{ ...failed, isSoft: true, ...reads }] }
+    return { key, result, events: [{ ...failed, ...reads }] }
   }
 
   /** Interrupts before it aborts the signal, so that a result caused by the signal does not count. */
@@ -352,7 +381,7 @@ export const make = (options: AttemptsOptions): Attempts => {
           // It is removed before it ends, so that its end is not mistaken for that of the next attempt.
           attempt.stop = "reset"
           const settled = settle(key, Exit.interrupt(FiberId.none))
-          if (settled !== undefined) events.push(settled.event)
+          if (settled !== undefined) events.push(settled.events[0])
           yield* interrupt(attempt)
           yield* Fiber.await(attempt.fiber)
         }

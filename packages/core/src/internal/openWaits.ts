@@ -54,6 +54,8 @@ export interface OpenWaits {
   readonly evaluateWait: (position: number) => void
   /** Schedules the deadline of an open wait. */
   readonly watchTime: (position: number) => void
+  /** Continues a wait that an attempt of a step requested. */
+  readonly goOn: (position: number) => void
   /** Waits for a child run whose node a new schedule has not reached. */
   readonly reattach: (position: number) => void
   /** Drops a wait that is given up. */
@@ -166,27 +168,29 @@ export const make = (host: Host): OpenWaits => {
   }
 
   const watchTime: OpenWaits["watchTime"] = (position) => {
-    const node = waitOf(position)
-    const at = view.stepRecord(position)?.wait?.deadline
-    if (node === undefined || at === undefined) return
-    agenda.schedule({ do: "checkWait", position, key: view.keyOf(position), at, due: endOf(position, node, at) })
+    const wait = view.stepRecord(position)?.wait
+    const at = wait?.deadline
+    if (wait === undefined || at === undefined) return
+    agenda.schedule({ do: "checkWait", position, key: view.keyOf(position), at, due: endOf(position, wait, at) })
   }
-  /** The end of a wait. A timer until a time of day follows the wall clock. */
-  const endOf = (position: number, { target }: Plan.Wait, deadline: Millis.Millis): number =>
-    target.kind === "timer" && typeof target.due === "function" && target.isSpan !== true
-      ? deadline
-      : intervals.endOf(view.keyOf(position), deadline)
+  /** The end of a wait. A timer until a time of day, and a limit of an agent, follow the wall clock. */
+  const endOf = (position: number, { kind }: Records.Wait, deadline: Millis.Millis): number => {
+    const target = kind === "timer" ? waitOf(position)?.target : undefined
+    const isOfDay = target?.kind === "timer" && typeof target.due === "function" && target.isSpan !== true
+    return kind === "quota" || isOfDay ? deadline : intervals.endOf(view.keyOf(position), deadline)
+  }
 
   const evaluateWait: OpenWaits["evaluateWait"] = (position) => {
-    const node = phases[position] === Phase.waiting ? waitOf(position) : undefined
-    const wait = view.stepRecord(position)?.wait
+    const wait = phases[position] === Phase.waiting ? view.stepRecord(position)?.wait : undefined
+    if (wait?.isOfAttempt === true) return evaluateRequest(position, wait)
+    const node = waitOf(position)
     if (node === undefined || wait === undefined) return
     // A decision about an older request does not count.
     if (staleWaits.delete(position)) return openWait(position, node)
     const iteration = view.iterationOf(position)
     const key = view.keyOf(position)
     const isGate = plan.node(position)._tag === "Step"
-    const isOver = isTicking() && wait.deadline !== undefined && endOf(position, node, wait.deadline) <= now()
+    const isOver = isTicking() && wait.deadline !== undefined && endOf(position, wait, wait.deadline) <= now()
     const { refused, ending, isGivenUp } = Waits.judge(node, key, wait, state().signals, isOver, (given) =>
       isGate ? Either.right(undefined) : (accept?.(node, key, given) ?? Either.left(["it cannot be validated here"])),
     )
@@ -217,6 +221,18 @@ export const make = (host: Host): OpenWaits => {
     else if (ending.status === "failed") fail(position, errorOf(ending))
     else agenda.complete(position)
   }
+  /** Ends a wait that an attempt requested: the next attempt starts, and reads what was decided. */
+  const evaluateRequest = (position: number, wait: Records.Wait): void => {
+    const { kind, decision, deadline } = wait
+    const isOver = isTicking() && deadline !== undefined && endOf(position, wait, deadline) <= now()
+    if (decision === undefined && !isOver) return
+    const key = view.keyOf(position)
+    intervals.forget(key)
+    mark(position, false)
+    const reason = decision !== undefined ? "decided" : kind === "quota" ? "fired" : "timed-out"
+    emit({ _tag: "WaitEnded", nodeId: plan.id(position), iteration: view.iterationOf(position), reason, status: "passed" })
+    enqueue(position)
+  }
   const markStale: OpenWaits["markStale"] = (output) => {
     for (const position of watchers.of(output)) if (open.has(position)) staleWaits.add(position)
   }
@@ -227,13 +243,12 @@ export const make = (host: Host): OpenWaits => {
   }
 
   const describe = (position: number): Waiting => {
-    const node = waitOf(position)
     const [nodeId, iteration, record] = [plan.id(position), view.iterationOf(position), view.stepRecord(position)]
-    if (node === undefined || phases[position] !== Phase.waiting)
+    if (record?.wait === undefined || phases[position] !== Phase.waiting)
       return { nodeId, iteration, kind: "retry", deadline: record?.retryAt }
-    const { deadline, name } = record?.wait ?? {}
-    const child = node.target.kind === "subflow" && name !== undefined ? { childRunId: name } : {}
-    return { nodeId, iteration, kind: node.target.kind, deadline, ...child }
+    const { kind, deadline, name } = record.wait
+    const child = kind === "subflow" && name !== undefined ? { childRunId: name } : {}
+    return { nodeId, iteration, kind, deadline, ...child }
   }
 
   return {
@@ -246,6 +261,12 @@ export const make = (host: Host): OpenWaits => {
     },
     evaluateWait,
     watchTime,
+    goOn: (position) => {
+      phases[position] = Phase.waiting
+      mark(position, true)
+      watchTime(position)
+      agenda.checkWait(position)
+    },
     reattach: (position) => {
       phases[position] = Phase.waiting
       mark(position, true)
@@ -264,7 +285,8 @@ export const make = (host: Host): OpenWaits => {
       const first = [...staleWaits].reduce((least, position) => Math.min(least, position))
       const node = waitOf(first)
       staleWaits.delete(first)
-      if (node !== undefined && open.has(first)) openWait(first, node)
+      const isOfAttempt = view.stepRecord(first)?.wait?.isOfAttempt === true
+      if (node !== undefined && open.has(first) && !isOfAttempt) openWait(first, node)
       return true
     },
     positions: () => inOrder(open),

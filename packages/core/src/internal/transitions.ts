@@ -211,7 +211,8 @@ export const foldStep = (
       // A kept wait keeps the event of its request.
       const asking = { requestSeq: kept?.requestSeq ?? seq, requestCount: kept?.requestCount ?? (wait?.requestCount ?? 0) + 1 }
       const until = deadline === undefined ? {} : { deadline }
-      const opened: Wait = { kind, status: "open", since: at, ...asking, ...shown, ...signal, ...until, ...said }
+      const origin = event.isOfAttempt === true ? ({ isOfAttempt: true } as const) : {}
+      const opened: Wait = { kind, status: "open", since: at, ...asking, ...shown, ...signal, ...until, ...said, ...origin }
       return { ...base, status: "waiting", startedAt: startedAt ?? at, attemptedAt: at, wait: opened }
     }
     case "DeadlineMoved":
@@ -241,6 +242,7 @@ export const foldStep = (
       const { status, table, output, error } = event
       const given = { ...(table === undefined ? {} : { table }), ...(output === undefined ? {} : { output: output as Json }) }
       const over = wait === undefined ? nothing : { wait: ended(wait, event, at) }
+      if (status === "passed" && wait?.isOfAttempt === true) return { ...base, ...heartbeat, ...over, status: "interrupted" }
       if (status === "passed") return { ...base, ...over, status: "interrupted", approved: wait?.digest ?? "" }
       const order: Pick<StepRecord, "finishedSeq"> = status === "finished" ? { finishedSeq: seq } : {}
       const fresh = { failures: [], budgetAfter: attempt, interruptions: 0, status, finishedAt: at }

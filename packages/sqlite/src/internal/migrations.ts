@@ -311,6 +311,73 @@ const timeOfSignals = `
 ALTER TABLE smithers_signals ADD COLUMN at_ms INTEGER;
 `
 
+const conversations = `
+-- Calls of agents by steps, each with all replies of its model.
+CREATE TABLE smithers_conversations (
+  run_id TEXT NOT NULL,
+  node_id TEXT NOT NULL,
+  iteration INTEGER NOT NULL,
+  conversation INTEGER NOT NULL, -- from 1 in each iteration of the step
+  attempt INTEGER NOT NULL, -- that began it
+  agent TEXT NOT NULL,
+  status TEXT NOT NULL, -- open, finished, failed, superseded
+  request_digest TEXT NOT NULL, -- of prompt, instructions, model and tools
+  workspace TEXT, -- JSON: state of the workspace after the last write
+  session TEXT, -- JSON {"id", "totals"?}: of an agent that keeps its conversation elsewhere
+  failure TEXT, -- JSON
+  started_at INTEGER NOT NULL,
+  ended_at INTEGER,
+  PRIMARY KEY (run_id, node_id, iteration, conversation)
+) STRICT, WITHOUT ROWID;
+
+-- Prompts, replies and results of conversations, in order.
+CREATE TABLE smithers_transcript (
+  run_id TEXT NOT NULL,
+  node_id TEXT NOT NULL,
+  iteration INTEGER NOT NULL,
+  conversation INTEGER NOT NULL,
+  seq INTEGER NOT NULL,
+  attempt INTEGER NOT NULL, -- that wrote it
+  at_ms INTEGER NOT NULL,
+  kind TEXT NOT NULL, -- prompt, reply, text, reasoning, tool-call, tool-result, error, note
+  text_hash TEXT NOT NULL, -- in smithers_texts
+  tool TEXT,
+  call_id TEXT,
+  model TEXT,
+  input_tokens INTEGER,
+  output_tokens INTEGER,
+  PRIMARY KEY (run_id, node_id, iteration, conversation, seq)
+) STRICT, WITHOUT ROWID;
+
+-- The effect ledger: calls of tools, stored before they are made and once their outcome is known.
+CREATE TABLE smithers_tool_calls (
+  run_id TEXT NOT NULL,
+  node_id TEXT NOT NULL,
+  iteration INTEGER NOT NULL,
+  conversation INTEGER NOT NULL,
+  ordinal INTEGER NOT NULL, -- of the reply that made it
+  call_index INTEGER NOT NULL, -- among the calls of that reply
+  call_id TEXT NOT NULL, -- as the provider gave it
+  tool TEXT NOT NULL,
+  is_read_only INTEGER NOT NULL,
+  attempt INTEGER NOT NULL, -- that wrote it last
+  status TEXT NOT NULL, -- started, finished, failed, unknown, asked, refused
+  input_hash TEXT NOT NULL, -- in smithers_texts
+  digest TEXT NOT NULL, -- of tool and arguments, to which an approval is bound
+  output_hash TEXT, -- in smithers_texts
+  snapshot TEXT, -- JSON: what the tool noted before the call
+  seen TEXT, -- JSON: hashes of the files that the call has seen, by path
+  decided_by TEXT,
+  note TEXT,
+  started_at INTEGER NOT NULL,
+  ended_at INTEGER,
+  PRIMARY KEY (run_id, node_id, iteration, conversation, ordinal, call_index)
+) STRICT, WITHOUT ROWID;
+
+-- A wait that an attempt of the step asked for, and not its plan.
+ALTER TABLE smithers_waits ADD COLUMN is_of_attempt INTEGER;
+`
+
 /** A step from one layout to the next. Released steps never change. */
 export interface Migration {
   /** Layout that it leads to. */
@@ -334,6 +401,8 @@ export const migrations: ReadonlyArray<Migration> = [
   { layout: 20, protocol: 1, sql: timeOfSignals },
   // Columns and fields of JSON have other names, which processes of the version before do not know.
   { layout: 21, protocol: 2, sql: Layout21.sql, rewrite: Layout21.run },
+  // Waits of a kind, and of an origin, that processes of the version before do not know.
+  { layout: 22, protocol: 3, sql: conversations },
 ]
 
 /** Layout and protocol of a database. */

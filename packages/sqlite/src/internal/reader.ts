@@ -11,6 +11,7 @@ import type * as Scope from "effect/Scope"
 import * as Changes from "./changes.ts"
 import * as Claims from "./claims.ts"
 import * as Connection from "./connection.ts"
+import * as Conversations from "./conversations.ts"
 import { failure, type Patience, retryWhileBusy } from "./failures.ts"
 import * as Migrations from "./migrations.ts"
 import * as Outputs from "./outputs.ts"
@@ -37,6 +38,7 @@ const open = (filename: string) => {
       claims: Claims.make(connection, Owner.make()),
       states: States.make(connection, Outputs.make(connection)),
       queries: Queries.make(connection, Plans.make(connection), Texts.make(connection)),
+      conversations: Conversations.make(connection, Texts.make(connection)),
       changes: Changes.make(connection, filename),
     }))
   } catch (thrown) {
@@ -118,6 +120,8 @@ export const make = (patience: Patience): Effect.Effect<StorageShape, StoreError
       commit: refuse("commit"),
       transact: refuse("transact"),
       heartbeat: refuse("heartbeat"),
+      record: refuse("record"),
+      conversations: (filter) => read("conversations", ({ conversations }) => Either.right(conversations.read(filter))),
       renew: refuse("renew"),
       release: refuse("release"),
       noteStuck: refuse("noteStuck"),

@@ -1,0 +1,575 @@
+/**
+ * The conversation of one call of an agent, recorded as it happens. Each reply of the model is stored before its tools run, each
+ * tool call before it is made and once its outcome is known. An attempt that continues one which was cut short repeats the call of
+ * the agent and is answered from the records, until they end.
+ *
+ * A conversation is continued only if what it is about is the same: the request (prompt, instructions, model, tools), and the
+ * workspace as its last call left it. Otherwise a new one begins, which is told of calls whose effects may stand.
+ */
+import { AsyncLocalStorage } from "node:async_hooks"
+import type * as Journal from "@smithers/core/AgentJournal"
+import { AttemptSuspended, type ConversationLog, type JournalError } from "@smithers/core/AgentJournal"
+import type { Json } from "@smithers/core/Codec"
+import * as Digest from "@smithers/core/Digest"
+import { NonRetryable } from "@smithers/core/Errors"
+import * as Millis from "@smithers/core/Millis"
+import * as Raised from "@smithers/core/Raised"
+import { defined } from "@smithers/core/Struct"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Runtime from "effect/Runtime"
+import * as Schema from "effect/Schema"
+import type * as ToolRules from "./ToolRules.ts"
+import type { ToolSession } from "./ToolSession.ts"
+import * as WorkspaceIdentity from "./WorkspaceIdentity.ts"
+
+/** The request of a conversation: everything its replies depend on. */
+export interface Request {
+  /** Digest of prompt, instructions, model, tools and settings. */
+  readonly digest: string
+  /** What the agent is asked, for the transcript. */
+  readonly prompt: string
+  /** Rules of the agent's tools, by name. */
+  readonly rulesOf: (tool: string) => ToolRules.ToolRules
+}
+
+/** A reply of a model. */
+export interface Reply {
+  /** JSON by which it is repeated. */
+  readonly text: string
+  /** Tool calls in it that are ours to make, in order. */
+  readonly calls: ReadonlyArray<{ readonly callId: string; readonly tool: string }>
+  readonly model?: string | undefined
+  readonly inputTokens?: number | undefined
+  readonly outputTokens?: number | undefined
+}
+
+/** A call of a tool. */
+export interface Call {
+  readonly callId: string
+  readonly tool: string
+  readonly input: unknown
+  readonly rules: ToolRules.ToolRules
+  /** `true` if the agent wants a person to approve it, besides the rules. */
+  readonly isAsked: boolean
+  readonly execute: () => unknown
+}
+
+/** The end of a conversation that gave no reply. */
+export interface Failure {
+  readonly reason: string
+  readonly [field: string]: Json
+}
+
+export interface Conversation {
+  /**
+   * Begins or continues it, once. Resolves with a text that the model must be told besides the prompt, if a former conversation was
+   * broken off and effects of its calls may stand. Rejects with the recorded failure of a conversation that ended with one.
+   */
+  readonly begin: (request: Request) => Promise<{ readonly preface: string | undefined }>
+  readonly hasBegun: () => boolean
+  /** Takes the next reply from the records; `undefined` if the model has to be asked. */
+  readonly nextReply: (calls: (text: string) => Reply["calls"]) => string | undefined
+  /** Stores a reply of the model. Resolves once it is durable. */
+  readonly keepReply: (reply: Reply) => Promise<void>
+  /** Makes a tool call, or answers it from the records. Rejects with what the tool fails with. Never settles once it is {@link stopped}. */
+  readonly callTool: (call: Call) => Promise<unknown>
+  /** Stores how it ended. */
+  readonly end: (failure?: Failure) => Effect.Effect<void, JournalError>
+  /** Fails once the attempt has to wait, or the records cannot be written. Never succeeds. */
+  readonly stopped: Effect.Effect<never, Stop>
+  /** Aborted when the attempt ends or waits. */
+  readonly signal: AbortSignal
+  /** Frees the signal. */
+  readonly close: () => void
+  readonly log: ConversationLog
+}
+
+/** What the conversations of one attempt share. */
+export interface Conversations {
+  /** Makes the conversation of the next call of an agent. */
+  readonly next: (agent: string) => Conversation
+}
+
+/** The reason why a conversation ends without a reply. */
+export type Stop = AttemptSuspended | NonRetryable | JournalError
+
+/** The environment of an attempt's conversations. */
+export interface Options {
+  readonly journal: Journal.AttemptJournal
+  readonly signal: AbortSignal
+  /** The session of tools, if it was opened. */
+  readonly session: { readonly peek: () => ToolSession | undefined; readonly open: () => ToolSession }
+}
+
+/** The mark of agents that record their replies themselves, in the conversation of the context. */
+export const recordsItself: unique symbol = Symbol.for("@smithers/agents/recordsItself")
+
+const current = new AsyncLocalStorage<Conversation | undefined>()
+
+/** Runs a function whose model calls and tool calls belong to a conversation; `undefined` for none. */
+export const within = <A>(conversation: Conversation | undefined, act: () => A): A => current.run(conversation, act)
+
+/** The conversation of the asynchronous context. */
+export const ofContext = (): Conversation | undefined => current.getStore()
+
+/** Longest result of a tool that enters the messages of a model, in characters. A longer one is cut, and the whole is in the transcript. */
+export const longestResult = 40_000
+
+const WorkspaceRecord = Schema.Struct({
+  /** Before the first call, and after the last one. */
+  first: WorkspaceIdentity.WorkspaceState,
+  last: WorkspaceIdentity.WorkspaceState,
+})
+interface WorkspaceRecord extends Schema.Schema.Type<typeof WorkspaceRecord> {}
+const isWorkspace = Schema.is(WorkspaceRecord)
+
+const FailureRecord = Schema.Record({ key: Schema.String, value: Schema.Unknown })
+const isFailure = Schema.is(FailureRecord)
+
+const unknownOutcome =
+  "The outcome of this call is not known: the process died while it ran. It may have taken effect. Check before you call it again."
+
+/** Makes the conversations of an attempt. */
+export const make = (options: Options): Effect.Effect<Conversations, JournalError> =>
+  Effect.gen(function* () {
+    const { journal, signal, session } = options
+    const runtime = yield* Effect.runtime<never>()
+    const known = [...(yield* journal.conversations)]
+    /** Conversations of the attempts that this one continues, in order. */
+    const continued = known.filter(({ isCurrent, status }) => isCurrent && status !== "superseded")
+    let made = 0
+    let lastNumber = known.reduce((most, { conversation }) => Math.max(most, conversation), 0)
+    /** Digests of requests that a decision was used for. */
+    let isDecisionUsed = false
+
+    const next = (agent: string): Conversation => {
+      const position = made++
+      const stop = Effect.runSync(Deferred.make<never, Stop>())
+      const controller = new AbortController()
+      const abort = (): void => controller.abort(signal.reason)
+      if (signal.aborted) abort()
+      else signal.addEventListener("abort", abort, { once: true })
+      const isOver = (): boolean => controller.signal.aborted
+
+      const halt = (error: Stop): Promise<never> => {
+        Deferred.unsafeDone(stop, Effect.fail(error))
+        return new Promise(() => {})
+      }
+      const promised = <A>(effect: Effect.Effect<A>): Promise<A> => Runtime.runPromise(runtime)(effect)
+      const durably = <A>(effect: Effect.Effect<A, JournalError>): Promise<A> =>
+        promised(Effect.either(effect)).then((done) => (Either.isRight(done) ? done.right : halt(done.left)))
+
+      let record: Journal.Conversation | undefined
+      let entries: ReadonlyArray<Journal.TranscriptEntry> = []
+      let seq = 0
+      /** Replies taken or kept so far. */
+      let ordinal = 0
+      /** Calls of the last reply that were not made yet. */
+      let ahead: Array<{ readonly callId: string; readonly tool: string; readonly index: number }> = []
+      let strays = 0
+      const calls = new Map<string, Journal.ToolCallRecord>()
+      const keyOf = (call: { readonly ordinal: number; readonly index: number }): string => `${call.ordinal}/${call.index}`
+      const workspaceTools = new Set<string>()
+      let inFlight = 0
+      const requests: Array<Journal.AttemptRequest> = []
+
+      const { nodeId, iteration, attempt } = journal.place
+      const now = (): Promise<Millis.Millis> => promised(Millis.now)
+      const here = () => ({ nodeId, iteration, conversation: record?.conversation ?? 0, attempt })
+      const entry = (
+        at: number,
+        given: Pick<Journal.TranscriptEntry, "kind" | "text"> & Partial<Journal.TranscriptEntry>,
+      ): Journal.TranscriptEntry => ({ ...here(), seq: ++seq, at, ...given })
+
+      const readWorkspace = async (): Promise<WorkspaceIdentity.WorkspaceState> =>
+        await WorkspaceIdentity.read(session.open().files.root)
+
+      // Begin.
+
+      /** The reason why a recorded conversation cannot be continued; `undefined` if it can. */
+      const hindrance = async (found: Journal.RecordedConversation, request: Request): Promise<string | undefined> => {
+        if (found.agent !== agent) return "another agent is asked"
+        if (found.requestDigest !== request.digest) return "its prompt, instructions, model or tools have changed"
+        if (!isWorkspace(found.workspace)) return undefined
+        const { first, last } = found.workspace
+        const state = await readWorkspace().catch(() => undefined)
+        if (state === undefined) return "its workspace is gone"
+        if (state.root !== last.root) return "it has another workspace"
+        if (state.directory !== last.directory) return "its workspace was made again"
+        if (state.files === last.files) return undefined
+        const isCutOff = found.calls.some(({ status, isReadOnly }) => status === "started" && !isReadOnly)
+        // What the files lack or have more is then the work of the call that was cut off.
+        return isCutOff && !(state.files === first.files && first.files !== last.files)
+          ? undefined
+          : "the files of its workspace have changed since"
+      }
+
+      const resume = async (found: Journal.RecordedConversation): Promise<void> => {
+        record = found
+        ;({ entries } = found)
+        seq = entries.reduce((most, each) => Math.max(most, each.seq), 0)
+        for (const call of found.calls) calls.set(keyOf(call), call)
+        for (const { seen } of found.calls) if (seen !== undefined) session.open().seen.restore(seen)
+        if (found.status !== "open") return
+        const at = await now()
+        await durably(journal.record({ entries: [entry(at, { kind: "note", text: `continued by attempt ${attempt}` })] }))
+      }
+
+      /** Calls of conversations that were broken off, whose effects may stand. */
+      const standing = async (
+        broken: ReadonlyArray<Journal.RecordedConversation>,
+        request: Request,
+      ): Promise<ReadonlyArray<string>> => {
+        const lines: Array<string> = []
+        for (const { calls } of broken) {
+          for (const call of calls) {
+            const line = call.isReadOnly ? undefined : await standingLine(call, request.rulesOf(call.tool))
+            if (line !== undefined) lines.push(line)
+          }
+        }
+        return lines
+      }
+      const standingLine = async (call: Journal.ToolCallRecord, rules: ToolRules.ToolRules): Promise<string | undefined> => {
+        const said = `${call.tool}(${call.input.length > 500 ? `${call.input.slice(0, 500)} …` : call.input})`
+        if (call.status === "refused" || call.status === "asked" || rules.afterCrash === "rerun") return undefined
+        if (rules.afterCrash === "ask") {
+          const digest = Digest.ofValue({ again: call.digest })
+          const decision = decisionAbout(digest, true)
+          const title = `A conversation of "${nodeId}" has to begin again. Begin it, although ${call.tool} was called?`
+          if (decision === undefined)
+            return await halt(
+              new AttemptSuspended({
+                request: { kind: "approval", request: { title, tool: call.tool, input: parse(call.input) }, digest },
+              }),
+            )
+          if (!decision.approved)
+            return await halt(new NonRetryable({ message: `the conversation was not begun again${noteOf(decision)}` }))
+        }
+        if (call.status !== "started")
+          return `${said}: ${call.status === "finished" ? "it took place" : (call.output ?? call.status)}`
+        const recovery = await recover(call, rules)
+        if (recovery === "rerun") return undefined
+        return typeof recovery === "string" ? `${said}: its outcome is not known` : `${said}: it took place`
+      }
+
+      const begin: Conversation["begin"] = async (request) => {
+        if (record !== undefined) return { preface: prefaceIn(entries) }
+        const found = continued[position]
+        const hindered = found === undefined ? undefined : await hindrance(found, request)
+        if (found !== undefined && hindered === undefined) {
+          await resume(found)
+          if (found.status === "failed" && isFailure(found.failure)) throw errorOf(found.failure as Failure)
+          return { preface: prefaceIn(entries) }
+        }
+        const broken = continued.splice(position)
+        const lines = await standing(broken, request)
+        const preface = lines.length === 0 ? undefined : prefaceOf(lines)
+        const at = await now()
+        record = {
+          nodeId,
+          iteration,
+          conversation: ++lastNumber,
+          attempt,
+          agent,
+          status: "open",
+          requestDigest: request.digest,
+          startedAt: at,
+        }
+        const opening = [entry(at, { kind: "prompt", text: request.prompt })]
+        if (preface !== undefined) opening.push(entry(at, { kind: "note", text: preface, callId: prefaceId }))
+        const superseded = broken.map(({ entries: _, calls: __, isCurrent: ___, ...one }) => ({
+          ...one,
+          status: "superseded" as const,
+          failure: { reason: `it was broken off, since ${hindered ?? "another conversation came before it"}` },
+          endedAt: at,
+        }))
+        entries = opening
+        await durably(journal.record({ conversations: [...superseded, record], entries: opening }))
+        return { preface }
+      }
+
+      // Replies.
+
+      const expect = (reply: Reply["calls"]): void => {
+        ahead = reply.map((call, index) => ({ ...call, index }))
+        strays = reply.length
+      }
+      const nextReply: Conversation["nextReply"] = (callsOf) => {
+        const recorded = entries.filter(({ kind }) => kind === "reply")[ordinal]
+        if (recorded === undefined) return undefined
+        ordinal++
+        expect(callsOf(recorded.text))
+        return recorded.text
+      }
+      const keepReply: Conversation["keepReply"] = async ({ text, calls, model, inputTokens, outputTokens }) => {
+        ordinal++
+        expect(calls)
+        const at = await now()
+        const reply = entry(at, { kind: "reply", text, ...defined({ model, inputTokens, outputTokens }) })
+        entries = [...entries, reply]
+        await durably(journal.record({ entries: [reply] }))
+      }
+
+      // Tools.
+
+      const indexOf = (callId: string, tool: string): number => {
+        const at = ahead.findIndex((call) => call.callId === callId && call.tool === tool)
+        // A call that the reply does not have, such as one whose name was repaired.
+        if (at < 0) return strays++
+        return ahead.splice(at, 1)[0]?.index ?? strays++
+      }
+      const put = async (call: Journal.ToolCallRecord, ...more: ReadonlyArray<Journal.TranscriptEntry>): Promise<void> => {
+        calls.set(keyOf(call), call)
+        await durably(journal.record({ calls: [call], entries: more, ...(await changedWorkspace(call)) }))
+      }
+      /** The conversation with the state of the workspace: before the first call that uses it, and after each that may change it. */
+      const changedWorkspace = async ({ tool, isReadOnly, status }: Journal.ToolCallRecord) => {
+        if (record === undefined || !workspaceTools.has(tool)) return {}
+        const before = isWorkspace(record.workspace) ? record.workspace : undefined
+        const isChange = !isReadOnly && (status === "finished" || status === "failed")
+        if (before === undefined ? status !== "started" : !isChange) return {}
+        const state = await readWorkspace()
+        if (before !== undefined && state.files === before.last.files) return {}
+        record = { ...record, workspace: { first: before?.first ?? state, last: state } satisfies WorkspaceRecord }
+        return { conversations: [record] }
+      }
+
+      /** The decision about a request, unless it was used before: by this attempt, or by a call that was made since. */
+      const decisionAbout = (digest: string, isAsked: boolean): Journal.AttemptDecision | undefined => {
+        const { decision } = journal
+        if (decision?.digest !== digest || isDecisionUsed) return undefined
+        const isMade = () => known.some(({ calls }) => calls.some((call) => call.digest === digest && call.status !== "asked"))
+        return isAsked || !isMade() ? decision : undefined
+      }
+      /** Waits for a decision. Other calls of the reply finish before that. */
+      const ask = (request: Journal.AttemptRequest): Promise<never> => {
+        requests.push(request)
+        settle()
+        return new Promise(() => {})
+      }
+      const settle = (): void => {
+        if (inFlight > 0 || requests.length === 0) return
+        // Calls of the same reply begin before that.
+        setTimeout(() => {
+          const [first] = requests
+          if (inFlight === 0 && first !== undefined) void halt(new AttemptSuspended({ request: first }))
+        }, 0)
+      }
+
+      const recover = (call: Journal.ToolCallRecord, rules: ToolRules.ToolRules): Promise<ToolRules.Recovery<unknown>> => {
+        const { tool, callId, snapshot } = call
+        return promised(
+          rules.recover({ tool, input: parse(call.input), toolCallId: callId, snapshot: snapshot as Json | undefined }),
+        )
+      }
+
+      const callTool: Conversation["callTool"] = async ({ callId, tool, input, rules, isAsked, execute }) => {
+        const index = indexOf(callId, tool)
+        if (rules.usesWorkspace) workspaceTools.add(tool)
+        const text = Digest.canonicalText(input)
+        const digest = Digest.ofValue({ tool, input })
+        const before = calls.get(keyOf({ ordinal, index }))
+        if (before?.status === "finished") return before.output === undefined ? undefined : parse(before.output)
+        if (before !== undefined && before.status !== "started" && before.status !== "asked")
+          throw new Error(before.output ?? unknownOutcome)
+        inFlight++
+        let isHeld = true
+        const leave = (): void => {
+          if (isHeld) inFlight--
+          isHeld = false
+        }
+        try {
+          const fresh: Journal.ToolCallRecord = {
+            ...here(),
+            ordinal,
+            index,
+            callId,
+            tool,
+            isReadOnly: rules.isReadOnly,
+            status: "started",
+            input: text,
+            digest,
+            startedAt: await now(),
+          }
+          let call: Journal.ToolCallRecord = before === undefined ? fresh : { ...before, attempt }
+          const finish = async (value: unknown): Promise<unknown> => {
+            const at = await now()
+            const { output, whole } = outputOf(value)
+            const seen = session.peek()?.seen.take()
+            const done = { ...call, status: "finished" as const, endedAt: at, ...defined({ output, seen }) }
+            await put(done, entry(at, { kind: "tool-result", text: whole ?? output ?? "", tool, callId }))
+            return output === undefined ? undefined : parse(output)
+          }
+          const refuse = async (status: "failed" | "unknown" | "refused", output: string): Promise<never> => {
+            const at = await now()
+            await put({ ...call, status, output, endedAt: at }, entry(at, { kind: "tool-result", text: output, tool, callId }))
+            throw new Error(output)
+          }
+          if (before?.status === "started") {
+            const recovery = await recover(before, rules)
+            if (typeof recovery === "object") return await finish(recovery.output)
+            if (recovery === "unknown") return await refuse("unknown", unknownOutcome)
+            if (recovery === "ask") {
+              const again = Digest.ofValue({ again: digest, ordinal, index, attempt: before.attempt })
+              const decision = decisionAbout(again, true)
+              if (decision === undefined) {
+                leave()
+                const title = `The outcome of ${tool} is not known after a crash. Call it again?`
+                return await ask({ kind: "approval", request: { title, tool, input: parse(text) }, digest: again })
+              }
+              isDecisionUsed = true
+              if (!decision.approved) return await refuse("unknown", `${unknownOutcome}${noteOf(decision)}`)
+              call = { ...call, ...defined({ by: decision.by, note: decision.note }) }
+            }
+          } else if (isAsked || rules.needsApproval !== undefined) {
+            const judged = rules.needsApproval === undefined ? undefined : await promised(rules.needsApproval({ tool, input }))
+            const needed = judged ?? (isAsked ? {} : undefined)
+            if (needed !== undefined) {
+              const decision = decisionAbout(digest, before?.status === "asked")
+              if (decision === undefined) {
+                if (before === undefined) await put({ ...call, status: "asked" })
+                leave()
+                const { title = `Allow ${tool}?`, summary, details } = needed
+                const shown = { title, tool, input: parse(text), ...defined({ summary, details }) }
+                return await ask({ kind: "approval", request: shown, digest })
+              }
+              isDecisionUsed = true
+              call = { ...call, status: "started", ...defined({ by: decision.by, note: decision.note }) }
+              if (!decision.approved) {
+                const who = decision.isTimeout ? "Nobody allowed this call in time." : "A person did not allow this call."
+                return await refuse("refused", `${who}${noteOf(decision)}`)
+              }
+            }
+          }
+          if (isOver()) return await new Promise(() => {})
+          const snapshot = rules.snapshot === undefined ? undefined : await promised(rules.snapshot({ tool, input }))
+          call = { ...call, status: "started", ...defined({ snapshot }) }
+          await put(call)
+          let returned: unknown
+          try {
+            returned = await lastOf(within(undefined, execute))
+          } catch (thrown) {
+            // What an aborted call has done is not known.
+            if (isOver()) return await new Promise(() => {})
+            return await refuse("failed", cut(Raised.describe(thrown).message))
+          }
+          return await finish(returned)
+        } finally {
+          leave()
+          settle()
+        }
+      }
+
+      // The record of agents that report what they do.
+
+      const logged = new Map<string, Journal.ToolCallRecord>()
+      const log: ConversationLog = {
+        session: known.findLast((one) => one.agent === agent && one.session !== undefined && one.status !== "superseded")?.session,
+        decision: journal.decision,
+        keepSession: (kept) =>
+          Effect.suspend(() => {
+            if (record === undefined) return Effect.void
+            record = { ...record, session: kept }
+            return journal.record({ conversations: [record] })
+          }),
+        append: (given) => Effect.flatMap(Millis.now, (at) => journal.record({ entries: [entry(at, given)] })),
+        callStarted: ({ callId, tool, input }) =>
+          Effect.flatMap(Millis.now, (at) => {
+            const text = Digest.canonicalText(input)
+            const index = logged.size
+            const digest = Digest.ofValue({ tool, input })
+            const about = { ordinal: 0, index, callId, tool, isReadOnly: false, status: "started", input: text, digest } as const
+            const call: Journal.ToolCallRecord = { ...here(), ...about, startedAt: at }
+            logged.set(callId, call)
+            return journal.record({ calls: [call], entries: [entry(at, { kind: "tool-call", text, tool, callId })] })
+          }),
+        callEnded: ({ callId, status, output }) =>
+          Effect.flatMap(Millis.now, (at) => {
+            const call = logged.get(callId)
+            if (call === undefined) return Effect.void
+            const { tool } = call
+            const result = entry(at, { kind: "tool-result", text: output, tool, callId })
+            return journal.record({ calls: [{ ...call, status, output: cut(output), endedAt: at }], entries: [result] })
+          }),
+      }
+
+      return {
+        begin,
+        hasBegun: () => record !== undefined,
+        nextReply,
+        keepReply,
+        callTool,
+        end: (failure) =>
+          Effect.suspend(() => {
+            if (record === undefined || record.status === "failed") return Effect.void
+            if (record.status === "finished" && failure === undefined) return Effect.void
+            return Effect.flatMap(Millis.now, (at) => {
+              const said = failure === undefined ? [] : [entry(at, { kind: "error", text: failure.reason })]
+              record = {
+                ...(record as Journal.Conversation),
+                status: failure === undefined ? "finished" : "failed",
+                endedAt: at,
+                ...defined({ failure }),
+              }
+              return journal.record({ conversations: [record], entries: said })
+            })
+          }),
+        stopped: Deferred.await(stop),
+        signal: controller.signal,
+        close: () => {
+          signal.removeEventListener("abort", abort)
+          controller.abort()
+        },
+        log,
+      }
+    }
+    return { next }
+  })
+
+/** The mark of the entry that holds a preface. */
+const prefaceId = "preface"
+
+const prefaceIn = (entries: ReadonlyArray<Journal.TranscriptEntry>): string | undefined =>
+  entries.find(({ kind, callId }) => kind === "note" && callId === prefaceId)?.text
+
+const prefaceOf = (lines: ReadonlyArray<string>): string =>
+  [
+    "An earlier conversation about this task was broken off and begins again. It made these tool calls, whose effects may stand.",
+    "Check before you repeat one of them:",
+    ...lines.map((line) => `- ${line}`),
+  ].join("\n")
+
+/** The error of a stored failure, by the fields that `ProviderError` reads. */
+const errorOf = ({ reason, status, retryable, retryAfterMs }: Failure): Error =>
+  Object.assign(new Error(reason), {
+    isRetryable: retryable === true,
+    ...(typeof status === "number" ? { statusCode: status } : {}),
+    ...(typeof retryAfterMs === "number" ? { responseHeaders: { "retry-after-ms": String(retryAfterMs) } } : {}),
+  })
+
+const noteOf = ({ note }: Journal.AttemptDecision): string => (note === undefined ? "" : ` Note: ${note}`)
+
+const parse = (text: string): unknown => JSON.parse(text)
+
+const cut = (text: string): string =>
+  text.length <= longestResult
+    ? text
+    : `${text.slice(0, longestResult).toWellFormed()}\n… (${text.length - longestResult} more characters)`
+
+/** The result of a tool as the model gets it, as JSON, and the whole of it if it was cut. */
+const outputOf = (value: unknown): { readonly output: string | undefined; readonly whole?: string } => {
+  const json = value === undefined ? undefined : (JSON.stringify(value) ?? JSON.stringify(String(value)))
+  if (json === undefined || json.length <= longestResult) return { output: json }
+  return { output: JSON.stringify(cut(typeof value === "string" ? value : json)), whole: typeof value === "string" ? value : json }
+}
+
+/** The value of a result, which may be a promise, or the last of several. */
+const lastOf = async (returned: unknown): Promise<unknown> => {
+  const value = await returned
+  if (typeof value !== "object" || value === null || !(Symbol.asyncIterator in value)) return value
+  let last: unknown
+  for await (const item of value as AsyncIterable<unknown>) last = item
+  return last
+}

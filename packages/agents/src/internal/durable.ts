@@ -1,0 +1,286 @@
+/**
+ * Agents of the AI SDK whose loop is recorded: a middleware stores each reply of the model, and wrapped tools store each call. The
+ * SDK's own hooks cannot do that: it drops what they throw, and does not wait for them.
+ */
+import * as Digest from "@smithers/core/Digest"
+import * as Raised from "@smithers/core/Raised"
+import type { LanguageModel, LanguageModelMiddleware, ToolSet } from "ai"
+import type * as Conversation from "../Conversation.ts"
+import * as ToolRules from "../ToolRules.ts"
+import type { Sdk } from "./sdk.ts"
+
+type AnyTool = ToolSet[string]
+
+type Approval = (...args: ReadonlyArray<unknown>) => unknown
+
+/** A prepared call, as far as it is read or changed here. */
+interface PreparedCall {
+  readonly model: LanguageModel
+  readonly tools?: ToolSet
+  readonly instructions?: unknown
+  readonly prompt?: unknown
+  readonly messages?: ReadonlyArray<unknown>
+  readonly toolApproval?: Approval | { readonly [tool: string]: unknown }
+  readonly prepareStep?: (...args: ReadonlyArray<never>) => unknown
+}
+
+/** An agent of the SDK, with the method by which it prepares each call. */
+interface Preparing {
+  readonly prepareCall: (options: object) => Promise<PreparedCall>
+}
+
+const isPreparing = (agent: object): agent is Preparing => typeof Raised.get(agent, "prepareCall") === "function"
+
+/** Tells whether the loop of an agent can be recorded. */
+export const isDurable = (agent: object): boolean => isPreparing(agent)
+
+/** Derives an agent whose calls belong to a conversation. Returns the agent itself if it cannot be recorded. */
+export const derive = <A extends object>(ai: Sdk, agent: A, conversation: Conversation.Conversation): A => {
+  if (!isPreparing(agent)) return agent
+  /** Calls that need an approval, by their ids. */
+  const asked = new Set<string>()
+  const prepareCall = async (options: object): Promise<PreparedCall> => {
+    const call = await agent.prepareCall(options)
+    const tools = call.tools ?? {}
+    const rulesOf = (name: string): ToolRules.ToolRules => ToolRules.of(tools[name] ?? {})
+    const { preface } = await conversation.begin({ digest: await digestOf(ai, call), prompt: promptOf(call), rulesOf })
+    const record = (model: LanguageModel): LanguageModel => recorded(ai, model, conversation)
+    return {
+      ...call,
+      ...(preface === undefined ? {} : withPreface(call, preface)),
+      model: record(call.model),
+      ...(call.tools === undefined ? {} : { tools: recordedTools(tools, conversation, asked) }),
+      ...(call.toolApproval === undefined ? {} : { toolApproval: relayed(call.toolApproval, asked) }),
+      ...(call.prepareStep === undefined ? {} : { prepareStep: recordedSteps(call.prepareStep, record) }),
+    }
+  }
+  return Object.create(agent, { prepareCall: { value: prepareCall } }) as A
+}
+
+/** Digest of all that the replies depend on. The form of the answer is part of the prompt. */
+const digestOf = async (ai: Sdk, { model, tools = {}, instructions, prompt, messages }: PreparedCall): Promise<string> => {
+  const schemas = await Promise.all(
+    Object.entries(tools).map(async ([name, tool]) => [name, tool.description, await schemaOf(ai, tool)] as const),
+  )
+  return Digest.ofValue({
+    model: typeof model === "string" ? model : `${model.provider}/${model.modelId}`,
+    tools: schemas,
+    instructions: instructions ?? null,
+    prompt: prompt ?? null,
+    messages: messages ?? null,
+  })
+}
+
+/** Schemas of tools by the tool, since a conversion costs more than the rest of a call. */
+const schemas = new WeakMap<object, unknown>()
+
+const schemaOf = async (ai: Sdk, tool: AnyTool): Promise<unknown> => {
+  if (schemas.has(tool)) return schemas.get(tool)
+  const schema = tool.inputSchema === undefined ? null : await ai.asSchema(tool.inputSchema).jsonSchema
+  schemas.set(tool, schema)
+  return schema
+}
+
+const promptOf = ({ prompt, messages }: PreparedCall): string => {
+  if (typeof prompt === "string") return prompt
+  const last: unknown = (Array.isArray(prompt) ? prompt : messages)?.at(-1)
+  const content = Raised.get(last, "content")
+  return typeof content === "string" ? content : Digest.canonicalText(content ?? "")
+}
+
+const withPreface = ({ prompt, messages }: PreparedCall, preface: string): Partial<PreparedCall> => {
+  if (typeof prompt === "string") return { prompt: `${prompt}\n\n${preface}` }
+  const told = { role: "user", content: preface }
+  return Array.isArray(prompt) ? { prompt: [...prompt, told] } : { messages: [...(messages ?? []), told] }
+}
+
+const recordedSteps =
+  (prepareStep: NonNullable<PreparedCall["prepareStep"]>, record: (model: LanguageModel) => LanguageModel) =>
+  async (...args: ReadonlyArray<never>): Promise<unknown> => {
+    const prepared = await prepareStep(...args)
+    const model = Raised.get(prepared, "model")
+    return model === undefined ? prepared : { ...(prepared as object), model: record(model as LanguageModel) }
+  }
+
+// Models.
+
+type Generated = Awaited<ReturnType<Parameters<NonNullable<LanguageModelMiddleware["wrapGenerate"]>>[0]["doGenerate"]>>
+type Streamed = Awaited<ReturnType<Parameters<NonNullable<LanguageModelMiddleware["wrapStream"]>>[0]["doStream"]>>
+type Part = Streamed["stream"] extends ReadableStream<infer P> ? P : never
+
+const recorded = (ai: Sdk, model: LanguageModel, conversation: Conversation.Conversation): LanguageModel => {
+  // As the SDK resolves ids.
+  const provider = globalThis.AI_SDK_DEFAULT_PROVIDER ?? ai.gateway
+  const inner = typeof model === "string" ? provider.languageModel(model) : model
+  type Wrappable = Parameters<typeof ai.wrapLanguageModel>[0]["model"]
+  return ai.wrapLanguageModel({ model: inner as Wrappable, middleware: middlewareOf(conversation) })
+}
+
+const middlewareOf = (conversation: Conversation.Conversation): LanguageModelMiddleware => ({
+  specificationVersion: "v4",
+  wrapGenerate: async ({ doGenerate }) => {
+    const before = conversation.nextReply(callsOfText)
+    if (before !== undefined) return decode(before) as Generated
+    const generated = await doGenerate()
+    const { request: _, response, ...reply } = generated
+    const { body: __, headers: ___, ...about } = response ?? {}
+    const text = encode({ ...reply, ...(response === undefined ? {} : { response: about }) })
+    const { inputTokens, outputTokens } = generated.usage
+    await conversation.keepReply({
+      text,
+      calls: callsOf(generated.content),
+      model: about.modelId,
+      inputTokens: inputTokens.total,
+      outputTokens: outputTokens.total,
+    })
+    return generated
+  },
+  wrapStream: async ({ doStream }) => {
+    const before = conversation.nextReply(callsOfText)
+    if (before !== undefined) return { stream: streamOf(decode(before) as ReadonlyArray<Part>) }
+    const streamed = await doStream()
+    return { ...streamed, stream: streamed.stream.pipeThrough(keeping(conversation)) }
+  },
+})
+
+const streamOf = (parts: ReadonlyArray<Part>): ReadableStream<Part> =>
+  new ReadableStream({
+    start: (controller) => {
+      for (const part of parts) controller.enqueue(part)
+      controller.close()
+    },
+  })
+
+/** Parts that make the SDK act, or end the reply. They pass once the whole reply is stored. */
+const isDecisive = ({ type }: Part): boolean => type === "tool-call" || type === "tool-approval-request" || type === "finish"
+
+/** Passes the parts of a stream on, and stores the reply before its tools can run. A reply that breaks off is not stored. */
+const keeping = (conversation: Conversation.Conversation): TransformStream<Part, Part> => {
+  const kept: Array<Part> = []
+  let held: Array<Part> | undefined
+  let isBroken = false
+  return new TransformStream({
+    transform: async (part, controller) => {
+      if (part.type === "error") isBroken = true
+      if (part.type !== "raw" && part.type !== "ping") keep(kept, part)
+      if (held !== undefined || isDecisive(part)) {
+        held = [...(held ?? []), part]
+        if (part.type !== "finish") return
+        if (!isBroken) await conversation.keepReply(replyOf(kept, part))
+        for (const each of held) controller.enqueue(each)
+        held = undefined
+        return
+      }
+      controller.enqueue(part)
+    },
+    flush: (controller) => {
+      for (const part of held ?? []) controller.enqueue(part)
+    },
+  })
+}
+
+/** Adds a part; deltas of one text become one. */
+const keep = (kept: Array<Part>, part: Part): void => {
+  const last = kept.at(-1)
+  const isSame = (part.type === "text-delta" || part.type === "reasoning-delta") && last?.type === part.type && last.id === part.id
+  if (isSame) kept[kept.length - 1] = { ...part, delta: last.delta + part.delta }
+  else if (part.type !== "tool-input-delta") kept.push(part)
+  else if (last?.type === "tool-input-delta" && last.id === part.id)
+    kept[kept.length - 1] = { ...last, delta: last.delta + part.delta }
+  else kept.push(part)
+}
+
+const replyOf = (kept: ReadonlyArray<Part>, { usage }: Extract<Part, { readonly type: "finish" }>): Conversation.Reply => {
+  const model = kept.find((part) => part.type === "response-metadata")?.modelId
+  return {
+    text: encode(kept),
+    calls: callsOf(kept),
+    model,
+    inputTokens: usage.inputTokens.total,
+    outputTokens: usage.outputTokens.total,
+  }
+}
+
+/** The tool calls among the parts of a reply that are ours to make. */
+const callsOf = (content: ReadonlyArray<unknown>): Conversation.Reply["calls"] =>
+  content.flatMap((part) => {
+    if (Raised.get(part, "type") !== "tool-call" || Raised.get(part, "providerExecuted") === true) return []
+    return [{ callId: String(Raised.get(part, "toolCallId")), tool: String(Raised.get(part, "toolName")) }]
+  })
+
+/** The same of a stored reply. */
+const callsOfText = (text: string): Conversation.Reply["calls"] => {
+  const reply: unknown = JSON.parse(text)
+  const content = Array.isArray(reply) ? reply : Raised.get(reply, "content")
+  return Array.isArray(content) ? callsOf(content) : []
+}
+
+// Values of replies that JSON has no form for.
+
+const mark = "$smithers"
+
+const encode = (value: unknown): string =>
+  JSON.stringify(value, function (this: Record<string, unknown>, key, item: unknown) {
+    const raw = this[key]
+    if (raw instanceof Date) return { [mark]: "date", value: raw.toISOString() }
+    if (raw instanceof Uint8Array) return { [mark]: "bytes", value: Buffer.from(raw).toString("base64") }
+    if (raw instanceof URL) return { [mark]: "url", value: raw.href }
+    return item
+  })
+
+const decode = (text: string): unknown =>
+  JSON.parse(text, (_, item: unknown) => {
+    const [kind, value] = [Raised.get(item, mark), Raised.get(item, "value")]
+    if (typeof value !== "string") return item
+    if (kind === "date") return new Date(value)
+    if (kind === "bytes") return new Uint8Array(Buffer.from(value, "base64"))
+    return kind === "url" ? new URL(value) : item
+  })
+
+// Tools.
+
+/** Notes the calls that the SDK would stop for, so that the conversation asks for them, durably. */
+const relayed = (approval: NonNullable<PreparedCall["toolApproval"]>, asked: Set<string>): typeof approval => {
+  const relay = (callId: unknown, status: unknown): unknown => {
+    if (status !== "user-approval" && Raised.get(status, "type") !== "user-approval") return status
+    asked.add(String(callId))
+    return "not-applicable"
+  }
+  if (typeof approval === "function") {
+    const judge: Approval = async (call) =>
+      relay(Raised.get(Raised.get(call, "toolCall"), "toolCallId"), await (approval as Approval)(call))
+    return judge
+  }
+  const entries = Object.entries(approval).map(([tool, status]) => {
+    const judge: Approval = async (input, options) =>
+      relay(Raised.get(options, "toolCallId"), typeof status === "function" ? await (status as Approval)(input, options) : status)
+    return [tool, judge] as const
+  })
+  return Object.fromEntries(entries)
+}
+
+const recordedTools = (tools: ToolSet, conversation: Conversation.Conversation, asked: Set<string>): ToolSet =>
+  Object.fromEntries(Object.entries(tools).map(([name, tool]) => [name, recordedTool(name, tool, conversation, asked)]))
+
+/** A tool whose calls are recorded. Approval is asked for here, durably, and not by the SDK. */
+const recordedTool = (name: string, tool: AnyTool, conversation: Conversation.Conversation, asked: Set<string>): AnyTool => {
+  const { execute, needsApproval, ...others } = tool
+  if (execute === undefined) return tool
+  const rules = ToolRules.of(tool)
+  const call = (input: unknown, options: { readonly toolCallId: string }): Promise<unknown> =>
+    conversation.callTool({
+      callId: options.toolCallId,
+      tool: name,
+      input,
+      rules,
+      isAsked: asked.has(options.toolCallId),
+      execute: () => execute.call(tool, input, options as Parameters<typeof execute>[1]),
+    })
+  const judge: Approval = async (input, options) => {
+    const isNeeded = typeof needsApproval === "function" ? await (needsApproval as Approval)(input, options) : needsApproval
+    if (isNeeded === true) asked.add(String(Raised.get(options, "toolCallId")))
+    return false
+  }
+  // The union of kinds of tools does not survive the rest of its fields.
+  return { ...others, ...(needsApproval === undefined ? {} : { needsApproval: judge }), execute: call } as AnyTool
+}

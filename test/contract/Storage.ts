@@ -420,6 +420,70 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
       }),
     )
 
+    holds("conversations are stored by the running attempt under the current claim, and read back in order", (storage) =>
+      Effect.gen(function* () {
+        const run = yield* journal("r")
+        const at = { nodeId: "a", iteration: 0, attempt: 1 }
+        yield* run.commit([started, { _tag: "AttemptStarted", ...at }])
+        const place = { nodeId: "a", iteration: 0, conversation: 1 }
+        const conversation = { ...place, attempt: 1, agent: "ann", status: "open", requestDigest: "d", startedAt: 5 } as const
+        const entry = { ...place, seq: 1, attempt: 1, at: 5, kind: "prompt", text: "Do it. \u{1F600}" } as const
+        const reply = { ...entry, seq: 2, kind: "reply", text: "{}", model: "m", inputTokens: 3, outputTokens: 0 } as const
+        const call = {
+          ...place,
+          ...{ ordinal: 1, index: 0, callId: "c", tool: "t", isReadOnly: false, attempt: 1, status: "started" as const },
+          ...{ input: "{}", digest: "e", startedAt: 6, snapshot: { size: 1 } },
+        } as const
+        const write = { runId: "r", epoch: 1, ...at }
+        yield* storage.record({ ...write, conversations: [conversation], entries: [entry] })
+        yield* storage.record({ ...write, entries: [reply], calls: [call] })
+        const done = { ...call, status: "finished", output: "1", seen: { "a.txt": "h" }, by: "bob", note: "", endedAt: 7 } as const
+        const closed = {
+          ...conversation,
+          ...{ status: "failed" as const, workspace: { root: "/" }, session: { id: "s", totals: { cost: 0.5 } } },
+          ...{ failure: { reason: "no" }, endedAt: 8 },
+        } as const
+        yield* storage.record({ ...write, conversations: [closed], calls: [done] })
+        const recorded = { ...closed, entries: [entry, reply], calls: [done], isCurrent: true }
+        expect(yield* storage.conversations({ runId: "r" })).toEqual([recorded])
+        expect(yield* storage.conversations({ runId: "r", nodeId: "b" })).toEqual([])
+        expect(yield* storage.conversations({ runId: "r", nodeId: "a", iteration: 1 })).toEqual([])
+        expect(yield* storage.conversations({ runId: "none" })).toEqual([])
+        expect(yield* Effect.flip(storage.record({ ...write, epoch: 2, entries: [entry] }))).toBeInstanceOf(RunFenced)
+        const stale = yield* Effect.flip(storage.record({ ...write, attempt: 2, entries: [{ ...entry, seq: 3 }] }))
+        expect(stale).toMatchObject({ _tag: "StaleAttempt", attempt: 2 })
+        yield* run.commit([{ _tag: "AttemptInterrupted", ...at, reason: "crash" }])
+        expect(yield* Effect.flip(storage.record({ ...write, entries: [{ ...entry, seq: 3 }] }))).toMatchObject({
+          _tag: "StaleAttempt",
+        })
+        expect(yield* storage.conversations({ runId: "r" })).toEqual([recorded])
+      }),
+    )
+
+    for (const [how, isContinued] of [
+      [{ _tag: "AttemptInterrupted", reason: "crash" }, true],
+      [{ _tag: "AttemptInterrupted", reason: "suspended" }, true],
+      [{ _tag: "AttemptInterrupted", reason: "reset" }, false],
+      [{ _tag: "AttemptSucceeded" }, false],
+      [{ _tag: "AttemptFailed", error: { name: "E", message: "no", retryable: true }, retryAt: later(9) }, false],
+    ] as const) {
+      const ending = "reason" in how ? `${how._tag} (${how.reason})` : how._tag
+      holds(`a conversation is ${isContinued ? "current" : "over"} after ${ending}`, (storage) =>
+        Effect.gen(function* () {
+          const run = yield* journal("r")
+          const at = { nodeId: "a", iteration: 0 }
+          yield* run.commit([started, { _tag: "AttemptStarted", ...at, attempt: 1 }])
+          const about = { attempt: 1, agent: "ann", status: "open", requestDigest: "d", startedAt: 5 } as const
+          const conversations = [{ ...at, conversation: 1, ...about }]
+          yield* storage.record({ runId: "r", epoch: 1, ...at, attempt: 1, conversations })
+          yield* run.commit([{ _tag: "AttemptInterrupted", ...at, attempt: 1, reason: "crash" }])
+          yield* run.commit([{ _tag: "AttemptStarted", ...at, attempt: 2 }])
+          yield* run.commit([{ ...how, ...at, attempt: 2 }])
+          expect(yield* storage.conversations({ runId: "r" })).toMatchObject([{ isCurrent: isContinued }])
+        }),
+      )
+    }
+
     holds("a reset node may give its output again", (storage) =>
       Effect.gen(function* () {
         yield* storage.prepareOutputs("flow", History.tables)

@@ -98,7 +98,7 @@ const entriesOf = (state: RunState.RunState): ReadonlyArray<RunState.Uncommitted
   return entries.reverse()
 }
 
-const none: ReadonlyArray<never> = []
+const empty: ReadonlyArray<never> = []
 
 /** The changes of the uncommitted events of a state. */
 export const of = (state: RunState.RunState): Changes => {
@@ -202,11 +202,11 @@ export const of = (state: RunState.RunState): Changes => {
     nodes,
     attempts,
     outputs,
-    replacedOutputs: replacedOutputs ?? none,
-    waits: waits ?? none,
-    replacedWaits: replacedWaits ?? none,
-    reads: reads ?? none,
-    signals: signals === undefined ? none : [...signals.values()],
+    replacedOutputs: replacedOutputs ?? empty,
+    waits: waits ?? empty,
+    replacedWaits: replacedWaits ?? empty,
+    reads: reads ?? empty,
+    signals: signals === undefined ? empty : [...signals.values()],
   }
 }
 

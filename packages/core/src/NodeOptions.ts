@@ -119,7 +119,7 @@ export const wait = (
       id,
       ...titleOf(options),
       needs,
-      codec: isTimer ? nothing : codec,
+      codec: isTimer ? voidCodec : codec,
       table: isTimer ? undefined : table,
       skipIf,
       target,
@@ -184,7 +184,7 @@ const scopeOf = (
           label: undefined,
           meta: undefined,
           needs: typeof time.due === "function" ? timeNeeds : [],
-          codec: nothing,
+          codec: voidCodec,
           table: undefined,
           skipIf: undefined,
           target: time,
@@ -458,7 +458,7 @@ const cacheOf = (declared: unknown, usual: Plan.Cache["key"], words: Words): Pla
 const lateDecisions = ["deny", "approve", "fail"] as const
 const lateWaits = ["fail", "continue"] as const
 
-const nothing = Codec.makeUnknown(Schema.Void)
+const voidCodec = Codec.makeUnknown(Schema.Void)
 
 /** Makes the approval before a step. */
 const gateOf = ({ id, needs }: Leaf, { needsApproval, label }: Options, words: Words): Plan.Wait | undefined => {
@@ -475,7 +475,7 @@ const gateOf = ({ id, needs }: Leaf, { needsApproval, label }: Options, words: W
     label: undefined,
     meta: undefined,
     needs,
-    codec: nothing,
+    codec: voidCodec,
     table: undefined,
     skipIf: undefined,
     target: {

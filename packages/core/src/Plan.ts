@@ -447,14 +447,14 @@ export interface Plan extends Omit<Layout.Layout<Node>, "nodes"> {
   readonly text: string
 }
 
-const none: ReadonlyArray<never> = []
+const empty: ReadonlyArray<never> = []
 
 /** The direct children of a node, in document order. */
 export const children = (node: Node): ReadonlyArray<Node> => {
   switch (node._tag) {
     case "Step":
     case "Wait":
-      return none
+      return empty
     case "Sequence":
     case "Parallel":
     case "Race":
@@ -529,4 +529,4 @@ export const reservedNames: ReadonlySet<string> = new Set([
 export const isProvisional = (node: Node): boolean => "pending" in node && (node.pending?.length ?? 0) > 0
 
 /** The outputs that a provisional node waits for. */
-export const pendingOf = (node: Node): ReadonlyArray<PendingRead> => ("pending" in node ? (node.pending ?? none) : none)
+export const pendingOf = (node: Node): ReadonlyArray<PendingRead> => ("pending" in node ? (node.pending ?? empty) : empty)

@@ -14,13 +14,13 @@ import * as Plan from "./Plan.ts"
 import * as PlanText from "./PlanText.ts"
 import { compensationId } from "./Records.ts"
 
-const none: ReadonlyArray<never> = []
+const empty: ReadonlyArray<never> = []
 
 /** Checks a tree and lays it out. Throws {@link InvalidWorkflow} with the place of the problem. */
 export const make = (
   workflow: string,
   root: Plan.Node,
-  unsettled: ReadonlyArray<Plan.PendingRead> = none,
+  unsettled: ReadonlyArray<Plan.PendingRead> = empty,
   isRendered = false,
 ): Plan.Plan => {
   const layout = Layout.make(root, Plan.children)
@@ -50,8 +50,8 @@ export const make = (
   const tree = { ...layout, loopOf, positions, byNode }
   const dependents = new Map<number, Array<number>>()
   const resolved = nodes.map((node, position) => {
-    const declared = "needs" in node ? node.needs : none
-    const needs = declared.length === 0 ? none : declared.map((need) => Needs.resolve(tree, position, need, refuse))
+    const declared = "needs" in node ? node.needs : empty
+    const needs = declared.length === 0 ? empty : declared.map((need) => Needs.resolve(tree, position, need, refuse))
     for (const { gate } of needs) {
       if (gate < 0) continue
       const waiting = dependents.get(gate)
@@ -61,7 +61,7 @@ export const make = (
     check(node, (problem) => refuse(position, problem))
     return needs
   })
-  const needs = (position: number): ReadonlyArray<Plan.ResolvedNeed> => resolved[position] ?? none
+  const needs = (position: number): ReadonlyArray<Plan.ResolvedNeed> => resolved[position] ?? empty
 
   // Compensations come after the tree, so that they do not shift positions in it.
   const boundaries: Array<number> = []
@@ -152,10 +152,10 @@ const compensationOf = (step: Plan.Step, run: Plan.Step["run"]): Plan.Step => {
     compensate: undefined,
     table: undefined,
   }
-  return { ...kept, ...without, id: compensationId(step.id), needs: none, codec: nothing, continueOnFail: false, run }
+  return { ...kept, ...without, id: compensationId(step.id), needs: empty, codec: noOutput, continueOnFail: false, run }
 }
 
-const nothing: Codec<unknown, unknown> = {
+const noOutput: Codec<unknown, unknown> = {
   encode: () => Either.right(undefined),
   decode: () => Either.right(undefined),
   jsonSchema: undefined,

@@ -14,7 +14,7 @@ import {
   heartbeatsAfter,
   type LoopEvent,
   mountingAfter,
-  nothing,
+  noFields,
   type Reset,
   readsAfter,
   timesOf,
@@ -331,7 +331,7 @@ const foldLoop = (state: RunState, event: LoopEvent, at: Millis.Millis): RunStat
     const { base, pass } = event
     // A pass that is resumed is unchanged.
     const isAgain = before?.base === base && before.passes === pass + 1
-    const mounting = isAgain && before.mounting !== undefined ? { mounting: before.mounting } : nothing
+    const mounting = isAgain && before.mounting !== undefined ? { mounting: before.mounting } : noFields
     const place = { kind: "loop", nodeId, iteration, status: "running", startedAt: before?.startedAt ?? at } as const
     const advanced = put(state, { ...place, base, passes: pass + 1, ...mounting, ...reads })
     return { ...advanced, loopPasses: HashMap.set(state.loopPasses, nodeId, Math.max(total, base + pass + 1)) }
@@ -341,6 +341,6 @@ const foldLoop = (state: RunState, event: LoopEvent, at: Millis.Millis): RunStat
     const mounting = mountingAfter(record.mounting, event)
     return put(state, { ...record, mounting, ...reads })
   }
-  const exhausted = event.reason === "maxIterations" ? { isExhausted: true as const } : nothing
+  const exhausted = event.reason === "maxIterations" ? { isExhausted: true as const } : noFields
   return put(state, { ...record, status: "finished", finishedAt: at, ...exhausted, ...reads })
 }

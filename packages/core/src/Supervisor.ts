@@ -446,8 +446,8 @@ export const makeWith = <E extends WorkerError, R>(
       for (let version = -1; ; ) {
         const seen = count
         const { waitMs } = yield* poll
-        const nothing = Effect.raceFirst(ended.after(seen), Jumps.pause(waitMs))
-        version = yield* Effect.raceFirst(inbox.changes(version), Effect.as(nothing, version))
+        const idle = Effect.raceFirst(ended.after(seen), Jumps.pause(waitMs))
+        version = yield* Effect.raceFirst(inbox.changes(version), Effect.as(idle, version))
         // Changes that arrive together are handled by one poll.
         yield* gatherMs === 0 ? Effect.yieldNow() : Effect.sleep(gatherMs)
       }

@@ -65,9 +65,9 @@ export const inOneGo = <A>(render: () => A): A => {
   }
 }
 
-const nothing = (): void => {}
+const noop = (): void => {}
 const no = (): boolean => false
-const none = (): null => null
+const returnNull = (): null => null
 
 const hostConfig = {
   supportsMutation: true,
@@ -108,38 +108,38 @@ const hostConfig = {
   finalizeInitialChildren: no,
   // Children of a task are rendered only if they contain elements. Functions and values belong to the task.
   shouldSetTextContent: (type: string, { children }: Props): boolean => type === "Task" && !hasElements(children),
-  preparePortalMount: nothing,
+  preparePortalMount: noop,
 
   getPublicInstance: (node: HostNode): HostNode => node,
-  prepareForCommit: none,
-  resetAfterCommit: nothing,
-  clearContainer: nothing,
-  appendChildToContainer: nothing,
-  removeChildFromContainer: nothing,
-  detachDeletedInstance: nothing,
-  setCurrentUpdatePriority: nothing,
+  prepareForCommit: returnNull,
+  resetAfterCommit: noop,
+  clearContainer: noop,
+  appendChildToContainer: noop,
+  removeChildFromContainer: noop,
+  detachDeletedInstance: noop,
+  setCurrentUpdatePriority: noop,
   getCurrentUpdatePriority: (): number => priority,
   resolveUpdatePriority: (): number => priority,
-  trackSchedulerEvent: nothing,
-  resolveEventType: none,
+  trackSchedulerEvent: noop,
+  resolveEventType: returnNull,
   resolveEventTimeStamp: (): number => -1.1,
   shouldAttemptEagerTransition: no,
-  requestPostPaintCallback: nothing,
+  requestPostPaintCallback: noop,
   maySuspendCommit: no,
   maySuspendCommitOnUpdate: no,
   maySuspendCommitInSyncRender: no,
-  startSuspendingCommit: none,
-  suspendInstance: nothing,
-  suspendOnActiveViewTransition: nothing,
-  waitForCommitToBeReady: none,
-  resetFormInstance: nothing,
+  startSuspendingCommit: returnNull,
+  suspendInstance: noop,
+  suspendOnActiveViewTransition: noop,
+  waitForCommitToBeReady: returnNull,
+  resetFormInstance: noop,
   NotPendingTransition: null,
   HostTransitionContext: React.createContext(null),
-  beforeActiveInstanceBlur: nothing,
-  afterActiveInstanceBlur: nothing,
-  getInstanceFromNode: none,
-  prepareScopeUpdate: nothing,
-  getInstanceFromScope: none,
+  beforeActiveInstanceBlur: noop,
+  afterActiveInstanceBlur: noop,
+  getInstanceFromNode: returnNull,
+  prepareScopeUpdate: noop,
+  getInstanceFromScope: returnNull,
 }
 
 /** Records the number of reads as an element starts, and drops entries left by a component that threw. */

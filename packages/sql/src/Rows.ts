@@ -140,15 +140,15 @@ export const nodeRow = (runId: string, record: Records.NodeRecord): ReadonlyArra
     }
     case "loop": {
       const { base, passes, isExhausted, readsSeq = null, mounting } = record
-      const nothing = [null, null, 0, 0, null, 0, null] as const
+      const unused = [null, null, 0, 0, null, 0, null] as const
       const detail = detailOf({ mounting })
-      return [...key, 0, startedAt, null, finishedAt, ...nothing, base, passes, flag(isExhausted), readsSeq, null, detail]
+      return [...key, 0, startedAt, null, finishedAt, ...unused, base, passes, flag(isExhausted), readsSeq, null, detail]
     }
     case "boundary": {
       const { cause, isCaught, isFinallySkipped, caught, leaveRequest, left, winners, isDecided } = record
       const detail = detailOf({ cause, isCaught, isFinallySkipped, caught, leaveRequest, left, winners, isDecided })
-      const nothing = [null, null, 0, 0, null, 0, null, null, null, null, null, null] as const
-      return [...key, 0, startedAt, null, finishedAt, ...nothing, detail]
+      const unused = [null, null, 0, 0, null, 0, null, null, null, null, null, null] as const
+      return [...key, 0, startedAt, null, finishedAt, ...unused, detail]
     }
   }
 }
@@ -177,7 +177,7 @@ export type FinishedRow = [
   detail: Text,
 ]
 
-const none: ReadonlyArray<never> = []
+const empty: ReadonlyArray<never> = []
 
 const readingOf = (readsSeq: number | null, reads: Text): Reading =>
   readsSeq === null || reads === null ? {} : { reads: Reads.read(reads), readsSeq }
@@ -192,7 +192,7 @@ export const readFinished = (row: FinishedRow, { wait, output }: Pick<Beside, "w
     nodeId,
     iteration,
     attempt,
-    failures: none,
+    failures: empty,
     budgetAfter,
     interruptions: 0,
   }

@@ -26,7 +26,7 @@ interface Given {
   readonly limit: number | undefined
 }
 
-const nothing: Reply = { value: undefined, text: "" }
+const emptyReply: Reply = { value: undefined, text: "" }
 
 const encode = Schema.encodeUnknownSync(Event)
 
@@ -70,7 +70,7 @@ const print = (given: Given, command: string, text: (event: LoggedEvent, created
         ? RunLog.follow(storage, runId, { afterSeq: seen, until: RunLog.ended(storage, runId) })
         : RunLog.read(storage, runId, { afterSeq: seen })
       yield* Stream.runForEach(Stream.filter(events, isWanted), show)
-      return nothing
+      return emptyReply
     }),
   )
 

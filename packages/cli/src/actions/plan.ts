@@ -194,22 +194,22 @@ const compare = ({ state, before, incompatible, after }: Preview) => {
     ({ nodeId, issues }): Problem => ({ kind: "incompatible", message: `the output of "${nodeId}": ${issues.join("; ")}` }),
   )
   if (Either.isRight(after)) return { problems: outputs, plan: after.right, difference: PlanTree.compare(before, after.right) }
-  const nothing = { plan: undefined, difference: null }
+  const noPlan = { plan: undefined, difference: null }
   const error = after.left
   switch (error._tag) {
     case "InvalidInput":
       // A render without an input would not be the run's.
       return {
-        ...nothing,
+        ...noPlan,
         problems: [{ kind: "incompatible", message: `the input of the run: ${error.issues.join("; ")}` } as const],
       }
     case "WorkflowMismatch": {
       const message = `run "${error.runId}" belongs to workflow "${error.stored}", not to "${error.workflow}"`
-      return { ...nothing, problems: [{ kind: "incompatible", message } as const] }
+      return { ...noPlan, problems: [{ kind: "incompatible", message } as const] }
     }
     default: {
       const message = `with the stored state of run ${state.runId}: ${error.message}`
-      return { ...nothing, problems: [...outputs, { kind: "render", message } as const] }
+      return { ...noPlan, problems: [...outputs, { kind: "render", message } as const] }
     }
   }
 }

@@ -108,7 +108,7 @@ export const supervise = (given: Given) =>
           else yield* act({ action: "would-resume", runId, workflow, message: "" })
         }
         yield* summary
-        return nothing
+        return emptyReply
       }
       const options = { worker, report, interval: intervalMs, maxConcurrent, gather }
       const supervised = <A, E, R>(effect: Effect.Effect<A, E | InvalidSetting, R | Storage>) =>
@@ -122,7 +122,7 @@ export const supervise = (given: Given) =>
         yield* supervised(Supervisor.once(options))
         yield* summary
         const lost = (counts.refused ?? 0) + (counts["gave-up"] ?? 0)
-        return { ...nothing, code: lost > 0 ? Exit.failed : Exit.finished }
+        return { ...emptyReply, code: lost > 0 ? Exit.failed : Exit.finished }
       }
       yield* print({ action: "watching", message: file })
       // The supervisor retries a failing store; a deleted one never returns.
@@ -136,4 +136,4 @@ export const supervise = (given: Given) =>
     }),
   )
 
-const nothing: Reply = { value: undefined, text: "" }
+const emptyReply: Reply = { value: undefined, text: "" }

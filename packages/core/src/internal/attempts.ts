@@ -36,7 +36,7 @@ import * as Turn from "./turn.ts"
  */
 const heartbeatIntervalMs = 500
 
-const none: ReadonlyArray<NodeKey> = []
+const noReads: ReadonlyArray<NodeKey> = []
 
 /** The reason an attempt is interrupted although its run continues or ends in order. */
 type Stop = "fail-fast" | "cancelled" | "reset"
@@ -173,7 +173,7 @@ export const make = (options: AttemptsOptions): Attempts => {
     const { step, iteration, attempt } = start
     const key = nodeKey(step.id, iteration)
     const { cache } = step
-    const reads: Reads = { before: record?.reads ?? none, made: undefined }
+    const reads: Reads = { before: record?.reads ?? noReads, made: undefined }
     const onRead: Plan.NoteRead = ({ key: read }) => {
       if (read === undefined || read === key || reads.before.includes(read)) return
       reads.made ??= new Set()

@@ -40,7 +40,7 @@ export const make = (plan: Plan.Plan, view: View, state: () => RunState.RunState
     readsOf: (position) => {
       const node = plan.node(position)
       const drawn = "reads" in node ? node.reads : undefined
-      if (drawn === undefined && reads.size === 0) return nothing
+      if (drawn === undefined && reads.size === 0) return noFields
       const own = view.keyOf(position)
       const before = (node._tag === "Loop" ? view.loopRecord(position) : view.stepRecord(position))?.reads ?? []
       const all = new Set(before)
@@ -55,9 +55,9 @@ export const make = (plan: Plan.Plan, view: View, state: () => RunState.RunState
         all.add(key)
       }
       reads.delete(own)
-      return all.size === before.length ? nothing : { reads: [...all].sort() }
+      return all.size === before.length ? noFields : { reads: [...all].sort() }
     },
   }
 }
 
-const nothing = {}
+const noFields = {}

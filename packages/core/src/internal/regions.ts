@@ -135,7 +135,7 @@ export const make = (host: Host): Regions => {
     for (const group of kept) if (position < group && group < end(position) && isGoingOn(group)) return true
     return false
   }
-  const winnersOf = (race: number): ReadonlyArray<string> => recordOf(race)?.winners ?? none
+  const winnersOf = (race: number): ReadonlyArray<string> => recordOf(race)?.winners ?? empty
   /** Skips a part in which nothing has begun. */
   const pass = (group: number, part: number): void => {
     host.boundaries().discard(part)
@@ -221,7 +221,7 @@ export const make = (host: Host): Regions => {
     }
     const isLost = winnersOf(position).length < count
     conclude(position, isLost ? "cancel" : rest, "lost", () => {
-      const failures = isLost ? failuresIn(position) : none
+      const failures = isLost ? failuresIn(position) : empty
       if (failures.length === 0) return agenda.complete(position)
       const message = `${failures.length} of its ${childPositions(plan, position).length} branches failed, and ${count} must finish: ${failures.join("; ")}`
       fail(parent(position), { _tag: "Error", error: { name: "RaceLost", message, retryable: true, notRetried: "wait" } })
@@ -230,7 +230,7 @@ export const make = (host: Host): Regions => {
   /** Number of parts that have not ended and may still win. Excludes those that have failed or are being left. */
   const mayWin = (race: number): number => {
     let losing = 0
-    for (const part of state().failureCount === 0 ? none : childPositions(plan, race)) {
+    for (const part of state().failureCount === 0 ? empty : childPositions(plan, race)) {
       const record = isOver(part) ? undefined : view.boundaryRecord(part)
       if (record?.status === "halted" && record.isCaught === true && record.left?.outcome !== "completed") losing++
     }
@@ -365,7 +365,7 @@ export const make = (host: Host): Regions => {
   }
 }
 
-const none: ReadonlyArray<never> = []
+const empty: ReadonlyArray<never> = []
 
 const conditionNames = [
   ["cancelWhen", "cancelled"],

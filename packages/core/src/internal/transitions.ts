@@ -16,12 +16,12 @@ import {
 import type { RunEvent } from "../RunEvent.ts"
 
 /** No fields; a single object, so that it can be compared by identity. */
-export const nothing = {}
+export const noFields = {}
 
 /** The attempt up to which heartbeats of a step no longer count, for its next record. */
 export const heartbeatsAfter = ({ status, attempt, heartbeatsAfter }: StepRecord): Pick<StepRecord, "heartbeatsAfter"> => {
   const after = hasNoHeartbeat(status) ? attempt : heartbeatsAfter
-  return after === undefined || after === 0 ? nothing : { heartbeatsAfter: after }
+  return after === undefined || after === 0 ? noFields : { heartbeatsAfter: after }
 }
 
 /** The record of a step before its first event. */
@@ -49,7 +49,7 @@ export type Reset = Extract<RunEvent, { readonly _tag: "NodeReset" }>
 export const foldBoundary = (record: BoundaryRecord | undefined, event: BoundaryEvent, at: Millis.Millis): BoundaryRecord => {
   const { nodeId, iteration } = event
   const began = record?.startedAt ?? (event._tag === "BoundaryStarted" ? at : undefined)
-  const base = { kind: "boundary", nodeId, iteration, ...(began === undefined ? nothing : { startedAt: began }) } as const
+  const base = { kind: "boundary", nodeId, iteration, ...(began === undefined ? noFields : { startedAt: began }) } as const
   if (event._tag === "BoundaryStarted") return { ...base, status: "running" }
   const before = record ?? { ...base, status: "running" }
   if (event._tag === "BoundaryEnded") return { ...before, status: event.status, finishedAt: at }
@@ -86,8 +86,8 @@ export const foldBoundary = (record: BoundaryRecord | undefined, event: Boundary
 
 /** The times at which a record first began, and its latest attempt did. */
 export const timesOf = ({ startedAt, attemptedAt }: Pick<StepRecord, "startedAt" | "attemptedAt">) => ({
-  ...(startedAt === undefined ? nothing : { startedAt }),
-  ...(attemptedAt === undefined ? nothing : { attemptedAt }),
+  ...(startedAt === undefined ? noFields : { startedAt }),
+  ...(attemptedAt === undefined ? noFields : { attemptedAt }),
 })
 
 /** A wait that was withdrawn. With `isKept` it keeps its input. */
@@ -123,7 +123,7 @@ export const readsAfter = (
   seq: number,
 ): Pick<StepRecord, "reads" | "readsSeq"> => {
   if ("reads" in event && event.reads !== undefined) return { reads: event.reads as ReadonlyArray<NodeKey>, readsSeq: seq }
-  return record?.reads === undefined ? nothing : { reads: record.reads, readsSeq: record.readsSeq ?? seq }
+  return record?.reads === undefined ? noFields : { reads: record.reads, readsSeq: record.readsSeq ?? seq }
 }
 
 /** The record of a step or a wait after an event. */
@@ -140,23 +140,23 @@ export const foldStep = (
   const beats = heartbeatsAfter(record)
   const hasMore =
     wait !== undefined ||
-    beats !== nothing ||
+    beats !== noFields ||
     record.approved !== undefined ||
     record.generation !== undefined ||
     record.uncompensated !== undefined ||
-    reads !== nothing
+    reads !== noFields
   const base = hasMore
     ? {
         ...fresh,
         ...beats,
-        ...(wait === undefined ? nothing : { wait }),
-        ...(record.approved === undefined ? nothing : { approved: record.approved }),
-        ...(record.generation === undefined ? nothing : { generation: record.generation }),
-        ...(record.uncompensated === undefined ? nothing : { uncompensated: record.uncompensated }),
+        ...(wait === undefined ? noFields : { wait }),
+        ...(record.approved === undefined ? noFields : { approved: record.approved }),
+        ...(record.generation === undefined ? noFields : { generation: record.generation }),
+        ...(record.uncompensated === undefined ? noFields : { uncompensated: record.uncompensated }),
         ...reads,
       }
     : fresh
-  const heartbeat = record.heartbeat === undefined ? nothing : { heartbeat: record.heartbeat }
+  const heartbeat = record.heartbeat === undefined ? noFields : { heartbeat: record.heartbeat }
   switch (event._tag) {
     case "AttemptStarted":
       return {
@@ -241,7 +241,7 @@ export const foldStep = (
     case "WaitEnded": {
       const { status, table, output, error } = event
       const given = { ...(table === undefined ? {} : { table }), ...(output === undefined ? {} : { output: output as Json }) }
-      const over = wait === undefined ? nothing : { wait: ended(wait, event, at) }
+      const over = wait === undefined ? noFields : { wait: ended(wait, event, at) }
       if (status === "passed" && wait?.isOfAttempt === true) return { ...base, ...heartbeat, ...over, status: "interrupted" }
       if (status === "passed") return { ...base, ...over, status: "interrupted", approved: wait?.digest ?? "" }
       const order: Pick<StepRecord, "finishedSeq"> = status === "finished" ? { finishedSeq: seq } : {}
@@ -259,7 +259,7 @@ export const foldStep = (
     case "NodeSkipped":
       return { ...base, status: "skipped", finishedAt: at, failures: [], budgetAfter: attempt }
     case "NodeWithdrawn": {
-      const over = wait === undefined ? nothing : { wait: withdrawn(wait, event.reason, event.isKept === true, at) }
+      const over = wait === undefined ? noFields : { wait: withdrawn(wait, event.reason, event.isKept === true, at) }
       const status = event.reason === "superseded" || event.reason === "left" ? "superseded" : "withdrawn"
       return { ...base, ...heartbeat, ...over, status, finishedAt: at }
     }

@@ -105,7 +105,7 @@ export const make = ({ plan, view, phases, journal, agenda, isHalted, isRunHalte
     isCutShort: () => isCutShort,
     strays: () => {
       if (isRequested) strays = [...state().unfinished]
-      if (strays.length === 0) return none
+      if (strays.length === 0) return empty
       const found = strays.flatMap((key) => {
         const record = Option.getOrUndefined(HashMap.get(state().nodes, key))
         return isInFlight(record) && isStray(record) ? [record] : []
@@ -135,4 +135,4 @@ export const make = ({ plan, view, phases, journal, agenda, isHalted, isRunHalte
   }
 }
 
-const none: ReadonlyArray<never> = []
+const empty: ReadonlyArray<never> = []

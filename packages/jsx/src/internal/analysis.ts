@@ -389,15 +389,15 @@ export const analyze = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>
   const missing: Array<PendingRead> = []
   const pendingOf = (node: HostNode): ReadonlyArray<PendingRead> => {
     const held = readOf(node)
-    const reads = held === undefined ? none : [held]
+    const reads = held === undefined ? noReads : [held]
     const isTask = isLeaf(node.type)
     const waiting = isTask
       ? tolerateUnsettled(
           node,
           () => missingDeps(node, layout, lowering),
-          () => none,
+          () => noReads,
         )
-      : none
+      : noReads
     if (waiting.length > 0 && !isIdle(places.get(node))) missing.push(...waiting)
     return waiting.length === 0 ? distinct(reads) : distinct([...reads, ...waiting])
   }
@@ -577,7 +577,7 @@ const shownGiven = (given: unknown): string => {
   return typeof given === "function" ? "a function" : isPromise ? "a promise" : (JSON.stringify(given) ?? String(given))
 }
 
-const none: ReadonlyArray<PendingRead> = []
+const noReads: ReadonlyArray<PendingRead> = []
 
 const noLoops: ReadonlyArray<NodeId> = []
 

@@ -28,7 +28,7 @@ export const condition = (
   lowering: Lowering,
   comesAfter: ComesAfter,
   /** Returns the arguments of the function before the ctx. */
-  before: (context: Plan.PredicateContext) => ReadonlyArray<unknown> = nothing,
+  before: (context: Plan.PredicateContext) => ReadonlyArray<unknown> = noArguments,
 ) => {
   if (typeof given !== "function") checkCondition(node, name, given)
   return (context: Plan.PredicateContext, state: RunState, noteRead: NoteRead): boolean => {
@@ -44,7 +44,7 @@ export const condition = (
   }
 }
 
-const nothing = (): ReadonlyArray<unknown> => []
+const noArguments = (): ReadonlyArray<unknown> => []
 
 /** Describes content that reads an output which cannot exist when it is needed. */
 export const readsLater = (what: string, { nodeId, table }: Pick<PendingRead, "nodeId" | "table">): string => {

@@ -10,7 +10,7 @@ import { dependsOn } from "./needs.ts"
 import { isProps, refuse } from "./place.ts"
 import type { Layout } from "./reading.ts"
 
-const none: ReadonlyArray<PendingRead> = []
+const noReads: ReadonlyArray<PendingRead> = []
 
 /** Resolves the task of a dep: the one named in `needs`, the one with the name of the dep, or the only one with its schema. */
 export const depTarget = (
@@ -58,7 +58,7 @@ export const depNames = (node: HostNode): ReadonlyArray<string> => {
 
 /** Returns the deps without a task, neither mounted nor stored. The task waits for it to be mounted. */
 export const missingDeps = (node: HostNode, layout: Layout, lowering: Lowering): ReadonlyArray<PendingRead> => {
-  if (node.props.deps === undefined && node.props.dependsOn === undefined) return none
+  if (node.props.deps === undefined && node.props.dependsOn === undefined) return noReads
   const isMissing = (nodeId: NodeId | undefined): boolean =>
     nodeId === undefined || (!layout.tasks.has(nodeId) && lowering.stored(nodeId, undefined) === undefined)
   const deps = depNames(node).flatMap((name) => {

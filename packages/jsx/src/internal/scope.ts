@@ -52,7 +52,7 @@ const { __CLIENT_INTERNALS_DO_NOT_USE_OR_WARN_USERS_THEY_CANNOT_UPGRADE: interna
   readonly __CLIENT_INTERNALS_DO_NOT_USE_OR_WARN_USERS_THEY_CANNOT_UPGRADE: Internals
 }
 
-const none: ReadonlyArray<PendingRead> = []
+const noReads: ReadonlyArray<PendingRead> = []
 
 /** Stamp of elements created outside of a render, such as constants of a module. */
 const outside: Stamp = {
@@ -116,7 +116,7 @@ export const noteUse = (): void => {
 }
 
 /** Returns the pending reads of the render so far. */
-export const pendingReads = (): ReadonlyArray<PendingRead> => reads ?? none
+export const pendingReads = (): ReadonlyArray<PendingRead> => reads ?? noReads
 
 /** Returns all reads of the render so far. */
 export const lookups = (): ReadonlyArray<Read> => looked

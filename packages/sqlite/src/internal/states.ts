@@ -140,7 +140,7 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
       beats.set(nodeKey(nodeId, iteration), [attempt, JSON.parse(details) as Json])
     for (const row of others) {
       const key = nodeKey(row[0], row[1])
-      const record = Rows.readNode(row, { failures: failures.get(key) ?? none, wait: waits.get(key), output: stored.get(key) })
+      const record = Rows.readNode(row, { failures: failures.get(key) ?? empty, wait: waits.get(key), output: stored.get(key) })
       const [attempt = 0, heartbeat] = beats.get(key) ?? []
       const isDelivered =
         heartbeat !== undefined &&
@@ -215,7 +215,7 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
   }
 }
 
-const none: ReadonlyArray<never> = []
+const empty: ReadonlyArray<never> = []
 
 const parentOf = ([runId, nodeId, iteration, isAttached]: [Text, Text, number | null, number | null]):
   | Records.Parent

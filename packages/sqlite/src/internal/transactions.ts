@@ -147,7 +147,7 @@ export const make = (connection: Connection): Transactions => {
       savepoint: (sql) => {
         if (!savepoint.test(sql)) return query(sql)
         // Rolling back is permitted after a failure, so that the code sees that failure.
-        if (!open.isOpen || open.doom !== undefined) return nothing
+        if (!open.isOpen || open.doom !== undefined) return emptyQuery
         // Definitions since the savepoint are rolled back.
         return guarded(sql, connection.query(sql), redefine)
       },
@@ -198,4 +198,4 @@ export const make = (connection: Connection): Transactions => {
 }
 
 /** A statement that does nothing. */
-const nothing: Transaction.Query = { named: () => [], listed: () => [] }
+const emptyQuery: Transaction.Query = { named: () => [], listed: () => [] }

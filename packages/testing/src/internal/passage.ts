@@ -123,7 +123,7 @@ export const make = (startAt: number, patienceMs: number): Passage => {
           }),
       ),
     )
-  const nothing = { begin: () => {}, end: () => {} }
+  const noop = { begin: () => {}, end: () => {} }
 
   const settle: Effect.Effect<void> = Effect.suspend(() =>
     Effect.zipRight(
@@ -133,7 +133,7 @@ export const make = (startAt: number, patienceMs: number): Passage => {
   )
 
   return {
-    clock: { ...virtual.clock, sleep: (duration) => counted(virtual.clock.sleep(duration), nothing) },
+    clock: { ...virtual.clock, sleep: (duration) => counted(virtual.clock.sleep(duration), noop) },
     scheduler,
     now: virtual.clock.unsafeCurrentTimeMillis,
     letting: (effect) =>

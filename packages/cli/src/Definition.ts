@@ -51,7 +51,7 @@ export type Parameter<A> = Argument<A> | NamedOption<A>
 type Parameters = { readonly [name: string]: Parameter<unknown> }
 
 /** Options and arguments of an action, parsed. */
-export type Given<P extends Parameters> = { readonly [K in keyof P]: P[K] extends Parameter<infer A> ? A : never } & {
+export type Parsed<P extends Parameters> = { readonly [K in keyof P]: P[K] extends Parameter<infer A> ? A : never } & {
   /** Value of `--db`. */
   readonly db: string | undefined
 }
@@ -65,7 +65,7 @@ export interface Reply {
 }
 
 /** Implementation of a command. */
-export type Action<P extends Parameters> = (given: Given<P>) => Effect.Effect<Reply, Tagged, Screen | Host>
+export type Action<P extends Parameters> = (given: Parsed<P>) => Effect.Effect<Reply, Tagged, Screen | Host>
 
 /** An example command line with a description. */
 export interface Example {
@@ -302,7 +302,7 @@ export const define = <const P extends Parameters>(options: DefinitionOptions<P>
     run: async (parsed) => {
       const { options, args } = parsed as { readonly options: object; readonly args: object }
       // The descriptor has these same parameters.
-      return (await action())({ ...options, ...args } as Given<P>)
+      return (await action())({ ...options, ...args } as Parsed<P>)
     },
   }
 }

@@ -3,12 +3,12 @@
  *
  * The executable starts Bun without automatic installation, `.env` files and `bunfig.toml`, so that a command which only reads runs
  * no code of the current folder. A command that loads workflows replaces its process by one that reads both files, as any program
- * of the project does, and that resolves the packages of {@link Provided} if a folder has none installed. The process keeps its id.
+ * of the project does, and that resolves the packages of {@link BundledPackages} if a folder has none installed. The process keeps its id.
  * No process of smithers queries a package registry.
  */
 import { delimiter } from "node:path"
+import * as BundledPackages from "./BundledPackages.ts"
 import { replace } from "./CLibrary.ts"
-import * as Provided from "./Provided.ts"
 
 /** Bun options of a process that runs no code of a project. */
 const isolated = ["--no-install", "--no-env-file", "--config=/dev/null"]
@@ -56,7 +56,7 @@ export const replaceFor = (argv: ReadonlyArray<string>, home: string): void => {
   if (!loaders.has(command)) return
   const { NODE_PATH } = process.env
   // Bun searches these folders after every `node_modules` upward.
-  const paths = [Provided.folder(home), ...(NODE_PATH === undefined || NODE_PATH === "" ? [] : [NODE_PATH])]
+  const paths = [BundledPackages.folder(home), ...(NODE_PATH === undefined || NODE_PATH === "" ? [] : [NODE_PATH])]
   const env = { ...process.env, NODE_PATH: paths.join(delimiter), [marker]: String(process.pid) }
   const line = [process.execPath, ...loading, Bun.main, ...argv]
   const descriptors = descriptorsIn(argv)

@@ -1,7 +1,7 @@
 /**
  * Requirements of the command: the version of Bun, and the peers of its package. Checked if the command cannot be loaded.
  */
-import { facade, find } from "./Provided.ts"
+import { facade, find } from "./BundledPackages.ts"
 
 /** Oldest version of Bun that is supported. */
 const leastBun = "1.3"

@@ -88,7 +88,7 @@ export const run = async (argv: ReadonlyArray<string>): Promise<void> => {
       if (isJson) return
       const said = Array.isArray(message) ? message.map(String).join(" ") : String(message)
       const why = Cause.isEmpty(cause) ? "" : `: ${Cause.pretty(cause)}`
-      screen.sayNow(shorten(`${said}${why}`, 2000))
+      screen.logNow(shorten(`${said}${why}`, 2000))
     }),
   )
   const program = Effect.provide(perform(argv, screen), Layer.mergeAll(Layer.succeedContext(services), logger)).pipe(
@@ -167,11 +167,11 @@ const report = (
     const raised = (isInterrupted ? errorOf(stopped, remembered) : undefined) ?? Cause.squash(exit.cause)
     if (isTagged(raised)) {
       const isQuiet = raised._tag === "Interrupted" && !screen.isJson
-      if (!isQuiet) yield* screen.isJson ? screen.print(toReply(raised), "") : screen.say(messageOf(raised))
+      if (!isQuiet) yield* screen.isJson ? screen.print(toReply(raised), "") : screen.log(messageOf(raised))
       return codeOf(raised)
     }
     const message = `Internal error of smithers: ${Cause.pretty(exit.cause)}`
-    yield* screen.isJson ? screen.print({ error: { tag: "Defect", message } }, "") : screen.say(message)
+    yield* screen.isJson ? screen.print({ error: { tag: "Defect", message } }, "") : screen.log(message)
     return Codes.failed
   })
 
@@ -273,7 +273,7 @@ const plain = (doc: HelpDoc.HelpDoc): string => Bun.stripANSI(HelpDoc.toAnsiText
 interface Remembering extends ScreenShape {
   readonly remembered: () => { readonly runId?: string; readonly next?: ReadonlyArray<string> }
   /** Prints a message synchronously. */
-  readonly sayNow: (text: string) => void
+  readonly logNow: (text: string) => void
   /** Prints a message about a temporary state. A live view removes it later. */
   readonly note: (text: string) => void
   /** Removes the live view from the terminal. */
@@ -285,7 +285,7 @@ const makeScreen = (isJson: boolean, results: Results.Results): Remembering => {
   let through: Drawing | undefined
   const isTerminal = process.stdout.isTTY === true && !isJson
   const isLive = isTerminal && !process.env.CI && process.env.TERM !== "dumb"
-  const sayNow = (text: string, taken: () => void = () => {}): void => {
+  const logNow = (text: string, taken: () => void = () => {}): void => {
     if (through === undefined) {
       process.stderr.write(`${neutralise(text)}\n`, taken)
       return
@@ -305,9 +305,9 @@ const makeScreen = (isJson: boolean, results: Results.Results): Remembering => {
       if (isJson && value === undefined) return Effect.void
       return Effect.promise(() => results.write(isJson ? `${json(value)}\n` : `${neutralise(text)}\n`))
     },
-    say: (text) => (isJson ? Effect.void : Effect.async((resume) => sayNow(text, () => resume(Effect.void)))),
-    sayNow: (text) => sayNow(text),
-    note: (text) => (through === undefined ? sayNow(text) : through.note(text)),
+    log: (text) => (isJson ? Effect.void : Effect.async((resume) => logNow(text, () => resume(Effect.void)))),
+    logNow: (text) => logNow(text),
+    note: (text) => (through === undefined ? logNow(text) : through.note(text)),
     clear: () => through?.clear(),
     redirectOutput: (drawing) => {
       through = drawing
@@ -315,7 +315,7 @@ const makeScreen = (isJson: boolean, results: Results.Results): Remembering => {
     draw: (text) => {
       process.stdout.write(text)
     },
-    remember: (run) => {
+    setCurrentRun: (run) => {
       remembered = run
       // The live view cannot be removed from there, so the message starts with an escape sequence.
       if (!isJson) Signals.setLastWords(`${isLive ? "\r\u001b[J" : ""}${leftText(run)}`)

@@ -30,11 +30,11 @@ export interface ScreenShape {
   /** Prints a result: the value with `--json`, otherwise the text. Completes once it was accepted. */
   readonly print: (value: unknown, text: string) => Effect.Effect<void>
   /** Prints a progress message. */
-  readonly say: (text: string) => Effect.Effect<void>
+  readonly log: (text: string) => Effect.Effect<void>
   /** Routes progress messages through a live view, which would otherwise overwrite them. */
   readonly redirectOutput: (drawing: Drawing | undefined) => void
   /** Stores the run to report if a signal stops the command. */
-  readonly remember: (run: { readonly runId: string; readonly next: ReadonlyArray<string> }) => void
+  readonly setCurrentRun: (run: { readonly runId: string; readonly next: ReadonlyArray<string> }) => void
   /** Writes to the terminal, control sequences included. */
   readonly draw: (text: string) => void
 }

@@ -4,7 +4,7 @@
  *
  * Bun reads JSX settings from the folder that a process starts in, not from the folder of the file. Files with JSX outside
  * `node_modules` therefore get a pragma that names our runtime; Bun uses the last pragma of a file, so an author's own takes
- * precedence. Bun resolves packages itself: those of {@link Provided} if none are installed, and never from a registry.
+ * precedence. Bun resolves packages itself: those of {@link BundledPackages} if none are installed, and never from a registry.
  */
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs"
 import { dirname, extname, join, resolve } from "node:path"
@@ -16,9 +16,9 @@ import type { Runs } from "@smithers/core/Workflow"
 import { realPath } from "@smithers/sqlite/Location"
 import type { BunPlugin } from "bun"
 import * as Effect from "effect/Effect"
+import { facade, find, names } from "./BundledPackages.ts"
 import { CannotLaunch, InvalidWorkflowFile } from "./Errors.ts"
 import { whyNot } from "./Launch.ts"
-import { facade, find, names } from "./Provided.ts"
 import * as Signals from "./Signals.ts"
 import { plural, quoted, shorten } from "./Text.ts"
 

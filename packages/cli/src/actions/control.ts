@@ -22,7 +22,7 @@ import { plural } from "../Text.ts"
 import { userName } from "../User.ts"
 import { receipt } from "./receipt.ts"
 
-interface Given {
+interface ControlOptions {
   readonly db: string | undefined
   readonly run: string
 }
@@ -30,7 +30,7 @@ interface Given {
 type Command = ReturnType<typeof Commands.cancel>
 
 const tell = (
-  given: Given,
+  given: ControlOptions,
   command: string,
   did: (runId: string) => string,
   say: (found: FoundRun) => Command,
@@ -91,7 +91,7 @@ const carryOut = ({ storage, file, runId }: FoundRun) =>
     }
   })
 
-export const cancel = (given: Given & { readonly reason: string | undefined; readonly wait: boolean }) =>
+export const cancel = (given: ControlOptions & { readonly reason: string | undefined; readonly wait: boolean }) =>
   Effect.scoped(
     Effect.gen(function* () {
       const found = yield* connectWholeRun(given.db, given.run)
@@ -109,7 +109,7 @@ export const cancel = (given: Given & { readonly reason: string | undefined; rea
     }),
   )
 
-export const pause = (given: Given & { readonly by: string | undefined }) =>
+export const pause = (given: ControlOptions & { readonly by: string | undefined }) =>
   tell(
     given,
     "pause",
@@ -117,7 +117,7 @@ export const pause = (given: Given & { readonly by: string | undefined }) =>
     ({ runId }) => Commands.pause(runId, given.by === undefined ? {} : { by: given.by }),
   )
 
-export const unpause = (given: Given) =>
+export const unpause = (given: ControlOptions) =>
   tell(
     given,
     "unpause",
@@ -125,7 +125,7 @@ export const unpause = (given: Given) =>
     ({ runId }) => Commands.unpause(runId),
   )
 
-export const retry = (given: Given & { readonly node: string; readonly iteration: number | undefined }) =>
+export const retry = (given: ControlOptions & { readonly node: string; readonly iteration: number | undefined }) =>
   tell(
     given,
     "retry",
@@ -134,7 +134,7 @@ export const retry = (given: Given & { readonly node: string; readonly iteration
     { nodeId: given.node, iteration: given.iteration },
   )
 
-interface LeaveGiven extends Given {
+interface LeaveOptions extends ControlOptions {
   readonly node: string
   readonly key: string | undefined
   readonly iteration: number | undefined
@@ -142,7 +142,7 @@ interface LeaveGiven extends Given {
   readonly by: string | undefined
 }
 
-const leave = (given: LeaveGiven, command: string, as: Status.LeaveOutcome, say: typeof Commands.cancelNode) => {
+const leave = (given: LeaveOptions, command: string, as: Status.LeaveOutcome, say: typeof Commands.cancelNode) => {
   const { node, key, iteration, reason } = given
   const part = key === undefined ? `"${node}"` : `"${key}" of "${node}"`
   const nodeId = key === undefined ? node : partId(keptId(node), key)
@@ -156,10 +156,10 @@ const leave = (given: LeaveGiven, command: string, as: Status.LeaveOutcome, say:
 }
 
 /** Leaves a scope, race, list, or part of one, as cancelled. */
-export const cancelNode = (given: LeaveGiven) => leave(given, "cancel-node", "cancelled", Commands.cancelNode)
+export const cancelNode = (given: LeaveOptions) => leave(given, "cancel-node", "cancelled", Commands.cancelNode)
 
 /** Leaves a scope, race, list, or part of one, as completed. */
-export const completeNode = (given: LeaveGiven) => leave(given, "complete-node", "completed", Commands.completeNode)
+export const completeNode = (given: LeaveOptions) => leave(given, "complete-node", "completed", Commands.completeNode)
 
 /** Number of runs per page. */
 const pageSize = 500

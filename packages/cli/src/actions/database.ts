@@ -12,14 +12,14 @@ import { Exit } from "../Exit.ts"
 import * as Stores from "../Stores.ts"
 import { plural } from "../Text.ts"
 
-interface Given {
+interface DatabaseOptions {
   readonly db: string | undefined
 }
 
 const maintenance = Effect.promise(Stores.maintenance)
 
 /** Returns the database, after checking that it holds a store. */
-const current = (given: Given, access: "read" | "write") =>
+const current = (given: DatabaseOptions, access: "read" | "write") =>
   Effect.gen(function* () {
     const db = yield* locate(given.db)
     yield* Effect.scoped(open(db, access))
@@ -28,9 +28,9 @@ const current = (given: Given, access: "read" | "write") =>
 
 const size = (bytes: number): string => (bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`)
 
-export const path = (given: Given) => Effect.map(locate(given.db), (db) => ({ value: { db }, text: db }))
+export const path = (given: DatabaseOptions) => Effect.map(locate(given.db), (db) => ({ value: { db }, text: db }))
 
-export const check = (given: Given) =>
+export const check = (given: DatabaseOptions) =>
   Effect.gen(function* () {
     const db = yield* current(given, "read")
     const found = yield* (yield* maintenance).check(db)
@@ -43,7 +43,7 @@ export const check = (given: Given) =>
     return { value: { db, ...found }, text: text.join("\n"), code } satisfies Reply
   })
 
-export const vacuum = (given: Given) =>
+export const vacuum = (given: DatabaseOptions) =>
   Effect.gen(function* () {
     const db = yield* current(given, "write")
     const sizes = yield* (yield* maintenance).vacuum(db)
@@ -53,7 +53,7 @@ export const vacuum = (given: Given) =>
 /** Maximum number of pruned ids that are shown. */
 const shownIds = 10
 
-export const prune = (given: Given & { readonly olderThan: string | undefined; readonly dryRun: boolean }) =>
+export const prune = (given: DatabaseOptions & { readonly olderThan: string | undefined; readonly dryRun: boolean }) =>
   Effect.gen(function* () {
     const invalid = (problem: string) => new InvalidUsage({ problem, command: "db prune" })
     if (given.olderThan === undefined) return yield* invalid("Give the minimum age: --older-than 30d")

@@ -101,7 +101,7 @@ const decide = (command: "approve" | "deny", say: typeof Commands.approve) => (g
       const { wait: meant, toShow } = yield* requestOf(found, "approval", given, command, screen.canAsk)
       const nodeId = given.node ?? meant?.nodeId ?? (yield* nothingAsked(found))
       if (toShow && meant !== undefined) {
-        yield* screen.say([`${nodeId} (iteration ${meant.iteration}):`, ...questionLines(meant)].join("\n"))
+        yield* screen.log([`${nodeId} (iteration ${meant.iteration}):`, ...questionLines(meant)].join("\n"))
         const { confirm } = yield* Effect.promise(() => import("../Ask.ts"))
         if (!(yield* confirm(`${command === "approve" ? "Approve" : "Deny"} this?`)))
           return { value: undefined, text: "No decision was made.", code: Exit.input } satisfies Reply
@@ -165,7 +165,7 @@ export const answer = (given: {
       let value: unknown
       if (given.value !== undefined) value = yield* Input.read("--value", given.value)
       else if (meant?.status === "open" && !meant.isAnswered && meant.requestId === request) {
-        yield* screen.say(questionLines(meant).join("\n"))
+        yield* screen.log(questionLines(meant).join("\n"))
         const { ask } = yield* Effect.promise(() => import("../Ask.ts"))
         value = yield* ask(schemaOf(meant) ?? {})
       }

@@ -25,7 +25,7 @@ import { excerpt, json, longestFailure, oneLine, plural, pretty, shorten, span, 
 import { awaitedBy } from "../Waits.ts"
 import { triedText, waitLine, waitLines } from "../Why.ts"
 
-interface Given {
+interface InspectOptions {
   readonly db: string | undefined
   readonly run: string
 }
@@ -87,7 +87,7 @@ const resultOf = (node: NodeSummary & { readonly output?: unknown }): string => 
   return "output" in node ? shorten(json(node.output) ?? "", 80) : ""
 }
 
-export const inspect = (given: Given) =>
+export const inspect = (given: InspectOptions) =>
   Effect.scoped(
     Effect.gen(function* () {
       const { storage, runId } = yield* connectRun(given.db, given.run)
@@ -248,7 +248,7 @@ const cameText = (came: ReadonlyArray<WaitSummary>, top: string, db: string | un
     `      ${resumeLine(db, top)}`,
   ].join("\n")
 
-export const node = (given: Given & { readonly node: string; readonly iteration: number | undefined }) =>
+export const node = (given: InspectOptions & { readonly node: string; readonly iteration: number | undefined }) =>
   Effect.scoped(
     Effect.gen(function* () {
       const { storage, runId } = yield* connectRun(given.db, given.run)
@@ -351,7 +351,7 @@ const turnText = ({ agent, model, prompt, reply, problem, inputTokens, outputTok
 const printed = ({ isTerminal }: ScreenShape, value: unknown, hint: string): string =>
   isTerminal ? excerpt(pretty(value), hint) : pretty(value)
 
-export const output = (given: Given & { readonly node: string | undefined; readonly iteration: number | undefined }) =>
+export const output = (given: InspectOptions & { readonly node: string | undefined; readonly iteration: number | undefined }) =>
   Effect.scoped(
     Effect.gen(function* () {
       const screen = yield* Screen

@@ -17,7 +17,7 @@ import { line } from "../Progress.ts"
 import { Screen } from "../Screen.ts"
 import { json } from "../Text.ts"
 
-interface Given {
+interface LogsOptions {
   readonly db: string | undefined
   readonly run: string
   readonly follow: boolean
@@ -45,7 +45,7 @@ const sinceOf = (since: string | undefined, command: string) =>
     return { afterSeq: 0, from: (yield* Clock.currentTimeMillis) - ago.right }
   })
 
-const print = (given: Given, command: string, text: (event: LoggedEvent, createdAt: number) => string) =>
+const print = (given: LogsOptions, command: string, text: (event: LoggedEvent, createdAt: number) => string) =>
   Effect.scoped(
     Effect.gen(function* () {
       const screen = yield* Screen
@@ -75,6 +75,6 @@ const print = (given: Given, command: string, text: (event: LoggedEvent, created
   )
 
 /** Prints one line per event. */
-export const logs = (given: Given) => print(given, "logs", line)
+export const logs = (given: LogsOptions) => print(given, "logs", line)
 
-export const events = (given: Given) => print(given, "events", (event) => json(encode(event)) ?? "")
+export const events = (given: LogsOptions) => print(given, "events", (event) => json(encode(event)) ?? "")

@@ -22,7 +22,7 @@ import * as PlanTree from "../PlanTree.ts"
 import { json, plural } from "../Text.ts"
 import { facadeOf, isJsx, type LoadedWorkflow, load, looksLikeFile, parseTarget, type WorkflowModule } from "../WorkflowFile.ts"
 
-interface Given {
+interface PlanOptions {
   readonly db: string | undefined
   readonly input: string | undefined
   readonly export: string | undefined
@@ -79,7 +79,7 @@ const isRun = ({ db, target }: { readonly db: string | undefined; readonly targe
   Effect.map(Effect.option(Effect.scoped(connectRun(db, target))), (found) => Option.isSome(found) && found.value.runId === target)
 
 export const graph = (
-  given: Given & { readonly target: string; readonly format: "tree" | "mermaid" | "dot" | "json" | undefined },
+  given: PlanOptions & { readonly target: string; readonly format: "tree" | "mermaid" | "dot" | "json" | undefined },
 ) =>
   Effect.scoped(
     Effect.gen(function* () {
@@ -116,7 +116,7 @@ const shown = (value: Shown, format: "tree" | "mermaid" | "dot" | "json" = "tree
 
 type Problem = (typeof Checked.Type)["problems"][number]
 
-export const check = (given: Given & { readonly workflow: string; readonly against: string | undefined }) =>
+export const check = (given: PlanOptions & { readonly workflow: string; readonly against: string | undefined }) =>
   Effect.scoped(
     Effect.gen(function* () {
       const loaded = yield* load(given.workflow, { exported: given.export })

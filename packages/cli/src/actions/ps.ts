@@ -17,7 +17,7 @@ import { plural, shorten, span, table } from "../Text.ts"
 import { awaited } from "../Waits.ts"
 import { waitLine } from "../Why.ts"
 
-interface Given {
+interface PsOptions {
   readonly db: string | undefined
   readonly status: ReadonlyArray<RunSummary["status"]>
   readonly workflow: string | undefined
@@ -49,10 +49,10 @@ interface Part {
 const noPart: Part = { shown: [], hasMore: false }
 
 /** Returns `true` if child runs are listed too: with `--children` or `--workflow`. */
-const listsChildren = ({ children, workflow }: Given): boolean => children || workflow !== undefined
+const listsChildren = ({ children, workflow }: PsOptions): boolean => children || workflow !== undefined
 
 /** Reads a page: root runs first, then child runs if requested. */
-const pageOf = (storage: StorageShape, given: Given, { before, isBeforeChild, parent }: Named) =>
+const pageOf = (storage: StorageShape, given: PsOptions, { before, isBeforeChild, parent }: Named) =>
   Effect.gen(function* () {
     const { status, workflow, tag, limit = usualLimit } = given
     const part = (filter: RunFilter) =>
@@ -74,7 +74,7 @@ const pageOf = (storage: StorageShape, given: Given, { before, isBeforeChild, pa
     return { roots, children }
   })
 
-const list = ({ file, storage }: Database, given: Given, named: Named) =>
+const list = ({ file, storage }: Database, given: PsOptions, named: Named) =>
   Effect.gen(function* () {
     const page = yield* pageOf(storage, given, named)
     const shown = [...page.roots.shown, ...page.children.shown]
@@ -102,7 +102,7 @@ const waitsOf = (storage: StorageShape, runs: ReadonlyArray<RunSummary>) => {
 const show = (
   { roots, children }: { readonly roots: Part; readonly children: Part },
   waits: ReadonlyMap<string, ReadonlyArray<WaitSummary>>,
-  { file, given }: { readonly file: string; readonly given: Given },
+  { file, given }: { readonly file: string; readonly given: PsOptions },
 ) =>
   Effect.gen(function* () {
     const runs = [...roots.shown, ...children.shown]
@@ -143,7 +143,7 @@ const show = (
   })
 
 /** Lists runs, once or until stopped. */
-export const ps = (given: Given) =>
+export const ps = (given: PsOptions) =>
   Effect.scoped(
     Effect.gen(function* () {
       if (given.limit !== undefined && given.limit < 1) {

@@ -46,7 +46,7 @@ export const show = ({ storage, handle, before }: Shown, began: number) =>
       const { pid, host } = owners.placeOf(owner) ?? { pid: undefined, host: undefined }
       const who = pid === undefined ? "Another process" : `Process ${pid} on ${oneLine(host)}`
       const text = `${who} works on run ${oneLine(runId)}. This process follows it, and takes over if that one stops.`
-      yield* view === undefined ? screen.say(text) : Effect.sync(() => view.line(text))
+      yield* view === undefined ? screen.log(text) : Effect.sync(() => view.line(text))
     }
     let tree: LiveTree.LiveTree | undefined
     let held: ReadonlyArray<string> = []
@@ -58,7 +58,7 @@ export const show = ({ storage, handle, before }: Shown, began: number) =>
       view?.update(picture())
     })
     if (view !== undefined && before !== undefined) yield* readPlan
-    const write = (text: string) => (view === undefined ? screen.say(text) : Effect.sync(() => view.line(text)))
+    const write = (text: string) => (view === undefined ? screen.log(text) : Effect.sync(() => view.line(text)))
     let isFirst = true
     const each = Effect.fnUntraced(function* (event: LoggedEvent) {
       const { _tag } = event.event

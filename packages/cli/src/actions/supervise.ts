@@ -22,7 +22,7 @@ import * as ProcessWorker from "../ProcessWorker.ts"
 import { Screen, type ScreenShape } from "../Screen.ts"
 import { longestFailure, oneLine, shorten, span } from "../Text.ts"
 
-interface Given {
+interface SuperviseOptions {
   readonly db: string | undefined
   readonly interval: string | undefined
   readonly maxConcurrent: number | undefined
@@ -40,7 +40,7 @@ type Told = Pick<Line, "action" | "message"> & Partial<Line>
 const encode = Schema.encodeSync(Supervised)
 
 /** Creates the function that prints actions, and one that prints their counts at the end. */
-const makeReport = (screen: ScreenShape, given: Pick<Given, "db">) => {
+const makeReport = (screen: ScreenShape, given: Pick<SuperviseOptions, "db">) => {
   const counts: Record<string, number> = {}
   const print = (line: Told) =>
     Effect.gen(function* () {
@@ -84,7 +84,7 @@ const makeReport = (screen: ScreenShape, given: Pick<Given, "db">) => {
   return { counts, print, act, report, summary }
 }
 
-export const supervise = (given: Given) =>
+export const supervise = (given: SuperviseOptions) =>
   Effect.scoped(
     Effect.gen(function* () {
       const { self } = yield* Host

@@ -37,13 +37,13 @@ import {
   nameOrNone,
   type WorkflowModule,
 } from "../WorkflowFile.ts"
-import { cancelled, conclude, finished } from "./conclude.ts"
 import { detach } from "./detach.ts"
 import { detachedOf, isUnattended, withDetached } from "./detached.ts"
 import { show } from "./show.ts"
+import { cancelled, finished, summarize } from "./summarize.ts"
 
 /** Options and arguments of `up`. */
-export interface Given {
+export interface UpOptions {
   readonly db: string | undefined
   readonly workflow: string | undefined
   readonly input: string | undefined
@@ -82,7 +82,7 @@ export const meant = ({
   runId,
   resume,
   uncancel = false,
-}: Pick<Given, "workflow" | "runId" | "resume"> & { readonly uncancel?: boolean }): Either.Either<Meant, string> => {
+}: Pick<UpOptions, "workflow" | "runId" | "resume"> & { readonly uncancel?: boolean }): Either.Either<Meant, string> => {
   const isResume = resume !== undefined && resume !== "false"
   const isWhole = runId !== undefined
   if (!isResume) {
@@ -122,7 +122,7 @@ const inputOf = (given: string | undefined, { definition }: LoadedWorkflow) =>
     return yield* new InvalidInput({ workflow: definition.name ?? unnamed, issues: refused })
   })
 
-export const up = (asked: Given) =>
+export const up = (asked: UpOptions) =>
   Effect.gen(function* () {
     let given = asked
     const intent = yield* Either.match(meant(given), { onLeft: invalid, onRight: Effect.succeed })
@@ -158,7 +158,7 @@ export const up = (asked: Given) =>
 const targetOf = ({ path, exported }: WorkflowModule): string => (exported === undefined ? path : `${path}#${exported}`)
 
 const resumed = (
-  given: Given,
+  given: UpOptions,
   intent: Meant,
   here: string,
   root: string,
@@ -214,7 +214,7 @@ const resumed = (
     process.chdir(root)
     const screen = yield* Screen
     if (details.cancel !== null && !owners.isAlive(details.run, yield* Clock.currentTimeMillis))
-      yield* screen.say(`Run ${runId} is being cancelled. This command carries out the cancellation.`)
+      yield* screen.log(`Run ${runId} is being cancelled. This command carries out the cancellation.`)
     return yield* work({ given, file, storage, runId, loaded, input: undefined, existing: details })
   })
 
@@ -240,7 +240,7 @@ const moved = ({ path, reason }: InvalidWorkflowFile, runId: string) => {
 }
 
 interface Work {
-  readonly given: Given
+  readonly given: UpOptions
   readonly file: string
   readonly storage: StorageShape
   readonly runId: string
@@ -283,7 +283,7 @@ const work = (task: Work) =>
     const screen = yield* Screen
     const began = yield* Clock.currentTimeMillis
     const resume = resumeLine(given.db, runId)
-    screen.remember({ runId, next: [resume] })
+    screen.setCurrentRun({ runId, next: [resume] })
     const found = Effect.map(storage.inspect(runId), (details): RunDetails | undefined => details)
     const before = existing ?? (yield* Effect.catchTag(found, "RunNotFound", () => Effect.succeed(undefined)))
     const run = (shownFor: Scope.Scope) =>
@@ -307,8 +307,8 @@ const work = (task: Work) =>
               let result = yield* waited
               // Detached child runs continue in this process.
               for (let left = yield* engine.detached(runId); left.length > 0; left = []) {
-                yield* screen.say(staysFor(runId, left))
-                screen.remember({ runId, next: [resume, ...left.map((childRunId) => resumeLine(given.db, childRunId))] })
+                yield* screen.log(staysFor(runId, left))
+                screen.setCurrentRun({ runId, next: [resume, ...left.map((childRunId) => resumeLine(given.db, childRunId))] })
                 yield* engine.detachedResting(runId)
                 result = yield* waited
               }
@@ -322,10 +322,10 @@ const work = (task: Work) =>
     // The view stays until the run is released.
     const session = Effect.scoped(Effect.flatMap(Effect.scope, run))
     const result = yield* Effect.onInterrupt(session, () =>
-      screen.say(`Stopped. Finished steps are stored. Resume the run: ${resume}`),
+      screen.log(`Stopped. Finished steps are stored. Resume the run: ${resume}`),
     )
     // The run is released, so its stored state is final.
-    const reply = yield* conclude(storage, { db: given.db, runId }, result, began, resume)
+    const reply = yield* summarize(storage, { db: given.db, runId }, result, began, resume)
     return withDetached(reply, yield* detachedOf(storage, runId), given.db)
   })
 

@@ -5,19 +5,19 @@ import { existsSync, mkdirSync, writeFileSync } from "node:fs"
 import { dirname, join, relative, resolve } from "node:path"
 import * as Effect from "effect/Effect"
 import { nearest } from "../Argv.ts"
+import { facade } from "../BundledPackages.ts"
 import { commandLine } from "../CommandLine.ts"
 import { CannotWrite, InvalidUsage, InvalidWorkflowFile } from "../Errors.ts"
 import { folders, rootOf, workflows } from "../Project.ts"
-import { facade } from "../Provided.ts"
 import { table } from "../Text.ts"
-import { type Given as UpGiven, up } from "./up.ts"
+import { type UpOptions, up } from "./up.ts"
 
-interface Given {
+interface WorkflowOptions {
   readonly name: string
   readonly root: string | undefined
 }
 
-const find = ({ name, root }: Given) =>
+const find = ({ name, root }: WorkflowOptions) =>
   Effect.gen(function* () {
     const project = rootOf(root ?? ".")
     const known = workflows(project)
@@ -45,9 +45,11 @@ export const list = ({ root: given }: { readonly root: string | undefined }) =>
     return { value: { root, workflows: found }, text }
   })
 
-export const path = (given: Given) => Effect.map(find(given), (found) => ({ value: found, text: found.path }))
+export const path = (given: WorkflowOptions) => Effect.map(find(given), (found) => ({ value: found, text: found.path }))
 
-export const run = (given: Omit<UpGiven, "workflow" | "resume" | "export"> & { readonly name: string; readonly resume: boolean }) =>
+export const run = (
+  given: Omit<UpOptions, "workflow" | "resume" | "export"> & { readonly name: string; readonly resume: boolean },
+) =>
   Effect.flatMap(find(given), ({ path }) => {
     // Runs of a project share a database, whichever of its folders the command is typed in.
     const root = given.root ?? rootOf(".")
@@ -83,7 +85,7 @@ export default smithers((ctx) => (
 ))
 `
 
-export const create = ({ name, root: given }: Given) =>
+export const create = ({ name, root: given }: WorkflowOptions) =>
   Effect.gen(function* () {
     if (!/^[A-Za-z0-9_.:@-]{1,200}$/.test(name)) {
       return yield* new InvalidUsage({

@@ -17,7 +17,7 @@ import { excerpt, longestFailure, oneLine, pretty, shorten, span } from "../Text
 import { awaitedBy } from "../Waits.ts"
 import { commandsFor, exhausted, retryDenied, strays, waitLines } from "../Why.ts"
 
-export const conclude = (
+export const summarize = (
   reader: RunReaderShape,
   { db, runId }: { readonly db: string | undefined; readonly runId: string },
   result: RunResult<unknown>,

@@ -15,6 +15,8 @@ export interface Trouble {
   readonly status: number | undefined
   readonly retryable: boolean
   readonly retryAfterMs: Millis.Millis | undefined
+  /** The instant at which the limit of a plan has passed, as far as it is known. */
+  readonly resetAt: Millis.Millis | undefined
   /** `true` for a bug in the agent's own code, as opposed to an answer of a provider. */
   readonly isOwnCode: boolean
 }
@@ -35,6 +37,7 @@ export const read = (thrown: unknown): Effect.Effect<Trouble> =>
       retryable: first(errors, (error) => verdict(error, sdk)) ?? !isOwnCode,
       isOwnCode,
       retryAfterMs: first(errors, (error) => retryAfterOf(error, now)),
+      resetAt: first(errors, resetAtOf),
     }
   })
 
@@ -75,7 +78,11 @@ const isStatus = (value: unknown): value is number => Number.isInteger(value) &&
 const passing = new Set([408, 409, 425, 429])
 
 /** Errors of invalid requests or configuration: ours, and those that the AI SDK creates without a class. */
-const final: ReadonlySet<string> = new Set(["NonRetryable", "GatewayAuthenticationError", "GatewayError"])
+const final: ReadonlySet<string> = new Set([
+  ...["NonRetryable", "GatewayAuthenticationError", "GatewayError"],
+  // Commands that cannot be started here, such as an agent's program without the isolation of the runtime.
+  ...["IsolationUnavailable", "InvalidPolicy", "CommandNotStarted"],
+])
 
 /** Returns `true` for errors of the AI SDK about an invalid request or configuration, raised before a provider was called. */
 const isFinal = (error: object, sdk: Sdk.Sdk): boolean =>
@@ -102,6 +109,12 @@ const verdict = (error: object, sdk: Sdk.Sdk | undefined): boolean | undefined =
   return final.has(Raised.nameOf(error)) || (sdk !== undefined && isFinal(error, sdk)) ? false : undefined
 }
 
+/** Returns the end of a limit, of errors of command-line agents. */
+const resetAtOf = (error: object): Millis.Millis | undefined => {
+  const resetAt = get(error, "resetAt")
+  return typeof resetAt === "number" && Millis.is(resetAt) ? Millis.make(resetAt) : undefined
+}
+
 /** Returns the delay that the provider requests, bounded by the range of dates. */
 const retryAfterOf = (error: object, now: Millis.Millis): Millis.Millis | undefined => {
   const asked = askedOf(error, now)
@@ -109,13 +122,16 @@ const retryAfterOf = (error: object, now: Millis.Millis): Millis.Millis | undefi
 }
 
 const askedOf = (error: object, now: Millis.Millis): number | undefined => {
+  const [resetAt, after] = [resetAtOf(error), get(error, "retryAfterMs")]
+  if (resetAt !== undefined) return Math.max(0, resetAt - now)
+  if (typeof after === "number" && after >= 0) return after
   const holders = [get(error, "responseHeaders"), get(error, "headers"), get(get(error, "response"), "headers")]
   for (const headers of holders) {
     const exact = header(headers, "retry-after-ms")
     if (isCount(exact)) return Number(exact)
-    const after = header(headers, "retry-after")
-    if (isCount(after)) return Number(after) * 1000
-    const date = after === undefined ? Number.NaN : Date.parse(after)
+    const later = header(headers, "retry-after")
+    if (isCount(later)) return Number(later) * 1000
+    const date = later === undefined ? Number.NaN : Date.parse(later)
     if (!Number.isNaN(date)) return Math.max(0, date - now)
   }
   return undefined

@@ -55,6 +55,8 @@ export interface AgentUsage {
   readonly inputTokens?: number | undefined
   readonly outputTokens?: number | undefined
   readonly totalTokens?: number | undefined
+  /** Cost in dollars, as far as the agent itself tells it. */
+  readonly costUsd?: number | undefined
 }
 
 /** The reply of an agent. */

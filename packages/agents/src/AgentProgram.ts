@@ -35,9 +35,11 @@ import * as ToolSession from "./ToolSession.ts"
  */
 export const run = (call: AgentCall, tools: ToolSettings = {}): ReturnType<AgentRunnerShape["run"]> =>
   Effect.gen(function* () {
+    const { rights: given = {}, commands } = tools
+    const rights = call.rights === undefined ? given : yield* ToolSession.narrow(given, call.rights, call.context.stepId)
     let session: ToolSession.ToolSession | undefined
     const open = (): ToolSession.ToolSession => {
-      session ??= ToolSession.make(tools.rights, tools.commands)
+      session ??= ToolSession.make(rights, commands, call.rights)
       return session
     }
     const { journal, signal, context } = call
@@ -198,12 +200,13 @@ const generate = (
 ): Effect.Effect<unknown, unknown> =>
   Effect.suspend(() => {
     const exchanged = messages.length === 1 ? undefined : [...messages]
+    const offered = { ...others, ...narrowed(agent, open()) }
     let returned: unknown
     try {
       returned = Conversation.within(conversation, () =>
         ToolSession.within(open, () =>
           isSdkAgent(agent)
-            ? agent.generate(exchanged === undefined ? { prompt, ...others } : { ...others, messages: exchanged })
+            ? agent.generate(exchanged === undefined ? { prompt, ...offered } : { ...offered, messages: exchanged })
             : agent.generate({ prompt, ...defined({ messages: exchanged }), ...others }),
         ),
       )
@@ -229,6 +232,13 @@ const generate = (
       )
     })
   })
+
+/** The tools that an agent of the AI SDK is to offer instead of all of its own, where rights narrow them. */
+const narrowed = (agent: AnyAgent, session: ToolSession.ToolSession): { readonly tools?: ToolSession.Tools } => {
+  if (!isSdkAgent(agent) || agent.tools === undefined) return {}
+  const tools = session.offer(agent.tools)
+  return tools === agent.tools ? {} : { tools }
+}
 
 /**
  * Recovers the reply from an error. The AI SDK drops a reply that does not match the requested object; its error has the fields of

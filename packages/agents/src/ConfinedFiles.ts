@@ -25,13 +25,14 @@ import {
   unlinkSync,
   writeSync,
 } from "node:fs"
-import { isAbsolute, join } from "node:path"
+import { isAbsolute, join, resolve } from "node:path"
 import * as Schema from "effect/Schema"
 
 /** Reasons to refuse a path. */
 const problems = {
   outside: "it leads outside the root",
   protected: "it belongs to git, which no tool changes",
+  hidden: "the rights of this step hide it",
   "not-a-file": "it is no regular file",
   "not-a-directory": "a part of it is no directory",
   "too-many-links": "its links lead in a circle",
@@ -46,6 +47,7 @@ export class PathRefused extends Schema.TaggedError<PathRefused>()("PathRefused"
   reason: Schema.Literal(
     "outside",
     "protected",
+    "hidden",
     "not-a-file",
     "not-a-directory",
     "too-many-links",
@@ -117,9 +119,38 @@ export interface ConfinedFiles {
   readonly resolve: (path: string) => string
 }
 
-/** Opens files below a directory. Throws where it does not exist; its methods throw `PathRefused`, and what the file system fails with. */
-export const make = (directory: string): ConfinedFiles => {
+/** A path below a root as hidden paths are compared: some file systems ignore case. */
+const folded = (names: ReadonlyArray<string>): string => names.join("/").toLowerCase()
+
+/** Paths below a root that nothing is read from: a link and what it leads to. */
+const hiddenBelow = (root: string, directory: string, hidden: ReadonlyArray<string>): ReadonlyArray<string> =>
+  hidden.flatMap((path) => {
+    const absolute = resolve(directory, path)
+    const found = existsSync(absolute) ? realpathSync(absolute) : absolute
+    return [absolute, found].flatMap((one) =>
+      [root, resolve(directory)].flatMap((base) => (one.startsWith(`${base}/`) ? [one.slice(base.length + 1)] : [])),
+    )
+  })
+
+/**
+ * Opens files below a directory, except those that are `hidden`: paths from the directory, or absolute ones. Throws where it does not exist; its methods
+ * throw `PathRefused`, and what the file system fails with.
+ */
+export const make = (directory: string, hidden: ReadonlyArray<string> = []): ConfinedFiles => {
   const root = realpathSync(directory)
+  const paths = hiddenBelow(root, directory, hidden)
+  const covered = paths.map((path) => folded([path]))
+  const isHidden = (names: ReadonlyArray<string>): boolean => {
+    const path = folded(names)
+    return covered.some((one) => path === one || path.startsWith(`${one}/`))
+  }
+  /** `true` for another name of a hidden file. */
+  const isHiddenFile = ({ dev, ino, nlink }: Stats): boolean =>
+    nlink > 1 &&
+    paths.some((path) => {
+      const there = lstatSync(join(root, path), { throwIfNoEntry: false })
+      return there !== undefined && there.dev === dev && there.ino === ino
+    })
 
   /** A name below an open directory. */
   const below = ({ fd, names }: Directory, name: string): string =>
@@ -156,6 +187,7 @@ export const make = (directory: string): ConfinedFiles => {
           continue
         }
         if (isForWriting && isGit(name)) throw refuse("protected")
+        if (isHidden([...here.names, name])) throw refuse("hidden")
         const link = linkAt(below(here, name))
         if (link !== undefined) {
           if (++links > mostLinks) throw refuse("too-many-links")
@@ -232,9 +264,9 @@ export const make = (directory: string): ConfinedFiles => {
       throw thrown
     }
     const stat = fstatSync(fd)
-    if (stat.isFile() && (hasProc || isSame(fd, place))) return { fd, stat }
+    if (stat.isFile() && (hasProc || isSame(fd, place)) && !isHiddenFile(stat)) return { fd, stat }
     closeSync(fd)
-    throw refuse("not-a-file")
+    throw refuse(stat.isFile() && isHiddenFile(stat) ? "hidden" : "not-a-file")
   }
 
   const shownPath = ({ directory: { names }, name }: Place): string =>

@@ -47,6 +47,11 @@ export interface ToolRulesOptions<Input, A> {
    * changed since its last call. Default: `false`.
    */
   readonly usesWorkspace?: boolean | undefined
+  /**
+   * `true` for a tool that holds itself to the rights of the step, as commands are held by their isolation: steps that may only read can call it too.
+   * Default: `false`.
+   */
+  readonly isConfined?: boolean | undefined
   /** `true` for a tool that is called with the same input until its answer changes: such calls are no sign of a stalled agent. Default: `false`. */
   readonly isPolling?: boolean | undefined
   /**
@@ -66,6 +71,7 @@ export interface ToolRulesOptions<Input, A> {
 export interface ToolRules {
   readonly isReadOnly: boolean
   readonly usesWorkspace: boolean
+  readonly isConfined: boolean
   readonly isPolling: boolean
   /** The rule by name: `"probe"` where a function finds out. */
   readonly afterCrash: "rerun" | "unknown" | "ask" | "probe"
@@ -86,6 +92,7 @@ const unknown = Effect.succeed("unknown" as const)
 export const undeclared: ToolRules = {
   isReadOnly: false,
   usesWorkspace: false,
+  isConfined: false,
   isPolling: false,
   afterCrash: "unknown",
   recover: () => unknown,
@@ -113,7 +120,7 @@ export const make = <Input, A>(
   options: ToolRulesOptions<Input, A>,
   decode: (input: unknown) => Effect.Effect<Input, unknown>,
 ): ToolRules => {
-  const { isReadOnly = false, usesWorkspace = false, isPolling = false, snapshot, needsApproval } = options
+  const { isReadOnly = false, usesWorkspace = false, isConfined = false, isPolling = false, snapshot, needsApproval } = options
   const { afterCrash = isReadOnly ? "rerun" : "unknown" } = options
   if (typeof afterCrash !== "function" && afterCrash !== "rerun" && afterCrash !== "unknown" && afterCrash !== "ask")
     throw new TypeError(
@@ -122,6 +129,7 @@ export const make = <Input, A>(
   return {
     isReadOnly,
     usesWorkspace,
+    isConfined,
     isPolling,
     afterCrash: typeof afterCrash === "function" ? "probe" : afterCrash,
     recover: (call) => {

@@ -6,10 +6,18 @@
  * {@link bind}, before the Effect begins.
  */
 import { AsyncLocalStorage } from "node:async_hooks"
+import { realpathSync, statSync } from "node:fs"
+import { resolve } from "node:path"
 import type { CommandRunnerShape } from "@smithers/core/CommandRunner"
-import { Network } from "@smithers/core/Isolation"
+import { ToolRightsExceeded } from "@smithers/core/Errors"
+import { covers, Network, parseHost, type StepRights } from "@smithers/core/Isolation"
+import * as Raised from "@smithers/core/Raised"
+import { defined } from "@smithers/core/Struct"
+import * as Either from "effect/Either"
+import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as ConfinedFiles from "./ConfinedFiles.ts"
+import * as ToolRules from "./ToolRules.ts"
 
 const Texts = Schema.Array(Schema.NonEmptyString)
 
@@ -17,11 +25,15 @@ const Texts = Schema.Array(Schema.NonEmptyString)
 export const ToolRights = Schema.Struct({
   /** The directory that tools are confined to. Default: the working directory of the process. */
   root: Schema.optional(Schema.NonEmptyString),
-  /** `true` refuses what changes files, and lets commands read only. Default: `false`. */
+  /** Tools that agents are offered, by their names. Default: all tools of the agent. */
+  allowTools: Schema.optional(Texts),
+  /** `true` offers tools that change nothing, and lets commands read only. Default: `false`. */
   isReadOnly: Schema.optional(Schema.Boolean),
-  /** The network that commands reach. Default: `"none"`. */
+  /**
+   * The network that commands reach, and the most that a step may list. Default: `"none"` for steps that list no hosts; others reach those that they list.
+   */
   network: Schema.optional(Network),
-  /** Paths that commands do not see, from the root. Default: `.env`, `.env.local`. */
+  /** Paths that tools do not see, from the root. Default: `.env`, `.env.local`. */
   hidden: Schema.optional(Texts),
   /** Variables of commands, besides `PATH`, `HOME`, `TMPDIR` and `LANG`. Default: none. */
   env: Schema.optional(Schema.Record({ key: Schema.String, value: Schema.String })),
@@ -30,16 +42,36 @@ export const ToolRights = Schema.Struct({
 })
 export interface ToolRights extends Schema.Schema.Type<typeof ToolRights> {}
 
-/** Files with secrets that commands do not see by default. */
+/** Files with secrets that tools do not see by default. */
 export const defaultHidden: ReadonlyArray<string> = [".env", ".env.local"]
 
 export interface ToolSession {
   readonly files: ConfinedFiles.ConfinedFiles
+  /** The rights of the runtime, narrowed to those of the step. */
   readonly rights: ToolRights
   /** `undefined` in a runtime that has no isolation: then tools that run commands are refused. */
   readonly commands: CommandRunnerShape | undefined
   /** Files that were read or written: an edit is refused where the file has changed since. */
   readonly seen: Seen
+  /** The tools among these that the rights allow, by their names. The very object where they allow all. */
+  readonly offer: <A extends object>(tools: Tools<A>) => Tools<A>
+  /**
+   * The reason that a call of a tool is refused; `undefined` if it is allowed. `execute` is the function of the tool, which is known from the offer; `name`
+   * is that of a tool that was not offered by this session.
+   */
+  readonly refusal: (tool: Judged) => string | undefined
+}
+
+/** Tools by their names. */
+export interface Tools<A extends object = object> {
+  readonly [name: string]: A
+}
+
+/** A tool whose call is judged. */
+export interface Judged {
+  readonly execute: unknown
+  readonly name: string | undefined
+  readonly rules: ToolRules.ToolRules
 }
 
 /** Hashes of files, by their path from the root. */
@@ -83,13 +115,90 @@ const makeSeen = (): Seen => {
 
 const storage = new AsyncLocalStorage<() => ToolSession>()
 
-/** Makes the session of an attempt. Throws where the root does not exist. */
-export const make = (rights: ToolRights = {}, commands?: CommandRunnerShape): ToolSession => ({
-  files: ConfinedFiles.make(rights.root ?? process.cwd()),
-  rights,
-  commands,
-  seen: makeSeen(),
-})
+/** Makes the session of an attempt. Its files throw where the root does not exist. */
+export const make = (rights: ToolRights = {}, commands?: CommandRunnerShape): ToolSession => {
+  let files: ConfinedFiles.ConfinedFiles | undefined
+  /** Names of the tools that were offered, by their functions: a tool that is copied has the same one. */
+  const offered = new Map<unknown, Set<string>>()
+  const { allowTools, isReadOnly } = rights
+  const reads = ({ isReadOnly: only, isConfined }: ToolRules.ToolRules): boolean => isReadOnly !== true || only || isConfined
+  const lists = (name: string): boolean => allowTools === undefined || allowTools.includes(name)
+  return {
+    get files() {
+      files ??= ConfinedFiles.make(rootOf(rights), hiddenOf(rights))
+      return files
+    },
+    rights,
+    commands,
+    seen: makeSeen(),
+    offer: (tools) => {
+      const entries = Object.entries(tools)
+      const allowed = entries.filter(([name, tool]) => lists(name) && reads(ToolRules.of(tool)))
+      for (const [name, tool] of entries) {
+        const execute = Raised.get(tool, "execute")
+        if (execute !== undefined) offered.set(execute, (offered.get(execute) ?? new Set()).add(name))
+      }
+      return allowed.length === entries.length ? tools : Object.fromEntries(allowed)
+    },
+    refusal: ({ execute, name, rules }) => {
+      const names = [...(offered.get(execute) ?? (name === undefined ? [] : [name]))]
+      if (!names.some(lists) && allowTools !== undefined)
+        return `This step does not allow the tool "${names[0] ?? "(without a name)"}": it allows ${allowTools.join(", ") || "none"}.`
+      return reads(rules) ? undefined : "This step may read, and this tool may change things. Nothing was done."
+    },
+  }
+}
+
+const rootOf = ({ root }: ToolRights): string => root ?? process.cwd()
+
+/** The paths that tools do not see, absolute. */
+export const hiddenOf = (rights: ToolRights): ReadonlyArray<string> =>
+  (rights.hidden ?? defaultHidden).map((path) => resolve(rootOf(rights), path))
+
+/**
+ * Narrows the rights of a runtime to those that a step lists. Fails where the step lists more than the runtime has. A runtime that says nothing of its
+ * network leaves it to its steps, whose network is none unless they list hosts.
+ */
+export const narrow = (rights: ToolRights, asked: StepRights, nodeId: string): Either.Either<ToolRights, ToolRightsExceeded> => {
+  const refuse = (right: ToolRightsExceeded["right"], problem: string) =>
+    Either.left(new ToolRightsExceeded({ nodeId, right, problem }))
+  const { allowTools, allowNetwork } = asked
+  const stray = allowTools?.find((tool) => rights.allowTools?.includes(tool) === false)
+  if (stray !== undefined)
+    return refuse("allowTools", `lists ${stray}, and the runtime allows ${rights.allowTools?.join(", ") || "none"}`)
+  const { network } = rights
+  if (allowNetwork !== undefined && network !== undefined && network !== "all") {
+    const listed = network === "none" ? [] : network.flatMap((host) => Option.toArray(Either.getRight(parseHost(host))))
+    const far = allowNetwork.find((host) => {
+      const wanted = parseHost(host)
+      return Either.isLeft(wanted) || !listed.some((one) => covers(one, wanted.right))
+    })
+    if (far !== undefined)
+      return refuse("allowNetwork", `lists ${far}, and the runtime allows ${network === "none" ? "none" : network.join(", ")}`)
+  }
+  const root = asked.root === undefined ? undefined : below(rootOf(rights), asked.root)
+  if (typeof root === "object") return refuse("root", root.problem)
+  return Either.right({
+    ...rights,
+    ...defined({ allowTools, root }),
+    ...(allowNetwork === undefined ? {} : { network: allowNetwork }),
+    ...(asked.isReadOnly === true ? { isReadOnly: true } : {}),
+    // What is hidden stays hidden, wherever the root is now.
+    ...(root === undefined ? {} : { hidden: [...hiddenOf(rights), ...(rights.hidden === undefined ? defaultHidden : [])] }),
+  })
+}
+
+/** The real path of a directory that a root is narrowed to, or why it cannot be. */
+const below = (root: string, wanted: string): string | { readonly problem: string } => {
+  try {
+    const [outer, inner] = [realpathSync(root), realpathSync(resolve(root, wanted))]
+    if (inner !== outer && !inner.startsWith(outer === "/" ? outer : `${outer}/`))
+      return { problem: `is ${inner}, outside the root ${outer}` }
+    return statSync(inner).isDirectory() ? inner : { problem: `is no directory: ${inner}` }
+  } catch {
+    return { problem: `does not exist: ${resolve(root, wanted)}` }
+  }
+}
 
 /** Runs a function whose tools work with a session of their own, which is made for the first that asks for it. */
 export const within = <A>(open: () => ToolSession, act: () => A): A => {
@@ -100,14 +209,17 @@ export const within = <A>(open: () => ToolSession, act: () => A): A => {
   }, act)
 }
 
+/** The session of now; `undefined` outside of the steps of a workflow. */
+export const find = (): ToolSession | undefined => storage.getStore()?.()
+
 /** The session of the attempt that calls a tool. Throws outside of one. */
 export const current = (tool: string): ToolSession => {
-  const open = storage.getStore()
-  if (open === undefined)
+  const session = find()
+  if (session === undefined)
     throw new Error(
       `Tool "${tool}" works in steps of a workflow: it was called outside of one, where it has no root to stay below.`,
     )
-  return open()
+  return session
 }
 
 /** Keeps the session of now: the function that it returns calls others with it. */

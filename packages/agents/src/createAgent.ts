@@ -14,6 +14,7 @@ import * as Conversation from "./Conversation.ts"
 import * as Durable from "./internal/durable.ts"
 import * as Sdk from "./internal/sdk.ts"
 import { checkSettingNames } from "./internal/settingNames.ts"
+import * as ToolSession from "./ToolSession.ts"
 
 /** Input of any workflow. `any`, since its fields must be usable without naming its type. */
 type AnyInput = ReturnType<typeof JSON.parse>
@@ -155,7 +156,7 @@ const settingNames: Names<AgentSettings> = {
  */
 export const createAgent = <Input = AnyInput>(
   settings: AgentSettings<Input>,
-): Agent & { readonly name: string; readonly wantsContext: true } => {
+): Agent & { readonly name: string; readonly wantsContext: true; readonly tools: ToolSet } => {
   checkSettingNames(settings, Object.keys(settingNames))
   const { name, instructions, model, maxSteps, stopWhen, structuredOutput, stream, toolsContext, ...others } = settings
   /** Schemas that the provider has refused; later calls omit them. */
@@ -166,6 +167,7 @@ export const createAgent = <Input = AnyInput>(
     const [ai, chosen] = [await load(), model ?? modelOfEnvironment(name)]
     const said = typeof instructions === "function" ? await instructions(context?.input as Input) : instructions
     const stepContext = context === undefined ? {} : toolContext(context)
+    const tools = ToolSession.find()?.offer(others.tools ?? {}) ?? others.tools
     const stop = stopWhen ?? (maxSteps === undefined ? undefined : ai.isStepCount(maxSteps))
 
     /** Calls the model, and again without the schema if the provider refuses it before anything happened. */
@@ -177,7 +179,7 @@ export const createAgent = <Input = AnyInput>(
         maxRetries: 0,
         runtimeContext: stepContext,
         toolsContext: forEachTool(others.tools, stepContext, toolsContext),
-        ...defined({ instructions: said, stopWhen: stop }),
+        ...defined({ instructions: said, stopWhen: stop, tools }),
         ...(schema === undefined ? {} : { output: ai.Output.object({ schema: ai.jsonSchema(schema) }) }),
       }
       // The SDK ties each context to the type of its tool, which is unknown here.
@@ -215,7 +217,7 @@ export const createAgent = <Input = AnyInput>(
     return await call(isHeld ? outputSchema : undefined)
   }
 
-  const agent = { name, wantsContext: true as const, [Conversation.recordsItself]: true, generate }
+  const agent = { name, wantsContext: true as const, [Conversation.recordsItself]: true, tools: settings.tools ?? {}, generate }
   return agent
 }
 

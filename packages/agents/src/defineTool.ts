@@ -7,6 +7,7 @@ import type { Tool } from "ai"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as ToolRules from "./ToolRules.ts"
+import * as ToolSession from "./ToolSession.ts"
 
 /** The call that a tool answers. */
 export interface ToolCall {
@@ -17,6 +18,8 @@ export interface ToolCall {
 
 /** A tool: its input, its work, and its rules. */
 export interface ToolDefinition<S extends Codec.AnySchema, A> extends ToolRules.ToolRulesOptions<Codec.Output<S>, A> {
+  /** The name by which rights list the tool in an agent that does not show its tools. Default: its name among the tools of the agent. */
+  readonly name?: string | undefined
   /** The purpose of the tool, for the model. */
   readonly description: string
   readonly input: S
@@ -35,6 +38,7 @@ const schemaKey = Symbol.for("vercel.ai.schema")
  * shown as JSON Schema, since a model could not be told of it.
  */
 export const defineTool = <S extends Codec.AnySchema, A>({
+  name,
   description,
   input,
   execute,
@@ -50,8 +54,18 @@ export const defineTool = <S extends Codec.AnySchema, A>({
       ? { success: true, value }
       : { success: false, error: new TypeError(`The input does not match the schema: ${decoded.left.join("; ")}`) }
   }
+  const own = ToolRules.make<Codec.Output<S>, A>(rules, decode)
+  const call = async (given: unknown, options: { readonly toolCallId: string; readonly abortSignal?: AbortSignal }): Promise<A> => {
+    // The rights of the step hold whoever offers the tool, and under whatever name.
+    const refusal = ToolSession.find()?.refusal({ execute: call, name, rules: own })
+    if (refusal !== undefined) throw new Error(refusal)
+    const decoded = await Effect.runPromise(decode(given))
+    const returned = execute(decoded, { toolCallId: options.toolCallId, signal: options.abortSignal })
+    if (!Effect.isEffect(returned)) return await returned
+    return await Effect.runPromise(returned, options.abortSignal === undefined ? {} : { signal: options.abortSignal })
+  }
   const tool = {
-    [ToolRules.key]: ToolRules.make<Codec.Output<S>, A>(rules, decode),
+    [ToolRules.key]: own,
     description,
     // Worked out for the first call, so that importing a tool costs little.
     get inputSchema() {
@@ -59,12 +73,7 @@ export const defineTool = <S extends Codec.AnySchema, A>({
       if (jsonSchema === undefined) throw new TypeError(noJsonSchema)
       return { [schemaKey]: true, _type: undefined, jsonSchema, validate }
     },
-    execute: async (given: unknown, options: { readonly toolCallId: string; readonly abortSignal?: AbortSignal }) => {
-      const decoded = await Effect.runPromise(decode(given))
-      const returned = execute(decoded, { toolCallId: options.toolCallId, signal: options.abortSignal })
-      if (!Effect.isEffect(returned)) return await returned
-      return await Effect.runPromise(returned, options.abortSignal === undefined ? {} : { signal: options.abortSignal })
-    },
+    execute: call,
   }
   return tool as unknown as Tool<Codec.Input<S>, A>
 }

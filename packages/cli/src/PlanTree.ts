@@ -4,6 +4,7 @@
 import { scopeOfTimeout } from "@smithers/core/Ids"
 import * as PlanRows from "@smithers/core/PlanRows"
 import * as PlanText from "@smithers/core/PlanText"
+import * as Raised from "@smithers/core/Raised"
 import type { NodeSummary } from "@smithers/core/RunReader"
 import type { NodeStatus } from "@smithers/core/Status"
 import { defined } from "@smithers/core/Struct"
@@ -106,13 +107,31 @@ const waitsFor = (pending: ReadonlyArray<unknown>, isSiblings: boolean): string 
 export const heldBySiblings = ({ nodes }: PlanText.PlanText): ReadonlyArray<string> =>
   nodes.flatMap(({ id, details }) => (id !== undefined && "siblingRead" in details ? [id] : []))
 
+/** The rights of the tools of a step, as far as it narrows them. */
+const rightsText = (rights: object): string => {
+  const list = (right: string): string | undefined => {
+    const given = Raised.get(rights, right)
+    return Array.isArray(given) ? (given.length === 0 ? "none" : given.join(", ")) : undefined
+  }
+  const [tools, hosts, root] = [list("allowTools"), list("allowNetwork"), Raised.get(rights, "root")]
+  const parts = [
+    tools === undefined ? undefined : `tools ${tools}`,
+    hosts === undefined ? undefined : `network ${hosts}`,
+    typeof root === "string" ? `in ${root}` : undefined,
+    Raised.get(rights, "isReadOnly") === true ? "reads only" : undefined,
+  ]
+  return oneLine(parts.filter((part) => part !== undefined).join("; "))
+}
+
 /** Describes a node beyond its kind and id. */
 const remarks = ({ details, status, left, winners, parts: counts }: GraphNode): string => {
-  const { label, needs, maxIterations, maxConcurrency, name, agents, cases, hasElse, pending, siblingRead, count, rest } = details
+  const { label, needs, maxIterations, maxConcurrency, name, agents, cases, hasElse, pending, siblingRead, count, rest, rights } =
+    details
   const parts = [
     typeof label === "string" ? shorten(oneLine(label), 60) : undefined,
     typeof name === "string" ? `"${oneLine(name)}"` : undefined,
     Array.isArray(agents) ? `asks ${agents.join(", ")}` : undefined,
+    typeof rights === "object" && rights !== null ? rightsText(rights) : undefined,
     typeof needs === "object" && needs !== null ? `needs ${[...new Set(Object.values(needs))].join(", ")}` : undefined,
     Array.isArray(cases) ? `one of ${oneLine([...cases, ...(hasElse === true ? ["otherwise"] : [])].join(", "))}` : undefined,
     typeof maxIterations === "number" ? `at most ${maxIterations} times` : undefined,

@@ -41,13 +41,20 @@ export interface AgentRequest extends CallOptions {
 }
 
 /** A call of an agent of the AI SDK, which takes either a prompt or a conversation. */
-export type SdkRequest = CallOptions &
-  ({ readonly prompt: string; readonly messages?: never } | { readonly messages: Array<Message>; readonly prompt?: never })
+export type SdkRequest = CallOptions & {
+  /** The tools of this call, where the step allows only some of those of the agent. */
+  readonly tools?: AgentTools
+} & ({ readonly prompt: string; readonly messages?: never } | { readonly messages: Array<Message>; readonly prompt?: never })
 
 interface CallOptions {
   /** Aborted when the attempt is interrupted. */
   readonly abortSignal?: AbortSignal
   readonly context?: CallContext
+}
+
+/** Tools by their names. */
+export interface AgentTools {
+  readonly [name: string]: object
 }
 
 /** Token counts, as far as the provider reports them. */
@@ -90,6 +97,7 @@ export interface Agent extends Named {
 /** An agent of the AI SDK, such as its `ToolLoopAgent`; `version` is that of its interface. */
 export interface SdkAgent extends Named {
   readonly version: "agent-v1" | "agent-v2"
+  readonly tools?: AgentTools | undefined
   generate(request: SdkRequest): PromiseLike<AgentReply>
 }
 

@@ -6,6 +6,7 @@
 import type { StandardSchemaV1 } from "@standard-schema/spec"
 import type * as Effect from "effect/Effect"
 import type * as Schedule from "effect/Schedule"
+import type { AnyAgent } from "./Agent.ts"
 import type * as Codec from "./Codec.ts"
 import type { Decision } from "./Decision.ts"
 import type * as Declared from "./Declared.ts"
@@ -118,8 +119,28 @@ export interface StepOptions<
   readonly error?: Err
   /** Nodes whose values this step receives, by name. They must come before it. */
   readonly needs?: N
-  /** The work: returns a value, a Promise or an Effect. It may run again after a crash; its output is committed once. */
-  readonly run: Code
+  /**
+   * The work: returns a value, a Promise or an Effect. It may run again after a crash; its output is committed once. A step has
+   * either code or an agent.
+   */
+  readonly run?: Code
+  /** The agent that does the work, or several agents that are tried in order. Its reply is decoded with `output`. */
+  readonly agent?: AnyAgent | Agents
+  /** The task for the agent: text, or a function that returns it, a Promise or an Effect of it. */
+  readonly prompt?: string | Run<string, RunContext<Input, N>, never>
+  /** Number of times per attempt that an agent is asked to correct a reply that the schema rejects. Default: 2. */
+  readonly corrections?: number
+  /** Tools that the agent is offered, by their names. A call of any other is refused. Default: all tools of the agent. */
+  readonly allowTools?: ReadonlyArray<string>
+  /**
+   * Hosts that commands of the agent's tools reach, such as `"api.github.com"`, `"*.npmjs.org"` or `"localhost:8080"`. Default:
+   * the network of the runtime, which is none.
+   */
+  readonly allowNetwork?: ReadonlyArray<string>
+  /** Directory that the agent's tools stay below, from the root of the runtime. Default: the root of the runtime. */
+  readonly root?: string
+  /** `true` offers the agent only tools that change nothing, and lets its commands read only. Default: false. */
+  readonly readOnly?: boolean
   /**
    * Retries of failed attempts; `false` turns them off. `while` and a Schedule receive the stored error of each attempt
    * (`ErrorInfo`), with a declared error decoded as `declared`. So they behave the same before and after a restart. Default:
@@ -157,6 +178,25 @@ export interface StepOptions<
   /** JSON for tools. */
   readonly meta?: { readonly [key: string]: unknown }
 }
+
+/** Agents, tried in order. */
+interface Agents extends ReadonlyArray<AnyAgent> {
+  readonly version?: undefined
+}
+
+/** A step whose work is code, or that of an agent. */
+type Work =
+  | {
+      readonly run: unknown
+      readonly agent?: undefined
+      readonly prompt?: undefined
+      readonly corrections?: undefined
+      readonly allowTools?: undefined
+      readonly allowNetwork?: undefined
+      readonly root?: undefined
+      readonly readOnly?: undefined
+    }
+  | { readonly run?: undefined; readonly agent: unknown; readonly prompt: unknown }
 
 /** Options of `$.parallel`. */
 export interface ParallelOptions {
@@ -471,7 +511,7 @@ type Absent<Skip extends boolean> = [Skip] extends [false] ? never : undefined
 
 /** Makes the nodes of a workflow whose decoded input is `Input`. */
 export interface Builder<out Input> {
-  /** A unit of work with a typed output. */
+  /** A unit of work with a typed output, done by code or by an agent. */
   readonly step: <
     const Id extends string,
     S extends Codec.AnySchema = Uninferred,
@@ -487,7 +527,7 @@ export interface Builder<out Input> {
     Err extends Declared.ErrorSchema = never,
   >(
     id: Id,
-    options: StepOptions<Input, S, N, Code, RetryServices, Skip, Soft, Undone, Denied, Err>,
+    options: StepOptions<Input, S, N, Code, RetryServices, Skip, Soft, Undone, Denied, Err> & Work,
   ) => Step<
     Id,
     Codec.Output<S> | ([Skip | Soft] extends [false] ? never : undefined) | ([Denied] extends ["fail"] ? never : undefined),

@@ -793,6 +793,21 @@ export class NoAgentRunner extends Schema.TaggedError<NoAgentRunner>()("NoAgentR
   }
 }
 
+/**
+ * A step lists rights for its tools that its runtime does not have, or that cannot be had: a host, a tool, or a root outside that of the runtime. No agent
+ * was asked.
+ */
+export class ToolRightsExceeded extends Schema.TaggedError<ToolRightsExceeded>()("ToolRightsExceeded", {
+  nodeId: Schema.String,
+  /** The option of the step. */
+  right: Schema.Literal("allowTools", "allowNetwork", "root"),
+  problem: Schema.String,
+}) {
+  override get message(): string {
+    return `Step "${this.nodeId}" has more rights than its runtime: its "${this.right}" ${this.problem}. No agent was asked. Narrow it, or widen "tools" of the runtime, then resume the run.`
+  }
+}
+
 /** A dependency has no output although its node is done: its loop made no pass. */
 export class MissingNeed extends Schema.TaggedError<MissingNeed>()("MissingNeed", { nodeId: Schema.String, need: Schema.String }) {
   override get message(): string {

@@ -4,16 +4,81 @@
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+
+/** A host of a list. */
+export interface Host {
+  /** In lower case; an IPv6 address is without brackets. */
+  readonly name: string
+  /** `true` for all names below the host, and not the host itself. */
+  readonly isBelow: boolean
+  /** Default: 80 and 443. */
+  readonly port: number | undefined
+}
+
+/** A host without the brackets of an IPv6 address and the dot of a complete name. */
+export const bareHost = (host: string): string =>
+  host
+    .toLowerCase()
+    .replace(/^\[|\]$/g, "")
+    .replace(/\.$/, "")
+
+/** Reads a host of a list, or says what is wrong with it. */
+export const parseHost = (listed: string): Either.Either<Host, string> => {
+  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(listed)) return Either.left("is an address with a scheme: name the host alone")
+  const [, below, name = "", port] =
+    /^(\*\.)?(\[[0-9a-f:.]+\]|[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)*\.?)(?::(\d{1,5}))?$/i.exec(
+      listed,
+    ) ?? []
+  if (name === "")
+    return Either.left('is no host: write a name such as "api.github.com", "*.npmjs.org" or "localhost:8080", or "[::1]:8080"')
+  if (port !== undefined && (Number(port) < 1 || Number(port) > 65_535)) return Either.left("has no port from 1 to 65535")
+  return Either.right({
+    name: bareHost(name),
+    isBelow: below !== undefined,
+    port: port === undefined ? undefined : Number(port),
+  })
+}
+
+/** `true` if a list of hosts with this one opens at least what another host opens. */
+export const covers = (wide: Host, narrow: Host): boolean => {
+  const isBelow = narrow.name.endsWith(`.${wide.name}`) || (narrow.isBelow && narrow.name === wide.name)
+  if (wide.isBelow ? !isBelow : narrow.isBelow || narrow.name !== wide.name) return false
+  return wide.port === undefined
+    ? narrow.port === undefined || narrow.port === 80 || narrow.port === 443
+    : wide.port === narrow.port
+}
+
+const Listed = Schema.String.pipe(
+  Schema.filter((listed) =>
+    Either.match(parseHost(listed), { onLeft: (problem) => `"${listed}" ${problem}`, onRight: () => true }),
+  ),
+)
 
 /**
  * The network that a command can reach: none, all of it, or hosts by name over HTTP and HTTPS. A name is exact
  * (`"api.github.com"`), or begins with `*.` for all names below it. With a port (`"localhost:8080"`) only that port is open,
  * without one 80 and 443.
  */
-export const Network = Schema.Union(Schema.Literal("none", "all"), Schema.Array(Schema.NonEmptyString))
+export const Network = Schema.Union(Schema.Literal("none", "all"), Schema.Array(Listed))
 export type Network = typeof Network.Type
+
+/**
+ * The rights of the tools of one step, as its author lists them. They narrow those of the runtime: what is absent is as the runtime has it, and a step that
+ * lists more than its runtime allows fails before an agent is asked.
+ */
+export interface StepRights {
+  /** Tools that the agents of the step are offered, by their names. */
+  readonly allowTools?: ReadonlyArray<string>
+  /** Hosts that commands reach. */
+  readonly allowNetwork?: ReadonlyArray<string>
+  /** The directory that tools are confined to, from the root of the runtime. */
+  readonly root?: string
+  /** `true` offers tools that change nothing, and lets commands read only. */
+  readonly isReadOnly?: true
+}
 
 /** Processes of one command. Default of `maxProcesses`: a build of a large project has some hundred. */
 export const defaultMaxProcesses = 512

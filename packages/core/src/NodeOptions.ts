@@ -5,12 +5,15 @@
 import * as Either from "effect/Either"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
+import { type AnyAgent, nameOf } from "./Agent.ts"
+import { defaultCorrections } from "./AgentRunner.ts"
 import * as Codec from "./Codec.ts"
 import { saysNo } from "./Condition.ts"
 import * as Declared from "./Declared.ts"
 import type { ErrorInfo } from "./ErrorInfo.ts"
 import { InvalidRequest } from "./Errors.ts"
 import { type NodeId, partId, timeoutId } from "./Ids.ts"
+import { parseHost, type StepRights } from "./Isolation.ts"
 import { toJson } from "./internal/json.ts"
 import * as Millis from "./Millis.ts"
 import * as Names from "./Names.ts"
@@ -74,12 +77,13 @@ export const step = (
     readonly run: Plan.Step["run"]
     /** The key of a `cache` without its own. */
     readonly cacheKey: Plan.Cache["key"]
+    readonly agentSpec?: Plan.AgentSpec | undefined
   },
   options: Options,
   words: Words,
 ): Either.Either<Plan.Step, Problem> =>
   checked(() => {
-    const { id, needs, codec, table, skipIf, run, cacheKey } = leaf
+    const { id, needs, codec, table, skipIf, run, cacheKey, agentSpec } = leaf
     const gate = gateOf(leaf, options, words)
     const error = errorOf(options.error)
     return {
@@ -97,9 +101,95 @@ export const step = (
       cache: cacheOf(options.cache, cacheKey, words),
       run,
       compensate: options.compensate === undefined ? undefined : fn(options.compensate, "compensate"),
-      ...defined({ gate, error }),
+      ...defined({ gate, error, agentSpec }),
     }
   })
+
+const isAgent = (one: unknown): one is AnyAgent =>
+  typeof one === "object" && one !== null && "generate" in one && typeof one.generate === "function"
+
+const listOf = (given: unknown): ReadonlyArray<unknown> => (Array.isArray(given) ? given : [given])
+
+/** The agents among what is given as `agent`. */
+export const agentsOf = (agent: unknown): ReadonlyArray<AnyAgent> => listOf(agent).filter(isAgent)
+
+/** Options of steps with an agent. */
+const agentOptions = ["corrections", "allowTools", "allowNetwork", "root", "readOnly"] as const
+
+/**
+ * Makes the part of a step that an agent does; `undefined` for a step without one. Options: `agent`, `corrections`, `allowTools`, `allowNetwork`, `root` and
+ * `readOnly`.
+ */
+export const agent = (options: Options, isText: boolean, words: Words): Either.Either<Plan.AgentSpec | undefined, Problem> =>
+  checked(() => {
+    const { agent } = options
+    if (agent === undefined) {
+      if (Object.hasOwn(options, "agent")) return refuse("its agent is undefined: check the name of the variable or property")
+      const needless = agentOptions.find((option) => options[option] !== undefined)
+      return needless === undefined ? undefined : refuse(`it has "${needless}" but no agent`)
+    }
+    const agents = agentsOf(agent)
+    if (agents.length === 0 || agents.length < listOf(agent).length)
+      refuse(`its agent is not an agent: it has no method "generate"`)
+    if (!agents.every((one) => typeof nameOf(one) === "string")) refuse("the name of its agent must be text")
+    const { corrections = defaultCorrections } = options
+    if (!Number.isInteger(corrections) || Number(corrections) < 0) refuse("its corrections must be a whole number of at least 0")
+    const rights = rightsOf(options, agents, words)
+    return { agents, isText, corrections: Number(corrections), ...(Object.keys(rights).length === 0 ? {} : { rights }) }
+  })
+
+const textsOf = (options: Options, option: string, what: string): ReadonlyArray<string> | undefined => {
+  const given = options[option]
+  if (given === undefined) return undefined
+  if (!Array.isArray(given)) return refuse(`"${option}" must be an array of ${what}`)
+  const texts: Array<string> = []
+  for (const one of given) {
+    if (typeof one !== "string" || one === "") return refuse(`"${option}" must be an array of ${what}`)
+    if (texts.includes(one)) refuse(`"${option}" lists ${JSON.stringify(one)} twice`)
+    texts.push(one)
+  }
+  return texts
+}
+
+/** The names of the tools of an agent. `undefined` for an agent that does not show them. */
+const toolNamesOf = (agent: AnyAgent): ReadonlyArray<string> | undefined => {
+  const tools = Raised.get(agent, "tools")
+  return isObject(tools) ? Object.keys(tools) : undefined
+}
+
+const rightsOf = (options: Options, agents: ReadonlyArray<AnyAgent>, words: Words): StepRights => {
+  const allowTools = textsOf(options, "allowTools", "names of tools")
+  if (allowTools !== undefined) {
+    const known = agents.map(toolNamesOf)
+    const names = known.flatMap((tools) => tools ?? [])
+    const stray = known.includes(undefined) ? undefined : allowTools.find((tool) => !names.includes(tool))
+    if (stray !== undefined) {
+      const there = names.length === 0 ? "has no tools" : `has ${[...new Set(names)].join(", ")}`
+      refuse(`"allowTools" lists ${JSON.stringify(stray)}, which no agent of it has: it ${there}`)
+    }
+  }
+  const allowNetwork = textsOf(options, "allowNetwork", 'hosts such as "api.github.com"')
+  for (const host of allowNetwork ?? [])
+    Either.getOrElse(parseHost(host), (problem) => refuse(`"allowNetwork" ${JSON.stringify(host)} ${problem}`))
+  const { root } = options
+  if (root !== undefined && (typeof root !== "string" || root === "" || root.includes("\0")))
+    return refuse(`"root" must be the path of a directory, from the root of the runtime`)
+  if (root !== undefined && leaves(root)) return refuse(`"root" ${JSON.stringify(root)} leads outside the root of the runtime`)
+  const isReadOnly = flag(options, "readOnly", words) ? true : undefined
+  return defined({ allowTools, allowNetwork, root, isReadOnly })
+}
+
+/** `true` for a relative path that leads above where it begins. */
+const leaves = (path: string): boolean => {
+  if (path.startsWith("/")) return false
+  let depth = 0
+  for (const name of path.split("/")) {
+    if (name === "..") depth--
+    else if (name !== "" && name !== ".") depth++
+    if (depth < 0) return true
+  }
+  return false
+}
 
 /** Makes a wait. Options of all kinds: `label`, `meta`, `timeout`, `deadline` and `onTimeout`; others depend on the kind. */
 export const wait = (

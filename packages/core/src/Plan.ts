@@ -7,6 +7,7 @@ import type { AnyAgent } from "./Agent.ts"
 import type { Codec } from "./Codec.ts"
 import type { ErrorCodec } from "./Declared.ts"
 import type { NodeId, NodeKey } from "./Ids.ts"
+import type { StepRights } from "./Isolation.ts"
 import type { Failure } from "./internal/caught.ts"
 import type * as Layout from "./internal/layout.ts"
 import type { Millis } from "./Millis.ts"
@@ -78,6 +79,8 @@ export interface AgentSpec {
   readonly isText: boolean
   /** Corrections to request of an agent within an attempt. */
   readonly corrections: number
+  /** Rights of its tools, within those of the runtime. */
+  readonly rights?: StepRights
 }
 
 /**

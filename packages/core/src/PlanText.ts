@@ -5,6 +5,7 @@
  */
 import { nameOf } from "./Agent.ts"
 import type { NodeId } from "./Ids.ts"
+import type { StepRights } from "./Isolation.ts"
 import type * as Plan from "./Plan.ts"
 import type { RetryOptions, RetryPolicy } from "./RetryPolicy.ts"
 import { defined } from "./Struct.ts"
@@ -56,6 +57,7 @@ export interface Details {
     Held &
     Needing & {
       readonly agents?: ReadonlyArray<string> | undefined
+      readonly rights?: StepRights | undefined
       readonly retry?: "schedule" | (Omit<RetryOptions, "maxAttempts"> & { readonly maxAttempts?: Count }) | undefined
       readonly timeoutMs?: number | undefined
       readonly timeout?: "computed" | undefined
@@ -281,6 +283,7 @@ const stepDetails = (node: Plan.Step): Details["Step"] => {
     meta,
     table,
     agents: node.agentSpec?.agents.map(nameOf),
+    rights: node.agentSpec?.rights,
     retry: node.retry.shown && retryOf(node.retry.shown),
     timeoutMs,
     timeout: computed(node.computeTimeout),

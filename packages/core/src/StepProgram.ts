@@ -25,6 +25,7 @@ import {
   NoAgentRunner,
   NonRetryable,
   type StoreError,
+  ToolRightsExceeded,
 } from "./Errors.ts"
 import * as Foreign from "./Foreign.ts"
 import { idempotencyKey } from "./Ids.ts"
@@ -406,7 +407,7 @@ const ended = (promised: PromiseLike<unknown>, graceMs: number): Effect.Effect<v
 /** Has agents answer the prompt that the step's code returns, within the same limits. */
 const ask = (
   attempt: Attempt,
-  { agents, isText, corrections }: Plan.AgentSpec,
+  { agents, isText, corrections, rights }: Plan.AgentSpec,
   onBeat: () => void,
 ): Effect.Effect<unknown, unknown, unknown> =>
   Effect.gen(function* () {
@@ -430,6 +431,7 @@ const ask = (
       },
       isText,
       corrections,
+      rights,
       context: {
         input: attempt.input,
         runId,
@@ -513,7 +515,7 @@ const forbids = (thrown: unknown): NotRetried | undefined => {
   if (thrown instanceof AgentFailed) return thrown.retryable ? undefined : "agent"
   if (thrown instanceof NoAgentRunner) return "runner"
   if (thrown instanceof InvalidOutput && thrown.isFinal === true) return "unstorable"
-  if (thrown instanceof InvalidTimeout) return "plan"
+  if (thrown instanceof InvalidTimeout || thrown instanceof ToolRightsExceeded) return "plan"
   if (thrown instanceof InvalidError) return "unstorable"
   if (Raised.isSlip(thrown) || Transaction.isOfCode(thrown)) return "slip"
   if (!(thrown instanceof Error)) return undefined

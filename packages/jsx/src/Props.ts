@@ -146,6 +146,17 @@ export interface TaskProps<
    * Default: 2.
    */
   readonly corrections?: "agent" extends keyof All ? number : "a Task without an agent has no corrections"
+  /** Tools that the agent is offered, by their names. A call of any other is refused. Default: all tools of the agent. */
+  readonly allowTools?: "agent" extends keyof All ? ReadonlyArray<string> : "a Task without an agent has no tools"
+  /**
+   * Hosts that commands of the agent's tools reach, such as `"api.github.com"`, `"*.npmjs.org"` or `"localhost:8080"`. Default: the network of the runtime,
+   * which is none.
+   */
+  readonly allowNetwork?: "agent" extends keyof All ? ReadonlyArray<string> : "a Task without an agent has no tools"
+  /** Directory that the agent's tools stay below, from the root of the runtime. Default: the root of the runtime. */
+  readonly root?: "agent" extends keyof All ? string : "a Task without an agent has no tools"
+  /** `true` offers the agent only tools that change nothing, and lets its commands read only. Default: false. */
+  readonly readOnly?: "agent" extends keyof All ? boolean : "a Task without an agent has no tools"
   /** Timeout of an attempt: `"2m"`, or milliseconds. */
   readonly timeout?: DurationLike
   /** Milliseconds. Alternative to `timeout`. */

@@ -1,7 +1,6 @@
 /**
  * The tool `bash`: one command line in a shell, under the isolation of the runtime. In a runtime without isolation it is refused.
  */
-import { resolve } from "node:path"
 import type { CommandResult, CommandRunnerShape, CommandStopped } from "@smithers/core/CommandRunner"
 import type { Policy } from "@smithers/core/Isolation"
 import type { Tool } from "ai"
@@ -23,7 +22,7 @@ export const policyOf = ({ files, rights }: ToolSession.ToolSession): Policy => 
   network: rights.network,
   env: rights.env,
   readable: rights.readable,
-  hidden: (rights.hidden ?? ToolSession.defaultHidden).map((path) => resolve(files.root, path)),
+  hidden: ToolSession.hiddenOf(rights),
 })
 
 /** The runner of a session, or why there is none. */
@@ -45,10 +44,12 @@ const Input = Schema.Struct({
 
 /** Runs a command line. */
 export const bash: Tool<typeof Input.Encoded, string> = defineTool({
+  name: "bash",
   usesWorkspace: true,
   description:
     "Runs a command line in bash, in the root of the work, and returns its output and exit code. It has no network unless the step allows hosts, a private /tmp, and cannot change files outside the root or git's directory. Nothing it starts outlives it.",
   input: Input,
+  isConfined: true,
   execute: ({ command, timeoutSeconds = defaultSeconds }) =>
     Effect.suspend(() => {
       const session = ToolSession.current("bash")

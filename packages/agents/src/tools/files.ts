@@ -30,6 +30,7 @@ const ReadInput = Schema.Struct({
 
 /** Reads a text file by lines, with their numbers. */
 export const read: Tool<typeof ReadInput.Encoded, string> = defineTool({
+  name: "read",
   usesWorkspace: true,
   description:
     "Reads a text file and returns its lines with their numbers. Read a file before you edit or replace it. Large files are read in parts by offset and limit.",
@@ -68,10 +69,6 @@ const checkSeen = (session: ToolSession.ToolSession, place: string, hash: string
     throw new Error(`${place} has changed since it was read: read it again before you change it. Nothing was changed.`)
 }
 
-const checkWritable = ({ rights }: ToolSession.ToolSession): void => {
-  if (rights.isReadOnly === true) throw new Error("This step may read files and not change them. Nothing was changed.")
-}
-
 /** A file before and after a call that changes it, by hashes. `undefined` for a file that is not there. */
 const Change = Schema.Struct({ before: Schema.optional(Schema.String), after: Schema.String })
 
@@ -97,6 +94,7 @@ const WriteInput = Schema.Struct({
 
 /** Writes a whole file. */
 export const write: Tool<typeof WriteInput.Encoded, string> = defineTool({
+  name: "write",
   usesWorkspace: true,
   description:
     "Creates a file with the given content, or replaces all of one that was read before. Use edit to change parts of a file.",
@@ -109,7 +107,6 @@ export const write: Tool<typeof WriteInput.Encoded, string> = defineTool({
     recovery("write", path, snapshot, `Wrote ${path}: ${Buffer.byteLength(content)} bytes.`),
   execute: ({ path, content }) => {
     const session = ToolSession.current("write")
-    checkWritable(session)
     const { files, seen } = session
     const before = contentOf(session, path)
     if (before !== undefined) checkSeen(session, files.resolve(path), before.hash)
@@ -144,6 +141,7 @@ const EditInput = Schema.Struct({
 
 /** Replaces exact parts of a file. */
 export const edit: Tool<typeof EditInput.Encoded, string> = defineTool({
+  name: "edit",
   usesWorkspace: true,
   description:
     'Replaces parts of a file that was read before. "old" is exact text, without line numbers, that stands in the file once. All edits are made, in order, or none. Returns the changes as a diff.',
@@ -164,7 +162,6 @@ export const edit: Tool<typeof EditInput.Encoded, string> = defineTool({
 
 /** Works out an edit, and changes nothing. */
 const edited = (session: ToolSession.ToolSession, { path, edits }: typeof EditInput.Type) => {
-  checkWritable(session)
   const { bytes, hash } = session.files.read(path)
   const place = session.files.resolve(path)
   checkSeen(session, place, hash)

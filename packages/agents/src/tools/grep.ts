@@ -42,6 +42,7 @@ const notFound = 127
 
 /** Searches files. */
 export const grep: Tool<typeof Input.Encoded, string> = defineTool({
+  name: "grep",
   usesWorkspace: true,
   description:
     "Searches files for a regular expression and returns matching lines as path:line:text. Files that git ignores, hidden files and binary files are left out.",

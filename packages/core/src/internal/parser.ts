@@ -5,6 +5,7 @@
 
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
+import { nameOf } from "../Agent.ts"
 import * as Codec from "../Codec.ts"
 import { Decision } from "../Decision.ts"
 import { InvalidWorkflow } from "../Errors.ts"
@@ -27,7 +28,7 @@ const waits = {
 }
 const stepKeys = new Set([
   ...["output", "error", "needs", "run", "retry", "timeout", "heartbeatTimeout", "skipIf", "continueOnFail", "cache", "compensate"],
-  ...["needsApproval", "label", "meta"],
+  ...["needsApproval", "label", "meta", "agent", "prompt", "corrections", "allowTools", "allowNetwork", "root", "readOnly"],
 ])
 const branchKeys = new Set(["needs", "when", "then", "else"])
 const switchKeys = new Set(["needs", "on", "cases", "otherwise"])
@@ -76,7 +77,7 @@ const firstId = (part: Plan.Node): NodeId | undefined => {
 }
 
 /** The default cache key: everything a step's work depends on, without its run and pass. */
-const usualKey: Plan.Cache["key"] = ({ runId: _, iteration: __, ...given }) => given
+const usualKey = ({ runId: _, iteration: __, ...given }: Plan.PredicateContext) => given
 /** The key of the item in a list's template. */
 const anyKey = "*"
 
@@ -137,8 +138,26 @@ export const make = (workflow: string, prefix = "") => {
     const where = `step "${id}"`
     checkKeys(where, options, stepKeys)
     const made = leaf(where, id, options, schema(where, options, "output"))
-    const run = fn<Plan.Step["run"]>(where, options, "run")
-    return { id, plan: orRefuse(where, NodeOptions.step({ ...made, run, cacheKey: usualKey }, options, words)) }
+    const agentSpec = orRefuse(where, NodeOptions.agent(options, false, words))
+    const work = agentSpec === undefined ? codeOf(where, options) : promptOf(where, options, agentSpec)
+    return { id, plan: orRefuse(where, NodeOptions.step({ ...made, ...work, agentSpec }, options, words)) }
+  }
+  const codeOf = (where: string, options: Loose) => {
+    if (options.prompt !== undefined) refuse(where, `it has "prompt" but no agent`)
+    return { run: fn<Plan.Step["run"]>(where, options, "run"), cacheKey: usualKey }
+  }
+  const promptOf = (where: string, options: Loose, { agents }: Plan.AgentSpec) => {
+    const { prompt } = options
+    if (options.run !== undefined) refuse(where, `it has "run" and "agent", each of which does its work: give one of them`)
+    if (typeof prompt !== "string" && typeof prompt !== "function") refuse(where, `"prompt" must be text, or ${words.fn}`)
+    const run = typeof prompt === "string" ? () => prompt : fn<Plan.Step["run"]>(where, options, "prompt")
+    const value = typeof prompt === "string" ? { value: prompt } : {}
+    const cacheKey: Plan.Cache["key"] = (context) => ({
+      ...usualKey(context),
+      ...value,
+      agents: agents.map(nameOf),
+    })
+    return { run, cacheKey }
   }
 
   const wait =

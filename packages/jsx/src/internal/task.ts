@@ -1,14 +1,13 @@
 /**
  * Lowers a task to a step of the plan: its needs, its work, and its retries.
  */
-import { type AnyAgent, nameOf } from "@smithers/core/Agent"
-import { defaultCorrections } from "@smithers/core/AgentRunner"
+import { nameOf } from "@smithers/core/Agent"
 import * as Codec from "@smithers/core/Codec"
 import type { NodeId } from "@smithers/core/Ids"
 import * as Names from "@smithers/core/Names"
 import * as NodeOptions from "@smithers/core/NodeOptions"
 import type * as Plan from "@smithers/core/Plan"
-import type { AgentSpec, Need, NoteRead, Step } from "@smithers/core/Plan"
+import type { Need, NoteRead, Step } from "@smithers/core/Plan"
 import * as RetryPolicy from "@smithers/core/RetryPolicy"
 import type { RunState } from "@smithers/core/RunState"
 import type { StepContext } from "@smithers/core/StepProgram"
@@ -77,7 +76,7 @@ export const step = (
     if (layout.tasks.has(nodeId)) needs.push(...after(layout, taskId, nodeId, names))
   }
 
-  const ask = askOf(node, output === undefined)
+  const ask = orRefuse(node, NodeOptions.agent(props, output === undefined, words))
   const ctxOf = (context: StepContext<unknown>, state: RunState, noteRead: NoteRead): TaskCtx =>
     new AttemptCtx(context, () => lowering.ctxAt(state, loop, noteRead)) as unknown as TaskCtx
   const forwardedProps = (
@@ -148,11 +147,10 @@ export const step = (
     compensate: typeof compensate === "function" ? undo : compensate,
   }
   const skips = skipped(node, loop, lowering, comesAfter)
-  const leaf = { id: taskId, needs, codec, table, skipIf: skips, run, cacheKey: cacheKeyOf(node, content, found) }
+  const leaf = { id: taskId, needs, codec, table, skipIf: skips, run, cacheKey: cacheKeyOf(node, content, found), agentSpec: ask }
   return {
     ...orRefuse(node, NodeOptions.step(leaf, options, words)),
     ...(isConstant ? { isConstant } : {}),
-    ...defined({ agentSpec: ask }),
   }
 }
 
@@ -180,31 +178,6 @@ const withoutHooks = (call: () => unknown): unknown => {
 
 /** Reads of a compensation are not recorded, since nothing depends on them. */
 const unnoted: NoteRead = () => {}
-
-const listOf = (agent: unknown): ReadonlyArray<unknown> => (Array.isArray(agent) ? agent : [agent])
-
-const isAgent = (one: unknown): one is AnyAgent =>
-  typeof one === "object" && one !== null && "generate" in one && typeof one.generate === "function"
-
-/** Returns the valid agents of a prop. */
-const agentsOf = (agent: unknown): ReadonlyArray<AnyAgent> => listOf(agent).filter(isAgent)
-
-const askOf = (node: HostNode, isText: boolean): AgentSpec | undefined => {
-  const { agent } = node.props
-  if (agent === undefined) {
-    if (Object.hasOwn(node.props, "agent")) refuse(node, `its agent is undefined: check the name of the variable or property`)
-    if (node.props.corrections !== undefined) refuse(node, `it has "corrections" but no agent`)
-    return undefined
-  }
-  const agents = agentsOf(agent)
-  if (agents.length === 0 || agents.length < listOf(agent).length)
-    refuse(node, `its agent is not an agent: it has no method "generate"`)
-  if (!agents.every((one) => typeof nameOf(one) === "string")) refuse(node, "the name of its agent must be text")
-  const { corrections = defaultCorrections } = node.props
-  if (!Number.isInteger(corrections) || Number(corrections) < 0)
-    refuse(node, "its corrections must be a whole number of at least 0")
-  return { agents, isText, corrections: Number(corrections) }
-}
 
 /** Combines the retry props of a task. `retries` does not count the first attempt. */
 const retryOf = (node: HostNode): unknown => {
@@ -252,7 +225,7 @@ const cacheKeyOf = (node: HostNode, content: unknown, found: (state: RunState, n
       ...context,
       ...found(state, noteRead),
       ...defined({ value }),
-      ...(agent === undefined ? {} : { agents: agentsOf(agent).map(nameOf) }),
+      ...(agent === undefined ? {} : { agents: NodeOptions.agentsOf(agent).map(nameOf) }),
     }
   }
 }

@@ -188,7 +188,7 @@ describe("tools for files", () => {
       { tool: "edit", input: { path: "a.txt", edits: [{ old: "a", new: "b" }] } },
     )
     expect(readOnly[0]).toBe("     1\ta")
-    for (const result of readOnly.slice(1)) expect(result).toContain("This step may read files and not change them.")
+    for (const result of readOnly.slice(1)) expect(result).toContain("unavailable tool")
     expect([existsSync(join(root, "b.txt")), get("a.txt")]).toEqual([false, "a\n"])
   })
 })

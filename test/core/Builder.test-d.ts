@@ -2,7 +2,8 @@
  * What TypeScript infers of a workflow. Nothing here runs: `tsc` checks it. Where a line must not compile, a `@ts-expect-error`
  * above it says so, which is an error itself once the line does compile.
  */
-import type { Builder, Node, Step, Value, Written, WrittenBy } from "@smithers/core/Builder"
+import type { Agent } from "@smithers/core/Agent"
+import type { Builder, Node, Services, Step, Value, Written, WrittenBy } from "@smithers/core/Builder"
 import type * as Codec from "@smithers/core/Codec"
 import type { Engine } from "@smithers/core/Engine"
 import type { ErrorInfo } from "@smithers/core/ErrorInfo"
@@ -859,3 +860,31 @@ export const boundaries = () => {
     | Written<"last", null>
   is<WrittenOf<typeof Wide>, Row>()
 }
+
+// A step of an agent: its prompt is given the needs, and its output is that of the schema.
+declare const writer: Agent
+const first = $.step("first", { output: Analysis, run: () => ({ summary: "", risk: "low" }) })
+const written = $.step("written", {
+  needs: { first },
+  output: Analysis,
+  agent: [writer],
+  allowTools: ["read"],
+  skipIf: ({ first }) => first.risk === "low",
+  prompt: ({ first, input, attempt }) => {
+    is<typeof first, Analysis>()
+    is<typeof attempt, number>()
+    return `${input.repo} ${first.summary}`
+  },
+})
+is<Value<typeof written>, Analysis | undefined>()
+is<Services<typeof written>, never>()
+$.step("text", { output: Schema.String, agent: writer, prompt: async () => "Write." })
+$.step("effect", { output: Schema.String, agent: writer, prompt: () => Effect.succeed("Write.") })
+// @ts-expect-error it has no prompt
+$.step("silent", { output: Schema.String, agent: writer })
+// @ts-expect-error a prompt is text
+$.step("number", { output: Schema.String, agent: writer, prompt: () => 3 })
+// @ts-expect-error rights are those of an agent
+$.step("code", { output: Schema.String, allowTools: ["read"], run: () => "" })
+// @ts-expect-error it has neither
+$.step("neither", { output: Schema.String })

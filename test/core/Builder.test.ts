@@ -178,6 +178,8 @@ describe("a schema whose values can never be stored", () => {
 
 describe("the options of a step", () => {
   const refused = (options: unknown) => refusal(($) => $.step("a", options))
+  const agent = { name: "writer", tools: { read: {}, bash: {} }, generate: async () => ({ text: "" }) }
+  const asked = { output: work.output, agent, prompt: "Write." }
   const duration = `is not a duration such as "30s" or "2 minutes"`
 
   it.each<[what: string, options: unknown, problem: string]>([
@@ -191,6 +193,57 @@ describe("the options of a step", () => {
     ],
     ["no code", { output: work.output }, `"run" must be a function`],
     ["code that is no function", { ...work, run: Promise.resolve(1) }, `"run" must be a function`],
+    ["a prompt without an agent", { ...work, prompt: "Write." }, `it has "prompt" but no agent`],
+    ["rights without an agent", { ...work, allowTools: ["read"] }, `it has "allowTools" but no agent`],
+    ["code and an agent", { ...asked, run: work.run }, `it has "run" and "agent", each of which does its work: give one of them`],
+    ["an agent without a prompt", { ...asked, prompt: undefined }, `"prompt" must be text, or a function`],
+    ["an agent that is none", { ...asked, agent: "gpt" }, `its agent is not an agent: it has no method "generate"`],
+    [
+      "an agent that is undefined",
+      { ...asked, agent: undefined },
+      "its agent is undefined: check the name of the variable or property",
+    ],
+    ["corrections below 0", { ...asked, corrections: -1 }, "its corrections must be a whole number of at least 0"],
+    ["tools that are no list", { ...asked, allowTools: "read" }, `"allowTools" must be an array of names of tools`],
+    ["a tool without a name", { ...asked, allowTools: ["read", ""] }, `"allowTools" must be an array of names of tools`],
+    ["a tool twice", { ...asked, allowTools: ["read", "read"] }, `"allowTools" lists "read" twice`],
+    [
+      "a tool that no agent has",
+      { ...asked, allowTools: ["raed"] },
+      `"allowTools" lists "raed", which no agent of it has: it has read, bash`,
+    ],
+    [
+      "hosts that are no list",
+      { ...asked, allowNetwork: "all" },
+      `"allowNetwork" must be an array of hosts such as "api.github.com"`,
+    ],
+    [
+      "a host with a scheme",
+      { ...asked, allowNetwork: ["https://api.github.com"] },
+      `"allowNetwork" "https://api.github.com" is an address with a scheme: name the host alone`,
+    ],
+    [
+      "a host with a path",
+      { ...asked, allowNetwork: ["api.github.com/repos"] },
+      `"allowNetwork" "api.github.com/repos" is no host: write a name such as "api.github.com", "*.npmjs.org" or "localhost:8080", or "[::1]:8080"`,
+    ],
+    [
+      "any host",
+      { ...asked, allowNetwork: ["*"] },
+      `"allowNetwork" "*" is no host: write a name such as "api.github.com", "*.npmjs.org" or "localhost:8080", or "[::1]:8080"`,
+    ],
+    [
+      "a port beyond 65535",
+      { ...asked, allowNetwork: ["api.github.com:70000"] },
+      `"allowNetwork" "api.github.com:70000" has no port from 1 to 65535`,
+    ],
+    ["a root that is no text", { ...asked, root: 3 }, `"root" must be the path of a directory, from the root of the runtime`],
+    ["a root that leads away", { ...asked, root: "src/../.." }, `"root" "src/../.." leads outside the root of the runtime`],
+    [
+      "a readOnly that is text",
+      { ...asked, readOnly: "no" },
+      `"readOnly" must be true or false, and not the text "no": write readOnly: false`,
+    ],
     ["a skipIf that is no function", { ...work, skipIf: true }, `"skipIf" must be a function`],
     ["a compensate that is no function", { ...work, compensate: "undo" }, `"compensate" must be a function`],
     ["a need that is no node", { ...work, needs: { b: "b" } }, `need "b" is not a step or another node made by $`],

@@ -432,7 +432,52 @@ const rowsOf = (filename: string): Record<string, unknown> => {
 /** Tables that are named by the workflow: how many steps share one is up to the store. */
 const isCatalog = (name: string): boolean => /^smithers_(outputs|tables)$|^[a-z]+_steps(_\d+)?$/.test(name)
 
+/** An agent that is asked the same in both, and keeps what it is asked. */
+const agents = (): Pair => {
+  const agent = {
+    name: "writer",
+    tools: { read: {}, bash: {} },
+    generate: async ({ prompt }: { readonly prompt: string }) => ({ text: JSON.stringify({ markdown: prompt.split("\n")[0] }) }),
+  }
+  const rights = { allowTools: ["read"], allowNetwork: ["api.github.com"], root: "packages", readOnly: true } as const
+  const built = Smithers.createWorkflow({ name: "asked", input: Input }).build(($) => {
+    const first = $.step("first", { output: Report, agent, prompt: "Write.", corrections: 1, ...rights })
+    const second = $.step("second", {
+      needs: { first },
+      output: Report,
+      agent: [agent, agent],
+      prompt: ({ input, first }) => `Of ${input.repo}: ${first.markdown}`,
+      cache: true,
+      timeout: "2m",
+    })
+    return $.sequence(first, second)
+  })
+  const { Workflow, Task, smithers, outputs } = createSmithers(
+    { asked_first: Report, asked_second: Schema.Struct({ ...Report.fields }) },
+    { input: Input },
+  )
+  const jsx = smithers((ctx) => (
+    <Workflow name="asked">
+      <Task id="first" output={outputs.asked_first} agent={agent} corrections={1} {...rights}>
+        Write.
+      </Task>
+      <Task
+        id="second"
+        output={outputs.asked_second}
+        deps={{ first: outputs.asked_first }}
+        agent={[agent, agent]}
+        cache
+        timeout="2m"
+      >
+        {({ first }) => `Of ${ctx.input.repo}: ${first.markdown}`}
+      </Task>
+    </Workflow>
+  ))
+  return { built, jsx: jsx as JsxWorkflow<unknown>, input: { repo: "acme/api" } }
+}
+
 describe.each([
+  ["steps with agents and their rights", agents],
   ["steps with limits, retries and needs", lines],
   ["groups, soft failures and skips", groups],
   ["a loop with its own outputs in its condition", rounds],

@@ -226,7 +226,7 @@ describe("props", () => {
       )),
     ).toEqual(
       invalid(
-        'Task "a": it has no prop "retry"; there are id, output, agent, deps, needs, dependsOn, skipIf, retries, corrections, retryPolicy, noRetry, timeout, timeoutMs, heartbeatTimeout, heartbeatTimeoutMs, continueOnFail, cache, label, meta, compensate, needsApproval, children',
+        'Task "a": it has no prop "retry"; there are id, output, agent, deps, needs, dependsOn, skipIf, retries, corrections, allowTools, allowNetwork, root, readOnly, retryPolicy, noRetry, timeout, timeoutMs, heartbeatTimeout, heartbeatTimeoutMs, continueOnFail, cache, label, meta, compensate, needsApproval, children',
       ),
     )
     const others: ReadonlyArray<readonly [React.ReactNode, string]> = [
@@ -303,6 +303,10 @@ describe("props", () => {
     ["agent", [{}, null, [], "gpt", [agent, {}], () => ({ text: "" })], noAgent],
     ["agent", [undefined], "its agent is undefined: check the name of the variable or property"],
     ["corrections", [1], 'it has "corrections" but no agent'],
+    ["allowTools", [["read"]], 'it has "allowTools" but no agent'],
+    ["allowNetwork", [[]], 'it has "allowNetwork" but no agent'],
+    ["root", ["src"], 'it has "root" but no agent'],
+    ["readOnly", [true, false], 'it has "readOnly" but no agent'],
     ["cache", [3, "yes", null], '"cache" must be true or an object'],
     ["cache", [{ keys: 1 }], '"cache" has no option "keys"; did you mean "key"? There are key, ttl'],
     ["cache", [{ key: "k" }], '"cache.key" must be a function'],

@@ -49,6 +49,8 @@ export interface ToolSession {
   readonly files: ConfinedFiles.ConfinedFiles
   /** The rights of the runtime, narrowed to those of the step. */
   readonly rights: ToolRights
+  /** The rights that the step lists itself. */
+  readonly asked: StepRights
   /** `undefined` in a runtime that has no isolation: then tools that run commands are refused. */
   readonly commands: CommandRunnerShape | undefined
   /** Files that were read or written: an edit is refused where the file has changed since. */
@@ -116,7 +118,7 @@ const makeSeen = (): Seen => {
 const storage = new AsyncLocalStorage<() => ToolSession>()
 
 /** Makes the session of an attempt. Its files throw where the root does not exist. */
-export const make = (rights: ToolRights = {}, commands?: CommandRunnerShape): ToolSession => {
+export const make = (rights: ToolRights = {}, commands?: CommandRunnerShape, asked: StepRights = {}): ToolSession => {
   let files: ConfinedFiles.ConfinedFiles | undefined
   /** Names of the tools that were offered, by their functions: a tool that is copied has the same one. */
   const offered = new Map<unknown, Set<string>>()
@@ -129,6 +131,7 @@ export const make = (rights: ToolRights = {}, commands?: CommandRunnerShape): To
       return files
     },
     rights,
+    asked,
     commands,
     seen: makeSeen(),
     offer: (tools) => {
@@ -160,8 +163,8 @@ export const hiddenOf = (rights: ToolRights): ReadonlyArray<string> =>
  * network leaves it to its steps, whose network is none unless they list hosts.
  */
 export const narrow = (rights: ToolRights, asked: StepRights, nodeId: string): Either.Either<ToolRights, ToolRightsExceeded> => {
-  const refuse = (right: ToolRightsExceeded["right"], problem: string) =>
-    Either.left(new ToolRightsExceeded({ nodeId, right, problem }))
+  const refuse = (option: ToolRightsExceeded["option"], problem: string) =>
+    Either.left(new ToolRightsExceeded({ nodeId, option, problem }))
   const { allowTools, allowNetwork } = asked
   const stray = allowTools?.find((tool) => rights.allowTools?.includes(tool) === false)
   if (stray !== undefined)

@@ -97,12 +97,11 @@ export type Run<A, Context, R = unknown> = (context: Context) => Returned<A, R>
 export type Uninferred = StandardSchemaV1<Literals, Literals>
 type Literals = "" | 0 | 0n | boolean | null | undefined | { readonly [key: string]: Literals } | [] | Array<Literals>
 
-/** Options of a step. */
-export interface StepOptions<
+/** Options of every step, whoever does its work. */
+interface EveryStep<
   Input,
   S extends Codec.AnySchema,
   N extends Needs,
-  Code extends Run<Codec.Input<S>, RunContext<Input, N>>,
   RetryServices,
   Skip extends boolean,
   Soft extends boolean,
@@ -119,28 +118,6 @@ export interface StepOptions<
   readonly error?: Err
   /** Nodes whose values this step receives, by name. They must come before it. */
   readonly needs?: N
-  /**
-   * The work: returns a value, a Promise or an Effect. It may run again after a crash; its output is committed once. A step has
-   * either code or an agent.
-   */
-  readonly run?: Code
-  /** The agent that does the work, or several agents that are tried in order. Its reply is decoded with `output`. */
-  readonly agent?: AnyAgent | Agents
-  /** The task for the agent: text, or a function that returns it, a Promise or an Effect of it. */
-  readonly prompt?: string | Run<string, RunContext<Input, N>, never>
-  /** Number of times per attempt that an agent is asked to correct a reply that the schema rejects. Default: 2. */
-  readonly corrections?: number
-  /** Tools that the agent is offered, by their names. A call of any other is refused. Default: all tools of the agent. */
-  readonly allowTools?: ReadonlyArray<string>
-  /**
-   * Hosts that commands of the agent's tools reach, such as `"api.github.com"`, `"*.npmjs.org"` or `"localhost:8080"`. Default:
-   * the network of the runtime, which is none.
-   */
-  readonly allowNetwork?: ReadonlyArray<string>
-  /** Directory that the agent's tools stay below, from the root of the runtime. Default: the root of the runtime. */
-  readonly root?: string
-  /** `true` offers the agent only tools that change nothing, and lets its commands read only. Default: false. */
-  readonly readOnly?: boolean
   /**
    * Retries of failed attempts; `false` turns them off. `while` and a Schedule receive the stored error of each attempt
    * (`ErrorInfo`), with a declared error decoded as `declared`. So they behave the same before and after a restart. Default:
@@ -184,19 +161,54 @@ interface Agents extends ReadonlyArray<AnyAgent> {
   readonly version?: undefined
 }
 
-/** A step whose work is code, or that of an agent. */
-type Work =
-  | {
-      readonly run: unknown
-      readonly agent?: undefined
-      readonly prompt?: undefined
-      readonly corrections?: undefined
-      readonly allowTools?: undefined
-      readonly allowNetwork?: undefined
-      readonly root?: undefined
-      readonly readOnly?: undefined
-    }
-  | { readonly run?: undefined; readonly agent: unknown; readonly prompt: unknown }
+/** Options of a step whose work is code. */
+export interface StepOptions<
+  Input,
+  S extends Codec.AnySchema,
+  N extends Needs,
+  Code extends Run<Codec.Input<S>, RunContext<Input, N>>,
+  RetryServices,
+  Skip extends boolean,
+  Soft extends boolean,
+  Undone,
+  Denied extends "fail" | "skip",
+  Err extends Declared.ErrorSchema,
+> extends EveryStep<Input, S, N, RetryServices, Skip, Soft, Undone, Denied, Err> {
+  /** The work: returns a value, a Promise or an Effect. It may run again after a crash; its output is committed once. */
+  readonly run: Code
+  readonly agent?: undefined
+}
+
+/** Options of a step whose work is that of an agent. */
+export interface AgentStepOptions<
+  Input,
+  S extends Codec.AnySchema,
+  N extends Needs,
+  RetryServices,
+  Skip extends boolean,
+  Soft extends boolean,
+  Undone,
+  Denied extends "fail" | "skip",
+  Err extends Declared.ErrorSchema,
+> extends EveryStep<Input, S, N, RetryServices, Skip, Soft, Undone, Denied, Err> {
+  /** The agent that does the work, or several agents that are tried in order. Its reply is decoded with `output`. */
+  readonly agent: AnyAgent | Agents
+  /** The task for the agent: text, or a function that returns it, a Promise or an Effect of it. */
+  readonly prompt: string | Run<string, RunContext<Input, N>, never>
+  /** Number of times per attempt that an agent is asked to correct a reply that the schema rejects. Default: 2. */
+  readonly corrections?: number
+  /** Tools that the agent is offered, by their names. A call of any other is refused. Default: all tools of the agent. */
+  readonly allowTools?: ReadonlyArray<string>
+  /**
+   * Hosts that commands of the agent's tools reach, such as `"api.github.com"`, `"*.npmjs.org"` or `"localhost:8080"`. Default:
+   * the network of the runtime, which is none.
+   */
+  readonly allowNetwork?: ReadonlyArray<string>
+  /** Directory that the agent's tools stay below, from the root of the runtime. Default: the root of the runtime. */
+  readonly root?: string
+  /** `true` offers the agent only tools that change nothing, and lets its commands read only. Default: false. */
+  readonly readOnly?: boolean
+}
 
 /** Options of `$.parallel`. */
 export interface ParallelOptions {
@@ -527,7 +539,9 @@ export interface Builder<out Input> {
     Err extends Declared.ErrorSchema = never,
   >(
     id: Id,
-    options: StepOptions<Input, S, N, Code, RetryServices, Skip, Soft, Undone, Denied, Err> & Work,
+    options:
+      | StepOptions<Input, S, N, Code, RetryServices, Skip, Soft, Undone, Denied, Err>
+      | AgentStepOptions<Input, S, N, RetryServices, Skip, Soft, Undone, Denied, Err>,
   ) => Step<
     Id,
     Codec.Output<S> | ([Skip | Soft] extends [false] ? never : undefined) | ([Denied] extends ["fail"] ? never : undefined),

@@ -97,6 +97,8 @@ export type Argv = readonly [program: string, ...args: ReadonlyArray<string>]
 export interface CommandRunnerShape {
   /** The name of the isolation that commands run under. */
   readonly isolation: string
+  /** `true` if the isolation holds commands to their policy. Without, a step that narrows its rights runs no commands. */
+  readonly isBoundary: boolean
   /** Runs a command to its end. An interruption kills it, and waits for its end. */
   readonly run: (argv: Argv, options: Options) => Effect.Effect<CommandResult, CommandError>
 }

@@ -800,11 +800,11 @@ export class NoAgentRunner extends Schema.TaggedError<NoAgentRunner>()("NoAgentR
 export class ToolRightsExceeded extends Schema.TaggedError<ToolRightsExceeded>()("ToolRightsExceeded", {
   nodeId: Schema.String,
   /** The option of the step. */
-  right: Schema.Literal("allowTools", "allowNetwork", "root"),
+  option: Schema.Literal("allowTools", "allowNetwork", "root"),
   problem: Schema.String,
 }) {
   override get message(): string {
-    return `Step "${this.nodeId}" has more rights than its runtime: its "${this.right}" ${this.problem}. No agent was asked. Narrow it, or widen "tools" of the runtime, then resume the run.`
+    return `Step "${this.nodeId}" has more rights than its runtime: its "${this.option}" ${this.problem}. No agent was asked. Narrow it, or widen "tools" of the runtime, then resume the run.`
   }
 }
 

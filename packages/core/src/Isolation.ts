@@ -150,6 +150,8 @@ export class InvalidPolicy extends Schema.TaggedError<InvalidPolicy>()("InvalidP
 export interface IsolationShape {
   /** The name of the isolation, as it is chosen and reported. */
   readonly name: string
+  /** `true` if commands are held to their policy; `false` if they are started as they are. */
+  readonly isBoundary: boolean
   /** Prepares a command. What it needs besides itself, such as a proxy, lives until the scope closes. */
   readonly prepare: (
     policy: Policy,

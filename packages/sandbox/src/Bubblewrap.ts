@@ -182,6 +182,7 @@ export const layer: Layer.Layer<Isolation, IsolationUnavailable> = Layer.effect(
     const program = yield* probe
     return {
       name,
+      isBoundary: true,
       prepare: Effect.fn("Isolation.prepare")(function* (policy, argv) {
         const resolved = yield* resolvePolicy(policy)
         const network = policy.network ?? "none"

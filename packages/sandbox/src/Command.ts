@@ -237,6 +237,7 @@ export const layer: Layer.Layer<CommandRunner, never, Isolation> = Layer.effect(
   CommandRunner,
   Effect.map(Isolation, (isolation) => ({
     isolation: isolation.name,
+    isBoundary: isolation.isBoundary,
     run: (argv, options) => Effect.provideService(run(argv, options), Isolation, isolation),
   })),
 )

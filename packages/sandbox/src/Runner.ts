@@ -23,5 +23,6 @@ const layers: { readonly [N in IsolationName]: Layer.Layer<Isolation, IsolationU
 /** Makes a runner whose isolation is set up once, with its first command. */
 export const make = (isolation: IsolationName): CommandRunnerShape => {
   const built = Effect.runSync(Effect.cached(Effect.provide(CommandRunner, Layer.provide(Command.layer, layers[isolation]))))
-  return { isolation, run: (argv, options) => Effect.flatMap(built, (runner) => runner.run(argv, options)) }
+  const isBoundary = isolation !== "none" && isolation !== "container"
+  return { isolation, isBoundary, run: (argv, options) => Effect.flatMap(built, (runner) => runner.run(argv, options)) }
 }

@@ -12,6 +12,7 @@ import { resolvePolicy } from "./internal/paths.ts"
 
 const make = (name: "none" | "container"): IsolationShape => ({
   name,
+  isBoundary: false,
   prepare: Effect.fn("Isolation.prepare")(function* (policy, argv) {
     const { cwd } = yield* resolvePolicy(policy)
     const home = process.env.HOME ?? "/"

@@ -26,10 +26,24 @@ export const policyOf = ({ files, rights }: ToolSession.ToolSession): Policy => 
 })
 
 /** The runner of a session, or why there is none. */
-export const runnerOf = ({ commands }: ToolSession.ToolSession, tool: string): CommandRunnerShape => {
-  if (commands !== undefined) return commands
+export const runnerOf = ({ commands, rights, asked }: ToolSession.ToolSession, tool: string): CommandRunnerShape => {
+  if (commands !== undefined) {
+    const bound = commands.isBoundary
+      ? undefined
+      : rights.isReadOnly === true
+        ? "may only read"
+        : typeof rights.network === "object"
+          ? "reach only some hosts"
+          : asked.root === undefined
+            ? undefined
+            : "stay below a root of their own"
+    if (bound === undefined) return commands
+    throw new Error(
+      `Commands of this step ${bound}, and isolation "${commands.isolation}" holds them to nothing: nothing was started. A runtime with isolation "bubblewrap" runs them.`,
+    )
+  }
   throw new Error(
-    `Tool "${tool}" runs commands, and this runtime has no isolation for them. Give it one: Smithers.isolation("bubblewrap") on Linux; "container" where a container is the boundary; "none" to do without.`,
+    `Tool "${tool}" runs commands, and this runtime has no isolation for them. Give it one, by "tools" of the runtime: isolation "bubblewrap" on Linux; "container" where a container is the boundary; "none" to do without.`,
   )
 }
 

@@ -2,6 +2,7 @@
  * The tool `grep`: lines of files that match a regular expression. It asks ripgrep under the isolation of the runtime; without ripgrep or isolation it walks
  * the files itself, within bounds.
  */
+import { relative } from "node:path"
 import type { Tool } from "ai"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -68,7 +69,9 @@ export const grep: Tool<typeof Input.Encoded, string> = defineTool({
             "--max-columns-preview",
           ],
           ...(input.ignoreCase === true ? ["--ignore-case"] : []),
-          ...(input.glob === undefined ? [] : ["--glob", input.glob]),
+          ...(input.glob === undefined ? [] : [`--glob=${input.glob}`]),
+          // The last glob counts: where isolation hides nothing, these do.
+          ...hiddenGlobs(session),
           ...["--sort", "path", "-e", input.pattern, "--", place],
         ]
         const script = `command -v rg >/dev/null || exit ${notFound}; "$@" | head -n ${limit + 1}; exit "\${PIPESTATUS[0]}"`
@@ -82,6 +85,13 @@ export const grep: Tool<typeof Input.Encoded, string> = defineTool({
       return yield* Effect.try({ try: () => shown(walk(session, input, place, limit + 1), limit), catch: (thrown) => thrown })
     }),
 })
+
+/** Globs that leave out what the rights hide. */
+const hiddenGlobs = ({ files, rights }: ToolSession.ToolSession): ReadonlyArray<string> =>
+  ToolSession.hiddenOf(rights).flatMap((path) => {
+    const name = relative(files.root, path)
+    return name.startsWith("..") ? [] : [`--glob=!/${name.replaceAll(/[*?[\]{}\\!]/g, "\\$&")}`]
+  })
 
 const shown = (lines: ReadonlyArray<string>, limit: number): string => {
   if (lines.length === 0) return "(no line matches)"

@@ -176,7 +176,28 @@ export interface StepOptions<
 > extends EveryStep<Input, S, N, RetryServices, Skip, Soft, Undone, Denied, Err> {
   /** The work: returns a value, a Promise or an Effect. It may run again after a crash; its output is committed once. */
   readonly run: Code
+}
+
+/** Options of a step whose work is code, without those of an agent. */
+interface CodeStepOptions<
+  Input,
+  S extends Codec.AnySchema,
+  N extends Needs,
+  Code extends Run<Codec.Input<S>, RunContext<Input, N>>,
+  RetryServices,
+  Skip extends boolean,
+  Soft extends boolean,
+  Undone,
+  Denied extends "fail" | "skip",
+  Err extends Declared.ErrorSchema,
+> extends StepOptions<Input, S, N, Code, RetryServices, Skip, Soft, Undone, Denied, Err> {
   readonly agent?: undefined
+  readonly prompt?: undefined
+  readonly corrections?: undefined
+  readonly allowTools?: undefined
+  readonly allowNetwork?: undefined
+  readonly root?: undefined
+  readonly readOnly?: undefined
 }
 
 /** Options of a step whose work is that of an agent. */
@@ -540,7 +561,7 @@ export interface Builder<out Input> {
   >(
     id: Id,
     options:
-      | StepOptions<Input, S, N, Code, RetryServices, Skip, Soft, Undone, Denied, Err>
+      | CodeStepOptions<Input, S, N, Code, RetryServices, Skip, Soft, Undone, Denied, Err>
       | AgentStepOptions<Input, S, N, RetryServices, Skip, Soft, Undone, Denied, Err>,
   ) => Step<
     Id,

@@ -13,10 +13,10 @@ import { type AgentCall, AgentRunner, type AgentRunnerShape } from "@smithers/co
 import { type Issues, isUnstorable } from "@smithers/core/Codec"
 import type { CommandRunnerShape } from "@smithers/core/CommandRunner"
 import * as Digest from "@smithers/core/Digest"
+import * as EffectVersion from "@smithers/core/EffectVersion"
 import { AgentFailed, InvalidOutput, NonRetryable } from "@smithers/core/Errors"
-import * as Foreign from "@smithers/core/Foreign"
-import * as Raised from "@smithers/core/Raised"
 import { defined } from "@smithers/core/Struct"
+import * as Thrown from "@smithers/core/Thrown"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
@@ -214,14 +214,14 @@ const generate = (
       return Effect.fail(thrown)
     }
     if (Effect.isEffect(returned)) {
-      const problem = Foreign.problemOfEffect(returned)
+      const problem = EffectVersion.problemOfEffect(returned)
       if (problem !== undefined)
         return Effect.fail(new NonRetryable({ message: `what its "generate" returned cannot be run: ${problem}` }))
       // Its requirements were provided by the author of the agent.
       return Effect.catchAll(returned as Effect.Effect<unknown, unknown>, replyIn)
     }
     if (!isThenable(returned)) {
-      const message = `its "generate" returned ${Raised.show(returned)} instead of a promise or an Effect of a reply`
+      const message = `its "generate" returned ${Thrown.show(returned)} instead of a promise or an Effect of a reply`
       return Effect.fail(new NonRetryable({ message }))
     }
     const promised = returned
@@ -264,22 +264,22 @@ interface Understood {
 }
 
 const understand = (reply: unknown): Effect.Effect<Understood, NonRetryable> => {
-  const text = Raised.get(reply, "text")
+  const text = Thrown.get(reply, "text")
   if (typeof text !== "string") {
-    const message = `its reply is ${Raised.show(reply)} with "text" ${Raised.show(text)}: a reply must be { text: string, … }`
+    const message = `its reply is ${Thrown.show(reply)} with "text" ${Thrown.show(text)}: a reply must be { text: string, … }`
     return Effect.fail(new NonRetryable({ message }))
   }
-  const usage = Raised.get(reply, "usage")
-  const [model, finishReason] = [Raised.get(Raised.get(reply, "response"), "modelId"), Raised.get(reply, "finishReason")].map(
+  const usage = Thrown.get(reply, "usage")
+  const [model, finishReason] = [Thrown.get(Thrown.get(reply, "response"), "modelId"), Thrown.get(reply, "finishReason")].map(
     textual,
   )
   const [inputTokens, outputTokens, totalTokens] = ["inputTokens", "outputTokens", "totalTokens"].map((name) =>
-    count(Raised.get(usage, name)),
+    count(Thrown.get(usage, name)),
   )
   const counts = {
     ...defined({ model, finishReason, inputTokens, outputTokens, totalTokens }),
   }
-  return Effect.succeed({ text, output: Raised.get(reply, "output"), finishReason, counts })
+  return Effect.succeed({ text, output: Thrown.get(reply, "output"), finishReason, counts })
 }
 
 const textual = (value: unknown): string | undefined => (typeof value === "string" ? value : undefined)

@@ -13,8 +13,8 @@ import type { Json } from "@smithers/core/Codec"
 import * as Digest from "@smithers/core/Digest"
 import { NonRetryable } from "@smithers/core/Errors"
 import * as Millis from "@smithers/core/Millis"
-import * as Raised from "@smithers/core/Raised"
 import { defined } from "@smithers/core/Struct"
+import * as Thrown from "@smithers/core/Thrown"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -453,7 +453,7 @@ export const make = (options: Options): Effect.Effect<Conversations, JournalErro
           } catch (thrown) {
             // What an aborted call has done is not known.
             if (isOver()) return await new Promise(() => {})
-            return await refuse("failed", cut(Raised.describe(thrown).message))
+            return await refuse("failed", cut(Thrown.describe(thrown).message))
           }
           return await finish(returned)
         } finally {

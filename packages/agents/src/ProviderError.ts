@@ -4,8 +4,8 @@
  * and `fetch` name alike. Errors may be nested; an inner one counts where the outer one is silent.
  */
 import * as Millis from "@smithers/core/Millis"
-import * as Raised from "@smithers/core/Raised"
-import { get } from "@smithers/core/Raised"
+import * as Thrown from "@smithers/core/Thrown"
+import { get } from "@smithers/core/Thrown"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Sdk from "./internal/sdk.ts"
@@ -24,13 +24,13 @@ export interface Trouble {
 /** Classifies an error. */
 export const read = (thrown: unknown): Effect.Effect<Trouble> =>
   Effect.gen(function* () {
-    const { error } = Raised.unwrap(thrown)
+    const { error } = Thrown.unwrap(thrown)
     const errors = unwrap(error)
     const sdk = yield* Sdk.loadFor(errors)
     // Reference for providers that name a time of day.
     const now = yield* Millis.now
-    const { name, message } = Raised.describe(error)
-    const isOwnCode = Raised.isSlip(error)
+    const { name, message } = Thrown.describe(error)
+    const isOwnCode = Thrown.isSlip(error)
     return {
       reason: message === "" ? name : message.replaceAll(colour, "").trim(),
       status: first(errors, statusOf),
@@ -106,7 +106,7 @@ const verdict = (error: object, sdk: Sdk.Sdk | undefined): boolean | undefined =
   if (typeof isRetryable === "boolean") return isRetryable
   const status = statusOf(error)
   if (status !== undefined && status >= 400) return status >= 500 || passing.has(status)
-  return final.has(Raised.nameOf(error)) || (sdk !== undefined && isFinal(error, sdk)) ? false : undefined
+  return final.has(Thrown.nameOf(error)) || (sdk !== undefined && isFinal(error, sdk)) ? false : undefined
 }
 
 /** Returns the end of a limit, of errors of command-line agents. */

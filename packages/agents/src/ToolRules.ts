@@ -4,7 +4,7 @@
  */
 import { AsyncLocalStorage } from "node:async_hooks"
 import type { Json } from "@smithers/core/Codec"
-import * as Raised from "@smithers/core/Raised"
+import * as Thrown from "@smithers/core/Thrown"
 import * as Effect from "effect/Effect"
 
 /** A call of a tool. */
@@ -124,7 +124,7 @@ export const make = <Input, A>(
   const { afterCrash = isReadOnly ? "rerun" : "unknown" } = options
   if (typeof afterCrash !== "function" && afterCrash !== "rerun" && afterCrash !== "unknown" && afterCrash !== "ask")
     throw new TypeError(
-      `"afterCrash" of a tool is "rerun", "unknown", "ask" or a function that finds out, and not ${Raised.show(afterCrash)}.`,
+      `"afterCrash" of a tool is "rerun", "unknown", "ask" or a function that finds out, and not ${Thrown.show(afterCrash)}.`,
     )
   return {
     isReadOnly,

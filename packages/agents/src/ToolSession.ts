@@ -11,8 +11,8 @@ import { resolve } from "node:path"
 import type { CommandRunnerShape } from "@smithers/core/CommandRunner"
 import { ToolRightsExceeded } from "@smithers/core/Errors"
 import { covers, Network, parseHost, type StepRights } from "@smithers/core/Isolation"
-import * as Raised from "@smithers/core/Raised"
 import { defined } from "@smithers/core/Struct"
+import * as Thrown from "@smithers/core/Thrown"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
@@ -138,7 +138,7 @@ export const make = (rights: ToolRights = {}, commands?: CommandRunnerShape, ask
       const entries = Object.entries(tools)
       const allowed = entries.filter(([name, tool]) => lists(name) && reads(ToolRules.of(tool)))
       for (const [name, tool] of entries) {
-        const execute = Raised.get(tool, "execute")
+        const execute = Thrown.get(tool, "execute")
         if (execute !== undefined) offered.set(execute, (offered.get(execute) ?? new Set()).add(name))
       }
       return allowed.length === entries.length ? tools : Object.fromEntries(allowed)

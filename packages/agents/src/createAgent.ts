@@ -6,9 +6,9 @@
 import type { Agent, AgentReply, AgentRequest, AgentUsage, CallContext } from "@smithers/core/Agent"
 import type { JsonSchema } from "@smithers/core/Codec"
 import { NonRetryable } from "@smithers/core/Errors"
-import * as Raised from "@smithers/core/Raised"
 import type { Names } from "@smithers/core/Settings"
 import { defined } from "@smithers/core/Struct"
+import * as Thrown from "@smithers/core/Thrown"
 import type { LanguageModel, ToolLoopAgent, ToolLoopAgentSettings, ToolSet } from "ai"
 import * as Conversation from "./Conversation.ts"
 import * as Durable from "./internal/durable.ts"
@@ -285,6 +285,6 @@ const forEachTool = (
  * Schema (some refuse optional fields), and some models support none.
  */
 const isRefusal = (error: unknown, ai: Sdk.Sdk): boolean => {
-  const status = Raised.get(error, "statusCode")
+  const status = Thrown.get(error, "statusCode")
   return status === 400 || status === 422 || ai.UnsupportedFunctionalityError.isInstance(error)
 }

@@ -4,10 +4,10 @@
 import { scopeOfTimeout } from "@smithers/core/Ids"
 import * as PlanRows from "@smithers/core/PlanRows"
 import * as PlanText from "@smithers/core/PlanText"
-import * as Raised from "@smithers/core/Raised"
 import type { NodeSummary } from "@smithers/core/RunReader"
 import type { NodeStatus } from "@smithers/core/Status"
 import { defined } from "@smithers/core/Struct"
+import * as Thrown from "@smithers/core/Thrown"
 import type { GraphNode } from "./Output.ts"
 import * as Parts from "./Parts.ts"
 import { oneLine, shorten } from "./Text.ts"
@@ -110,15 +110,15 @@ export const heldBySiblings = ({ nodes }: PlanText.PlanText): ReadonlyArray<stri
 /** The rights of the tools of a step, as far as it narrows them. */
 const rightsText = (rights: object): string => {
   const list = (right: string): string | undefined => {
-    const given = Raised.get(rights, right)
+    const given = Thrown.get(rights, right)
     return Array.isArray(given) ? (given.length === 0 ? "none" : given.join(", ")) : undefined
   }
-  const [tools, hosts, root] = [list("allowTools"), list("allowNetwork"), Raised.get(rights, "root")]
+  const [tools, hosts, root] = [list("allowTools"), list("allowNetwork"), Thrown.get(rights, "root")]
   const parts = [
     tools === undefined ? undefined : `tools ${tools}`,
     hosts === undefined ? undefined : `network ${hosts}`,
     typeof root === "string" ? `in ${root}` : undefined,
-    Raised.get(rights, "isReadOnly") === true ? "reads only" : undefined,
+    Thrown.get(rights, "isReadOnly") === true ? "reads only" : undefined,
   ]
   return oneLine(parts.filter((part) => part !== undefined).join("; "))
 }

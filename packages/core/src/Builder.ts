@@ -9,7 +9,7 @@ import type * as Schedule from "effect/Schedule"
 import type { AnyAgent } from "./Agent.ts"
 import type * as Codec from "./Codec.ts"
 import type { Decision } from "./Decision.ts"
-import type * as Declared from "./Declared.ts"
+import type * as DeclaredError from "./DeclaredError.ts"
 import type { Engine } from "./Engine.ts"
 import type { InvalidWorkflow } from "./Errors.ts"
 import type { Caught, Failure } from "./internal/caught.ts"
@@ -107,7 +107,7 @@ interface EveryStep<
   Soft extends boolean,
   Undone,
   Denied extends "fail" | "skip",
-  Err extends Declared.ErrorSchema,
+  Err extends DeclaredError.ErrorSchema,
 > {
   /** Schema of the output: an Effect Schema or any Standard Schema. The result of `run` is decoded with it, then stored. */
   readonly output: S
@@ -124,8 +124,8 @@ interface EveryStep<
    * four attempts with exponential back-off.
    */
   readonly retry?:
-    | RetryPolicy.RetryOptions<Declared.ErrorOf<Err>>
-    | Schedule.Schedule<unknown, Declared.AttemptError<Declared.ErrorOf<Err>>, RetryServices>
+    | RetryPolicy.RetryOptions<DeclaredError.ErrorOf<Err>>
+    | Schedule.Schedule<unknown, DeclaredError.AttemptError<DeclaredError.ErrorOf<Err>>, RetryServices>
     | false
   /** Longest time of one attempt, or a function that returns it when an attempt begins. */
   readonly timeout?: GivenBy<RetryPolicy.DurationLike, Input, N>
@@ -172,7 +172,7 @@ export interface StepOptions<
   Soft extends boolean,
   Undone,
   Denied extends "fail" | "skip",
-  Err extends Declared.ErrorSchema,
+  Err extends DeclaredError.ErrorSchema,
 > extends EveryStep<Input, S, N, RetryServices, Skip, Soft, Undone, Denied, Err> {
   /** The work: returns a value, a Promise or an Effect. It may run again after a crash; its output is committed once. */
   readonly run: Code
@@ -189,7 +189,7 @@ interface CodeStepOptions<
   Soft extends boolean,
   Undone,
   Denied extends "fail" | "skip",
-  Err extends Declared.ErrorSchema,
+  Err extends DeclaredError.ErrorSchema,
 > extends StepOptions<Input, S, N, Code, RetryServices, Skip, Soft, Undone, Denied, Err> {
   readonly agent?: undefined
   readonly prompt?: undefined
@@ -210,7 +210,7 @@ export interface AgentStepOptions<
   Soft extends boolean,
   Undone,
   Denied extends "fail" | "skip",
-  Err extends Declared.ErrorSchema,
+  Err extends DeclaredError.ErrorSchema,
 > extends EveryStep<Input, S, N, RetryServices, Skip, Soft, Undone, Denied, Err> {
   /** The agent that does the work, or several agents that are tried in order. Its reply is decoded with `output`. */
   readonly agent: AnyAgent | Agents
@@ -557,7 +557,7 @@ export interface Builder<out Input> {
     Soft extends boolean = false,
     Undone = void,
     Denied extends "fail" | "skip" = "fail",
-    Err extends Declared.ErrorSchema = never,
+    Err extends DeclaredError.ErrorSchema = never,
   >(
     id: Id,
     options:
@@ -568,7 +568,7 @@ export interface Builder<out Input> {
     Codec.Output<S> | ([Skip | Soft] extends [false] ? never : undefined) | ([Denied] extends ["fail"] ? never : undefined),
     ServicesOf<ReturnType<Code>> | ServicesOf<Undone> | RetryServices | Codec.Services<S>,
     Codec.Output<S>,
-    [Soft] extends [true] ? never : Declared.ErrorOf<Err>
+    [Soft] extends [true] ? never : DeclaredError.ErrorOf<Err>
   >
   /** Waits for an approval or a denial, for any length of time. */
   readonly approval: <

@@ -9,8 +9,8 @@ import * as Tracer from "effect/Tracer"
 import type { Engine } from "./Engine.ts"
 import { InvalidWorkflow, unnamed } from "./Errors.ts"
 import * as Millis from "./Millis.ts"
-import * as Raised from "./Raised.ts"
 import type { NarrowPorts } from "./Storage.ts"
+import * as Thrown from "./Thrown.ts"
 import type { Runs, Writes } from "./Workflow.ts"
 
 /** A method without requirements. */
@@ -57,7 +57,7 @@ const nameOf = (workflow: { readonly name: string }): string => {
 
 /** Callers without types may give what is none, such as a module that has one as its default export. */
 const ensure = (workflow: unknown): void => {
-  if (typeof Raised.get(workflow, "execute") === "function") return
+  if (typeof Thrown.get(workflow, "execute") === "function") return
   const problem = `${Millis.show(workflow)} is given in place of a workflow`
   throw new InvalidWorkflow({ workflow: unnamed, where: "Smithers.client and Smithers.toLayer", problem })
 }

@@ -17,12 +17,12 @@ import * as JSONSchema from "effect/JSONSchema"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import * as AST from "effect/SchemaAST"
+import * as EffectVersion from "./EffectVersion.ts"
 import { cutIssues } from "./ErrorInfo.ts"
-import * as Foreign from "./Foreign.ts"
 import { canonical, isPlainObject, isTooDeep, type Json, toJson } from "./internal/json.ts"
 import * as Kept from "./internal/kept.ts"
 import * as Unstorable from "./internal/unstorable.ts"
-import * as Raised from "./Raised.ts"
+import * as Thrown from "./Thrown.ts"
 
 export type { Json } from "./internal/json.ts"
 export { adviceOn, type Kept, Outputs } from "./internal/kept.ts"
@@ -175,7 +175,7 @@ export const isSchema = (value: unknown): value is AnySchema =>
 
 /** The issue of a validation that threw, in code of the schema or of the value. */
 export const thrownMessage = (thrown: unknown): string => {
-  const { name, message } = Raised.describe(thrown)
+  const { name, message } = Thrown.describe(thrown)
   return `checking it threw ${name}: ${message}`
 }
 
@@ -254,7 +254,7 @@ const fromEffect = <A, I, R>(schema: Schema.Schema<A, I, R>): Codec<A, R> => {
     },
     isValue: (value) => ownEffects.some((is) => is(value)),
     get unstorable() {
-      return Foreign.problemOfSchema(schema) ?? Unstorable.find(schema)
+      return EffectVersion.problemOfSchema(schema) ?? Unstorable.find(schema)
     },
     get jsonSchema() {
       if (described === null) described = attempt(() => anonymous(JSONSchema.make(schema)) as JsonSchema)

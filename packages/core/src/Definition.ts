@@ -3,7 +3,7 @@
  */
 import type * as Either from "effect/Either"
 import type { Codec } from "./Codec.ts"
-import type { ErrorCodec } from "./Declared.ts"
+import type { ErrorCodec } from "./DeclaredError.ts"
 import type { InvalidWorkflow, RenderFailed } from "./Errors.ts"
 import type { NodeId } from "./Ids.ts"
 import type * as Plan from "./Plan.ts"

@@ -16,6 +16,7 @@ import * as Metric from "effect/Metric"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import type { Definition } from "./Definition.ts"
+import * as EffectVersion from "./EffectVersion.ts"
 import {
   type DriverError,
   EffectMismatch,
@@ -26,7 +27,6 @@ import {
   type StoreError,
   WorkflowMismatch,
 } from "./Errors.ts"
-import * as Foreign from "./Foreign.ts"
 import { generateRunId } from "./Ids.ts"
 import { type Active, atRest } from "./internal/active.ts"
 import * as Callers from "./internal/callers.ts"
@@ -147,7 +147,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
     const { store, ownership, inbox, reader } = ports
     const scope = yield* Effect.scope
     const clock = yield* Effect.clock
-    const foreign = yield* Foreign.problemOfProgram
+    const foreign = yield* EffectVersion.problemOfProgram
     if (foreign?.isFatal === true) return yield* Effect.die(new EffectMismatch({ problem: foreign.problem }))
     if (foreign !== undefined) yield* Effect.logWarning(foreign.problem)
     yield* Settings.only("the engine", options, optionNames)

@@ -9,6 +9,7 @@ import * as Option from "effect/Option"
 import type { Conversation, RecordedConversation, ToolCallRecord, TranscriptEntry, TranscriptFilter } from "./AgentJournal.ts"
 import * as Changes from "./Changes.ts"
 import type { Json } from "./Codec.ts"
+import * as DerivedStatus from "./DerivedStatus.ts"
 import { RunEnded, RunFenced, RunNotFound, StaleFrame, StoreFailed, StoreRefused, WaitExpired, WorkflowMismatch } from "./Errors.ts"
 import * as History from "./History.ts"
 import { compositeKey, nodeKey } from "./Ids.ts"
@@ -33,7 +34,6 @@ import {
 } from "./RunReader.ts"
 import * as RunState from "./RunState.ts"
 import { type Frame, type Heartbeat, isStaleFrame } from "./RunStore.ts"
-import * as Shown from "./Shown.ts"
 import * as Status from "./Status.ts"
 import * as Storage from "./Storage.ts"
 import { NoSqlStore, StaleAttempt } from "./Transaction.ts"
@@ -233,8 +233,8 @@ export const make = (): Storage.StorageShape => {
   }
 
   const answersOf = (entry: Stored, waits: ReadonlyArray<WaitSummary>): ReadonlyMap<WaitSummary, InboxMessage> =>
-    Shown.answers(waits, commandsOf(entry.run.runId))
-  const factsOf = (entry: Stored, now: number): Shown.Facts => {
+    DerivedStatus.answers(waits, commandsOf(entry.run.runId))
+  const factsOf = (entry: Stored, now: number): DerivedStatus.Facts => {
     const { run, state } = entry
     const steps = () => RunState.records(state).filter(({ kind }) => kind === "step")
     return {
@@ -248,14 +248,14 @@ export const make = (): Storage.StorageShape => {
     }
   }
   const summariesOf = (rows: ReadonlyArray<Row>, now: number): ReadonlyArray<RunSummary> => {
-    const lookup: Shown.Lookup = (runIds) =>
+    const lookup: DerivedStatus.Lookup = (runIds) =>
       new Map(
         runIds.flatMap((runId) => {
           const entry = stored.get(runId)
           return entry === undefined ? [] : [[runId, factsOf(entry, now)] as const]
         }),
       )
-    const shown = Shown.statuses(
+    const shown = DerivedStatus.statuses(
       rows.map(({ runId }) => runId),
       lookup,
     )
@@ -275,7 +275,7 @@ export const make = (): Storage.StorageShape => {
     run: summariesOf([entry.run], now)[0] as RunSummary,
     seq: entry.state.seq,
     hasPendingCommands: commandsOf(entry.run.runId).length > 0,
-    leaving: Shown.leaving(commandsOf(entry.run.runId)),
+    leaving: DerivedStatus.leaving(commandsOf(entry.run.runId)),
     cancel: cancelOf(entry),
   })
 
@@ -504,7 +504,7 @@ export const make = (): Storage.StorageShape => {
             const answers = answersOf(entry, waits.filter(isOpenWait).sort(oldestFirst))
             return waits.map((wait) => ({
               ...wait,
-              ...Shown.answered(wait, answers.get(wait)),
+              ...DerivedStatus.answered(wait, answers.get(wait)),
             }))
           })
           .filter((wait) => isAnswered === undefined || wait.isAnswered === isAnswered)
@@ -541,7 +541,7 @@ export const make = (): Storage.StorageShape => {
         if (found === undefined) return undefined
         const answers = [...answersOf(entry, openWaitsOf(entry))]
         const answer = answers.find(([wait]) => wait.nodeId === nodeId && wait.iteration === found.iteration)?.[1]
-        return { ...found, ...Shown.answered(found, answer), request: structuredClone(found.request) }
+        return { ...found, ...DerivedStatus.answered(found, answer), request: structuredClone(found.request) }
       }),
     inspect: (runId) =>
       Effect.zipWith(find(runId), Millis.now, (entry, now) => {
@@ -551,7 +551,7 @@ export const make = (): Storage.StorageShape => {
         const nodes = RunState.records(entry.state).map((record) => {
           const node = summarize(entry, record)
           const answer = answerTo.get(nodeKey(node.nodeId, node.iteration))
-          return { ...node, status: Shown.nodeStatus(node, isWorked, answer) }
+          return { ...node, status: DerivedStatus.nodeStatus(node, isWorked, answer) }
         })
         const attempts = attemptsOf(entry).map((attempt) =>
           attempt.status === "running" && !isWorked ? { ...attempt, status: "interrupted" as const } : attempt,
@@ -624,7 +624,7 @@ const summarize = (entry: Stored, record: Records.NodeRecord): NodeSummary => {
   const { nodeId, iteration, kind, status, startedAt = null, finishedAt = null } = record
   const place = { runId: entry.run.runId, nodeId, iteration, kind, status, startedAt, finishedAt }
   const loop = record.kind === "loop" ? { passes: record.passes, isExhausted: record.isExhausted === true } : notALoop
-  const region = record.kind === "boundary" ? Shown.regionOf(record) : {}
+  const region = record.kind === "boundary" ? DerivedStatus.regionOf(record) : {}
   if (record.kind !== "step")
     return { ...place, attempt: 0, retryAt: null, table: null, error: null, isSoft: false, ...loop, ...region }
   const { attempt, retryAt = null, table = null, error = null, isSoft = false } = record

@@ -10,7 +10,7 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { liveClock } from "./internal/liveClock.ts"
-import * as Raised from "./Raised.ts"
+import * as Thrown from "./Thrown.ts"
 
 /** An instant (epoch milliseconds) or a duration, in whole milliseconds, at most {@link longest}. */
 export type Millis = number & Brand.Brand<"Millis">
@@ -52,7 +52,7 @@ export const show = (value: unknown): string => {
   if (typeof value === "number" || typeof value === "bigint") return String(value)
   if (Duration.isDuration(value)) return Duration.format(value)
   if (value instanceof Date) return Number.isNaN(value.getTime()) ? "an invalid Date" : "a Date"
-  return typeof value === "object" && value !== null && !Array.isArray(value) ? "[object Object]" : Raised.show(value)
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? "[object Object]" : Thrown.show(value)
 }
 
 /** Tolerance for rounding errors, half a nanosecond in ms: `8.3 * 60_000` means 498,000 ms. */
@@ -112,7 +112,7 @@ const isNegative = (input: unknown): boolean =>
 export const instant = (input: unknown): Either.Either<Millis, string> => {
   const at = input instanceof Date ? input.getTime() : input
   const whole = typeof at === "number" ? roundUp(at) : Number.NaN
-  return is(whole) ? Either.right(whole) : Either.left(typeof at === "number" ? show(input) : Raised.show(input))
+  return is(whole) ? Either.right(whole) : Either.left(typeof at === "number" ? show(input) : Thrown.show(input))
 }
 
 /** Adds a duration to an instant; the sum is at most {@link longest}. */

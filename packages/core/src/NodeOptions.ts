@@ -9,7 +9,7 @@ import { type AnyAgent, nameOf } from "./Agent.ts"
 import { defaultCorrections } from "./AgentRunner.ts"
 import * as Codec from "./Codec.ts"
 import { saysNo } from "./Condition.ts"
-import * as Declared from "./Declared.ts"
+import * as DeclaredError from "./DeclaredError.ts"
 import type { ErrorInfo } from "./ErrorInfo.ts"
 import { InvalidRequest } from "./Errors.ts"
 import { type NodeId, partId, timeoutId } from "./Ids.ts"
@@ -18,9 +18,9 @@ import { toJson } from "./internal/json.ts"
 import * as Millis from "./Millis.ts"
 import * as Names from "./Names.ts"
 import * as Plan from "./Plan.ts"
-import * as Raised from "./Raised.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 import { defined } from "./Struct.ts"
+import * as Thrown from "./Thrown.ts"
 
 /** Options as passed by the author. */
 export interface Options {
@@ -153,7 +153,7 @@ const textsOf = (options: Options, option: string, what: string): ReadonlyArray<
 
 /** The names of the tools of an agent. `undefined` for an agent that does not show them. */
 const toolNamesOf = (agent: AnyAgent): ReadonlyArray<string> | undefined => {
-  const tools = Raised.get(agent, "tools")
+  const tools = Thrown.get(agent, "tools")
   return isObject(tools) ? Object.keys(tools) : undefined
 }
 
@@ -203,7 +203,7 @@ export const wait = (
     const isTimer = kind === "timer"
     const target = targetOf(kind, options, words, id)
     const isChild = target.kind === "subflow" && target.isAttached
-    const error = isChild && target.child.errorOf ? Declared.makeOfChild(target.child.errorOf) : undefined
+    const error = isChild && target.child.errorOf ? DeclaredError.makeOfChild(target.child.errorOf) : undefined
     return {
       _tag: "Wait",
       id,
@@ -483,13 +483,13 @@ const giving = (given: unknown): ((context: Plan.PredicateContext) => unknown) =
   typeof given === "function" ? fn(given, "") : () => given
 
 /** The codec of the errors that a step declares. */
-const errorOf = (given: unknown): Declared.ErrorCodec | undefined => {
+const errorOf = (given: unknown): DeclaredError.ErrorCodec | undefined => {
   if (given === undefined) return undefined
   if (!Schema.isSchema(given)) return refuse(`"error" must be an Effect Schema`)
   // Services that the schema needs, which its type forbids, are missing at its first use.
-  const schema = given as Declared.ErrorSchema
+  const schema = given as DeclaredError.ErrorSchema
   const { unstorable } = Codec.make(schema)
-  return unstorable === undefined ? Declared.make(schema) : refuse(`"error": ${unstorable}`)
+  return unstorable === undefined ? DeclaredError.make(schema) : refuse(`"error": ${unstorable}`)
 }
 
 const titleOf = ({ label, meta }: Options): Pick<Plan.Step, "label" | "meta"> => ({
@@ -666,10 +666,10 @@ export const resolving = (id: NodeId, workflow: () => unknown): (() => Startable
     try {
       given = workflow()
     } catch (thrown) {
-      throw refused(`threw: ${Raised.describe(thrown).message}`)
+      throw refused(`threw: ${Thrown.describe(thrown).message}`)
     }
     if (!isStartable(given))
-      throw refused(`gave ${Raised.show(given)}, and must give the result of smithers(…) or createWorkflow(…).build(…)`)
+      throw refused(`gave ${Thrown.show(given)}, and must give the result of smithers(…) or createWorkflow(…).build(…)`)
     found = given
     return given
   }

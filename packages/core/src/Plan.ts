@@ -5,7 +5,7 @@
  */
 import type { AnyAgent } from "./Agent.ts"
 import type { Codec } from "./Codec.ts"
-import type { ErrorCodec } from "./Declared.ts"
+import type { ErrorCodec } from "./DeclaredError.ts"
 import type { NodeId, NodeKey } from "./Ids.ts"
 import type { StepRights } from "./Isolation.ts"
 import type { Failure } from "./internal/caught.ts"

@@ -5,17 +5,17 @@
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import type { Json } from "./Codec.ts"
-import * as Declared from "./Declared.ts"
+import * as DeclaredError from "./DeclaredError.ts"
 import { asCause, cutMessage, ErrorInfo } from "./ErrorInfo.ts"
 import { failureMessage, RunCancelled, type RunFailure, type StepFailed, type Uncompensated } from "./Errors.ts"
 import type { NodeId } from "./Ids.ts"
 import { isShareable } from "./internal/kept.ts"
-import * as Raised from "./Raised.ts"
 import type * as Records from "./Records.ts"
 import type { PendingKind, StrayRead } from "./RunEvent.ts"
 import * as RunState from "./RunState.ts"
 import type { WaitingStatus } from "./Status.ts"
 import { defined } from "./Struct.ts"
+import * as Thrown from "./Thrown.ts"
 
 interface Ended {
   readonly runId: string
@@ -190,11 +190,11 @@ const isInfo = Schema.is(ErrorInfo)
 /** Converts a failure of a run to the error that its parent stores, with the error of the failed step as its cause. */
 const infoOf = (failure: RunFailure): ErrorInfo => {
   const { _tag: name, error, cause } = failure as typeof failure & { readonly error?: unknown; readonly cause?: unknown }
-  const inner = error ?? Raised.get(cause, "error")
+  const inner = error ?? Thrown.get(cause, "error")
   const from = isInfo(inner) ? { cause: asCause(inner, { stacks: true }) } : {}
   const isDenied = isInfo(inner) && (inner.notRetried === "denied" || inner.notRetried === "childDenied")
   const stands = isDenied ? ({ notRetried: "childDenied" } as const) : {}
   const own = failure._tag === "StepFailed" ? failure : undefined
-  const told = own?.error.declared === undefined ? {} : { declared: Declared.ofChild(own.nodeId, own.error.declared) }
+  const told = own?.error.declared === undefined ? {} : { declared: DeclaredError.ofChild(own.nodeId, own.error.declared) }
   return { name, message: cutMessage(failureMessage(failure)), retryable: false, ...stands, ...from, ...told }
 }

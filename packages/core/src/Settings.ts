@@ -6,7 +6,7 @@ import * as Either from "effect/Either"
 import { InvalidSetting } from "./Errors.ts"
 import * as Millis from "./Millis.ts"
 import * as NamesOf from "./Names.ts"
-import * as Raised from "./Raised.ts"
+import * as Thrown from "./Thrown.ts"
 
 /** The names of all settings of a layer. A setting that is missing here is a type error. */
 export type Names<O> = { readonly [Name in keyof O]-?: true }
@@ -23,7 +23,7 @@ export const only = <O>(of: string, given: unknown, names: Names<O>): Either.Eit
   const { name, nearest } = unknown
   const others = nearest === undefined ? `, and has ${known.join(", ")}` : `. Did you mean "${nearest}"? It has ${known.join(", ")}`
   const expected = `left out: ${of} has no such setting${others}`
-  return Either.left(new InvalidSetting({ setting: name, received: Millis.show(Raised.get(given, name)), expected }))
+  return Either.left(new InvalidSetting({ setting: name, received: Millis.show(Thrown.get(given, name)), expected }))
 }
 
 /** Checks settings like {@link only}. Throws `InvalidSetting`, for callers without an Effect. */

@@ -31,7 +31,7 @@ export {
   signal,
   unpause,
 } from "./Commands.ts"
-export type { AttemptError } from "./Declared.ts"
+export type { AttemptError } from "./DeclaredError.ts"
 export * from "./Errors.ts"
 export type { RunDetails, RunFilter, RunSummary } from "./RunReader.ts"
 export type { RunResult, Waits } from "./RunResult.ts"

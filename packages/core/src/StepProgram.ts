@@ -13,7 +13,8 @@ import type { AgentTurn } from "./Agent.ts"
 import { type AttemptDecision, type AttemptJournal, type AttemptRequest, AttemptSuspended } from "./AgentJournal.ts"
 import { AgentRunner } from "./AgentRunner.ts"
 import { decodeShared, isUnstorable, type Json, type Kept } from "./Codec.ts"
-import * as Declared from "./Declared.ts"
+import * as DeclaredError from "./DeclaredError.ts"
+import * as EffectVersion from "./EffectVersion.ts"
 import { cutIssues, type ErrorInfo, type NotRetried } from "./ErrorInfo.ts"
 import {
   AgentFailed,
@@ -27,17 +28,16 @@ import {
   type StoreError,
   ToolRightsExceeded,
 } from "./Errors.ts"
-import * as Foreign from "./Foreign.ts"
 import { idempotencyKey } from "./Ids.ts"
 import { canonical, toJson } from "./internal/json.ts"
 import * as Jumps from "./internal/jumps.ts"
 import { giveJson } from "./internal/kept.ts"
 import * as Millis from "./Millis.ts"
 import type * as Plan from "./Plan.ts"
-import * as Raised from "./Raised.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 import * as RunState from "./RunState.ts"
 import { defined } from "./Struct.ts"
+import * as Thrown from "./Thrown.ts"
 import * as Transaction from "./Transaction.ts"
 
 /** The context of every step's code, beside its needs. */
@@ -187,7 +187,7 @@ const judge = (attempt: Attempt, failed: Explained): Effect.Effect<AttemptResult
   const { error, cause } = failed
   const [now, steady] = [Millis.unsafeNow(attempt.clock), Millis.unsafeSteady(attempt.clock)]
   const lead = steady - now
-  const tell = (told: ErrorInfo) => Declared.tell(attempt.step.error, told)
+  const tell = (told: ErrorInfo) => DeclaredError.tell(attempt.step.error, told)
   const earlier = () => attempt.failures.map((failure) => ({ at: failure.at, error: tell(failure.error) }))
   const driver = attempt.driver ?? RetryPolicy.replay(attempt.step.retry, earlier())
   return Effect.flatMap(Effect.isEffect(driver) ? driver : Effect.succeed(driver), (before) => {
@@ -216,8 +216,8 @@ const retryAfterOf = (cause: unknown, longestMs: Millis.Millis): Millis.Millis =
  * once.
  */
 const unjudged = ({ step }: Attempt, failed: Explained, thrown: Cause.Cause<unknown>): AttemptResult => {
-  const cause = Raised.fromCause(thrown)?.error
-  const raised = Raised.describe(cause, [failed.cause])
+  const cause = Thrown.fromCause(thrown)?.error
+  const raised = Thrown.describe(cause, [failed.cause])
   const message = cause instanceof InvalidDelay ? raised.message : `its "retry" threw: ${raised.message}`
   const error: ErrorInfo = { ...raised, message, retryable: false, notRetried: "policy" }
   return { _tag: "Failed", error, cause, retryAt: undefined, lead: 0, driver: RetryPolicy.start(step.retry) }
@@ -283,7 +283,7 @@ const timeoutOf = (attempt: Attempt, computeTimeout: Plan.Computation): Effect.E
       const given = Millis.positiveDuration(computeTimeout({ input, runId, iteration: pass, ...needs }, state, onRead))
       return Either.mapLeft(given, ({ given, problem }) => refuse(`gave ${given}, which ${problem}`))
     } catch (thrown) {
-      return refuse(`threw: ${Raised.describe(thrown).message}`)
+      return refuse(`threw: ${Thrown.describe(thrown).message}`)
     }
   })
 
@@ -362,12 +362,12 @@ const call = (attempt: Attempt, onBeat: () => void): Effect.Effect<unknown, unkn
       return Effect.fail(thrown)
     }
     if (Effect.isEffect(returned) && step.codec.isValue?.(returned) !== true) {
-      const problem = Foreign.problemOfEffect(returned)
+      const problem = EffectVersion.problemOfEffect(returned)
       if (problem === undefined) return Effect.onExit(returned as Effect.Effect<unknown, unknown, unknown>, end)
       ending.isOver = true
       return Effect.fail(new NonRetryable({ message: `what the step returned cannot be run: ${problem}` }))
     }
-    if (Foreign.isEffect(returned)) {
+    if (EffectVersion.isEffect(returned)) {
       ending.isOver = true
       const message =
         "the step returned an Effect of Effect 4, which Effect 3 cannot run: import effect ^3.22.1 in its file, which this package works with"
@@ -416,7 +416,7 @@ const ask = (
     if (Option.isNone(runner)) return yield* new NoAgentRunner({ nodeId: step.id })
     const prompt = yield* call(attempt, onBeat)
     if (typeof prompt !== "string") {
-      return yield* Effect.fail(new TypeError(`the prompt of step "${step.id}" must be text, and is ${Raised.show(prompt)}`))
+      return yield* Effect.fail(new TypeError(`the prompt of step "${step.id}" must be text, and is ${Thrown.show(prompt)}`))
     }
     if (prompt.trim() === "") {
       return yield* Effect.fail(new TypeError(`the prompt of step "${step.id}" is empty: no agent was asked`))
@@ -495,7 +495,7 @@ interface Explained {
 }
 
 const explain = (cause: Cause.Cause<unknown>, { id: stepId, error: codec }: Plan.Step): Explained => {
-  const { error, isDefect, beside } = Raised.fromCause(cause) ?? {
+  const { error, isDefect, beside } = Thrown.fromCause(cause) ?? {
     error: new Error(`step "${stepId}" interrupted itself`),
     isDefect: false,
     beside: [],
@@ -517,9 +517,9 @@ const forbids = (thrown: unknown): NotRetried | undefined => {
   if (thrown instanceof InvalidOutput && thrown.isFinal === true) return "unstorable"
   if (thrown instanceof InvalidTimeout || thrown instanceof ToolRightsExceeded) return "plan"
   if (thrown instanceof InvalidError) return "unstorable"
-  if (Raised.isSlip(thrown) || Transaction.isOfCode(thrown)) return "slip"
+  if (Thrown.isSlip(thrown) || Transaction.isOfCode(thrown)) return "slip"
   if (!(thrown instanceof Error)) return undefined
-  const name = Raised.nameOf(thrown)
+  const name = Thrown.nameOf(thrown)
   if (name === "NonRetryable") return "nonRetryable"
   if (name === "RunWaitsForItself") return "slip"
   return name === "MissingNeed" || name === "MissingOutput" ? "missing" : undefined
@@ -536,7 +536,7 @@ const describe = (thrown: unknown, beside: ReadonlyArray<unknown>): ErrorInfo =>
       limitMs: thrown.limitMs,
     }
   }
-  const raised = Raised.describe(thrown, beside)
+  const raised = Thrown.describe(thrown, beside)
   const issues = thrown instanceof InvalidOutput || thrown instanceof InvalidError ? { issues: cutIssues(thrown.issues) } : {}
   const notRetried = forbids(thrown)
   if (notRetried === undefined) return { ...raised, retryable: true, ...issues }

@@ -33,12 +33,12 @@ import * as VersionSignal from "./internal/versionSignal.ts"
 import * as Metrics from "./Metrics.ts"
 import * as Millis from "./Millis.ts"
 import type * as Plan from "./Plan.ts"
-import * as Raised from "./Raised.ts"
 import { type Exclusion, type RunnableRun, RunOwnership } from "./RunOwnership.ts"
 import * as RunRequest from "./RunRequest.ts"
 import { RunStore } from "./RunStore.ts"
 import * as Settings from "./Settings.ts"
 import { isEnded, type ResultStatus } from "./Status.ts"
+import * as Thrown from "./Thrown.ts"
 
 /** A workflow in a registry. */
 export interface Registered<R> {
@@ -293,7 +293,7 @@ const makeWorkers = <E extends WorkerError>(maxCrashes: number, report: WorkerOp
       const settle = Effect.gen(function* () {
         const before = stamp === undefined ? undefined : yield* stamp
         const died = (defect: unknown) =>
-          Effect.fail(new RunDefect({ runId, error: { ...Raised.describe(defect), retryable: false } }))
+          Effect.fail(new RunDefect({ runId, error: { ...Thrown.describe(defect), retryable: false } }))
         const safely: Effect.Effect<RunOutcome, E | StoreError | RunDefect, R> = Effect.catchAllDefect(work, died)
         const ended = yield* Effect.either(safely)
         if (Either.isLeft(ended)) return yield* refuse(due, ended.left, { before, stamp })
@@ -493,7 +493,7 @@ const log = (action: Action): Effect.Effect<void> => {
 
 /** Detects workflows that an untyped caller passed in place of a registry. */
 const isRegistry = (given: unknown): boolean =>
-  typeof Raised.get(given, "find") === "function" && Array.isArray(Raised.get(given, "names"))
+  typeof Thrown.get(given, "find") === "function" && Array.isArray(Thrown.get(given, "names"))
 
 /** Supervises until the scope closes. Runs that it drives then are suspended, and can be resumed. */
 export const make = <R>(

@@ -11,8 +11,9 @@ import type * as Stream from "effect/Stream"
 import * as Builder from "./Builder.ts"
 import * as Codec from "./Codec.ts"
 import * as Commands from "./Commands.ts"
-import * as DeclaredError from "./Declared.ts"
+import * as DeclaredError from "./DeclaredError.ts"
 import type { Definition, Planner } from "./Definition.ts"
+import * as EffectVersion from "./EffectVersion.ts"
 import { Engine, type EngineError, type Started } from "./Engine.ts"
 import {
   type InvalidCommand,
@@ -30,7 +31,6 @@ import {
   unnamed,
   WorkflowMismatch,
 } from "./Errors.ts"
-import * as Foreign from "./Foreign.ts"
 import { generateRunId, idRule, isChildRunId, isId, type NodeId } from "./Ids.ts"
 import { Inbox } from "./Inbox.ts"
 import { digest } from "./internal/digest.ts"
@@ -210,7 +210,7 @@ export interface WorkflowOptions<S extends Codec.AnySchema> {
 }
 
 /** A declared workflow, before its steps are built. */
-export interface Declared<S extends Codec.AnySchema> {
+export interface DeclaredWorkflow<S extends Codec.AnySchema> {
   /** Builds the workflow. Throws {@link InvalidWorkflow} if its parts do not fit together. */
   readonly build: <A, R, W = unknown, E = never>(
     write: ($: Builder.Builder<Codec.Output<S>>) => Builder.Node<A, R, W, E>,
@@ -220,7 +220,7 @@ export interface Declared<S extends Codec.AnySchema> {
 const workflowKeys: ReadonlySet<string> = new Set(["name", "input", "version", "maxConcurrency"])
 
 /** Declares a workflow. */
-export const createWorkflow = <S extends Codec.AnySchema>(options: WorkflowOptions<S>): Declared<S> => ({
+export const createWorkflow = <S extends Codec.AnySchema>(options: WorkflowOptions<S>): DeclaredWorkflow<S> => ({
   build: (write) => {
     const { name, version, maxConcurrency } = options
     const refuse = (problem: string): never => {
@@ -230,7 +230,7 @@ export const createWorkflow = <S extends Codec.AnySchema>(options: WorkflowOptio
     const unknown = Names.problemOf(options, workflowKeys)
     if (unknown !== undefined) refuse(`it ${unknown}`)
     if (!Codec.isSchema(options.input))
-      refuse(`"input" must be an Effect Schema or a Standard Schema${Foreign.adviceOnSchema(options.input)}`)
+      refuse(`"input" must be an Effect Schema or a Standard Schema${EffectVersion.adviceOnSchema(options.input)}`)
     const { unstorable } = Codec.make(options.input)
     if (unstorable !== undefined) refuse(`"input": ${unstorable}`)
     if (version !== undefined && typeof version !== "string") refuse(`"version" must be a string`)

@@ -9,7 +9,7 @@
 
 import { compileSync, type CompileOptions as MdxOptions } from "@mdx-js/mdx"
 import { name as published } from "@smithers/core/Package"
-import * as Raised from "@smithers/core/Raised"
+import * as Thrown from "@smithers/core/Thrown"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { declaration, property } from "./internal/declaration.ts"
@@ -93,7 +93,7 @@ const parse = (
       if (error instanceof Malformed) {
         return new PromptSyntaxError({ file: path, line: error.line, column: error.column, reason: error.message })
       }
-      const [reason, line, column] = ["reason", "line", "column"].map((field) => Raised.get(error, field))
+      const [reason, line, column] = ["reason", "line", "column"].map((field) => Thrown.get(error, field))
       // Errors that are not about the file are defects of this module.
       if (typeof reason !== "string") throw error
       return new PromptSyntaxError({ file: path, line: Number(line ?? 1), column: Number(column ?? 1), reason })

@@ -7,8 +7,8 @@ import type { AgentRunner } from "@smithers/core/AgentRunner"
 import type { Written } from "@smithers/core/Builder"
 import * as Codec from "@smithers/core/Codec"
 import type { Definition } from "@smithers/core/Definition"
+import * as EffectVersion from "@smithers/core/EffectVersion"
 import { InvalidWorkflow, unnamed } from "@smithers/core/Errors"
-import * as Foreign from "@smithers/core/Foreign"
 import * as Names from "@smithers/core/Names"
 import * as NodeOptions from "@smithers/core/NodeOptions"
 import * as RunState from "@smithers/core/RunState"
@@ -184,7 +184,7 @@ const refuse = (problem: string): never => {
 }
 
 const notASchema = (key: string, given: unknown): string =>
-  `"${key}" must be an Effect Schema or a Standard Schema${Foreign.adviceOnSchema(given)}`
+  `"${key}" must be an Effect Schema or a Standard Schema${EffectVersion.adviceOnSchema(given)}`
 
 /** Valid keys of schemas, since they name tables. */
 const keyPattern = /^[A-Za-z0-9_.:@-]{1,200}$/

@@ -5,7 +5,7 @@
 
 import type { Caught } from "@smithers/core/Builder"
 import { abbreviated, keptId } from "@smithers/core/Ids"
-import * as Raised from "@smithers/core/Raised"
+import * as Thrown from "@smithers/core/Thrown"
 import * as React from "react"
 import type { Ctx, Undeclared } from "./Ctx.ts"
 import type { Fiber } from "./HostNode.ts"
@@ -247,7 +247,7 @@ const isInList = (parent: Fiber | null): boolean => {
   if (tag === fragmentTag && Array.isArray(props)) return !isPieces(props)
   // The result of a component is unknown, and so is the source form of elements made without our JSX runtime.
   if ((tag !== hostTag && tag !== fragmentTag && tag !== providerTag) || stampOf(props) === undefined) return false
-  const children = Raised.get(props, "children")
+  const children = Thrown.get(props, "children")
   return Array.isArray(children) && !isPieces(children)
 }
 

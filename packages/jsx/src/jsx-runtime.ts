@@ -3,7 +3,7 @@
  * made before them. Children written as several pieces are marked, so that text with values is not taken for an array value.
  */
 import { name as published } from "@smithers/core/Package"
-import * as Raised from "@smithers/core/Raised"
+import * as Thrown from "@smithers/core/Thrown"
 import * as React from "react"
 import { isPieces, mark, pieces, withText } from "./internal/children.ts"
 import { isKind } from "./internal/place.ts"
@@ -14,7 +14,7 @@ export type { JSX } from "react"
 /** Groups children without a node of its own. */
 export const Fragment = React.Fragment
 
-const elementType = Raised.get(React.createElement("task"), "$$typeof")
+const elementType = Thrown.get(React.createElement("task"), "$$typeof")
 
 type Props = { [name: string]: unknown }
 

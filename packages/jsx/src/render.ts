@@ -4,9 +4,9 @@
  * behaviour for a suspended tree.
  */
 
-import * as Foreign from "@smithers/core/Foreign"
+import * as EffectVersion from "@smithers/core/EffectVersion"
 import type { PendingRead } from "@smithers/core/Plan"
-import * as Raised from "@smithers/core/Raised"
+import * as Thrown from "@smithers/core/Thrown"
 import * as React from "react"
 import { componentsAround, type Fiber, type HostNode } from "./HostNode.ts"
 import type { Read } from "./internal/reading.ts"
@@ -162,7 +162,7 @@ const surveyed = (root: Root): Seen => {
   visit(root, (fiber) => {
     const { tag, flags, type } = fiber
     if (tag === suspenseTag && fiber.memoizedState !== null) behindSuspense = fiber
-    else if (tag === offscreenTag && Raised.get(fiber.pendingProps, "mode") === "hidden") hidden ??= fiber
+    else if (tag === offscreenTag && Thrown.get(fiber.pendingProps, "mode") === "hidden") hidden ??= fiber
     else if ((flags & (passive | layout)) !== 0 && typeof type === "function" && fiber.memoizedState !== null) {
       effects ??= []
       effects.push(componentsAround(fiber).toReversed().join(" > "))
@@ -198,7 +198,7 @@ const tidy = (stack: string | undefined): string | undefined => {
 /** Restores the messages of React's production errors that a workflow can cause. */
 const readable = (thrown: unknown): unknown => {
   const [, code = "", argument = ""] =
-    /^Minified React error #(\d+);[^?]*(?:\?args\[\]=([^&\s]*))?/.exec(String(Raised.get(thrown, "message"))) ?? []
+    /^Minified React error #(\d+);[^?]*(?:\?args\[\]=([^&\s]*))?/.exec(String(Thrown.get(thrown, "message"))) ?? []
   const words = {
     "31": `an object cannot be a child here (${decodeURIComponent(argument)}): make a value the only child of a Task, or part of a text`,
     "130": `an element's type is ${decodeURIComponent(argument)}: the imported module may not export this component`,
@@ -219,12 +219,12 @@ const readable = (thrown: unknown): unknown => {
 
 /** Returns where both copies of React are: the one that has thrown, and the one that renders. Empty if they are bundled. */
 const places = (thrown: unknown): string => {
-  const other = Foreign.folderIn(thrown instanceof Error ? thrown.stack : undefined, "react")
+  const other = EffectVersion.folderIn(thrown instanceof Error ? thrown.stack : undefined, "react")
   let stack: string | undefined
   React.Children.forEach(0, () => {
     stack = new Error().stack
   })
-  const own = Foreign.folderIn(stack, "react")
+  const own = EffectVersion.folderIn(stack, "react")
   return other === undefined || own === undefined || other === own ? "" : ` (it is in ${other}, and ${own} renders)`
 }
 
@@ -240,6 +240,6 @@ export const hookIn = (thrown: unknown): string | undefined => {
 
 /** Replaces React's error for a hook that a plain function has called. */
 export const outsideRender = (thrown: unknown): unknown => {
-  const hook = String(Raised.get(thrown, "message")).startsWith("Minified React error #321;") ? "a hook" : hookIn(thrown)
+  const hook = String(Thrown.get(thrown, "message")).startsWith("Minified React error #321;") ? "a hook" : hookIn(thrown)
   return hook === undefined ? thrown : new TypeError(outsideComponents(hook))
 }

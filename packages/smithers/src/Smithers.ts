@@ -7,11 +7,11 @@ import type { AgentRunner } from "@smithers/core/AgentRunner"
 import * as Engine from "@smithers/core/Engine"
 import { InvalidSetting, type StoreError } from "@smithers/core/Errors"
 import * as Millis from "@smithers/core/Millis"
-import * as Raised from "@smithers/core/Raised"
 import * as Settings from "@smithers/core/Settings"
 import * as Core from "@smithers/core/Smithers"
 import type { Ports } from "@smithers/core/Storage"
 import { defined } from "@smithers/core/Struct"
+import * as Thrown from "@smithers/core/Thrown"
 import * as Runner from "@smithers/sandbox/Runner"
 import * as SqliteStorage from "@smithers/sqlite/SqliteStorage"
 import * as Config from "effect/Config"
@@ -70,7 +70,7 @@ const toolOptions = (given: unknown): Either.Either<ToolOptions, InvalidSetting>
       // Of a choice each member has an issue.
       const issues = ParseResult.ArrayFormatter.formatErrorSync(error)
       const path = ["tools", ...(issues[0]?.path ?? [])].map(String)
-      const received = path.slice(1).reduce<unknown>((value, name) => Raised.get(value, name), given)
+      const received = path.slice(1).reduce<unknown>((value, name) => Thrown.get(value, name), given)
       const expected = [...new Set(issues.map(({ message }) => expectedBy(message)))].join(" or ")
       return new InvalidSetting({ setting: path.join("."), received: Millis.show(received), expected })
     },

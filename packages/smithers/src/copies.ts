@@ -3,7 +3,7 @@
  */
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
-import { readVersionsBy } from "@smithers/core/Foreign"
+import { readVersionsBy } from "@smithers/core/EffectVersion"
 
 readVersionsBy((folder) => {
   try {

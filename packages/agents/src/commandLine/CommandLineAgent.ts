@@ -12,9 +12,9 @@ import type { CommandRunnerShape } from "@smithers/core/CommandRunner"
 import { type InvalidSetting, NonRetryable } from "@smithers/core/Errors"
 import type { Policy } from "@smithers/core/Isolation"
 import * as Millis from "@smithers/core/Millis"
-import * as Raised from "@smithers/core/Raised"
 import * as Settings from "@smithers/core/Settings"
 import { defined } from "@smithers/core/Struct"
+import * as Thrown from "@smithers/core/Thrown"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type * as Scope from "effect/Scope"
@@ -129,7 +129,7 @@ export const make = <S extends CommonSettings>(
           const session = ToolSession.current(name)
           return { session, runner: runnerOf(session, name) }
         },
-        catch: (thrown) => new NonRetryable({ message: Raised.describe(thrown).message }),
+        catch: (thrown) => new NonRetryable({ message: Thrown.describe(thrown).message }),
       })
       return Effect.flatMap(tools, ({ session, runner }) => answer(agent, request, session, runner))
     },
@@ -266,7 +266,7 @@ const take = (
   Effect.gen(function* () {
     const { events, send }: Taken = yield* Effect.try({
       try: () => talk.onMessage(message),
-      catch: (thrown) => new NonRetryable({ message: Raised.describe(thrown).message, cause: thrown }),
+      catch: (thrown) => new NonRetryable({ message: Thrown.describe(thrown).message, cause: thrown }),
     })
     for (const event of events) yield* recorder.record(event)
     return {
@@ -281,7 +281,7 @@ const instructionsOf = ({ instructions }: CommonSettings, input: unknown): Effec
     ? Effect.succeed(instructions)
     : Effect.tryPromise({
         try: async () => await instructions(input),
-        catch: (cause) => new NonRetryable({ message: `its "instructions" failed: ${Raised.describe(cause).message}`, cause }),
+        catch: (cause) => new NonRetryable({ message: `its "instructions" failed: ${Thrown.describe(cause).message}`, cause }),
       })
 
 const resumption =

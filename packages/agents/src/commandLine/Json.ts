@@ -1,5 +1,5 @@
 /** Reads fields of messages, whose form no one promises. */
-import { get } from "@smithers/core/Raised"
+import { get } from "@smithers/core/Thrown"
 
 /** Reads a field of a field. */
 export const at = (value: unknown, ...path: ReadonlyArray<string>): unknown =>

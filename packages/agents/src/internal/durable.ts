@@ -3,7 +3,7 @@
  * SDK's own hooks cannot do that: it drops what they throw, and does not wait for them.
  */
 import * as Digest from "@smithers/core/Digest"
-import * as Raised from "@smithers/core/Raised"
+import * as Thrown from "@smithers/core/Thrown"
 import type { LanguageModel, LanguageModelMiddleware, ToolSet } from "ai"
 import type * as Conversation from "../Conversation.ts"
 import * as ToolRules from "../ToolRules.ts"
@@ -29,7 +29,7 @@ interface Preparing {
   readonly prepareCall: (options: object) => Promise<PreparedCall>
 }
 
-const isPreparing = (agent: object): agent is Preparing => typeof Raised.get(agent, "prepareCall") === "function"
+const isPreparing = (agent: object): agent is Preparing => typeof Thrown.get(agent, "prepareCall") === "function"
 
 /** Tells whether the loop of an agent can be recorded. */
 export const isDurable = (agent: object): boolean => isPreparing(agent)
@@ -84,7 +84,7 @@ const schemaOf = async (ai: Sdk, tool: AnyTool): Promise<unknown> => {
 const promptOf = ({ prompt, messages }: PreparedCall): string => {
   if (typeof prompt === "string") return prompt
   const last: unknown = (Array.isArray(prompt) ? prompt : messages)?.at(-1)
-  const content = Raised.get(last, "content")
+  const content = Thrown.get(last, "content")
   return typeof content === "string" ? content : Digest.canonicalText(content ?? "")
 }
 
@@ -98,7 +98,7 @@ const recordedSteps =
   (prepareStep: NonNullable<PreparedCall["prepareStep"]>, record: (model: LanguageModel) => LanguageModel) =>
   async (...args: ReadonlyArray<never>): Promise<unknown> => {
     const prepared = await prepareStep(...args)
-    const model = Raised.get(prepared, "model")
+    const model = Thrown.get(prepared, "model")
     return model === undefined ? prepared : { ...(prepared as object), model: record(model as LanguageModel) }
   }
 
@@ -204,14 +204,14 @@ const replyOf = (kept: ReadonlyArray<Part>, { usage }: Extract<Part, { readonly 
 /** The tool calls among the parts of a reply that are ours to make. */
 const callsOf = (content: ReadonlyArray<unknown>): Conversation.Reply["calls"] =>
   content.flatMap((part) => {
-    if (Raised.get(part, "type") !== "tool-call" || Raised.get(part, "providerExecuted") === true) return []
-    return [{ callId: String(Raised.get(part, "toolCallId")), tool: String(Raised.get(part, "toolName")) }]
+    if (Thrown.get(part, "type") !== "tool-call" || Thrown.get(part, "providerExecuted") === true) return []
+    return [{ callId: String(Thrown.get(part, "toolCallId")), tool: String(Thrown.get(part, "toolName")) }]
   })
 
 /** The same of a stored reply. */
 const callsOfText = (text: string): Conversation.Reply["calls"] => {
   const reply: unknown = JSON.parse(text)
-  const content = Array.isArray(reply) ? reply : Raised.get(reply, "content")
+  const content = Array.isArray(reply) ? reply : Thrown.get(reply, "content")
   return Array.isArray(content) ? callsOf(content) : []
 }
 
@@ -230,7 +230,7 @@ const encode = (value: unknown): string =>
 
 const decode = (text: string): unknown =>
   JSON.parse(text, (_, item: unknown) => {
-    const [kind, value] = [Raised.get(item, mark), Raised.get(item, "value")]
+    const [kind, value] = [Thrown.get(item, mark), Thrown.get(item, "value")]
     if (typeof value !== "string") return item
     if (kind === "date") return new Date(value)
     if (kind === "bytes") return new Uint8Array(Buffer.from(value, "base64"))
@@ -242,18 +242,18 @@ const decode = (text: string): unknown =>
 /** Notes the calls that the SDK would stop for, so that the conversation asks for them, durably. */
 const relayed = (approval: NonNullable<PreparedCall["toolApproval"]>, asked: Set<string>): typeof approval => {
   const relay = (callId: unknown, status: unknown): unknown => {
-    if (status !== "user-approval" && Raised.get(status, "type") !== "user-approval") return status
+    if (status !== "user-approval" && Thrown.get(status, "type") !== "user-approval") return status
     asked.add(String(callId))
     return "not-applicable"
   }
   if (typeof approval === "function") {
     const judge: Approval = async (call) =>
-      relay(Raised.get(Raised.get(call, "toolCall"), "toolCallId"), await (approval as Approval)(call))
+      relay(Thrown.get(Thrown.get(call, "toolCall"), "toolCallId"), await (approval as Approval)(call))
     return judge
   }
   const entries = Object.entries(approval).map(([tool, status]) => {
     const judge: Approval = async (input, options) =>
-      relay(Raised.get(options, "toolCallId"), typeof status === "function" ? await (status as Approval)(input, options) : status)
+      relay(Thrown.get(options, "toolCallId"), typeof status === "function" ? await (status as Approval)(input, options) : status)
     return [tool, judge] as const
   })
   return Object.fromEntries(entries)
@@ -278,7 +278,7 @@ const recordedTool = (name: string, tool: AnyTool, conversation: Conversation.Co
     })
   const judge: Approval = async (input, options) => {
     const isNeeded = typeof needsApproval === "function" ? await (needsApproval as Approval)(input, options) : needsApproval
-    if (isNeeded === true) asked.add(String(Raised.get(options, "toolCallId")))
+    if (isNeeded === true) asked.add(String(Thrown.get(options, "toolCallId")))
     return false
   }
   // The union of kinds of tools does not survive the rest of its fields.

@@ -2,7 +2,7 @@
  * Loads the AI SDK on first use. It takes a tenth of a second, which neither workflow files nor runs without its agents should wait
  * for.
  */
-import * as Raised from "@smithers/core/Raised"
+import * as Thrown from "@smithers/core/Thrown"
 import type * as Ai from "ai"
 import * as Effect from "effect/Effect"
 
@@ -16,6 +16,6 @@ const marker = Symbol.for("vercel.ai.error")
 
 /** Loads the SDK if one of these errors is its own; `undefined` if none is, or if it is not installed. */
 export const loadFor = (errors: ReadonlyArray<unknown>): Effect.Effect<Sdk | undefined> =>
-  errors.some((error) => Raised.get(error, marker) === true)
+  errors.some((error) => Thrown.get(error, marker) === true)
     ? Effect.promise(() => load().catch(() => undefined))
     : Effect.succeed(undefined)

@@ -5,7 +5,7 @@
 import { InvalidSetting } from "@smithers/core/Errors"
 import * as Millis from "@smithers/core/Millis"
 import { unknownIn } from "@smithers/core/Names"
-import * as Raised from "@smithers/core/Raised"
+import * as Thrown from "@smithers/core/Thrown"
 
 /** The settings of the SDK that an agent sets itself, and names of earlier versions; each with advice. */
 const refusedNames: { readonly [name: string]: string } = {
@@ -29,7 +29,7 @@ export const checkSettingNames = (settings: unknown, known: ReadonlyArray<string
     throw new InvalidSetting({ setting: "createAgent", received: Millis.show(settings), expected: "an object with a name" })
   const refuse = (setting: string, advice: string): never => {
     const expected = `left out: createAgent has no such setting. ${advice}`
-    throw new InvalidSetting({ setting, received: Millis.show(Raised.get(settings, setting)), expected })
+    throw new InvalidSetting({ setting, received: Millis.show(Thrown.get(settings, setting)), expected })
   }
   for (const name of Object.keys(settings)) {
     const advice = refusedNames[name]

@@ -2,7 +2,7 @@
  * Failures as passed to the filter and the function of a `catch`. They are made from stored data, so they are the same before
  * and after a restart.
  */
-import * as Declared from "../Declared.ts"
+import * as DeclaredError from "../DeclaredError.ts"
 import { asCause, type ErrorCause } from "../ErrorInfo.ts"
 import type { NodeId } from "../Ids.ts"
 import type { FailureCause } from "../RunEvent.ts"
@@ -26,7 +26,7 @@ export interface Caught<out E = unknown> extends Omit<ErrorCause, "stack"> {
 export type Failure<E = unknown> = Omit<Caught<E>, "uncompensated">
 
 /** Finds the codec of the errors that a node declares. */
-type ErrorOf = (nodeId: NodeId) => Declared.ErrorCodec | undefined
+type ErrorOf = (nodeId: NodeId) => DeclaredError.ErrorCodec | undefined
 
 /** Converts a cause for a filter. */
 export const failureOf = (cause: FailureCause, errorOf: ErrorOf): Failure => withDeclared(giveJson(describe(cause)), cause, errorOf)
@@ -34,7 +34,7 @@ export const failureOf = (cause: FailureCause, errorOf: ErrorOf): Failure => wit
 /** Adds the declared error of the node, decoded. */
 const withDeclared = <A extends Caught>(told: A, { nodeId, reason }: FailureCause, errorOf: ErrorOf | undefined): A => {
   if (reason._tag !== "Error" || reason.error.declared === undefined) return told
-  const declared = Declared.find(errorOf?.(nodeId), reason.error)
+  const declared = DeclaredError.find(errorOf?.(nodeId), reason.error)
   return declared === undefined ? told : Object.freeze({ ...told, declared })
 }
 

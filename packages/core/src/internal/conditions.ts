@@ -6,8 +6,8 @@ import { alwaysTrue } from "../Condition.ts"
 import { cutMessage } from "../ErrorInfo.ts"
 import { type ErrorInfo, InvalidCondition, InvalidRequest, UnknownCase } from "../Errors.ts"
 import * as Plan from "../Plan.ts"
-import * as Raised from "../Raised.ts"
 import type { FailureCause } from "../RunEvent.ts"
+import * as Thrown from "../Thrown.ts"
 import type { Agenda } from "./agenda.ts"
 import { failureOf } from "./caught.ts"
 import type { Journal } from "./journal.ts"
@@ -91,7 +91,7 @@ export const make = ({ plan, view, journal, agenda, reads, withdrawals, fail }: 
     if (isName && arms.length > choice.cases.length) return choice.cases.length
     throw new UnknownCase({
       nodeId: view.nameOf(position),
-      received: isName ? cutMessage(JSON.stringify(given)) : (alwaysTrue(given) ?? Raised.show(given)),
+      received: isName ? cutMessage(JSON.stringify(given)) : (alwaysTrue(given) ?? Thrown.show(given)),
       cases: choice.cases,
       isName,
     })
@@ -137,7 +137,7 @@ export const make = ({ plan, view, journal, agenda, reads, withdrawals, fail }: 
 }
 
 const errorOf = (functionName: string, thrown: unknown): ErrorInfo => {
-  const raised = { ...Raised.describe(thrown), retryable: false, notRetried: "plan" } as const
+  const raised = { ...Thrown.describe(thrown), retryable: false, notRetried: "plan" } as const
   if (thrown instanceof InvalidRequest || thrown instanceof InvalidCondition || thrown instanceof UnknownCase) return raised
   return { ...raised, message: `its "${functionName}" threw: ${raised.message}` }
 }

@@ -8,8 +8,8 @@ import * as Schema from "effect/Schema"
 import { nameOf } from "../Agent.ts"
 import * as Codec from "../Codec.ts"
 import { Decision } from "../Decision.ts"
+import * as EffectVersion from "../EffectVersion.ts"
 import { InvalidWorkflow } from "../Errors.ts"
-import * as Foreign from "../Foreign.ts"
 import { idRule, isNodeId, keptId, type NodeId, shownId } from "../Ids.ts"
 import * as Names from "../Names.ts"
 import * as NodeOptions from "../NodeOptions.ts"
@@ -121,7 +121,7 @@ export const make = (workflow: string, prefix = "") => {
   const schema = (where: string, options: Loose, key: string): Codec.Codec<unknown, unknown> => {
     const given = options[key]
     if (!Codec.isSchema(given))
-      return refuse(where, `"${key}" must be an Effect Schema or a Standard Schema${Foreign.adviceOnSchema(given)}`)
+      return refuse(where, `"${key}" must be an Effect Schema or a Standard Schema${EffectVersion.adviceOnSchema(given)}`)
     const codec = Codec.makeUnknown(given)
     return codec.unstorable === undefined ? codec : refuse(where, `"${key}": ${codec.unstorable}`)
   }

@@ -1,7 +1,7 @@
 /**
  * Prompts: the children of a task, kept as they are until the task runs, and then rendered as Markdown.
  */
-import * as Raised from "@smithers/core/Raised"
+import * as Thrown from "@smithers/core/Thrown"
 import * as Effect from "effect/Effect"
 import type * as React from "react"
 import type { Ctx } from "../Ctx.ts"
@@ -56,7 +56,7 @@ const rendered = (element: React.ReactElement): Rendered => {
   try {
     return render(element)
   } catch (thrown) {
-    const isSlip = thrown instanceof RenderError && Raised.get(thrown.thrown, "constructor") === TypeError
+    const isSlip = thrown instanceof RenderError && Thrown.get(thrown.thrown, "constructor") === TypeError
     throw isSlip ? new TypeError(thrown.message.replace(/^TypeError: /, "")) : thrown
   }
 }

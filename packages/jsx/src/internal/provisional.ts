@@ -8,7 +8,7 @@
  */
 
 import type { PendingRead } from "@smithers/core/Plan"
-import * as Raised from "@smithers/core/Raised"
+import * as Thrown from "@smithers/core/Thrown"
 import * as React from "react"
 import type { Fiber, HostNode } from "../HostNode.ts"
 import { isPending } from "../Pending.ts"
@@ -146,7 +146,7 @@ const aroundOf = (fiber: Fiber): Around => {
   const known = fibers.get(fiber)
   if (known !== undefined) return known
   const { tag, pendingProps, return: parent } = fiber
-  const handsOn = tag === providerTag && mayBePending(Raised.get(pendingProps, "value"))
+  const handsOn = tag === providerTag && mayBePending(Thrown.get(pendingProps, "value"))
   const isComponent = componentTags.has(tag)
   const made = {
     stamp: stampOf(pendingProps),

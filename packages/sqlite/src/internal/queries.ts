@@ -6,6 +6,7 @@
  * time of listing runs from a cold start.
  */
 import type { Json } from "@smithers/core/Codec"
+import * as DerivedStatus from "@smithers/core/DerivedStatus"
 import { type ErrorInfo, RunNotFound } from "@smithers/core/Errors"
 import { nodeKey } from "@smithers/core/Ids"
 import type { Command, InboxMessage } from "@smithers/core/Inbox"
@@ -26,7 +27,6 @@ import {
   type WaitSummary,
   withoutContent,
 } from "@smithers/core/RunReader"
-import * as Shown from "@smithers/core/Shown"
 import * as Status from "@smithers/core/Status"
 import * as Events from "@smithers/sql/Events"
 import { readOptional } from "@smithers/sql/Json"
@@ -293,7 +293,7 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
     )
 
   const lookup =
-    (now: number): Shown.Lookup =>
+    (now: number): DerivedStatus.Lookup =>
     (runIds) => {
       const rows = selectFacts.values(JSON.stringify(runIds))
       const open = JSON.stringify(
@@ -303,7 +303,7 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
       const commands = pendingOf(selectPending.values(open))
       return new Map(
         rows.map(([runId, stored, owner, leaseUntil, isPaused, isRetrying]) => {
-          const facts: Shown.Facts = {
+          const facts: DerivedStatus.Facts = {
             stored,
             owner: owner === null ? "none" : Owner.isWorking({ owner, leaseUntil }, now) ? "alive" : "gone",
             isPaused: isPaused === 1,
@@ -317,7 +317,7 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
       )
     }
   const summariesOf = (rows: ReadonlyArray<SummaryRow>, now: number): ReadonlyArray<RunSummary> => {
-    const statuses = Shown.statuses(
+    const statuses = DerivedStatus.statuses(
       rows.map(([runId]) => runId),
       lookup(now),
     )
@@ -334,7 +334,7 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
       run: summariesOf([row.slice(0, summarySize) as SummaryRow], now)[0] as RunSummary,
       seq: selectLastSeq.values(row[0])[0]?.[0] ?? 0,
       hasPendingCommands: commands.length > 0,
-      leaving: Shown.leaving(commands),
+      leaving: DerivedStatus.leaving(commands),
       cancel: row[7] === null ? cancelOf(heard, told) : null,
     }
   }
@@ -396,20 +396,20 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
       const commands = pendingOf(selectPending.values(these)).get(runId) ?? []
       // A signal is for the first matching open wait.
       const open = commands.length === 0 ? [] : selectOpen.values(these).map(openOf)
-      const found = [...Shown.answers(open, commands)].find(([wait]) => wait.nodeId === row[1] && wait.iteration === row[2])
+      const found = [...DerivedStatus.answers(open, commands)].find(([wait]) => wait.nodeId === row[1] && wait.iteration === row[2])
       return waitOf(row, found?.[1])
     },
     inspect: (runId, now) => {
       const row = selectRun.values(runId)[0]
       if (row === undefined) return Either.left(new RunNotFound({ runId }))
       const [input, output, ending, failure] = row.slice(summarySize) as [...DetailsRow]
-      const known = lookup(now)([runId]).get(runId) as Shown.Facts
-      const answers = Shown.answers(known.waits, known.commands)
+      const known = lookup(now)([runId]).get(runId) as DerivedStatus.Facts
+      const answers = DerivedStatus.answers(known.waits, known.commands)
       const answerTo = new Map([...answers].map(([wait, command]) => [nodeKey(wait.nodeId, wait.iteration), command]))
       const isOwned = known.owner === "alive"
       const nodes = selectNodes.values(runId).map((row) => {
         const node = nodeOf(runId, row)
-        return { ...node, status: Shown.nodeStatus(node, isOwned, answerTo.get(nodeKey(node.nodeId, node.iteration))) }
+        return { ...node, status: DerivedStatus.nodeStatus(node, isOwned, answerTo.get(nodeKey(node.nodeId, node.iteration))) }
       })
       const beats = new Map<string, Beat>()
       for (const [nodeId, iteration, attempt, at, details] of selectBeats.values(runId))
@@ -505,7 +505,7 @@ const nodeOf = (runId: string, row: NodeRow): NodeSummary => {
   const times = { startedAt, finishedAt, retryAt }
   const isExhausted = kind === "loop" ? exhausted === 1 : null
   const failure = { error: errorOf(error), isSoft: soft === 1 }
-  const region = boundary === null ? {} : Shown.regionOf(Rows.readBoundary(boundary))
+  const region = boundary === null ? {} : DerivedStatus.regionOf(Rows.readBoundary(boundary))
   return { runId, nodeId, iteration, kind, status, attempt, ...times, table, ...failure, passes, isExhausted, ...region }
 }
 
@@ -528,7 +528,7 @@ const answersOf = (
   if (commands.size === 0) return found
   for (const [runId, waits] of Map.groupBy(rows, ([runId]) => runId)) {
     const open = waits.flatMap((row) => (row[5] === "open" ? [{ row, ...waitOf(row, undefined) }] : []))
-    for (const [{ row }, command] of Shown.answers(open, commands.get(runId) ?? [])) found.set(row, command)
+    for (const [{ row }, command] of DerivedStatus.answers(open, commands.get(runId) ?? [])) found.set(row, command)
   }
   return found
 }
@@ -556,7 +556,7 @@ const waitOf = (row: WaitRow, answer: InboxMessage | undefined): WaitSummary => 
   }
   const problems = refused === null ? null : (JSON.parse(refused) as ReadonlyArray<string>)
   const wait: WaitSummary = { ...place, ...shown, ...decision, refusals, refused: problems }
-  return { ...wait, ...Shown.answered(wait, answer) }
+  return { ...wait, ...DerivedStatus.answered(wait, answer) }
 }
 
 const shown = (runId: string, logged: Omit<LoggedEvent, "runId">): LoggedEvent => ({

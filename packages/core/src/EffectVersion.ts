@@ -8,7 +8,7 @@ import type { Pipeable } from "effect/Pipeable"
 import type * as Schema from "effect/Schema"
 import * as AST from "effect/SchemaAST"
 import { name as published } from "./Package.ts"
-import * as Raised from "./Raised.ts"
+import * as Thrown from "./Thrown.ts"
 
 const isMarked = (value: unknown, mark: string): boolean =>
   ((typeof value === "object" && value !== null) || typeof value === "function") && mark in value
@@ -75,7 +75,7 @@ export const problemOfEffect = (value: Effect.Effect<unknown, unknown, unknown>)
 /** Returns why a schema cannot be read: it is of another version. `undefined` if it can, or if its version is not known. */
 export const problemOfSchema = (schema: Schema.Schema.All): string | undefined => {
   const { ast } = schema
-  const made = Raised.get(AST, ast._tag)
+  const made = Thrown.get(AST, ast._tag)
   if (typeof made !== "function" || ast instanceof made) return undefined
   const [folder, { version: used }] = [folderOf(schema), own()]
   const version = folder === undefined ? undefined : versionIn(folder)

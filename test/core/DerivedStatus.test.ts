@@ -2,8 +2,8 @@
  * What is shown of runs that wait for each other. What is shown of one is checked with every store (test/contract).
  */
 import { expect, it } from "@effect/vitest"
-import type { Facts } from "@smithers/core/Shown"
-import * as Shown from "@smithers/core/Shown"
+import type { Facts } from "@smithers/core/DerivedStatus"
+import * as DerivedStatus from "@smithers/core/DerivedStatus"
 
 const facts = (more: Partial<Facts>): Facts => ({
   stored: "waiting",
@@ -32,9 +32,9 @@ const open = (kind: "approval" | "timer" | "subflow", name: string | null = null
 })
 /** What is shown of the first of some runs. */
 const shown = (runs: { readonly [runId: string]: Partial<Facts> }, of = Object.keys(runs)[0] as string) => {
-  const lookup: Shown.Lookup = (runIds) =>
+  const lookup: DerivedStatus.Lookup = (runIds) =>
     new Map(runIds.flatMap((runId) => (runs[runId] === undefined ? [] : [[runId, facts(runs[runId])] as const])))
-  return Shown.statuses([of], lookup).get(of)
+  return DerivedStatus.statuses([of], lookup).get(of)
 }
 const parent = { waits: [open("subflow", "child")] }
 

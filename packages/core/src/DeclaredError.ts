@@ -11,7 +11,7 @@ import type { Issues, Json } from "./Codec.ts"
 import type { ErrorInfo } from "./ErrorInfo.ts"
 import type { NodeId } from "./Ids.ts"
 import { toJson } from "./internal/json.ts"
-import * as Raised from "./Raised.ts"
+import * as Thrown from "./Thrown.ts"
 
 /** A schema of errors. */
 // biome-ignore lint/suspicious/noExplicitAny: a constraint only; the type parameters of the actual schema are inferred
@@ -42,7 +42,7 @@ export const make = (schema: ErrorSchema): ErrorCodec => {
     try {
       return look()
     } catch (thrown) {
-      return Either.left([Raised.describe(thrown).message])
+      return Either.left([Thrown.describe(thrown).message])
     }
   }
   const stored = (raised: unknown): Either.Either<Json, Issues> =>
@@ -60,7 +60,7 @@ export const make = (schema: ErrorSchema): ErrorCodec => {
     encode: (raised) => {
       const is = guarded(() => Either.right(isDeclared(raised)))
       if (Either.isRight(is) && is.right) return stored(raised)
-      const tag = Raised.get(raised, "_tag")
+      const tag = Thrown.get(raised, "_tag")
       if (typeof tag !== "string" || !tags.has(tag)) return undefined
       // It has the tag of a declared error and does not match its schema.
       const issues = Either.flip(stored(raised))

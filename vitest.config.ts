@@ -6,6 +6,7 @@ const all = "test/**/*.test.{ts,tsx}"
 const long = [
   "test/agents/commandLine.test.ts",
   "test/core/Simulation.test.ts",
+  "test/agents/Crashes.test.ts",
   "test/cli/Database.test.ts",
   "test/cli/Launch.test.ts",
   "test/cli/anyIds.test.ts",

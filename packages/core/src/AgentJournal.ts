@@ -135,6 +135,16 @@ export interface JournalWrite {
   readonly calls?: ReadonlyArray<ToolCallRecord>
 }
 
+/** An attempt of a run. */
+export interface AttemptName {
+  readonly nodeId: string
+  readonly iteration: number
+  readonly attempt: number
+}
+
+/** Tells whether an entry is progress of its attempt. */
+export const progressKinds = ["reply", "text", "tool-result"] as const satisfies ReadonlyArray<EntryKind>
+
 /** Selects conversations. */
 export interface TranscriptFilter {
   readonly runId: string
@@ -150,6 +160,8 @@ export interface AgentJournalShape {
   readonly storeId: string
   /** Writes durably. Fails with `RunFenced` if the claim is lost, and with `StaleAttempt` if the attempt is not the running one. */
   readonly record: (write: JournalWrite) => Effect.Effect<void, JournalError>
+  /** The attempts of a run that have stored replies or results: a process that died then was not stuck. */
+  readonly progress: (runId: string) => Effect.Effect<ReadonlyArray<AttemptName>, StoreError>
   /** Reads conversations, in the order in which they began. Empty for a run that does not exist. */
   readonly conversations: (filter: TranscriptFilter) => Effect.Effect<ReadonlyArray<RecordedConversation>, StoreError>
 }
@@ -170,7 +182,7 @@ export interface AttemptDecision {
 /** The journal as one attempt sees it. */
 export interface AttemptJournal {
   /** The attempt. `iteration` counts over the whole run. */
-  readonly place: { readonly nodeId: string; readonly iteration: number; readonly attempt: number }
+  readonly place: AttemptName
   /** Writes durably, and waits for a store that is busy. */
   readonly record: (write: Pick<JournalWrite, "conversations" | "entries" | "calls">) => Effect.Effect<void, JournalError>
   /** Reads the conversations of the step in this iteration. */

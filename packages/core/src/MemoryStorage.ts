@@ -6,7 +6,14 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import type { Conversation, RecordedConversation, ToolCallRecord, TranscriptEntry, TranscriptFilter } from "./AgentJournal.ts"
+import {
+  type Conversation,
+  progressKinds,
+  type RecordedConversation,
+  type ToolCallRecord,
+  type TranscriptEntry,
+  type TranscriptFilter,
+} from "./AgentJournal.ts"
 import * as Changes from "./Changes.ts"
 import type { Json } from "./Codec.ts"
 import * as DerivedStatus from "./DerivedStatus.ts"
@@ -398,6 +405,8 @@ export const make = (): Storage.StorageShape => {
         for (const each of calls) entry.calls.set(compositeKey(conversationKey(each), each.ordinal, each.index), each)
         return Effect.void
       }),
+    progress: (runId) =>
+      Effect.sync(() => (stored.get(runId)?.entries ?? []).filter(({ kind }) => progressKinds.some((made) => made === kind))),
     conversations: (filter) =>
       Effect.sync(() => {
         const entry = stored.get(filter.runId)

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import type { AttemptName } from "./AgentJournal.ts"
 import { decodeSharedNow, encodeNow } from "./Codec.ts"
 import type { Definition } from "./Definition.ts"
 import {
@@ -344,7 +345,11 @@ const loop = (
       yield* Effect.logDebug(`run ${runId} resumed: ${compared.kept} kept, ${compared.added} new, ${compared.removed} gone`)
       append({ _tag: "RunResumed", epoch, ...compared })
       for (const { nodeId, iteration } of isStopping ? [] : incompatible) append({ _tag: "NodeReset", nodeId, iteration })
-      for (const event of Recovery.recover(plan, frame.state, records, isRevived, reason, retried)) append(event)
+      const isClose = records.some(Recovery.isAtCrashLimit)
+      const made = isClose ? yield* journal.progress(runId) : []
+      const hasProgress = ({ nodeId, iteration, attempt }: AttemptName): boolean =>
+        made.some((one) => one.nodeId === nodeId && one.iteration === iteration && one.attempt === attempt)
+      for (const event of Recovery.recover(plan, frame.state, records, isRevived, reason, retried, hasProgress)) append(event)
       for (const command of commands) deliver(command)
       for (const item of intake.drain()) ingest(item)
       if (planner.observe(frame.events)) plan = yield* Restore.plan(planner, frame.state, values)

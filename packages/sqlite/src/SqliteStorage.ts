@@ -159,6 +159,7 @@ const makeWriter = (
           queue.write({ operation: "transact", run: () => transactions.run(request, now), isAlone: true }),
         ),
       record: (write) => queue.write({ operation: "record", run: () => conversations.record(write) }),
+      progress: (runId) => read("progress", () => Either.right(conversations.progress(runId))),
       conversations: (filter) => read("conversations", () => Either.right(conversations.read(filter))),
       heartbeat: (heartbeat) => queue.write({ operation: "heartbeat", run: () => frames.heartbeat(heartbeat) }),
       renew: (held, leaseUntil) => {

@@ -71,6 +71,7 @@ export const make = (disk: StorageShape, fault: Fault | undefined, onCommit: (fr
     cached: of(disk.cached),
     transact: of(disk.transact),
     record: of(disk.record),
+    progress: of(disk.progress),
     conversations: of(disk.conversations),
     open: of(disk.open),
     renew: of(disk.renew),

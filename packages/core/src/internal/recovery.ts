@@ -39,6 +39,7 @@ export const recover = (
   isRevived: boolean,
   reason: "crash" | "shutdown",
   retried: ReadonlyArray<NodeId>,
+  hasProgress: (record: Records.StepRecord) => boolean,
 ): ReadonlyArray<RunEvent> => {
   const view = viewOf(plan, state)
   const denied = isRevived ? records.filter((record) => isDenied(plan, view, record)) : []
@@ -46,7 +47,7 @@ export const recover = (
   const isStanding = denied.some(({ nodeId }) => lifted?.has(nodeId) !== true)
   const events: Array<RunEvent> = []
   for (const record of records) {
-    if (record.kind === "step" && record.status === "running") events.push(...interrupted(record, plan, reason))
+    if (record.kind === "step" && record.status === "running") events.push(...interrupted(record, plan, reason, hasProgress))
     if (!isRevived || isStanding) continue
     // Its tasks have fixed ids now, or it fails again after as many more.
     if (record.kind === "loop" && (record.mounting?.count ?? 0) > Records.mostMountings) {
@@ -90,12 +91,21 @@ const effective = (plan: Plan.Plan, events: ReadonlyArray<RunEvent>): ReadonlyAr
   })
 }
 
-const interrupted = (record: Records.StepRecord, plan: Plan.Plan, reason: "crash" | "shutdown"): ReadonlyArray<RunEvent> => {
-  const { nodeId, iteration } = record
+/** Tells whether another crash of an attempt would be the last one allowed. */
+export const isAtCrashLimit = (record: Records.NodeRecord): record is Records.StepRecord =>
+  record.kind === "step" && record.status === "running" && record.interruptions + 1 >= crashLoopLimit
+
+const interrupted = (
+  record: Records.StepRecord,
+  plan: Plan.Plan,
+  reason: "crash" | "shutdown",
+  hasProgress: (record: Records.StepRecord) => boolean,
+): ReadonlyArray<RunEvent> => {
+  const { nodeId, iteration, interruptions } = record
   const cut = { _tag: "AttemptInterrupted", nodeId, iteration, attempt: record.attempt, reason } as const
-  const interruptions = record.interruptions + 1
-  if (reason === "shutdown" || interruptions < crashLoopLimit) return [cut]
-  const message = `the process died ${interruptions} times in a row while it ran`
+  if (reason === "shutdown" || !isAtCrashLimit(record)) return [cut]
+  if (hasProgress(record)) return [{ ...cut, hasProgress: true }]
+  const message = `the process died ${interruptions + 1} times in a row while it ran`
   const error: ErrorInfo = { name: "CrashLoop", message, retryable: false, notRetried: "crashLoop", kind: "crashLoop" }
   const step = plan.find(nodeId)
   const soft = step?._tag === "Step" && step.continueOnFail ? { isSoft: true } : {}

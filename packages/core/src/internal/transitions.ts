@@ -188,7 +188,8 @@ export const foldStep = (
     }
     case "AttemptInterrupted": {
       const seen = event.heartbeat === undefined ? heartbeat : { heartbeat: event.heartbeat as Json }
-      const interruptions = event.reason === "crash" ? record.interruptions + 1 : record.interruptions
+      const before = event.hasProgress === true ? 0 : record.interruptions
+      const interruptions = event.reason === "crash" ? before + 1 : before
       return { ...base, ...seen, interruptions, status: "interrupted" }
     }
     case "NodeFailed": {

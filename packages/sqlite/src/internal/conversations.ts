@@ -2,9 +2,11 @@
  * Conversations of agents on the connection of the engine. Each write checks the claim of the run and the attempt that writes.
  */
 import type * as Journal from "@smithers/core/AgentJournal"
+import { progressKinds } from "@smithers/core/AgentJournal"
 import { RunFenced } from "@smithers/core/Errors"
 import { StaleAttempt } from "@smithers/core/Transaction"
 import * as Rows from "@smithers/sql/Journal"
+import { inList } from "@smithers/sql/Lists"
 import type { Table } from "@smithers/sql/Tables"
 import type { Texts } from "@smithers/sql/Turns"
 import * as Either from "effect/Either"
@@ -13,6 +15,7 @@ import type { Connection } from "./connection.ts"
 export interface Conversations {
   /** Writes the rows. Call it within a write transaction, which the caller rolls back if this refuses. */
   readonly record: (write: Journal.JournalWrite) => Either.Either<void, RunFenced | StaleAttempt>
+  readonly progress: (runId: string) => ReadonlyArray<Journal.AttemptName>
   readonly read: (filter: Journal.TranscriptFilter) => ReadonlyArray<Journal.RecordedConversation>
 }
 
@@ -43,7 +46,11 @@ export const make = ({ prepare }: Connection, texts: Texts): Conversations => {
     `SELECT ${columns(Rows.toolCalls)} FROM smithers_tool_calls WHERE ${of}
      ORDER BY node_id, iteration, conversation, ordinal, call_index`,
   )
+  const selectProgress = prepare<[nodeId: string, iteration: number, attempt: number]>(
+    `SELECT DISTINCT node_id, iteration, attempt FROM smithers_transcript WHERE run_id = ? AND kind IN ${inList(progressKinds)}`,
+  )
   return {
+    progress: (runId) => selectProgress.values(runId).map(([nodeId, iteration, attempt]) => ({ nodeId, iteration, attempt })),
     record: ({ runId, epoch, nodeId, iteration, attempt, conversations = [], entries = [], calls = [] }) => {
       if (selectClaim.values(runId, epoch).length === 0) return Either.left(new RunFenced({ runId, epoch }))
       if (selectAttempt.values(runId, nodeId, iteration, attempt).length === 0)

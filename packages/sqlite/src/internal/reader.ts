@@ -121,6 +121,7 @@ export const make = (patience: Patience): Effect.Effect<StorageShape, StoreError
       transact: refuse("transact"),
       heartbeat: refuse("heartbeat"),
       record: refuse("record"),
+      progress: (runId) => read("progress", ({ conversations }) => Either.right(conversations.progress(runId))),
       conversations: (filter) => read("conversations", ({ conversations }) => Either.right(conversations.read(filter))),
       renew: refuse("renew"),
       release: refuse("release"),

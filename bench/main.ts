@@ -233,6 +233,22 @@ for (const [name, title, size] of [
   goal("loading `smithers-orchestrator/sql` after the facade under 25 ms", `${load.toFixed(0)} ms`, load < 25)
 }
 
+{
+  // Steps whose agent answers at once, and as many without an agent, in turn; then agents whose model takes its time.
+  const measure = (what: string, size: number) => {
+    const measured = JSON.parse(run("agents.tsx", what, String(size), newFile())) as { readonly ms: number; readonly bytes: number }
+    return measured
+  }
+  const beyond = (what: string): number =>
+    median(Array.from({ length: repeats }, () => (measure(what, 200).ms - measure("steps", 200).ms) / 200))
+  const [calls, tools] = [beyond("calls"), beyond("tools")]
+  goal("an agent step, its conversation recorded, under 2 ms beyond its model", `${calls.toFixed(2)} ms`, calls < 2)
+  goal("the same with four tool calls, each recorded twice, under 5 ms", `${tools.toFixed(2)} ms`, tools < 5)
+  const bytes = (size: number): number => median(Array.from({ length: repeats }, () => measure("waiting", size).bytes))
+  const more = (bytes(200) - bytes(1)) / 2 ** 20
+  goal("200 agent steps that wait for slow models, under 40 MB more than one", `${more.toFixed(0)} MB`, more < 40)
+}
+
 interface WaitingRow {
   readonly what: string
   readonly measured: ReadonlyArray<string>

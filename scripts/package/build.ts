@@ -153,9 +153,29 @@ const compile = (): void => {
   }
 }
 
-/** The optional peers that a subpath loads at once, with a module of each. */
-const peersOf: { readonly [module: string]: { readonly [peer: string]: string } } = {
-  sql: { "@effect/sql": "/SqlClient", "@effect/experimental": "/Reactivity" },
+/** The optional peers of which a subpath, `/sql`, loads all at once. */
+const peersOf = [["@effect/sql", "@effect/experimental"]]
+
+/**
+ * Imports optional peers through modules whose path says which versions are needed. The runtime names the importer of a missing
+ * package: whichever file it links first, that is one of these.
+ */
+const nameVersions = (peers: ReadonlyArray<string>, ranges: { readonly [peer: string]: string }): void => {
+  const dist = join(folder, "dist")
+  const wanted = peers.map((peer) => `${peer.replace("@", "").replace("/", "-")}-${ranges[peer]?.replace("^", "")}`)
+  const needs = join(dist, `needs-${wanted.join("-and-")}-to-be-installed`)
+  const ofPeers = new RegExp(`(\\bfrom\\s*|\\bimport\\s*\\(?\\s*)"(${peers.join("|")})(?:/([\\w/]+))?"`, "g")
+  mkdirSync(needs)
+  for (const file of filesIn(dist).filter((file) => file.endsWith(".js"))) {
+    const linked = readFileSync(file, "utf8").replaceAll(ofPeers, (_, before: string, peer: string, path = "index") => {
+      const target = join(needs, `${path}.js`)
+      mkdirSync(dirname(target), { recursive: true })
+      writeFileSync(target, `export * from "${peer}${path === "index" ? "" : `/${path}`}"\n`)
+      const from = relative(dirname(file), target)
+      return `${before}"${from.startsWith(".") ? from : `./${from}`}"`
+    })
+    writeFileSync(file, linked)
+  }
 }
 
 /**
@@ -192,30 +212,13 @@ check("effect", nothing[EffectTypeId]._V, "${effect}")
 check("react", react, "${react}")
 `,
   )
-  // Of a peer that need not be installed the runtime names the module that asks for it, too.
-  const peersNeeds = Object.entries(peersOf).map(([module, peers]) => {
-    const ranges = Object.keys(peers).map(
-      (peer) => `${peer.replace("@", "").replace("/", "-")}-${peerDependencies[peer]?.replace("^", "")}`,
-    )
-    const file = `needs-${ranges.join("-and-")}-to-be-installed.js`
-    writeFileSync(
-      join(folder, "dist", file),
-      Object.entries(peers)
-        .map(([peer, path]) => `import "${peer}${path}"\n`)
-        .join(""),
-    )
-    return [module, `import "../${file}"\n`] as const
-  })
+  for (const peers of peersOf) nameVersions(peers, peerDependencies)
   mkdirSync(join(folder, "dist", "entry"))
   for (const source of Object.values(exports).filter((source) => source !== null)) {
     const module = basename(source, ".ts")
     const hasDefault = /^export default /m.test(readFileSync(join(root, "packages", facade, source), "utf8"))
     const rest = hasDefault ? `export { default } from "../${module}.js"\n` : ""
-    const peers = Object.fromEntries(peersNeeds)[module] ?? ""
-    writeFileSync(
-      join(folder, "dist", "entry", `${module}.js`),
-      `import "../${needs}"\n${peers}export * from "../${module}.js"\n${rest}`,
-    )
+    writeFileSync(join(folder, "dist", "entry", `${module}.js`), `import "../${needs}"\nexport * from "../${module}.js"\n${rest}`)
   }
 }
 

@@ -194,11 +194,10 @@ Effect.runPromise(Effect.provide(Chain.execute({ start: 0 }), Smithers.memory))
       ),
     ])
     writeFileSync(join(folder, "reads.mjs"), 'import "smithers-orchestrator/sql"\n')
-    // Node names the module that says what is needed; Bun names that one or the one beside it, whichever it looks for first.
-    const missing = "Cannot find (module|package) ['\"]@effect/(sql|experimental)"
-    const needs = "smithers-orchestrator/dist/needs-effect-sql-0\\.52\\.1-and-effect-experimental-0\\.61\\.1-to-be-installed\\.js"
-    expect((await run(["bun", "reads.mjs"], folder)).stderr).toMatch(new RegExp(missing))
-    expect((await run([await node("22.23.3"), "reads.mjs"], folder)).stderr).toMatch(new RegExp(`${missing}.*${needs}`))
+    for (const executable of ["bun", await node("22.23.3")])
+      expect((await run([executable, "reads.mjs"], folder)).stderr).toMatch(
+        /Cannot find (module|package) ['"]@effect\/(sql|experimental).*smithers-orchestrator\/dist\/needs-effect-sql-0\.52\.1-and-effect-experimental-0\.61\.1-to-be-installed\/\w+\.js/,
+      )
   })
 })
 

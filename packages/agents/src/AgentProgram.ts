@@ -23,6 +23,7 @@ import * as Layer from "effect/Layer"
 import * as Conversation from "./Conversation.ts"
 import * as Instruction from "./Instruction.ts"
 import * as Durable from "./internal/durable.ts"
+import * as ModelErrors from "./internal/modelErrors.ts"
 import * as Sdk from "./internal/sdk.ts"
 import * as ProviderError from "./ProviderError.ts"
 import * as Reply from "./Reply.ts"
@@ -107,6 +108,10 @@ const converse = (setting: Setting): Effect.Effect<Either.Either<unknown, Failur
         Effect.ensuring(Effect.sync(conversation.close)),
       )
       if (Either.isLeft(asked)) {
+        ProviderError.conceal(
+          asked.left,
+          messages.map(({ content }) => content),
+        )
         const trouble = yield* ProviderError.read(asked.left)
         call.onTurn({ agent: name, prompt, problem: trouble.reason })
         if (call.signal.aborted) return yield* Effect.interrupt
@@ -201,13 +206,16 @@ const generate = (
   Effect.suspend(() => {
     const exchanged = messages.length === 1 ? undefined : [...messages]
     const offered = { ...others, ...narrowed(agent, open()) }
+    const note: ModelErrors.Note = {}
     let returned: unknown
     try {
-      returned = Conversation.within(conversation, () =>
-        ToolSession.within(open, () =>
-          isSdkAgent(agent)
-            ? agent.generate(exchanged === undefined ? { prompt, ...offered } : { ...offered, messages: exchanged })
-            : agent.generate({ prompt, ...defined({ messages: exchanged }), ...others }),
+      returned = ModelErrors.within(note, () =>
+        Conversation.within(conversation, () =>
+          ToolSession.within(open, () =>
+            isSdkAgent(agent)
+              ? agent.generate(exchanged === undefined ? { prompt, ...offered } : { ...offered, messages: exchanged })
+              : agent.generate({ prompt, ...defined({ messages: exchanged }), ...others }),
+          ),
         ),
       )
     } catch (thrown) {
@@ -218,7 +226,7 @@ const generate = (
       if (problem !== undefined)
         return Effect.fail(new NonRetryable({ message: `what its "generate" returned cannot be run: ${problem}` }))
       // Its requirements were provided by the author of the agent.
-      return Effect.catchAll(returned as Effect.Effect<unknown, unknown>, replyIn)
+      return Effect.catchAll(returned as Effect.Effect<unknown, unknown>, (reason) => replyIn(reason, note))
     }
     if (!isThenable(returned)) {
       const message = `its "generate" returned ${Thrown.show(returned)} instead of a promise or an Effect of a reply`
@@ -228,7 +236,7 @@ const generate = (
     return Effect.async<unknown, unknown>((resume) => {
       promised.then(
         (reply) => resume(Effect.succeed(reply)),
-        (reason: unknown) => resume(replyIn(reason)),
+        (reason: unknown) => resume(replyIn(reason, note)),
       )
     })
   })
@@ -242,14 +250,14 @@ const narrowed = (agent: AnyAgent, session: ToolSession.ToolSession): { readonly
 
 /**
  * Recovers the reply from an error. The AI SDK drops a reply that does not match the requested object; its error has the fields of
- * a reply.
+ * a reply. The error of a stream without output is that of the model call.
  */
-const replyIn = (reason: unknown): Effect.Effect<unknown, unknown> =>
-  Effect.flatMap(Sdk.loadFor([reason]), (sdk) =>
-    sdk?.NoObjectGeneratedError.isInstance(reason) === true && reason.text !== undefined
-      ? Effect.succeed(reason)
-      : Effect.fail(reason),
-  )
+const replyIn = (reason: unknown, note: ModelErrors.Note): Effect.Effect<unknown, unknown> =>
+  Effect.flatMap(Sdk.loadFor([reason]), (sdk) => {
+    if (sdk?.NoObjectGeneratedError.isInstance(reason) === true && reason.text !== undefined) return Effect.succeed(reason)
+    const isEmpty = sdk?.NoOutputGeneratedError.isInstance(reason) === true && reason.cause === undefined
+    return Effect.fail(isEmpty && note.error !== undefined ? note.error : reason)
+  })
 
 const isThenable = (value: unknown): value is PromiseLike<unknown> =>
   typeof value === "object" && value !== null && "then" in value && typeof value.then === "function"
@@ -263,12 +271,20 @@ interface Understood {
   readonly counts: Pick<AgentTurn, "model" | "finishReason" | "inputTokens" | "outputTokens" | "totalTokens">
 }
 
-const understand = (reply: unknown): Effect.Effect<Understood, NonRetryable> => {
+/** A reply that broke off: its text may be half of one, and valid all the same. */
+const broken: ReadonlyMap<unknown, string> = new Map([
+  ["error", "the reply ended with an error of the provider"],
+  ["interrupted", "the reply broke off before its end"],
+])
+
+const understand = (reply: unknown): Effect.Effect<Understood, unknown> => {
   const text = Thrown.get(reply, "text")
   if (typeof text !== "string") {
     const message = `its reply is ${Thrown.show(reply)} with "text" ${Thrown.show(text)}: a reply must be { text: string, … }`
     return Effect.fail(new NonRetryable({ message }))
   }
+  const breach = broken.get(Thrown.get(reply, "finishReason"))
+  if (breach !== undefined) return Effect.fail(new Error(breach))
   const usage = Thrown.get(reply, "usage")
   const [model, finishReason] = [Thrown.get(Thrown.get(reply, "response"), "modelId"), Thrown.get(reply, "finishReason")].map(
     textual,
@@ -314,7 +330,6 @@ const endings: ReadonlyMap<string | undefined, string> = new Map([
   ["length", "the reply was cut off at its maximum length: give a shorter one"],
   ["content-filter", "the reply was stopped by the provider's content filter"],
   ["tool-calls", "the reply ended with tool calls and without an answer"],
-  ["error", "the reply ended with an error of the provider"],
 ])
 
 const valuesOf = ({ form, fits }: Instruction.Task, { text, output, finishReason }: Understood): Reply.Found => {

@@ -21,7 +21,7 @@ export interface Trouble {
   readonly isOwnCode: boolean
 }
 
-/** Classifies an error. */
+/** Classifies an error, which {@link conceal} has treated. */
 export const read = (thrown: unknown): Effect.Effect<Trouble> =>
   Effect.gen(function* () {
     const { error } = Thrown.unwrap(thrown)
@@ -69,6 +69,46 @@ const unwrap = (thrown: unknown): ReadonlyArray<object> => {
   return [...found]
 }
 
+/** Fields with further errors, which are concealed themselves. */
+const nested: ReadonlySet<PropertyKey> = new Set(["cause", "errors", "lastError"])
+
+/** Fields with the text of a request or an answer. */
+const texts: ReadonlySet<PropertyKey> = new Set(["responseBody", "body", "text", "prompt", "toolInput"])
+
+/** Characters from which any other text may be that of a request or an answer. */
+const longText = 200
+
+/** Characters from which a prompt is replaced in messages. Shorter ones may be any word. */
+const shortestPrompt = 12
+
+/**
+ * Hides requests and answers in an error and the nested ones, so that neither logs nor stored errors repeat a prompt: errors of the
+ * AI SDK carry both. Code can still read the fields; they are no longer listed. Messages that quote a prompt are changed.
+ */
+export const conceal = (thrown: unknown, prompts: ReadonlyArray<string>): void => {
+  for (const error of unwrap(Thrown.unwrap(thrown).error)) {
+    for (const [field, property] of Object.entries(Object.getOwnPropertyDescriptors(error))) {
+      if (property.enumerable !== true || !property.configurable || nested.has(field)) continue
+      const { value } = property
+      const isLarge =
+        typeof value === "string" ? texts.has(field) || value.length > longText : typeof value === "object" && value !== null
+      if (isLarge && field !== "message") Reflect.defineProperty(error, field, { ...property, enumerable: false })
+    }
+    for (const field of ["message", "stack"]) {
+      const text = get(error, field)
+      if (typeof text !== "string") continue
+      const shown = prompts.filter(({ length }) => length >= shortestPrompt).reduce(withoutPrompt, text)
+      if (shown === text) continue
+      const property = { value: shown, enumerable: false, configurable: true, writable: true }
+      Reflect.defineProperty(error, field, property)
+    }
+  }
+}
+
+/** Replaces a prompt, as it is or as it stands in JSON. */
+const withoutPrompt = (text: string, prompt: string): string =>
+  text.replaceAll(prompt, "[the prompt]").replaceAll(JSON.stringify(prompt).slice(1, -1), "[the prompt]")
+
 const statusOf = (error: object): number | undefined =>
   [get(error, "statusCode"), get(error, "status"), get(get(error, "response"), "status")].find(isStatus)
 
@@ -103,8 +143,9 @@ const isFinal = (error: object, sdk: Sdk.Sdk): boolean =>
 /** Returns whether a retry may help; `undefined` if the error does not say. */
 const verdict = (error: object, sdk: Sdk.Sdk | undefined): boolean | undefined => {
   const isRetryable = get(error, "isRetryable")
-  if (typeof isRetryable === "boolean") return isRetryable
   const status = statusOf(error)
+  // An answer that was accepted and cannot be read, such as a page of a proxy or half an answer, says nothing about the next one.
+  if (typeof isRetryable === "boolean" && (isRetryable || status === undefined || status >= 400)) return isRetryable
   if (status !== undefined && status >= 400) return status >= 500 || passing.has(status)
   return final.has(Thrown.nameOf(error)) || (sdk !== undefined && isFinal(error, sdk)) ? false : undefined
 }

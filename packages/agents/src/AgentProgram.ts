@@ -23,6 +23,7 @@ import * as Layer from "effect/Layer"
 import * as Conversation from "./Conversation.ts"
 import * as Instruction from "./Instruction.ts"
 import * as Durable from "./internal/durable.ts"
+import * as Grace from "./internal/grace.ts"
 import * as ModelErrors from "./internal/modelErrors.ts"
 import * as Sdk from "./internal/sdk.ts"
 import * as ProviderError from "./ProviderError.ts"
@@ -150,11 +151,12 @@ const isSdkAgent = (agent: AnyAgent): agent is SdkAgent => String(agent.version 
 
 /** Returns the reply of an agent, or fails with its error. */
 const ask = (
-  { call, task, agent, open }: Setting,
+  setting: Setting,
   messages: ReadonlyArray<Message>,
   conversation: Conversation.Conversation,
 ): Effect.Effect<unknown, unknown> =>
   Effect.gen(function* () {
+    const { call, task, agent } = setting
     const prompt = messages.at(-1)?.content ?? task.prompt
     const others = {
       abortSignal: conversation.signal,
@@ -169,7 +171,7 @@ const ask = (
       const known = conversation.nextReply(() => [])
       if (known !== undefined) return JSON.parse(known)
     }
-    const replied = yield* generate(derived, messages, { prompt, ...others }, open, conversation)
+    const replied = yield* generate({ ...setting, agent: derived }, messages, { prompt, ...others }, conversation)
     if (isRecorded) return replied
     const { text, output, finishReason, counts } = yield* understand(replied)
     const reply = { text, finishReason, usage: counts, response: { modelId: counts.model } }
@@ -197,15 +199,15 @@ const loadSdk = Effect.promise(() => Sdk.load())
 
 /** Calls an agent with a prompt, or with a conversation. */
 const generate = (
-  agent: AnyAgent,
+  { call, agent, open }: Setting,
   messages: ReadonlyArray<Message>,
   { prompt, ...others }: Omit<AgentRequest, "messages">,
-  open: () => ToolSession.ToolSession,
   conversation: Conversation.Conversation,
 ): Effect.Effect<unknown, unknown> =>
   Effect.suspend(() => {
     const exchanged = messages.length === 1 ? undefined : [...messages]
     const offered = { ...others, ...narrowed(agent, open()) }
+    const { graceMs = Grace.attemptMs } = call
     const note: ModelErrors.Note = {}
     let returned: unknown
     try {
@@ -226,19 +228,14 @@ const generate = (
       if (problem !== undefined)
         return Effect.fail(new NonRetryable({ message: `what its "generate" returned cannot be run: ${problem}` }))
       // Its requirements were provided by the author of the agent.
-      return Effect.catchAll(returned as Effect.Effect<unknown, unknown>, (reason) => replyIn(reason, note))
+      const answered = Grace.ofEffect(returned as Effect.Effect<unknown, unknown>, graceMs)
+      return Effect.catchAll(answered, (reason) => replyIn(reason, note))
     }
     if (!isThenable(returned)) {
       const message = `its "generate" returned ${Thrown.show(returned)} instead of a promise or an Effect of a reply`
       return Effect.fail(new NonRetryable({ message }))
     }
-    const promised = returned
-    return Effect.async<unknown, unknown>((resume) => {
-      promised.then(
-        (reply) => resume(Effect.succeed(reply)),
-        (reason: unknown) => resume(replyIn(reason, note)),
-      )
-    })
+    return Effect.catchAll(Grace.ofPromise(returned, call.signal, graceMs), (reason) => replyIn(reason, note))
   })
 
 /** The tools that an agent of the AI SDK is to offer instead of all of its own, where rights narrow them. */

@@ -12,6 +12,7 @@ import * as Thrown from "@smithers/core/Thrown"
 import type { LanguageModel, ToolLoopAgent, ToolLoopAgentSettings, ToolSet } from "ai"
 import * as Conversation from "./Conversation.ts"
 import * as Durable from "./internal/durable.ts"
+import * as Grace from "./internal/grace.ts"
 import * as Sdk from "./internal/sdk.ts"
 import { checkSettingNames } from "./internal/settingNames.ts"
 import * as ToolSession from "./ToolSession.ts"
@@ -178,6 +179,7 @@ export const createAgent = <Input = AnyInput>(
         model: chosen,
         maxRetries: 0,
         runtimeContext: stepContext,
+        ...(others.tools === undefined ? {} : { tools: Grace.ofTools(others.tools) }),
         toolsContext: forEachTool(others.tools, stepContext, toolsContext),
         ...defined({ instructions: said, stopWhen: stop, tools }),
         ...(schema === undefined ? {} : { output: ai.Output.object({ schema: ai.jsonSchema(schema) }) }),

@@ -23,6 +23,8 @@ export interface AgentCall {
   readonly context: Omit<CallContext, "outputSchema" | "log">
   /** Aborted when the attempt is interrupted. Agents get it as `abortSignal`; after that no further agent is called. */
   readonly signal: AbortSignal
+  /** Milliseconds that an agent has to end in once `signal` is aborted. Default: 5,000. */
+  readonly graceMs?: number | undefined
   /** Issues of the invalid reply that failed the previous attempt, possibly in another process. */
   readonly feedback: ReadonlyArray<string>
   /** Corrections to request of an agent, in the same conversation, before it counts as failed for this attempt. */

@@ -442,6 +442,7 @@ const ask = (
       },
       signal: signalOf(ending),
       journal: { ...attempt.journal, decision: decisionOf(attempt) },
+      graceMs: attempt.graceMs,
       feedback: attempt.failures.at(-1)?.error.issues ?? [],
       onTurn: (turn) => {
         onBeat()

@@ -142,6 +142,31 @@ for (const kind of Object.keys(deaf().tools))
   })
 
 describe("an agent that is stopped", () => {
+  it.scopedLive("ends with its tool, if the tool listens", () =>
+    Effect.gen(function* () {
+      let begun = 0
+      const listening = defineTool({
+        description: "Waits.",
+        input: Nothing,
+        execute: (_, { signal }) =>
+          new Promise<string>((_, reject) => {
+            begun++
+            signal?.addEventListener("abort", () => reject(new Error("stopped")))
+          }),
+      })
+      const fake = yield* FakeProvider.serve(script)
+      const agent = createAgent({ name: "a", model: modelOf(fake), tools: { deaf: listening } })
+      const controller = new AbortController()
+      const fiber = yield* Effect.fork(asked(agent, controller.signal, deafMs))
+      yield* until(() => begun === 1)
+      controller.abort()
+      const { exit, ms } = yield* elapsed(Fiber.join(fiber))
+      expect(Exit.isInterrupted(exit)).toBe(true)
+      expect(ms).toBeLessThan(deafMs / 4)
+      expect(fake.requests.length).toBe(1)
+    }),
+  )
+
   it.scopedLive("may clean up before the attempt ends", () =>
     Effect.gen(function* () {
       let isClean = false

@@ -443,7 +443,7 @@ export const make = (options: Options): Effect.Effect<Conversations, JournalErro
               }
             }
           }
-          if (isOver()) return await new Promise(() => {})
+          if (isOver()) throw controller.signal.reason
           const snapshot = rules.snapshot === undefined ? undefined : await promised(rules.snapshot({ tool, input }))
           call = { ...call, status: "started", ...defined({ snapshot }) }
           await put(call)
@@ -451,8 +451,8 @@ export const make = (options: Options): Effect.Effect<Conversations, JournalErro
           try {
             returned = await lastOf(within(undefined, execute))
           } catch (thrown) {
-            // What an aborted call has done is not known.
-            if (isOver()) return await new Promise(() => {})
+            // What an aborted call has done is not known, and not recorded. The agent ends at the next request of its model.
+            if (isOver()) throw thrown
             return await refuse("failed", cut(Thrown.describe(thrown).message))
           }
           return await finish(returned)

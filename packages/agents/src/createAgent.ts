@@ -168,7 +168,8 @@ export const createAgent = <Input = AnyInput>(
     const [ai, chosen] = [await load(), model ?? modelOfEnvironment(name)]
     const said = typeof instructions === "function" ? await instructions(context?.input as Input) : instructions
     const stepContext = context === undefined ? {} : toolContext(context)
-    const tools = ToolSession.find()?.offer(others.tools ?? {}) ?? others.tools
+    const offered = ToolSession.find()?.offer(others.tools ?? {}) ?? others.tools
+    const tools = offered === undefined ? undefined : Grace.ofTools(offered)
     const stop = stopWhen ?? (maxSteps === undefined ? undefined : ai.isStepCount(maxSteps))
 
     /** Calls the model, and again without the schema if the provider refuses it before anything happened. */
@@ -179,7 +180,6 @@ export const createAgent = <Input = AnyInput>(
         model: chosen,
         maxRetries: 0,
         runtimeContext: stepContext,
-        ...(others.tools === undefined ? {} : { tools: Grace.ofTools(others.tools) }),
         toolsContext: forEachTool(others.tools, stepContext, toolsContext),
         ...defined({ instructions: said, stopWhen: stop, tools }),
         ...(schema === undefined ? {} : { output: ai.Output.object({ schema: ai.jsonSchema(schema) }) }),

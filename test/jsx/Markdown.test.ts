@@ -4,7 +4,7 @@ import { fromMarkdown } from "mdast-util-from-markdown"
 import { gfmTableFromMarkdown } from "mdast-util-gfm-table"
 import { gfmTable } from "micromark-extension-gfm-table"
 import { dedent } from "../../packages/jsx/src/Dedent.ts"
-import { hole, type PromptElement, type PromptNode, render } from "../../packages/jsx/src/Markdown.ts"
+import { type PromptElement, type PromptNode, placeholder, render } from "../../packages/jsx/src/Markdown.ts"
 
 const e = (type: string, props: PromptElement["props"] = {}, ...children: ReadonlyArray<PromptNode>): PromptElement => ({
   type,
@@ -175,25 +175,27 @@ describe("tags of one's own", () => {
 
 describe("holes", () => {
   it("keep several lines in their list item or quotation", () => {
-    expect(render(["- a: ", e(hole, { prefix: "  " }, "x\n\ny"), "\n- b"])).toBe("- a: x\n\n  y\n- b")
-    expect(render(["> ", e(hole, { prefix: "> " }, "x\n\ny"), "\n> z"])).toBe("> x\n>\n> y\n> z")
+    expect(render(["- a: ", e(placeholder, { prefix: "  " }, "x\n\ny"), "\n- b"])).toBe("- a: x\n\n  y\n- b")
+    expect(render(["> ", e(placeholder, { prefix: "> " }, "x\n\ny"), "\n> z"])).toBe("> x\n>\n> y\n> z")
   })
   it("keep blocks in their list item or quotation", () => {
     const blocks = [tag("p", "x"), tag("pre", "y\n\nz")]
-    expect(render(["- ", e(hole, { prefix: "  " }, ...blocks), "\n- b"])).toBe("- x\n\n  ```\n  y\n\n  z\n  ```\n- b")
-    expect(render(["> a\n> ", e(hole, { prefix: "> ", alone: true }, ...blocks), "\n> b"])).toBe(
+    expect(render(["- ", e(placeholder, { prefix: "  " }, ...blocks), "\n- b"])).toBe("- x\n\n  ```\n  y\n\n  z\n  ```\n- b")
+    expect(render(["> a\n> ", e(placeholder, { prefix: "> ", alone: true }, ...blocks), "\n> b"])).toBe(
       "> a\n>\n> x\n>\n> ```\n> y\n>\n> z\n> ```\n>\n> b",
     )
-    expect(render(["- a ", e(hole, { prefix: "  " }, ...blocks), " b"])).toBe("- a\n\n  x\n\n  ```\n  y\n\n  z\n  ```\n\n  b")
+    expect(render(["- a ", e(placeholder, { prefix: "  " }, ...blocks), " b"])).toBe(
+      "- a\n\n  x\n\n  ```\n  y\n\n  z\n  ```\n\n  b",
+    )
   })
   it("go with their line when they are empty and alone", () => {
-    expect(render(["a\n\n", e(hole, { alone: true }), "\n\nb"])).toBe("a\n\nb")
-    expect(render(["a\n", e(hole, { alone: true }), "\nb"])).toBe("a\nb")
-    expect(render(["a\n\n", e(hole, { alone: true }), e(hole, { alone: true })])).toBe("a")
-    expect(render(["> a\n>\n> ", e(hole, { prefix: "> ", alone: true }), "\n>\n> b"])).toBe("> a\n>\n> b")
+    expect(render(["a\n\n", e(placeholder, { alone: true }), "\n\nb"])).toBe("a\n\nb")
+    expect(render(["a\n", e(placeholder, { alone: true }), "\nb"])).toBe("a\nb")
+    expect(render(["a\n\n", e(placeholder, { alone: true }), e(placeholder, { alone: true })])).toBe("a")
+    expect(render(["> a\n>\n> ", e(placeholder, { prefix: "> ", alone: true }), "\n>\n> b"])).toBe("> a\n>\n> b")
   })
   it("do not hide the items of a list", () => {
-    expect(render([tag("ul", "\n  ", e(hole, { prefix: "  ", alone: true }, tag("li", "a"), tag("li", "b")), "\n")])).toBe(
+    expect(render([tag("ul", "\n  ", e(placeholder, { prefix: "  ", alone: true }, tag("li", "a"), tag("li", "b")), "\n")])).toBe(
       "- a\n- b",
     )
   })

@@ -20,12 +20,12 @@ import * as AST from "effect/SchemaAST"
 import * as EffectVersion from "./EffectVersion.ts"
 import { cutIssues } from "./ErrorInfo.ts"
 import { canonical, isPlainObject, isTooDeep, type Json, toJson } from "./internal/json.ts"
-import * as Kept from "./internal/kept.ts"
+import * as SharedValue from "./internal/sharedValue.ts"
 import * as Unstorable from "./internal/unstorable.ts"
 import * as Thrown from "./Thrown.ts"
 
 export type { Json } from "./internal/json.ts"
-export { adviceOn, type Kept, Outputs } from "./internal/kept.ts"
+export { adviceOn, Outputs, type SharedValue } from "./internal/sharedValue.ts"
 
 /** Any schema of an input or an output. */
 // biome-ignore lint/suspicious/noExplicitAny: a constraint only; the type parameters of the actual schema are inferred
@@ -92,8 +92,11 @@ export const make = <S extends AnySchema>(schema: S): Codec<Output<S>, Services<
 }
 
 /** Decodes a stored form for repeated use: receivers of the value cannot change it for each other. */
-export const decodeShared = <A, R>(codec: Codec<A, R>, stored: Json | undefined): Effect.Effect<Kept.Kept<A>, Issues, R> => {
-  return chain(codec.decode(stored), (value) => Either.right(Kept.keep(value, () => codec.redecode?.(value, stored))))
+export const decodeShared = <A, R>(
+  codec: Codec<A, R>,
+  stored: Json | undefined,
+): Effect.Effect<SharedValue.SharedValue<A>, Issues, R> => {
+  return chain(codec.decode(stored), (value) => Either.right(SharedValue.share(value, () => codec.redecode?.(value, stored))))
 }
 
 /** Makes the codec of a schema without its types. */
@@ -121,7 +124,7 @@ export const decodeSharedNow = <A, R>(
   codec: Codec<A, R>,
   stored: Json | undefined,
   services?: Context.Context<R>,
-): Either.Either<Kept.Kept<A>, Issues> => now(() => decodeShared(codec, stored), services)
+): Either.Either<SharedValue.SharedValue<A>, Issues> => now(() => decodeShared(codec, stored), services)
 
 /** The issues of a value; `undefined` if it is valid, or cannot be validated synchronously. */
 export const issuesNow = <A, R>(codec: Codec<A, R>, value: unknown): Issues | undefined => {

@@ -9,7 +9,7 @@
  */
 import * as HashMap from "effect/HashMap"
 import * as HashSet from "effect/HashSet"
-import type { Json, Kept } from "./Codec.ts"
+import type { Json, SharedValue } from "./Codec.ts"
 import { type NodeId, type NodeKey, nodeKey } from "./Ids.ts"
 import * as Agenda from "./internal/agenda.ts"
 import * as Boundaries from "./internal/boundaries.ts"
@@ -44,7 +44,7 @@ export interface Values {
 }
 
 /** Decoded values of a run. */
-export const valuesOf = (input: Kept, outputs: Values["outputs"]): Values => ({
+export const valuesOf = (input: SharedValue, outputs: Values["outputs"]): Values => ({
   get input() {
     return input.give()
   },

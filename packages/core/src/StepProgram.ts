@@ -12,7 +12,7 @@ import * as Option from "effect/Option"
 import type { AgentTurn } from "./Agent.ts"
 import { type AttemptDecision, type AttemptJournal, type AttemptRequest, AttemptSuspended } from "./AgentJournal.ts"
 import { AgentRunner } from "./AgentRunner.ts"
-import { decodeShared, isUnstorable, type Json, type Kept } from "./Codec.ts"
+import { decodeShared, isUnstorable, type Json, type SharedValue } from "./Codec.ts"
 import * as DeclaredError from "./DeclaredError.ts"
 import * as EffectVersion from "./EffectVersion.ts"
 import { cutIssues, type ErrorInfo, type NotRetried } from "./ErrorInfo.ts"
@@ -31,7 +31,7 @@ import {
 import { idempotencyKey } from "./Ids.ts"
 import { canonical, toJson } from "./internal/json.ts"
 import * as Jumps from "./internal/jumps.ts"
-import { giveJson } from "./internal/kept.ts"
+import { giveJson } from "./internal/sharedValue.ts"
 import * as Millis from "./Millis.ts"
 import type * as Plan from "./Plan.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
@@ -146,7 +146,7 @@ export type AttemptResult =
   | {
       readonly _tag: "Succeeded"
       readonly output: Json | undefined
-      readonly value: Kept
+      readonly value: SharedValue
       /** `true` if the output came from the cache. */
       readonly isCached: boolean
       /** The key to cache the output under. */

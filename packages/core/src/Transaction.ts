@@ -5,7 +5,7 @@
 import type * as Effect from "effect/Effect"
 import type * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
-import type { Codec, Json, Kept } from "./Codec.ts"
+import type { Codec, Json, SharedValue } from "./Codec.ts"
 import { InvalidSetting, RunFenced, type StoreError } from "./Errors.ts"
 
 /** The attempt of a step that makes a transaction. */
@@ -33,7 +33,7 @@ export interface Settled {
   /** The value that the code of the step received. */
   readonly given: unknown
   readonly output: Json | undefined
-  readonly value: Kept
+  readonly value: SharedValue
 }
 
 /** The key of the attempt in the context of a step. */

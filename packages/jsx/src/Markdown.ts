@@ -25,7 +25,7 @@ export interface PromptElement {
  * they stay in the list item or quotation of the hole. With `alone`, the hole has its lines for itself, and they are removed if it
  * is empty.
  */
-export const hole = "smithers:hole"
+export const placeholder = "smithers:hole"
 
 /**
  * Renders a prompt as Markdown. Never fails: a misplaced element is rendered as well as possible. Removes blank lines at both ends
@@ -53,7 +53,7 @@ const pieces = (node: PromptNode): ReadonlyArray<Piece> => {
         : children.flatMap(pieces)
     case "span":
       return children.flatMap(pieces)
-    case hole:
+    case placeholder:
       return filled(node)
     case "h1":
     case "h2":
@@ -174,16 +174,16 @@ const codeSpan = (text: string): string => {
 const languageOf = ({ props, children }: PromptElement): string => {
   const [, language] = /(?:^|\s)lang(?:uage)?-([^\s`]+)/.exec(`${textOf(props.className)} ${textOf(props.class)}`) ?? []
   if (language !== undefined) return language
-  const inner = children.find((child) => typeof child !== "string" && (child.type === "code" || child.type === hole))
+  const inner = children.find((child) => typeof child !== "string" && (child.type === "code" || child.type === placeholder))
   return inner === undefined || typeof inner === "string" ? "" : languageOf(inner)
 }
 
 /** Unwraps the holes that compiled MDX puts around children of a list or a table. */
-const withoutHoles = (nodes: ReadonlyArray<PromptNode>): ReadonlyArray<PromptNode> =>
-  nodes.flatMap((node) => (typeof node !== "string" && node.type === hole ? withoutHoles(node.children) : [node]))
+const withoutPlaceholders = (nodes: ReadonlyArray<PromptNode>): ReadonlyArray<PromptNode> =>
+  nodes.flatMap((node) => (typeof node !== "string" && node.type === placeholder ? withoutPlaceholders(node.children) : [node]))
 
 const list = ({ type, props, children }: PromptElement): ReadonlyArray<Piece> => {
-  const nodes = withoutHoles(children).filter((child) => typeof child !== "string" || !isBlank(child))
+  const nodes = withoutPlaceholders(children).filter((child) => typeof child !== "string" || !isBlank(child))
   if (nodes.length === 0) return [{ kind: "boundary" }]
   const isItem = (node: PromptNode): node is PromptElement => typeof node !== "string" && node.type === "li"
   // Markdown between the tags, as MDX allows, has its own bullets.
@@ -238,11 +238,11 @@ const table = (node: PromptElement): ReadonlyArray<Piece> => {
   const rows: Array<{ readonly cells: ReadonlyArray<PromptElement>; readonly isHead: boolean }> = []
   const other: Array<PromptNode> = []
   const collect = (nodes: ReadonlyArray<PromptNode>, isInHead: boolean): void => {
-    for (const child of withoutHoles(nodes)) {
+    for (const child of withoutPlaceholders(nodes)) {
       if (typeof child === "string") {
         if (!isBlank(child)) other.push(child)
       } else if (child.type === "tr") {
-        const cells = withoutHoles(child.children).flatMap((cell) =>
+        const cells = withoutPlaceholders(child.children).flatMap((cell) =>
           typeof cell !== "string" && /^t[hd]$/.test(cell.type) ? [cell] : [],
         )
         rows.push({ cells, isHead: isInHead })

@@ -90,7 +90,7 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
   let rows = Rows.make(RunState.empty(""))
   let hasObserved = false
   let values: Values = { input: undefined, outputs: new Map() }
-  let layout = Reading.emptyLayout
+  let layout = Reading.emptyIndex
   /** Loops that reads of `ctx.iteration` outside of loops meant, in order. */
   let meant: ReadonlyArray<ReturnType<typeof Reading.meant>> = []
   let drawn: Drawn | undefined
@@ -474,7 +474,7 @@ const conditions: { readonly [type: string]: ReadonlyArray<string> } = {
 const readKey = ({ pass, table, nodeId }: Reading.Read): string => `${pass ?? ""}/${table}/${nodeId ?? ""}`
 
 /** Formats the tasks that have moved between loops, as the end of a sentence. */
-const movedBetween = (before: Reading.Layout, after: Reading.Layout): string => {
+const movedBetween = (before: Reading.TaskIndex, after: Reading.TaskIndex): string => {
   const moved = [...after.tasks].flatMap(([id, { loop }]) => {
     const was = before.tasks.get(id)
     const named = (one: NodeId | undefined): string => (one === undefined ? "no loop" : `loop ${shownId(one)}`)
@@ -574,8 +574,8 @@ interface Look {
   readonly see: (known: Reading.Known) => string
   readonly found: string
   /** Returns the boundaries it depends on. */
-  readonly watched: (layout: Reading.Layout) => ReadonlyArray<NodeId>
-  readonly loop: (layout: Reading.Layout) => NodeId | undefined
+  readonly watched: (layout: Reading.TaskIndex) => ReadonlyArray<NodeId>
+  readonly loop: (layout: Reading.TaskIndex) => NodeId | undefined
 }
 
 interface Watched {

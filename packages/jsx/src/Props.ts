@@ -87,7 +87,7 @@ type Taken<S extends Schemas, O> = O extends keyof S
       : Anything
 
 /** Type of a task's output. */
-type Kept<S extends Schemas, O> = O extends NoOutput ? unknown : Read<S, O>
+type StoredOutput<S extends Schemas, O> = O extends NoOutput ? unknown : Read<S, O>
 
 /** Agents, tried in order. The absent field tells them from one agent, so that the methods of an inline agent are typed. */
 interface Agents extends ReadonlyArray<AnyAgent> {
@@ -176,7 +176,7 @@ export interface TaskProps<
   /** Requires an approval before the task starts. `true` uses its label or id as the title. */
   readonly needsApproval?: boolean | null | undefined | GateProps<S, Input>
   /** Compensates the task when the saga around it fails. */
-  readonly compensate?: (output: Kept<S, NoInfer<O>>, ctx: NoInfer<TaskCtx<S, Input>>) => unknown
+  readonly compensate?: (output: StoredOutput<S, NoInfer<O>>, ctx: NoInfer<TaskCtx<S, Input>>) => unknown
   /** The output, or a function that returns it; with an agent, the prompt or a function that returns it. */
   readonly children: Content<S, Input, NoInfer<O>, NoInfer<D>, NoInfer<Given>, NoInfer<All>>
   readonly key?: React.Key | null

@@ -14,10 +14,10 @@ import {
   analyze,
   distinct,
   type Early,
-  type Place,
   type PlacedTask,
   reading,
   single,
+  type TreeNode,
   unknownElement,
 } from "./internal/analysis.ts"
 import { checkCondition, condition } from "./internal/condition.ts"
@@ -39,7 +39,7 @@ import {
   words,
 } from "./internal/place.ts"
 import { madeAfter } from "./internal/provisional.ts"
-import type { Layout, Read } from "./internal/reading.ts"
+import type { Read, TaskIndex } from "./internal/reading.ts"
 import { stampOf } from "./internal/scope.ts"
 import * as Task from "./internal/task.ts"
 import { unknownWorkflow, wait } from "./internal/wait.ts"
@@ -50,7 +50,7 @@ import type { Rendered } from "./render.ts"
 export interface Lowered {
   readonly name: string
   readonly root: Node
-  readonly layout: Layout
+  readonly layout: TaskIndex
   /** Tasks of the plan, for tools; a run does not use them. */
   readonly tasks: () => ReadonlyArray<PlacedTask>
   readonly nodes: () => ReadonlyArray<HostNode>
@@ -81,7 +81,7 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
   const built = new Map<HostNode, Node>()
   const inside = ({ children }: HostNode): ReadonlyArray<Node> =>
     children.flatMap((child) => (isText(child) ? [] : (built.get(child) ?? [])))
-  const build = ({ node, loop }: Place): Node | undefined => {
+  const build = ({ node, loop }: TreeNode): Node | undefined => {
     const pending = analysis.pendingOf(node)
     const waits = pending.length === 0 ? {} : analysis.isHeldBySibling(node) ? { pending, isHeldBySibling: true } : { pending }
     const drawn =

@@ -87,7 +87,7 @@ const renderOnce = (element: React.ReactNode): Rendered => {
     reconciler().updateContainerSync(React.createElement(React.Fragment, null, element, React.createElement(End)), root, null, null)
     reconciler().flushSyncWork()
   })
-  const { behindSuspense, hidden, effects } = isOver ? surveyed(root) : nothingSeen
+  const { behindSuspense, hidden, effects } = isOver ? inspect(root) : nothingSeen
   const suspended = isOver ? behindSuspense : lastBegun(root)
   const nodes = outermost(root)
   // Clears the root: state setters and promises that a component has kept would otherwise schedule another render.
@@ -155,7 +155,7 @@ interface Seen {
 const nothingSeen: Seen = { behindSuspense: undefined, hidden: undefined, effects: [] }
 
 /** Examines a render, once per frame. */
-const surveyed = (root: Root): Seen => {
+const inspect = (root: Root): Seen => {
   let behindSuspense: Fiber | undefined
   let hidden: Fiber | undefined
   let effects: Array<string> | undefined

@@ -171,12 +171,16 @@ const tryOr = <A, B>(attempt: () => A, otherwise: B): A | B => {
   }
 }
 
-const decode = (codec: Codec.Codec<unknown, unknown>, value: unknown, refuse: (issues: Codec.Issues) => Error): Codec.Kept => {
+const decode = (
+  codec: Codec.Codec<unknown, unknown>,
+  value: unknown,
+  refuse: (issues: Codec.Issues) => Error,
+): Codec.SharedValue => {
   const decoded = Either.flatMap(Codec.encodeNow(codec, value), (stored) => Codec.decodeSharedNow(codec, stored))
   return Either.getOrThrowWith(decoded, refuse)
 }
 
-const drawWith = (blueprint: Planner.Blueprint, input: Codec.Kept, options: RenderOptions): Made => {
+const drawWith = (blueprint: Planner.Blueprint, input: Codec.SharedValue, options: RenderOptions): Made => {
   const { outputs = {}, caught = {}, runId = "preview" } = options
   const loops = Object.fromEntries(Object.entries(options.loops ?? {}).map(([loop, count]) => [keptId(loop), count]))
   // The table of an output and its loops are those of its task, so the plan is rendered until all outputs are placed.
@@ -256,7 +260,7 @@ const placesOf = (
 const stateOf = (
   { schemas }: Planner.Blueprint,
   runId: string,
-  input: Codec.Kept,
+  input: Codec.SharedValue,
   given: Given,
   tables: ReadonlyMap<NodeId, string>,
   loops: { readonly [loop: string]: number },

@@ -8,7 +8,7 @@ import type { NodeId } from "../Ids.ts"
 import type { FailureCause } from "../RunEvent.ts"
 import * as RunState from "../RunState.ts"
 import { defined } from "../Struct.ts"
-import { giveJson } from "./kept.ts"
+import { giveJson } from "./sharedValue.ts"
 
 /** A failure as passed to a `catch`: the failed node and its error with its causes, without stacks. */
 export interface Caught<out E = unknown> extends Omit<ErrorCause, "stack"> {

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
-import { decodeShared, type Json, type Kept, Outputs } from "../Codec.ts"
+import { decodeShared, type Json, Outputs, type SharedValue } from "../Codec.ts"
 import type { Definition, Planner } from "../Definition.ts"
 import { InvalidInput, WorkflowMismatch } from "../Errors.ts"
 import { type NodeId, type NodeKey, nodeKey } from "../Ids.ts"
@@ -15,7 +15,7 @@ import * as Records from "../Records.ts"
 import type { OutputSource } from "../RunEvent.ts"
 import type * as RunState from "../RunState.ts"
 import type { Values } from "../Scheduler.ts"
-import { giveJson } from "./kept.ts"
+import { giveJson } from "./sharedValue.ts"
 
 /** An output that does not match its current schema. */
 export interface Incompatible {
@@ -38,7 +38,7 @@ export const outputs = (definition: Pick<Definition<unknown>, "codecOf">, record
       const key = nodeKey(nodeId, iteration)
       const restored = decodeShared(codec, record.output)
       if (Either.isEither(restored) && Either.isRight(restored)) {
-        found.set(key, restored.right as Kept)
+        found.set(key, restored.right as SharedValue)
         continue
       }
       const onFailure = (issues: ReadonlyArray<string>) => incompatible.push({ nodeId, iteration, issues })
@@ -58,7 +58,7 @@ export const output = (
 ): Effect.Effect<KeptOutput, never, unknown> => readOutput(definition, state, state.from, state.output)
 
 /** A decoded output, or lists and objects of such, as deep as the groups of a plan. */
-export type KeptOutput = Kept | ReadonlyArray<KeptOutput> | { readonly fields: { readonly [name: string]: KeptOutput } }
+export type KeptOutput = SharedValue | ReadonlyArray<KeptOutput> | { readonly fields: { readonly [name: string]: KeptOutput } }
 
 const isList = (given: KeptOutput): given is ReadonlyArray<KeptOutput> => Array.isArray(given)
 

@@ -33,7 +33,7 @@ import {
   whereOf,
 } from "./place.ts"
 import { followsUse, heldBackBy, isHeldByOther, stampsOf } from "./provisional.ts"
-import { type Group, type Layout, ReadError, type Standing } from "./reading.ts"
+import { type Group, ReadError, type TaskIndex, type TaskLocation } from "./reading.ts"
 import { firstFrom, noTable } from "./rows.ts"
 import { type Stamp, stampOf } from "./scope.ts"
 
@@ -59,21 +59,21 @@ export interface Early {
   readonly isInside: boolean
 }
 
-export interface Place {
+export interface TreeNode {
   readonly node: HostNode
   /** Position in document order. */
   readonly order: number
   /** Position after its last descendant. */
   end: number
-  readonly parent: Place | undefined
+  readonly parent: TreeNode | undefined
   readonly loop: NodeId | undefined
 }
 
 /** Result of {@link analyze}. */
 export interface Analysis {
-  readonly layout: Layout
+  readonly layout: TaskIndex
   /** All places, descendants first. */
-  readonly inward: ReadonlyArray<Place>
+  readonly inward: ReadonlyArray<TreeNode>
   readonly pendingOf: (node: HostNode) => ReadonlyArray<PendingRead>
   /** Returns `true` for an unsettled task with an unusable id, which will change once its reads are settled. */
   readonly isOmitted: (node: HostNode) => boolean
@@ -106,25 +106,25 @@ export interface Analysis {
 
 /** Analyses a tree. Throws `InvalidElement`. */
 export const analyze = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowering: Lowering): Analysis => {
-  const places = new Map<HostNode, Place>()
-  const tasks: Array<Place> = []
+  const places = new Map<HostNode, TreeNode>()
+  const tasks: Array<TreeNode> = []
   const loops = new Map<NodeId, NodeId | undefined>()
   const boundaries = new Map<NodeId, string>()
   /** Races and lists, with their places. */
-  const groups: Array<Place> = []
+  const groups: Array<TreeNode> = []
   const partNames = new Map<HostNode, string>()
   const kindOf = (id: NodeId): string | undefined => (loops.has(id) ? "loop" : boundaries.get(id))
   /** Claims the id of a node that is not a task. */
-  const claim = ({ node, parent }: Place, id: unknown): NodeId => {
+  const claim = ({ node, parent }: TreeNode, id: unknown): NodeId => {
     if (id === undefined) return refuse(node, `it has no "id"`)
     if (!isNodeId(id)) return refuse(node, `its id ${shownId(id)} is not ${idRule}`)
     const taken = kindOf(id)
     if (taken === undefined) return id
     return refuse(node, `the id "${id}" is taken by another ${taken}${inItem(itemAround(parent))}`)
   }
-  const inward: Array<Place> = []
+  const inward: Array<TreeNode> = []
   /** Records a node. Returns the loop around its children; `undefined` if it has no child nodes. */
-  const visit = (place: Place): { readonly loop: NodeId | undefined } | undefined => {
+  const visit = (place: TreeNode): { readonly loop: NodeId | undefined } | undefined => {
     const { node, loop } = place
     if (!isKind(node.type)) return refuse(node, unknownElement(node.type))
     const props = propsOf(node)
@@ -152,9 +152,9 @@ export const analyze = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>
     return { loop: within }
   }
   // A work list instead of recursion, since plans may be deeper than the stack.
-  const open: Array<{ readonly place: Place; readonly loop: NodeId | undefined; child: number }> = []
-  const enter = (node: HostNode, loop: NodeId | undefined, parent: Place | undefined): void => {
-    const place: Place = { node, order: places.size, end: places.size + 1, loop, parent }
+  const open: Array<{ readonly place: TreeNode; readonly loop: NodeId | undefined; child: number }> = []
+  const enter = (node: HostNode, loop: NodeId | undefined, parent: TreeNode | undefined): void => {
+    const place: TreeNode = { node, order: places.size, end: places.size + 1, loop, parent }
     const children = visit(place)
     if (children === undefined) inward.push(place)
     else open.push({ place, loop: children.loop, child: 0 })
@@ -184,7 +184,7 @@ export const analyze = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>
       )
     )
   }
-  const byId = new Map<NodeId, Place>()
+  const byId = new Map<NodeId, TreeNode>()
   const leftOut = new Set<HostNode>()
   /** Nodes that were made after a pending read. */
   const unsettled = new Set<HostNode>()
@@ -233,7 +233,7 @@ export const analyze = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>
     for (const part of parts) partNames.set(part.node, part.name)
     layoutGroups.set(idOf(node), { loop, parts: parts.map(({ name }) => name) })
   }
-  const layoutTasks = new Map<NodeId, Standing>()
+  const layoutTasks = new Map<NodeId, TaskLocation>()
   const writers = new Map<string, Array<NodeId>>()
   for (const place of tasks) {
     const { node, loop } = place
@@ -246,9 +246,9 @@ export const analyze = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>
     const taken = kindOf(id)
     if (taken !== undefined) refuse(node, `the id is taken by a ${taken}`)
   }
-  const layout: Layout = { tasks: layoutTasks, writers, loops, groups: layoutGroups }
+  const layout: TaskIndex = { tasks: layoutTasks, writers, loops, groups: layoutGroups }
 
-  const targetOf = ({ nodeId, table }: PendingRead): Place | undefined => {
+  const targetOf = ({ nodeId, table }: PendingRead): TreeNode | undefined => {
     const id = nodeId ?? (table === undefined ? undefined : writers.get(table)?.[0])
     return id === undefined ? undefined : byId.get(id)
   }
@@ -256,19 +256,19 @@ export const analyze = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>
    * Returns `true` if a node is the read one, contains it, or precedes it in a sequence. Holding it back would block the read for
    * ever.
    */
-  const isBefore = (node: HostNode, target: Place): boolean => {
+  const isBefore = (node: HostNode, target: TreeNode): boolean => {
     const place = places.get(node)
     return place !== undefined && place.order <= target.order && (contains(place, target) || isOrdered(place, target))
   }
-  const contains = (outer: Place, inner: Place): boolean => outer.order <= inner.order && inner.order < outer.end
+  const contains = (outer: TreeNode, inner: TreeNode): boolean => outer.order <= inner.order && inner.order < outer.end
   /** Returns `true` if the first of two places, in document order, ends before the second starts. */
-  const isOrdered = (first: Place, second: Place): boolean => {
-    for (let under: Place | undefined = first.parent; under !== undefined; under = under.parent)
+  const isOrdered = (first: TreeNode, second: TreeNode): boolean => {
+    for (let under: TreeNode | undefined = first.parent; under !== undefined; under = under.parent)
       if (contains(under, second)) return !isGroup(under.node.type)
     return false
   }
   /** Returns `true` if a saga, a region, or a part of one or of a try, is inactive. */
-  const isIdlePart = ({ node, loop, parent }: Place): boolean => {
+  const isIdlePart = ({ node, loop, parent }: TreeNode): boolean => {
     if (node.type === "Saga") return lowering.hasCaught(idOf(node), loop)
     if (node.type === "Scope") return lowering.isLeft(idOf(node), loop)
     if (parent !== undefined && isGroup(parent.node.type) && isPart(node.type)) {
@@ -278,8 +278,8 @@ export const analyze = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>
     if (parent === undefined || !(node.type === "Try" || node.type === "Catch")) return false
     return (node.type === "Try") === lowering.hasCaught(idOf(parent.node), loop)
   }
-  const isGroupLeft = ({ node, loop }: Place): boolean => lowering.isLeft(idOf(node), loop, propsOf(node).rest)
-  const isIdle = (place: Place | undefined): boolean => {
+  const isGroupLeft = ({ node, loop }: TreeNode): boolean => lowering.isLeft(idOf(node), loop, propsOf(node).rest)
+  const isIdle = (place: TreeNode | undefined): boolean => {
     for (let here = place; here !== undefined; here = here.parent) if (isIdlePart(here)) return true
     return false
   }
@@ -370,12 +370,12 @@ export const analyze = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>
     return made
   }
   /** Returns the read of a node by its own component. Looked up, since a component may have many reads. */
-  const readOfOwn = (place: Place, stamp: Stamp): PendingRead | undefined => {
+  const readOfOwn = (place: TreeNode, stamp: Stamp): PendingRead | undefined => {
     const index = meantIn(stamp).first.get(place.order)
     return index !== undefined && index < stamp.count ? stamp.scope.reads[index] : undefined
   }
   /** Returns `true` if a component may have read a task that comes after a node. */
-  const mayReadLater = (place: Place, stamp: Stamp): boolean => {
+  const mayReadLater = (place: TreeNode, stamp: Stamp): boolean => {
     const { orders } = meantIn(stamp)
     let from = place.end
     for (let around = place.parent; around !== undefined; around = around.parent) {
@@ -510,7 +510,7 @@ const kindIn = (type: string): Placed["kind"] | undefined =>
   type === "Loop" ? "loop" : type === "Saga" ? "saga" : type === "TryCatchFinally" ? "try" : undefined
 
 /** Returns the index of the first place after a document position. */
-const firstAfter = (places: ReadonlyArray<Place>, order: number): number => {
+const firstAfter = (places: ReadonlyArray<TreeNode>, order: number): number => {
   let [low, high] = [0, places.length]
   while (low < high) {
     const middle = (low + high) >> 1
@@ -525,14 +525,14 @@ const firstAfter = (places: ReadonlyArray<Place>, order: number): number => {
 const conditional: ReadonlySet<string> = new Set(["Branch", "Loop", "Scope", "ForEach"])
 
 /** Returns the list item that is at a place or contains it. */
-const itemAround = (place: Place | undefined): HostNode | undefined => {
+const itemAround = (place: TreeNode | undefined): HostNode | undefined => {
   for (let here = place; here !== undefined; here = here.parent) if (here.node.type === "ForEachItem") return here.parent?.node
   return undefined
 }
 
 /** Returns the boundaries around a task that may end without it, each with the part that contains the task. */
-const withinOf = (task: Place, partNames: ReadonlyMap<HostNode, string>): Standing["within"] => {
-  const found: Array<Standing["within"][number]> = []
+const withinOf = (task: TreeNode, partNames: ReadonlyMap<HostNode, string>): TaskLocation["within"] => {
+  const found: Array<TaskLocation["within"][number]> = []
   for (let inner = task, outer = task.parent; outer !== undefined; inner = outer, outer = outer.parent) {
     const { node, parent } = outer
     const name = partNames.get(node)

@@ -8,7 +8,7 @@ import type { HostNode } from "../HostNode.ts"
 import type { Lowering } from "./lowering.ts"
 import { dependsOn } from "./needs.ts"
 import { isProps, refuse } from "./place.ts"
-import type { Layout } from "./reading.ts"
+import type { TaskIndex } from "./reading.ts"
 
 const noReads: ReadonlyArray<PendingRead> = []
 
@@ -16,7 +16,7 @@ const noReads: ReadonlyArray<PendingRead> = []
 export const depTarget = (
   node: HostNode,
   name: string,
-  layout: Layout,
+  layout: TaskIndex,
   lowering: Lowering,
 ): { readonly nodeId: NodeId | undefined; readonly table: string } => {
   const { deps, needs } = node.props
@@ -57,7 +57,7 @@ export const depNames = (node: HostNode): ReadonlyArray<string> => {
 }
 
 /** Returns the deps without a task, neither mounted nor stored. The task waits for it to be mounted. */
-export const missingDeps = (node: HostNode, layout: Layout, lowering: Lowering): ReadonlyArray<PendingRead> => {
+export const missingDeps = (node: HostNode, layout: TaskIndex, lowering: Lowering): ReadonlyArray<PendingRead> => {
   if (node.props.deps === undefined && node.props.dependsOn === undefined) return noReads
   const isMissing = (nodeId: NodeId | undefined): boolean =>
     nodeId === undefined || (!layout.tasks.has(nodeId) && lowering.stored(nodeId, undefined) === undefined)
@@ -70,5 +70,5 @@ export const missingDeps = (node: HostNode, layout: Layout, lowering: Lowering):
 }
 
 /** Returns `true` if a task waits for another one by `deps` or `dependsOn`. */
-export const isWaitingFor = (node: HostNode, nodeId: NodeId, layout: Layout, lowering: Lowering): boolean =>
+export const isWaitingFor = (node: HostNode, nodeId: NodeId, layout: TaskIndex, lowering: Lowering): boolean =>
   dependsOn(node).includes(nodeId) || depNames(node).some((name) => depTarget(node, name, layout, lowering).nodeId === nodeId)

@@ -6,12 +6,12 @@ import { keptId, type NodeId } from "@smithers/core/Ids"
 import type { Need } from "@smithers/core/Plan"
 import type { HostNode } from "../HostNode.ts"
 import { refuse } from "./place.ts"
-import type { Layout, Standing } from "./reading.ts"
+import type { TaskIndex, TaskLocation } from "./reading.ts"
 
 /**
  * Returns `true` if the plan passes the output of a task to another one directly. Otherwise it is looked up when that task starts.
  */
-export const isHandedOn = (layout: Layout, reader: NodeId, target: NodeId): boolean => {
+export const isHandedOn = (layout: TaskIndex, reader: NodeId, target: NodeId): boolean => {
   const around = placesOf(layout, reader)
   return placesOf(layout, target).every(({ boundary, part }) =>
     around.some((other) => other.boundary === boundary && other.part === part),
@@ -19,7 +19,7 @@ export const isHandedOn = (layout: Layout, reader: NodeId, target: NodeId): bool
 }
 
 /** Returns the needs by which a task waits for another one, without receiving its output. `deps` are the names of its deps. */
-export const after = (layout: Layout, reader: NodeId, target: NodeId, deps: ReadonlyArray<string> = []): ReadonlyArray<Need> => {
+export const after = (layout: TaskIndex, reader: NodeId, target: NodeId, deps: ReadonlyArray<string> = []): ReadonlyArray<Need> => {
   let name = `after:${target}`
   while (deps.includes(name)) name = `after:${name}`
   const need = (node: NodeId): ReadonlyArray<Need> => [{ name, target: node, pass: "current" }]
@@ -32,7 +32,7 @@ export const after = (layout: Layout, reader: NodeId, target: NodeId, deps: Read
   return outermost === undefined || isOtherPart ? [] : need(outermost.boundary)
 }
 
-const placesOf = (layout: Layout, nodeId: NodeId): Standing["within"] => layout.tasks.get(nodeId)?.within ?? []
+const placesOf = (layout: TaskIndex, nodeId: NodeId): TaskLocation["within"] => layout.tasks.get(nodeId)?.within ?? []
 
 /** Returns the ids in `dependsOn`. */
 export const dependsOn = (node: HostNode): ReadonlyArray<string> => {

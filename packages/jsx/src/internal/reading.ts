@@ -11,9 +11,9 @@ import type { Values } from "@smithers/core/Scheduler"
 import * as Rows from "./rows.ts"
 
 /** Places of the nodes of a plan. */
-export interface Layout {
+export interface TaskIndex {
   /** Mounted tasks, each with its table and the innermost loop around it. */
-  readonly tasks: ReadonlyMap<NodeId, Standing>
+  readonly tasks: ReadonlyMap<NodeId, TaskLocation>
   readonly writers: ReadonlyMap<string, ReadonlyArray<NodeId>>
   /** Mounted loops, each with the loop around it. */
   readonly loops: ReadonlyMap<NodeId, NodeId | undefined>
@@ -27,23 +27,23 @@ export interface Group {
   readonly parts: ReadonlyArray<string>
 }
 
-/** Place of a task. */
-export interface Standing {
+/** TreeNode of a task. */
+export interface TaskLocation {
   readonly table: string
   readonly loop: NodeId | undefined
   /** Boundaries around it that may end without its output, innermost first, each with the part that contains it. */
   readonly within: ReadonlyArray<{ readonly boundary: NodeId; readonly part: string }>
 }
 
-/** Layout before the first render. */
-export const emptyLayout: Layout = { tasks: new Map(), writers: new Map(), loops: new Map(), groups: new Map() }
+/** TaskIndex before the first render. */
+export const emptyIndex: TaskIndex = { tasks: new Map(), writers: new Map(), loops: new Map(), groups: new Map() }
 
 /** State of a run at the time of a read. */
 export interface Known {
   readonly state: RunState.RunState
   readonly values: Values
   readonly rows: Rows.Rows
-  readonly layout: Layout
+  readonly layout: TaskIndex
 }
 
 /** A read of a table, from any node unless one is given. */

@@ -2,7 +2,7 @@
  * Slices the source of a prompt file: Markdown as written, and the MDX syntax in between.
  */
 import { decodeNamedCharacterReference } from "decode-named-character-reference"
-import { hole } from "../Markdown.ts"
+import { placeholder } from "../Markdown.ts"
 import { withoutLine } from "./joinBlocks.ts"
 
 /** The fields of a parsed node that are used. */
@@ -182,7 +182,7 @@ class SourceSlicer {
       ...(prefix === "" ? [] : [{ type: "mdxJsxAttribute", name: "prefix", value: prefix }]),
       ...(isAlone ? [{ type: "mdxJsxAttribute", name: "alone", value: null }] : []),
     ]
-    return { type: "mdxJsxFlowElement", name: hole, attributes, children: [filled] }
+    return { type: "mdxJsxFlowElement", name: placeholder, attributes, children: [filled] }
   }
 
   /**

@@ -27,7 +27,7 @@ import { type Lowering, untypedTable } from "./lowering.ts"
 import { after, dependsOn, isHandedOn } from "./needs.ts"
 import { idOf, orRefuse, type Props, refuse, words } from "./place.ts"
 import * as Prompt from "./prompt.ts"
-import type { Layout } from "./reading.ts"
+import type { TaskIndex } from "./reading.ts"
 
 const untyped = Codec.makeUnknown(Schema.Unknown)
 
@@ -42,7 +42,7 @@ interface Dep {
 export const step = (
   node: HostNode,
   loop: NodeId | undefined,
-  layout: Layout,
+  layout: TaskIndex,
   lowering: Lowering,
   isFixed: () => boolean,
   comesAfter: ComesAfter,

@@ -17,7 +17,7 @@ import { type Lowering, untypedTable } from "./lowering.ts"
 import { after, dependsOn } from "./needs.ts"
 import { hasFunction, idOf, orRefuse, type Props, refuse, words } from "./place.ts"
 import * as Prompt from "./prompt.ts"
-import type { Layout } from "./reading.ts"
+import type { TaskIndex } from "./reading.ts"
 
 const anything = Codec.makeUnknown(Schema.Unknown)
 const decision = Codec.makeUnknown(Decision.Decision)
@@ -33,7 +33,7 @@ const kinds: { readonly [type: string]: WaitTarget["kind"] } = {
 export const wait = (
   node: HostNode,
   loop: NodeId | undefined,
-  layout: Layout,
+  layout: TaskIndex,
   lowering: Lowering,
   comesAfter: ComesAfter,
 ): Wait => {

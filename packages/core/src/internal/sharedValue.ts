@@ -7,7 +7,7 @@ import type { NodeKey } from "../Ids.ts"
 import { isPlainObject, setOwn } from "./json.ts"
 
 /** A value that is handed out repeatedly; a new copy each time if it cannot be frozen. */
-export interface Kept<out A = unknown> {
+export interface SharedValue<out A = unknown> {
   readonly give: () => A
 }
 
@@ -31,7 +31,7 @@ const longestFrozen = 1000
  * Keeps a value that was just decoded. `again` returns a function to decode it again, for parts that can neither be frozen nor
  * copied; `undefined` if that is not possible synchronously.
  */
-export const keep = <A>(value: A, again?: () => (() => A) | undefined): Kept<A> => {
+export const share = <A>(value: A, again?: () => (() => A) | undefined): SharedValue<A> => {
   if (isFlat(value)) {
     Object.freeze(value)
     return { give: () => value }
@@ -68,7 +68,7 @@ const isFlat = (value: unknown): boolean => {
 }
 
 /** Freezes JSON and returns it, or a copy if it holds an array that is too long to freeze. */
-export const giveJson = <A>(json: A): A => keep(json).give()
+export const giveJson = <A>(json: A): A => share(json).give()
 
 /** Freezes a value as far as possible. Returns whether all of it is frozen, so that it can be shared. */
 export const isShareable = (value: unknown): boolean => new Walk().visit(value) === undefined
@@ -230,7 +230,7 @@ const put = (made: Array<unknown> | Record<string, unknown>, key: string | numbe
 
 /** Outputs of a run, by row. */
 export class Outputs {
-  private readonly kept = new Map<NodeKey, Kept>()
+  private readonly kept = new Map<NodeKey, SharedValue>()
 
   get(key: NodeKey): unknown {
     return this.kept.get(key)?.give()
@@ -238,7 +238,7 @@ export class Outputs {
   has(key: NodeKey): boolean {
     return this.kept.has(key)
   }
-  set(key: NodeKey, kept: Kept): void {
+  set(key: NodeKey, kept: SharedValue): void {
     this.kept.set(key, kept)
   }
   delete(key: NodeKey): void {

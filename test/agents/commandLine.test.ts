@@ -7,7 +7,19 @@ import { Effect, Fiber } from "effect"
 import { AcpAgent, ClaudeCodeAgent, CliAgent, CodexAgent, type CommonSettings, GeminiAgent } from "smithers-orchestrator/agents"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { hasBubblewrap } from "../sandbox/fixtures/here.ts"
-import { ask, call, callsIn, failure, left, memoryLog, processesWith, reply, standIn, until } from "./fixtures/asking.ts"
+import {
+  ask,
+  call,
+  callsIn,
+  failure,
+  left,
+  memoryLog,
+  processesWith,
+  reply,
+  standIn,
+  startRuntime,
+  until,
+} from "./fixtures/asking.ts"
 
 let [root, home] = ["", ""]
 beforeEach(() => {
@@ -279,6 +291,23 @@ describe.each([
       }
     }
   })
+})
+
+describe.skipIf(!hasBubblewrap)("the end of the runtime by SIGKILL (needs the Debian package bubblewrap)", () => {
+  it.each(["bubblewrap", "none"])(
+    "leaves nothing of an agent and its tools after a second, 15 times, under %s",
+    async (isolation) => {
+      for (let time = 0; time < 15; time++) {
+        const mark = `6${time}${Date.now() % 10_000_000}`
+        const env = { ROOT: root, HOME: home, ISOLATION: isolation, STAND_IN: "tool-forever", STAND_IN_MARK: mark }
+        const runtime = startRuntime(env)
+        await until(() => processesWith(mark).length > 0)
+        runtime.kill("SIGKILL")
+        expect(await left(mark)).toEqual([])
+        expect(await left(standIn)).toEqual([])
+      }
+    },
+  )
 })
 
 describe("Codex", () => {

@@ -46,6 +46,14 @@ const request = (id: number, method: string, params: unknown): Message => ({ jso
 const steps = ["initialize", "session", "mode", "model", "prompt"] as const
 type Step = (typeof steps)[number]
 
+/** A call of a tool, as far as it was told. */
+interface Call {
+  readonly tool: string
+  readonly input: unknown
+  isBegun: boolean
+  isOver: boolean
+}
+
 interface Failure {
   readonly text: string
   readonly status: number | undefined
@@ -83,7 +91,8 @@ const usageOf = (usage: unknown) => {
 const talk = (options: AcpOptions, turn: Turn) => {
   const { facts } = turn
   const ids = new Map<number, Step>()
-  const started = new Map<string, { tool: string; isOver: boolean }>()
+  const started = new Map<string, Call>()
+  const refused = new Set<string>()
   let next = 0
   let session: string | undefined
   let failure: Failure | undefined
@@ -156,16 +165,25 @@ const talk = (options: AcpOptions, turn: Turn) => {
 
   const callEvents = (update: unknown): ReadonlyArray<AgentEvent> => {
     const callId = text(at(update, "toolCallId")) ?? ""
-    const tool = text(at(update, "title")) ?? started.get(callId)?.tool ?? text(at(update, "kind")) ?? "tool"
     const known = started.get(callId)
-    const begun: ReadonlyArray<AgentEvent> =
-      known === undefined ? [{ type: "toolUse", callId, tool, input: at(update, "rawInput") ?? {} }] : []
-    if (known === undefined) started.set(callId, { tool, isOver: false })
+    const tool = known?.tool ?? text(at(update, "title")) ?? text(at(update, "kind")) ?? "tool"
+    const call = {
+      tool,
+      input: at(update, "rawInput") ?? known?.input ?? {},
+      isBegun: known?.isBegun ?? false,
+      isOver: known?.isOver ?? false,
+    }
+    started.set(callId, call)
     const status = at(update, "status")
-    if ((status !== "completed" && status !== "failed") || started.get(callId)?.isOver === true) return begun
-    started.set(callId, { tool, isOver: true })
+    // A call that is pending has no complete input yet, and may wait for a permission.
+    if (status === "pending" || call.isOver) return []
+    const begun: ReadonlyArray<AgentEvent> = call.isBegun ? [] : [{ type: "toolUse", callId, tool, input: call.input }]
+    call.isBegun = true
+    if (status !== "completed" && status !== "failed") return begun
+    call.isOver = true
     const output = shown(at(update, "content") ?? at(update, "rawOutput"))
-    return [...begun, { type: "toolResult", callId, output, outcome: status === "failed" ? "failed" : "finished" }]
+    const outcome = status === "completed" ? "finished" : refused.has(callId) ? "refused" : "failed"
+    return [...begun, { type: "toolResult", callId, output, outcome }]
   }
 
   const updated = (update: unknown): ReadonlyArray<AgentEvent> => {
@@ -208,6 +226,7 @@ const talk = (options: AcpOptions, turn: Turn) => {
     const callId = text(at(call, "toolCallId")) ?? ""
     const tool = text(at(call, "title")) ?? started.get(callId)?.tool ?? "tool"
     const isGranted = permitted({ tool, kind: text(at(call, "kind")), input: at(call, "rawInput") })
+    if (!isGranted) refused.add(callId)
     const choices = list(at(message, "params", "options"))
     const wanted = isGranted ? ["allow_once", "allow_always"] : ["reject_once", "reject_always"]
     const chosen = wanted.flatMap((kind) => choices.filter((choice) => at(choice, "kind") === kind))[0]

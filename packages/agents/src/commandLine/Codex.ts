@@ -105,8 +105,8 @@ const argsOf = (options: CodexOptions, turn: Turn, schema: JsonSchema | undefine
     sandbox_mode: sandbox,
     approval_policy: "never",
     ...(turn.instructions === undefined ? {} : { developer_instructions: turn.instructions }),
-    ...withoutRetries(configuredProvider(options.config, turn.env)),
     ...options.config,
+    ...withoutRetries(configuredProvider(options.config, turn.env)),
   }
   return [
     ...(session === undefined ? ["exec"] : ["exec", "resume"]),

@@ -9,7 +9,7 @@ import * as Writing from "./commands/writing.ts"
 import type { Definition } from "./Definition.ts"
 
 const { up, supervise, retry, cancel, cancelNode, completeNode, pause, unpause, down } = Running
-const { ps, inspect, node, logs, events, why, output } = Watching
+const { ps, inspect, node, logs, events, why, output, chat, tools } = Watching
 const { approve, deny, answer, signal, inbox } = Deciding
 const { init, graph, check, workflowList, workflowRun, workflowPath, workflowCreate } = Writing
 const { dbPath, dbCheck, dbVacuum, dbPrune, completions } = Keeping
@@ -17,7 +17,7 @@ const { dbPath, dbCheck, dbVacuum, dbPrune, completions } = Keeping
 /** Commands by group. */
 export const groups: ReadonlyArray<readonly [title: string, definitions: ReadonlyArray<Definition>]> = [
   ["Run", [up, supervise, cancel, pause, unpause, retry, cancelNode, completeNode, down]],
-  ["Watch", [ps, why, inspect, node, output, logs, events]],
+  ["Watch", [ps, why, inspect, node, output, chat, tools, logs, events]],
   ["Decide", [inbox, approve, deny, answer, signal]],
   ["Write", [init, graph, check, workflowList, workflowRun, workflowPath, workflowCreate]],
   ["Keep", [dbPath, dbCheck, dbVacuum, dbPrune, completions]],

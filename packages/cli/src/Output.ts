@@ -2,6 +2,7 @@
  * Schemas of the `--json` output of commands. `docs/cli.schema.json` is generated from them, and tests check every command against
  * them. Fields are only ever added. Times are epoch milliseconds.
  */
+import * as Journal from "@smithers/core/AgentJournal"
 import * as Errors from "@smithers/core/Errors"
 import { Leaving, PendingKind, RunEvent, StrayRead } from "@smithers/core/RunEvent"
 import * as RunReader from "@smithers/core/RunReader"
@@ -113,6 +114,15 @@ export const InspectedNode = Schema.Struct({
   nodes: Schema.Array(Node),
   attempts: Schema.Array(Attempt),
   waits: Schema.Array(Wait),
+})
+
+/** A line of `chat`. */
+export const ChatEntry = Schema.Struct({ runId: Schema.String, agent: Schema.String, ...Journal.TranscriptEntry.fields })
+
+/** `tools` */
+export const ToolCalls = Schema.Struct({
+  runId: Schema.String,
+  calls: Schema.Array(Schema.Struct({ ...Journal.ToolCallRecord.fields, agent: Schema.String })),
 })
 
 /** A line of `logs` and `events`. */

@@ -280,7 +280,7 @@ export const node = (given: InspectOptions & { readonly node: string; readonly i
 /** Maximum number of node names in an error. */
 const shownNames = 12
 
-const noSuchNode = (runId: string, nodeId: string, iteration: number | undefined, nodes: ReadonlyArray<NodeSummary>) => {
+export const noSuchNode = (runId: string, nodeId: string, iteration: number | undefined, nodes: ReadonlyArray<NodeSummary>) => {
   const names = [...new Set(nodes.map((node) => node.nodeId))].slice(0, shownNames)
   return new NoSuchNode({ runId, nodeId, ...defined({ iteration }), nodes: names })
 }

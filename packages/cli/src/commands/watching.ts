@@ -1,6 +1,7 @@
 /**
  * Commands that show runs.
  */
+import { ToolCallStatus } from "@smithers/core/AgentJournal"
 import * as Status from "@smithers/core/Status"
 import { argument, choices, define, flag, integer, optionalArgument, text } from "../Definition.ts"
 import * as Output from "../Output.ts"
@@ -109,4 +110,36 @@ export const output = define({
   },
   output: Output.Output,
   action: () => import("../actions/inspect.ts").then(({ output }) => output),
+})
+
+export const chat = define({
+  path: ["chat"],
+  summary: "Prints the conversations of a run's agents: prompts, replies and tool calls. With --json, prints NDJSON.",
+  examples: [
+    { line: "smithers chat m1abc2 --follow", does: "Follows all agents of a run until it has ended." },
+    { line: "smithers chat m1abc2 review", does: "Prints the conversations of one step." },
+  ],
+  parameters: {
+    run,
+    node: optionalArgument("node", "The step. Default: all steps"),
+    iteration: integer("iteration", "Only this iteration"),
+    follow: flag("follow", "Print new entries until the run has ended", "f"),
+  },
+  output: Output.ChatEntry,
+  isStream: true,
+  action: () => import("../actions/chat.ts").then(({ chat }) => chat),
+})
+
+export const tools = define({
+  path: ["tools"],
+  summary: "Lists the tool calls of a run's agents, with their outcomes.",
+  details: `The status of a call is one of: ${ToolCallStatus.literals.join(", ")}. \`started\` has no outcome yet; \`unknown\` was cut off by a crash; \`asked\` waits for an approval.`,
+  examples: [{ line: "smithers tools m1abc2", does: "Lists what agents have done." }],
+  parameters: {
+    run,
+    node: optionalArgument("node", "The step. Default: all steps"),
+    iteration: integer("iteration", "Only this iteration"),
+  },
+  output: Output.ToolCalls,
+  action: () => import("../actions/chat.ts").then(({ tools }) => tools),
 })

@@ -11,7 +11,7 @@ import type { Definition } from "./Definition.ts"
 const { up, supervise, retry, cancel, cancelNode, completeNode, pause, unpause, down } = Running
 const { ps, inspect, node, logs, events, why, output, chat, tools } = Watching
 const { approve, deny, answer, signal, inbox } = Deciding
-const { init, graph, check, workflowList, workflowRun, workflowPath, workflowCreate } = Writing
+const { init, graph, check, agents, workflowList, workflowRun, workflowPath, workflowCreate } = Writing
 const { dbPath, dbCheck, dbVacuum, dbPrune, completions } = Keeping
 
 /** Commands by group. */
@@ -19,7 +19,7 @@ export const groups: ReadonlyArray<readonly [title: string, definitions: Readonl
   ["Run", [up, supervise, cancel, pause, unpause, retry, cancelNode, completeNode, down]],
   ["Watch", [ps, why, inspect, node, output, chat, tools, logs, events]],
   ["Decide", [inbox, approve, deny, answer, signal]],
-  ["Write", [init, graph, check, workflowList, workflowRun, workflowPath, workflowCreate]],
+  ["Write", [init, graph, check, agents, workflowList, workflowRun, workflowPath, workflowCreate]],
   ["Keep", [dbPath, dbCheck, dbVacuum, dbPrune, completions]],
 ]
 

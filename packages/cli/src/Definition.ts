@@ -126,12 +126,16 @@ export const argument = (name: string, description: string, choices: ReadonlyArr
 })
 
 /** Defines an optional argument. */
-export const optionalArgument = (name: string, description: string): Argument<string | undefined> => ({
+export const optionalArgument = (
+  name: string,
+  description: string,
+  choices: ReadonlyArray<string> = [],
+): Argument<string | undefined> => ({
   _tag: "Argument",
   name,
   description,
   isOptional: true,
-  choices: [],
+  choices,
   args: Args.map(Args.optional(Args.withDescription(Args.text({ name }), description)), orUndefined),
 })
 

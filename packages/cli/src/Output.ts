@@ -304,6 +304,35 @@ export const Initialised = Schema.Struct({
 /** `workflow path` and `workflow create` */
 export const WorkflowPath = Schema.Struct({ name: Schema.String, path: Schema.String })
 
+/** `agents` */
+export const Agents = Schema.Struct({
+  /** Isolation that the programs were started under. */
+  isolation: Schema.String,
+  agents: Schema.Array(
+    Schema.Struct({
+      /** Function that makes the agent. */
+      agent: Schema.String,
+      product: Schema.String,
+      program: Schema.String,
+      /** File of the program; null if it is not installed. */
+      path: Schema.NullOr(Schema.String),
+      version: Schema.NullOr(Schema.String),
+      /** Null if the program does not say. */
+      isLoggedIn: Schema.NullOr(Schema.Boolean),
+      abilities: Schema.Struct({
+        schema: Schema.Boolean,
+        resume: Schema.Boolean,
+        budget: Schema.Boolean,
+        usage: Schema.Boolean,
+      }),
+      /** Reason why a program that is installed gave no answer. */
+      problem: Schema.NullOr(Schema.String),
+      /** Command that installs the program or logs in. */
+      repair: Schema.NullOr(Schema.String),
+    }),
+  ),
+})
+
 /** `db path` */
 export const DatabasePath = Schema.Struct({ db: Schema.String })
 

@@ -42,6 +42,36 @@ const reading: ReadonlySet<string | undefined> = new Set(["read", "search", "thi
 
 const request = (id: number, method: string, params: unknown): Message => ({ jsonrpc: "2.0", id, method, params })
 
+/** The beginning of each talk. Files and commands are of the agent itself, within its sandbox. */
+const introduction = {
+  protocolVersion: 1,
+  clientCapabilities: { fs: { readTextFile: false, writeTextFile: false }, terminal: false },
+  clientInfo: { name: "smithers", version: "1" },
+}
+
+/**
+ * Begins a session and asks for nothing, to see if the program is logged in. `isLoggedIn` is `undefined` until it has said so.
+ */
+export const handshake = (cwd: string) => {
+  const found: { isLoggedIn: boolean | undefined; problem: string | undefined } = { isLoggedIn: undefined, problem: undefined }
+  return {
+    found,
+    opening: [request(1, "initialize", introduction)],
+    onMessage: (message: Message): { readonly send?: ReadonlyArray<Message>; readonly isDone?: boolean } => {
+      if (message.error !== undefined) {
+        const { text, status } = failureOf(message.error)
+        found.problem = text
+        if (status === 401) found.isLoggedIn = false
+        return { isDone: true }
+      }
+      if (message.id === 1) return { send: [request(2, "session/new", { cwd, mcpServers: [] })] }
+      if (message.id !== 2) return {}
+      found.isLoggedIn = true
+      return { isDone: true }
+    },
+  }
+}
+
 /** What has been asked of the agent, in this order. */
 const steps = ["initialize", "session", "mode", "model", "prompt"] as const
 type Step = (typeof steps)[number]
@@ -250,10 +280,8 @@ const talk = (options: AcpOptions, turn: Turn) => {
     return { events, send: [{ jsonrpc: "2.0", id: message.id, error: { code: -32601, message: `no such method: ${method}` } }] }
   }
 
-  const clientCapabilities = { fs: { readTextFile: false, writeTextFile: false }, terminal: false }
-  const clientInfo = { name: "smithers", version: "1" }
   return {
-    opening: [ask("initialize", "initialize", { protocolVersion: 1, clientCapabilities, clientInfo })],
+    opening: [ask("initialize", "initialize", introduction)],
     closing: (): ReadonlyArray<Message> =>
       session === undefined || isOver ? [] : [{ jsonrpc: "2.0", method: "session/cancel", params: { sessionId: session } }],
     onMessage,

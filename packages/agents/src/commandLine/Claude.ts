@@ -187,6 +187,15 @@ export const make = (options: ClaudeOptions = {}): Dialect => ({
   ...{ name: "claude-code", product: "Claude Code", program: "claude" },
   install: "npm install -g @anthropic-ai/claude-code",
   login: "claude auth login",
+  loginCheck: {
+    kind: "command",
+    args: ["auth", "status"],
+    read: (_, text) => {
+      const [, said] = /"loggedIn":\s*(true|false)/.exec(text) ?? []
+      return said === undefined ? undefined : said === "true"
+    },
+  },
+  keys: ["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"],
   abilities: { schema: true, resume: true, budget: true, usage: true },
   choosesSession: true,
   takesInstructions: true,

@@ -166,6 +166,8 @@ export const make = (options: CodexOptions = {}): Dialect => ({
   ...{ name: "codex", product: "Codex", program: "codex" },
   install: "npm install -g @openai/codex",
   login: "codex login",
+  loginCheck: { kind: "command", args: ["login", "status"], read: (exitCode) => exitCode === 0 },
+  keys: ["CODEX_API_KEY"],
   abilities: { schema: true, resume: true, budget: false, usage: true },
   choosesSession: false,
   takesInstructions: true,

@@ -99,6 +99,19 @@ export interface Abilities {
   readonly usage: boolean
 }
 
+/** The way to find out, without a request to a model, if a program is logged in. */
+export type LoginCheck =
+  /** A command of the program; `read` is given its exit code and its text, and returns `undefined` if they do not say. */
+  | {
+      readonly kind: "command"
+      readonly args: ReadonlyArray<string>
+      readonly read: (exitCode: number | undefined, text: string) => boolean | undefined
+    }
+  /** The beginning of a session by the Agent Client Protocol. */
+  | { readonly kind: "handshake"; readonly args: ReadonlyArray<string> }
+  /** Files that a login leaves. */
+  | { readonly kind: "files"; readonly files: ReadonlyArray<string> }
+
 /** A program and how to talk to it. */
 export interface Dialect {
   /** The name of the agent, unless its settings have one. */
@@ -109,6 +122,9 @@ export interface Dialect {
   readonly install: string | undefined
   /** Command that logs in. */
   readonly login: string | undefined
+  readonly loginCheck?: LoginCheck | undefined
+  /** Those of its variables that are keys, and make a login unnecessary. */
+  readonly keys?: ReadonlyArray<string> | undefined
   readonly abilities: Abilities
   /** `true` if conversations have an id of our choice. */
   readonly choosesSession: boolean

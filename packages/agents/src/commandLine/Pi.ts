@@ -31,6 +31,8 @@ export const make = (options: PiOptions = {}): Dialect => ({
   ...{ name: "pi", product: "Pi", program: "pi" },
   install: "npm install -g @mariozechner/pi-coding-agent",
   login: "pi, and then /login",
+  loginCheck: { kind: "files", files: ["~/.pi/agent/auth.json"] },
+  keys: ["ANTHROPIC_API_KEY", "ANTHROPIC_OAUTH_TOKEN", "OPENAI_API_KEY", "GEMINI_API_KEY", "OPENROUTER_API_KEY"],
   abilities: { schema: false, resume: true, budget: false, usage: true },
   choosesSession: false,
   takesInstructions: true,

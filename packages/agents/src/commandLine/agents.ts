@@ -149,6 +149,7 @@ const gemini = preset(
       ...["GEMINI_API_KEY", "GOOGLE_API_KEY", "GOOGLE_GEMINI_BASE_URL", "GOOGLE_CLOUD_PROJECT", "GOOGLE_CLOUD_LOCATION"],
       ...["GOOGLE_GENAI_USE_VERTEXAI", "GOOGLE_GENAI_USE_GCA", "GOOGLE_APPLICATION_CREDENTIALS"],
     ],
+    loginCheck: { kind: "handshake", args: ["--acp", "--skip-trust"] },
     state: (home) => [`${home}/.gemini`],
     hosts: [
       "generativelanguage.googleapis.com",
@@ -171,6 +172,13 @@ const openCode = preset(
       login: "opencode auth login",
     },
     variables: ["ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY", "OPENROUTER_API_KEY", "GROQ_API_KEY", "OPENCODE_CONFIG"],
+    loginCheck: {
+      kind: "command",
+      args: ["auth", "list"],
+      // It has models without a login, too: none is no failure.
+      read: (_, text) => (/[1-9]\d* (?:credentials?|environment variables?)/.test(text) ? true : undefined),
+    },
+    keys: ["ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY", "OPENROUTER_API_KEY"],
     state: (home, env) =>
       [
         env.XDG_CONFIG_HOME ?? `${home}/.config`,
@@ -188,6 +196,7 @@ const kimi = preset(
   {
     ...{ name: "kimi", product: "Kimi CLI", program: "kimi", install: "uv tool install kimi-cli", login: "kimi login" },
     variables: ["KIMI_API_KEY", "KIMI_BASE_URL", "KIMI_MODEL_NAME", "MOONSHOT_API_KEY"],
+    loginCheck: { kind: "handshake", args: ["acp"] },
     state: (home) => [`${home}/.kimi`],
     hosts: ["api.moonshot.ai", "api.moonshot.cn", "api.kimi.com"],
   },
@@ -236,12 +245,12 @@ export const CliAgent: Maker<CliSettings> = maker<CliSettings>(
   Cli.make,
 )
 
-/** The programs that have agents of their own. */
-export const dialects: ReadonlyArray<Dialect> = [
-  Claude.make(),
-  Codex.make(),
-  gemini.dialect,
-  openCode.dialect,
-  kimi.dialect,
-  Pi.make(),
+/** The programs that have agents of their own, by the names of these. */
+export const dialects: ReadonlyArray<readonly [agent: string, dialect: Dialect]> = [
+  ["ClaudeCodeAgent", Claude.make()],
+  ["CodexAgent", Codex.make()],
+  ["GeminiAgent", gemini.dialect],
+  ["OpenCodeAgent", openCode.dialect],
+  ["KimiAgent", kimi.dialect],
+  ["PiAgent", Pi.make()],
 ]

@@ -54,6 +54,29 @@ export const check = define({
   action: () => import("../actions/plan.ts").then(({ check }) => check),
 })
 
+export const agents = define({
+  path: ["agents"],
+  summary: "Lists command-line agents: installed or not, version, logged in or not, and what each can.",
+  details:
+    "Starts each program under the isolation of the runtime (SMITHERS_ISOLATION), and asks it for its version and its login. No model is asked for anything, so that this costs nothing. What is missing is listed with the command that repairs it.",
+  examples: [
+    { line: "smithers agents", does: "Lists all agents." },
+    { line: "smithers agents codex --json", does: "Prints what is known of Codex, as JSON." },
+  ],
+  parameters: {
+    agent: optionalArgument("agent", "Agent or program to list. Default: all", [
+      "claude",
+      "codex",
+      "gemini",
+      "opencode",
+      "kimi",
+      "pi",
+    ]),
+  },
+  output: Output.Agents,
+  action: () => import("../actions/agents.ts").then(({ agents }) => agents),
+})
+
 const root = text("root", "folder", "Folder to search, and from which to search upward. Default: the current one")
 const projectRoot = text(
   "root",

@@ -98,6 +98,7 @@ const attemptOf = (agents: ReadonlyArray<AnyAgent>, { stored, attempt = 1, decis
       output: Codec.make(Schema.String),
       isText: true,
       corrections: 0,
+      graceMs: 20,
       context: { ...context, attempt },
       signal: signal ?? new AbortController().signal,
       journal: Journals.make(stored, attempt, decision),
@@ -585,6 +586,55 @@ describe("the record of a conversation", () => {
       yield* attemptOf([agent], { stored })
       expect(stored.entries.find(({ kind }) => kind === "tool-result")?.text.length).toBe(100_000)
       expect(JSON.stringify(model.doGenerateCalls.at(-1)?.prompt).length).toBeLessThan(42_000)
+    }),
+  )
+})
+
+describe("an agent that has reached its limit", () => {
+  const limited = (name: string, resetAt: number) => {
+    const state = { asked: 0, isLimited: true }
+    const agent = {
+      name,
+      generate: () => {
+        state.asked++
+        return state.isLimited
+          ? Promise.reject(Object.assign(new Error("limit reached"), { resetAt, isRetryable: true }))
+          : Promise.resolve({ text: `from ${name}` })
+      },
+    }
+    return { state, agent }
+  }
+
+  it.live("suspends the attempt until the limit has passed, and is asked again then", () =>
+    Effect.gen(function* () {
+      const { state, agent } = limited("one", 9_000_000_000_000)
+      const other = limited("two", 8_000_000_000_000)
+      const stored = Journals.empty()
+      const asked = yield* Effect.flip(attemptOf([agent, other.agent], { stored }))
+      expect(asked).toBeInstanceOf(AttemptSuspended)
+      expect(asked).toMatchObject({ request: { kind: "quota", request: { agent: "two" }, until: 8_000_000_000_000 } })
+      state.isLimited = false
+      expect(yield* attemptOf([agent, other.agent], { stored, attempt: 2 })).toBe("from one")
+      expect([state.asked, other.state.asked]).toEqual([2, 1])
+    }),
+  )
+
+  it.live("passes to the next agent at once", () =>
+    Effect.gen(function* () {
+      const { agent } = limited("one", 9_000_000_000_000)
+      const next = { name: "next", generate: async () => ({ text: "from the next" }) }
+      expect(yield* attemptOf([agent, next], { stored: Journals.empty() })).toBe("from the next")
+    }),
+  )
+
+  it.live("does not make the step wait where another agent may be asked sooner", () =>
+    Effect.gen(function* () {
+      const { agent } = limited("one", 9_000_000_000_000)
+      const busy = { name: "busy", generate: () => Promise.reject(Object.assign(new Error("overloaded"), { statusCode: 529 })) }
+      expect(yield* Effect.flip(attemptOf([agent, busy], { stored: Journals.empty() }))).toMatchObject({
+        _tag: "AgentFailed",
+        retryable: true,
+      })
     }),
   )
 })

@@ -9,6 +9,7 @@
 import { isDeepStrictEqual } from "node:util"
 import type { AgentRequest, AgentTurn, AnyAgent, Message, SdkAgent } from "@smithers/core/Agent"
 import { nameOf } from "@smithers/core/Agent"
+import { type AttemptRequest, AttemptSuspended } from "@smithers/core/AgentJournal"
 import { type AgentCall, AgentRunner, type AgentRunnerShape } from "@smithers/core/AgentRunner"
 import { type Issues, isUnstorable } from "@smithers/core/Codec"
 import type { CommandRunnerShape } from "@smithers/core/CommandRunner"
@@ -53,6 +54,8 @@ export const run = (call: AgentCall, tools: ToolSettings = {}): ReturnType<Agent
       if (Either.isRight(answer)) return answer.right
       failures.push(answer.left)
     }
+    const limit = limitOf(failures)
+    if (limit !== undefined) return yield* new AttemptSuspended({ request: limit })
     return yield* raise(context.stepId, failures)
   })
 
@@ -77,6 +80,22 @@ const nothingSaid = "(no text)"
 type Failure =
   | { readonly agent: string; readonly issues: Issues }
   | { readonly agent: string; readonly trouble: ProviderError.Trouble; readonly cause: unknown }
+
+/**
+ * The limit that has to pass, if one agent has reached a limit and no other is worth asking before: the first that ends. The step then
+ * waits, and uses up no retry.
+ */
+const limitOf = (failures: ReadonlyArray<Failure>): AttemptRequest | undefined => {
+  let first: { readonly agent: string; readonly message: string; readonly until: number } | undefined
+  for (const failure of failures) {
+    if ("issues" in failure) return undefined
+    const { agent, trouble } = failure
+    const { resetAt: until, reason: message } = trouble
+    if (until === undefined && trouble.retryable) return undefined
+    if (until !== undefined && (first === undefined || until < first.until)) first = { agent, message, until }
+  }
+  return first && { kind: "quota", request: { agent: first.agent, message: first.message }, until: first.until }
+}
 
 /** What the calls of one agent in an attempt need. */
 interface Setting {
@@ -116,7 +135,8 @@ const converse = (setting: Setting): Effect.Effect<Either.Either<unknown, Failur
         const trouble = yield* ProviderError.read(asked.left)
         call.onTurn({ agent: name, prompt, problem: trouble.reason })
         if (call.signal.aborted) return yield* Effect.interrupt
-        yield* conversation.end(failureOf(trouble))
+        // Once a limit has passed, the conversation goes on.
+        if (trouble.resetAt === undefined) yield* conversation.end(failureOf(trouble))
         return Either.left({ agent: name, trouble, cause: asked.left })
       }
       const reply = asked.right

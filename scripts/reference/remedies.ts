@@ -42,6 +42,17 @@ export const remedies: ReadonlyArray<{
     },
   },
   {
+    where: "Waits and regions, as the cause of a StepFailed",
+    module: "packages/core/src/Errors.ts",
+    errors: {
+      ApprovalDenied: "Retry the node to ask again. After a timeout, resuming the run asks again.",
+      WaitTimedOut: "Resume the run: it waits again.",
+      ScopeTimedOut: "Raise its `timeout`, and resume the run.",
+      RaceLost: "Repair the branches, and resume the run.",
+      ListStillOpen: "Set `more` to false once all items are there, and resume the run.",
+    },
+  },
+  {
     where: "Inside a step, as the error of its StepFailed",
     module: "packages/core/src/Errors.ts",
     errors: {

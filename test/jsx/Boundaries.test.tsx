@@ -822,7 +822,7 @@ describe("a Subflow", () => {
 describe("a Subflow whose workflow is a function", () => {
   const input = z.object({ n: z.number() })
   const { Workflow, Task, Subflow, Branch, smithers, outputs } = createSmithers({ text: z.string() }, { input, output: "text" })
-  const walk: JsxWorkflow<{ n: number }, never, string | undefined> = smithers((ctx) => (
+  const walk: JsxWorkflow<{ n: number }, string | undefined> = smithers((ctx) => (
     <Workflow name="walk">
       <Branch
         if={ctx.input.n > 0}

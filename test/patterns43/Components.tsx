@@ -21,7 +21,7 @@ const drawn = (draw: Parameters<typeof smithers>[0]): Program =>
   )
 
 /** A program that is given a depth. */
-const deep = <A,>(make: () => JsxWorkflow<{ n: number }, never, A>) => runOf(make(), { n: 2 })
+const deep = <A,>(make: () => JsxWorkflow<{ n: number }, A>) => runOf(make(), { n: 2 })
 
 type Ctx = ReturnType<typeof useCtx>
 
@@ -288,7 +288,7 @@ export const programs: Numbered<Program> = {
       { text: z.string() },
       { input: z.object({ n: z.number() }), output: "text" },
     )
-    const walk: JsxWorkflow<{ n: number }, never, string | undefined> = smithers(({ input: { n } }) => (
+    const walk: JsxWorkflow<{ n: number }, string | undefined> = smithers(({ input: { n } }) => (
       <Workflow name="walk">
         <Task id="here" output={outputs.text}>{`at ${n}`}</Task>
         {n > 0 ? (

@@ -129,9 +129,13 @@ export class StepFailed extends Schema.TaggedError<StepFailed>()("StepFailed", {
   attempts: Schema.Number,
   error: Reported,
 }) {
-  /** The step's error and its chain of causes, rebuilt from `error`: the same in the process that ran the step and in any other. */
+  /**
+   * The step's error and its chain of causes, rebuilt from `error`: the same in the process that ran the step and in any other.
+   * The failure of a wait or region has a class of its own: {@link ApprovalDenied}, {@link WaitTimedOut}, {@link ScopeTimedOut},
+   * {@link RaceLost} or {@link ListStillOpen}.
+   */
   override get cause(): Error {
-    return asError(this.error)
+    return nodeFailureOf(this) ?? asError(this.error)
   }
 
   override get message(): string {
@@ -143,6 +147,58 @@ export class StepFailed extends Schema.TaggedError<StepFailed>()("StepFailed", {
     const attempts = this.attempts === 0 ? "" : ` after ${plural(this.attempts, "attempt")}`
     return `Step "${this.nodeId}" of run "${this.runId}" failed${attempts}: ${sentence(text(this.error))}`
   }
+}
+
+const nodeFailureFields = { ...nodeFields, problem: Schema.String }
+
+/** A person denied an approval with `onDeny: "fail"`, or nobody decided in time. The `cause` of a `StepFailed`. */
+export class ApprovalDenied extends Schema.TaggedError<ApprovalDenied>()("ApprovalDenied", nodeFailureFields) {
+  override get message(): string {
+    return this.problem
+  }
+}
+
+/** A wait with `onTimeout: "fail"` was over. The `cause` of a `StepFailed`. */
+export class WaitTimedOut extends Schema.TaggedError<WaitTimedOut>()("WaitTimedOut", nodeFailureFields) {
+  override get message(): string {
+    return this.problem
+  }
+}
+
+/** The time of a scope, race or list with `onTimeout: "fail"` was over. The `cause` of a `StepFailed`. */
+export class ScopeTimedOut extends Schema.TaggedError<ScopeTimedOut>()("ScopeTimedOut", nodeFailureFields) {
+  override get message(): string {
+    return this.problem
+  }
+}
+
+/** A race with `onFailure: "ignore"` has too few branches left. The `cause` of a `StepFailed`. */
+export class RaceLost extends Schema.TaggedError<RaceLost>()("RaceLost", nodeFailureFields) {
+  override get message(): string {
+    return this.problem
+  }
+}
+
+/** A list is kept open for more items, and nothing in the run can add one. The `cause` of a `StepFailed`. */
+export class ListStillOpen extends Schema.TaggedError<ListStillOpen>()("ListStillOpen", nodeFailureFields) {
+  override get message(): string {
+    return this.problem
+  }
+}
+
+const nodeFailures = { ApprovalDenied, WaitTimedOut, ScopeTimedOut, RaceLost, ListStillOpen }
+
+/** The names of failures of waits and regions, as they are stored in `ErrorInfo.name`. */
+export type NodeFailureName = keyof typeof nodeFailures
+
+/** The reasons for which such a failure is not retried. An error of a step with the same name has another. */
+const nodeFailureReasons: ReadonlyArray<NotRetried | undefined> = ["denied", "wait", "plan"]
+
+/** The failure of a wait or region as an instance of its class; `undefined` for the error of a step. */
+const nodeFailureOf = ({ runId, nodeId, iteration, error }: StepFailed): Error | undefined => {
+  const isOfNode = nodeFailureReasons.includes(error.notRetried) && Object.hasOwn(nodeFailures, error.name)
+  if (!isOfNode) return undefined
+  return new nodeFailures[error.name as NodeFailureName]({ runId, nodeId, iteration, problem: error.message })
 }
 
 /** A step's last attempt took longer than its `timeout`, or went longer than its `heartbeatTimeout` without a heartbeat. */

@@ -50,7 +50,7 @@ export const blueprintKey: unique symbol = Symbol.for("@smithers/jsx/Blueprint")
  * A workflow written as JSX, with input `I` and output `A`. The output is that of the last child of the root that has one, or of
  * the last task with the schema under `output`.
  */
-export interface JsxWorkflow<in I, out R = never, out A = unknown, out W = unknown>
+export interface JsxWorkflow<in I, out A = unknown, out R = never, out W = unknown>
   extends CoreWorkflow.Runs<I, A, R | AgentRunner>,
     CoreWorkflow.Writes<W> {
   /** Name of its `<Workflow>`, found by rendering without an input. Throws `RenderFailed` if that fails. */
@@ -117,7 +117,7 @@ export interface Smithers<S extends Schemas, I extends Codec.AnySchema, A = unkn
    */
   readonly smithers: <R = never, Draw = unknown>(
     draw: Drawing<Draw, NoInfer<Ctx<S, Decoded<I>>>> & Infer<Draw>,
-  ) => JsxWorkflow<InputOf<I>, NoInfer<R>, A, WrittenTo<S>>
+  ) => JsxWorkflow<InputOf<I>, A, NoInfer<R>, WrittenTo<S>>
 }
 
 /** Outputs that tasks write, by the key of their table. */
@@ -223,7 +223,7 @@ const make = (
   draw: (ctx: Ctx) => React.ReactNode,
   schemas: Schemas,
   { input: inputSchema = Schema.Unknown, output, version, maxConcurrency }: SmithersOptions<Codec.AnySchema>,
-): JsxWorkflow<unknown, unknown> => {
+): JsxWorkflow<unknown, unknown, unknown> => {
   if (typeof draw !== "function") {
     throw new InvalidWorkflow({
       workflow: unnamed,

@@ -85,7 +85,7 @@ export interface RenderedPlan {
  * `RenderFailed` if a component throws. Throws `InvalidWorkflow` if an output does not match its schema or the tree is not a valid
  * plan, and `InvalidSetting` for an unknown option.
  */
-export const renderPlan = <I>(workflow: JsxWorkflow<I, unknown>, options: RenderOptions = {}): RenderedPlan => {
+export const renderPlan = <I>(workflow: JsxWorkflow<I, unknown, unknown>, options: RenderOptions = {}): RenderedPlan => {
   Settings.onlyOrThrow("renderPlan", options, optionNames)
   const blueprint = workflow[blueprintKey]
   const input = decode(blueprint.input, options.input, (issues) => new InvalidInput({ workflow: unnamed, issues }))

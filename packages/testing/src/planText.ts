@@ -17,7 +17,7 @@ const isPlanned = (workflow: object): workflow is Planned => "plan" in workflow
  * Formats a plan: a line per node in document order, indented by its containers. A JSX workflow is rendered with the input and
  * outputs of `options`, and fails as `renderPlan` does.
  */
-export const planText = <I>(workflow: Planned | JsxWorkflow<I, unknown>, options: RenderOptions = {}): string => {
+export const planText = <I>(workflow: Planned | JsxWorkflow<I, unknown, unknown>, options: RenderOptions = {}): string => {
   const plan = isPlanned(workflow) ? workflow.plan : renderPlan(workflow, options).plan
   return PlanText.decode(plan.text).nodes.map(lineOf).join("\n")
 }

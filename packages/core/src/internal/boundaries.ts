@@ -7,6 +7,7 @@
  */
 import * as HashMap from "effect/HashMap"
 import type { ErrorInfo } from "../ErrorInfo.ts"
+import type { NodeFailureName } from "../Errors.ts"
 import { parseNodeKey } from "../Ids.ts"
 import * as Plan from "../Plan.ts"
 import * as Records from "../Records.ts"
@@ -101,7 +102,7 @@ export interface Boundaries {
 const timedOut = ({ timeout }: Plan.Scope): ErrorInfo => {
   const due =
     timeout?.target.kind === "timer" && typeof timeout.target.due === "number" ? ` within ${timeout.target.due} ms` : " in time"
-  return { name: "ScopeTimedOut", message: `it was not over${due}`, retryable: true, notRetried: "wait" }
+  return { name: "ScopeTimedOut" satisfies NodeFailureName, message: `it was not over${due}`, retryable: true, notRetried: "wait" }
 }
 
 /** The boundaries of a schedule. */

@@ -3,6 +3,7 @@
  * so that another schedule leaves the same parts. Parts of a race or list that have begun are left like scopes; the others are
  * skipped.
  */
+import type { NodeFailureName } from "../Errors.ts"
 import * as Plan from "../Plan.ts"
 import type { FailureCause, Leaving } from "../RunEvent.ts"
 import * as RunState from "../RunState.ts"
@@ -224,7 +225,10 @@ export const make = (host: Host): Regions => {
       const failures = isLost ? failuresIn(position) : empty
       if (failures.length === 0) return agenda.complete(position)
       const message = `${failures.length} of its ${childPositions(plan, position).length} branches failed, and ${count} must finish: ${failures.join("; ")}`
-      fail(parent(position), { _tag: "Error", error: { name: "RaceLost", message, retryable: true, notRetried: "wait" } })
+      fail(parent(position), {
+        _tag: "Error",
+        error: { name: "RaceLost" satisfies NodeFailureName, message, retryable: true, notRetried: "wait" },
+      })
     })
   }
   /** Number of parts that have not ended and may still win. Excludes those that have failed or are being left. */
@@ -282,7 +286,10 @@ export const make = (host: Host): Regions => {
       if (list?._tag !== "ForEach" || list.isOpen !== true || phases[position + 1] !== Phase.running) continue
       if (parent(position + 1) !== position || !host.boundaries().isGoingOn(position)) continue
       const message = `all its items have ended, and "more" keeps it open, but nothing is left in the run that could add an item`
-      fail(position, { _tag: "Error", error: { name: "ListStillOpen", message, retryable: false, notRetried: "plan" } })
+      fail(position, {
+        _tag: "Error",
+        error: { name: "ListStillOpen" satisfies NodeFailureName, message, retryable: false, notRetried: "plan" },
+      })
       return true
     }
     return false

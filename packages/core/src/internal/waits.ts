@@ -5,7 +5,7 @@ import * as Either from "effect/Either"
 import { encodeNow, type Json } from "../Codec.ts"
 import * as Decision from "../Decision.ts"
 import { cutMessage, type ErrorInfo } from "../ErrorInfo.ts"
-import { InvalidRequest } from "../Errors.ts"
+import { InvalidRequest, type NodeFailureName } from "../Errors.ts"
 import { childRunId, type NodeKey, storable } from "../Ids.ts"
 import * as Millis from "../Millis.ts"
 import { areNames } from "../NodeOptions.ts"
@@ -90,8 +90,9 @@ export const judge = (
       if (!approved && target.onDeny === "fail") {
         const said = note === undefined ? "" : `: ${note}`
         const who = by === undefined ? "" : ` by ${by}`
-        if (how === "timed-out") return end(fail(how, "ApprovalDenied", "denied: not decided in time", { retryable: true }))
-        return end(fail(how, "ApprovalDenied", `denied${who}${said}`, { notRetried: "denied" }))
+        if (how === "timed-out")
+          return end(fail(how, "ApprovalDenied" satisfies NodeFailureName, "denied: not decided in time", { retryable: true }))
+        return end(fail(how, "ApprovalDenied" satisfies NodeFailureName, `denied${who}${said}`, { notRetried: "denied" }))
       }
       if (!approved && target.onDeny === "skip") return end({ reason: how, status: "skipped" })
       const decidedAt = decision === undefined ? null : new Date(decision.at).toISOString()
@@ -132,7 +133,11 @@ export const judge = (
   }
   if (!isOver) return { refused, ending: undefined }
   if (node.onTimeout !== "fail") return end({ reason: "timed-out", status: "skipped" })
-  return end(fail("timed-out", "WaitTimedOut", `${silences[target.kind]} ${inTime(node, wait)}`, { retryable: true }))
+  return end(
+    fail("timed-out", "WaitTimedOut" satisfies NodeFailureName, `${silences[target.kind]} ${inTime(node, wait)}`, {
+      retryable: true,
+    }),
+  )
 }
 
 const inTime = ({ deadline, timeoutMs }: Plan.Wait, wait: Records.Wait): string => {

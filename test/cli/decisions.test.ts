@@ -75,6 +75,18 @@ describe("a decision from the command line", () => {
     })
   })
 
+  it("takes the node as second argument, as an answer does, or as an option, and not two that differ", async () => {
+    write("two", `$.parallel($.approval("a", { request: { title: "A?" } }), $.approval("b", { request: { title: "B?" } }))`)
+    expect((await place.run("up", "two.ts", "--run-id", "t")).code).toBe(3)
+    const differing = await place.run("approve", "t", "a", "--node", "b")
+    expect([differing.code, differing.stderr]).toEqual([
+      4,
+      expect.stringContaining('The argument names the node "a", and --node names "b": give one of them'),
+    ])
+    expect(await place.json("approve", "t", "a")).toMatchObject({ code: 0, value: { nodeId: "a", approved: true } })
+    expect(await place.json("deny", "t", "--node", "b")).toMatchObject({ code: 0, value: { nodeId: "b", approved: false } })
+  })
+
   it("that names nothing is refused where another may have been shown, with what is asked and how to name it", async () => {
     write("rounds", rounds)
     await place.run("up", "rounds.ts", "--run-id", "r")

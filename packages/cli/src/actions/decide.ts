@@ -93,37 +93,50 @@ const decided = (did: string, { runId, nodeId, iteration, by, note }: Commands.D
   return `${did} "${nodeId}"${pass} of run ${runId}${by === undefined ? "" : ` by ${by}`}${note === undefined ? "" : `, with the note ${JSON.stringify(note)}`}`
 }
 
-const decide = (command: "approve" | "deny", say: typeof Commands.approve) => (given: Decision) =>
-  Effect.scoped(
-    Effect.gen(function* () {
-      const screen = yield* Screen
-      const found = yield* connectWholeRun(given.db, given.run)
-      const { wait: meant, toShow } = yield* requestOf(found, "approval", given, command, screen.canAsk)
-      const nodeId = given.node ?? meant?.nodeId ?? (yield* nothingAsked(found))
-      if (toShow && meant !== undefined) {
-        yield* screen.log([`${nodeId} (iteration ${meant.iteration}):`, ...questionLines(meant)].join("\n"))
-        const { confirm } = yield* Effect.promise(() => import("../Ask.ts"))
-        if (!(yield* confirm(`${command === "approve" ? "Approve" : "Deny"} this?`)))
-          return { value: undefined, text: "No decision was made.", code: Exit.input } satisfies Reply
-      }
-      const by = given.by ?? userName()
-      // Decides only on the request that was looked up or named.
-      const request = given.request ?? meant?.requestId ?? undefined
-      const options = {
-        ...defined({ iteration: given.iteration, request, note: given.note, by }),
-      }
-      const said = yield* Effect.provide(say(found.runId, nodeId, options), ports(found.storage))
-      return yield* receipt(found, {
-        command,
-        nodeId: said.nodeId,
-        iteration: said.iteration,
-        db: given.db,
-        did: decided(command === "approve" ? "Approved" : "Denied", said),
-        decision: { ...decisionOf(said), approved: command === "approve", note: said.note ?? null },
-        question: questionLines({ kind: "approval", request: said.request }),
-      })
-    }),
-  )
+/** A decision as given to the command, which takes the node as an argument or as an option. */
+interface GivenDecision extends Decision {
+  readonly nodeOption: string | undefined
+}
+
+const decide =
+  (command: "approve" | "deny", say: typeof Commands.approve) =>
+  ({ nodeOption, ...parameters }: GivenDecision) =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        if (nodeOption !== undefined && parameters.node !== undefined && nodeOption !== parameters.node)
+          return yield* new InvalidUsage({
+            problem: `The argument names the node "${parameters.node}", and --node names "${nodeOption}": give one of them`,
+            command,
+          })
+        const given: Decision = { ...parameters, node: parameters.node ?? nodeOption }
+        const screen = yield* Screen
+        const found = yield* connectWholeRun(given.db, given.run)
+        const { wait: meant, toShow } = yield* requestOf(found, "approval", given, command, screen.canAsk)
+        const nodeId = given.node ?? meant?.nodeId ?? (yield* nothingAsked(found))
+        if (toShow && meant !== undefined) {
+          yield* screen.log([`${nodeId} (iteration ${meant.iteration}):`, ...questionLines(meant)].join("\n"))
+          const { confirm } = yield* Effect.promise(() => import("../Ask.ts"))
+          if (!(yield* confirm(`${command === "approve" ? "Approve" : "Deny"} this?`)))
+            return { value: undefined, text: "No decision was made.", code: Exit.input } satisfies Reply
+        }
+        const by = given.by ?? userName()
+        // Decides only on the request that was looked up or named.
+        const request = given.request ?? meant?.requestId ?? undefined
+        const options = {
+          ...defined({ iteration: given.iteration, request, note: given.note, by }),
+        }
+        const said = yield* Effect.provide(say(found.runId, nodeId, options), ports(found.storage))
+        return yield* receipt(found, {
+          command,
+          nodeId: said.nodeId,
+          iteration: said.iteration,
+          db: given.db,
+          did: decided(command === "approve" ? "Approved" : "Denied", said),
+          decision: { ...decisionOf(said), approved: command === "approve", note: said.note ?? null },
+          question: questionLines({ kind: "approval", request: said.request }),
+        })
+      }),
+    )
 
 const decisionOf = ({ requestId, request, by, at }: Commands.DecisionReceipt) => ({
   ...(requestId === null ? {} : { requestId }),

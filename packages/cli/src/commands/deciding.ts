@@ -1,7 +1,7 @@
 /**
  * Commands that answer what runs ask for.
  */
-import { argument, define, integer, text } from "../Definition.ts"
+import { argument, define, integer, optionalArgument, text } from "../Definition.ts"
 import * as Output from "../Output.ts"
 
 const run = argument("run", "The id of the run")
@@ -10,7 +10,8 @@ const request = text("request", "id", "Id of the request, as printed with it. Th
 
 const decision = {
   run,
-  node: text("node", "node", "The node that asks. Needed only if several nodes ask"),
+  node: optionalArgument("node", "The node that asks. Needed only if several nodes ask"),
+  nodeOption: text("node", "node", "The node that asks, instead of the argument"),
   iteration: integer("iteration", "Iteration of the node. Default: the open one"),
   request,
   note: text("note", "text", "A comment to store with the decision"),
@@ -24,6 +25,7 @@ export const approve = define({
     "The commands printed with a request carry its id (--request), so they never decide on another one, such as the request of the next loop iteration. Without --request, the run must have made only one request that matches. The first decision is final: a later one fails with AlreadyDecided, which names who decided. If no process works on the run, the decision is stored and takes effect when the run resumes.",
   examples: [
     { line: "smithers approve m1abc2", does: "Approves the only request of the run." },
+    { line: "smithers approve m1abc2 ship", does: "Approves the request of a node." },
     {
       line: "smithers approve m1abc2 --node ship --iteration 0 --request 7-1f0c9a32b4de --note 'looks good' --by ann",
       does: "Approves one of several requests, with a note.",
@@ -37,7 +39,7 @@ export const approve = define({
 export const deny = define({
   path: ["deny"],
   summary: "Denies a request of a run. The workflow defines what a denial leads to.",
-  examples: [{ line: "smithers deny m1abc2 --node ship --note 'not on a Friday'", does: "Denies a request, with a note." }],
+  examples: [{ line: "smithers deny m1abc2 ship --note 'not on a Friday'", does: "Denies a request, with a note." }],
   parameters: decision,
   output: Output.CommandReceipt,
   action: () => import("../actions/decide.ts").then(({ deny }) => deny),

@@ -117,7 +117,8 @@ const converse = (setting: Setting): Effect.Effect<Either.Either<unknown, Failur
       messages.push({ role: "user", content: prompt })
       const said = prompt
       const conversation = conversations.next(name)
-      const replied = Effect.either(Effect.flatMap(ask(setting, messages, conversation), understand))
+      const answered = Effect.raceFirst(ask(setting, messages, conversation), conversation.stalled)
+      const replied = Effect.either(Effect.flatMap(answered, understand))
       const asked = yield* Effect.raceFirst(replied, conversation.stopped).pipe(
         Effect.onInterrupt(() =>
           Effect.sync(() => call.onTurn({ agent: name, prompt: said, problem: "interrupted before it replied" })),

@@ -20,6 +20,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Runtime from "effect/Runtime"
 import * as Schema from "effect/Schema"
+import * as DoomLoop from "./DoomLoop.ts"
 import type * as ToolRules from "./ToolRules.ts"
 import type { ToolSession } from "./ToolSession.ts"
 import * as WorkspaceIdentity from "./WorkspaceIdentity.ts"
@@ -77,6 +78,8 @@ export interface Conversation {
   readonly callTool: (call: Call) => Promise<unknown>
   /** Stores how it ended. */
   readonly end: (failure?: Failure) => Effect.Effect<void, JournalError>
+  /** Fails once the agent is stopped for repeating itself. Never succeeds. */
+  readonly stalled: Effect.Effect<never, DoomLoop.AgentStalled>
   /** Fails once the attempt has to wait, or the records cannot be written. Never succeeds. */
   readonly stopped: Effect.Effect<never, Stop>
   /** Aborted when the attempt ends or waits. */
@@ -131,6 +134,16 @@ const isFailure = Schema.is(FailureRecord)
 const unknownOutcome =
   "The outcome of this call is not known: the process died while it ran. It may have taken effect. Check before you call it again."
 
+/** The judgement of a result, as to repetitions. */
+interface Judged {
+  /** The result as the model is to get it; `undefined` for as it is. */
+  readonly told: unknown
+  /** Stops the agent, if it is to be stopped. */
+  readonly stop: () => Promise<void>
+}
+
+const accepted: Judged = { told: undefined, stop: async () => {} }
+
 /** Makes the conversations of an attempt. */
 export const make = (options: Options): Effect.Effect<Conversations, JournalError> =>
   Effect.gen(function* () {
@@ -147,6 +160,7 @@ export const make = (options: Options): Effect.Effect<Conversations, JournalErro
     const next = (agent: string): Conversation => {
       const position = made++
       const stop = Effect.runSync(Deferred.make<never, Stop>())
+      const stalled = Effect.runSync(Deferred.make<never, DoomLoop.AgentStalled>())
       const controller = new AbortController()
       const abort = (): void => controller.abort(signal.reason)
       if (signal.aborted) abort()
@@ -365,15 +379,32 @@ export const make = (options: Options): Effect.Effect<Conversations, JournalErro
         )
       }
 
-      const callTool: Conversation["callTool"] = async ({ callId, tool, input, rules, isAsked, execute }) => {
+      let repetitions = DoomLoop.initial
+      /** Counts a call that has ended, also one from the records. */
+      const observe = async ({ tool, input, rules }: Call, result: unknown): Promise<DoomLoop.Verdict> => {
+        const loopKey = rules.loopKey === undefined ? undefined : await promised(rules.loopKey({ tool, input }))
+        const isExempt = rules.isPolling || (rules.loopKey !== undefined && loopKey === undefined)
+        const seen = DoomLoop.observe(repetitions, { tool, input, result, loopKey, isExempt })
+        repetitions = seen.state
+        return seen.verdict
+      }
+
+      const callTool: Conversation["callTool"] = async (asked) => {
+        const { callId, tool, input, rules, isAsked, execute } = asked
         const index = indexOf(callId, tool)
         if (rules.usesWorkspace) workspaceTools.add(tool)
         const text = Digest.canonicalText(input)
         const digest = Digest.ofValue({ tool, input })
         const before = calls.get(keyOf({ ordinal, index }))
-        if (before?.status === "finished") return before.output === undefined ? undefined : parse(before.output)
-        if (before !== undefined && before.status !== "started" && before.status !== "asked")
+        if (before?.status === "finished") {
+          const recorded = before.output === undefined ? undefined : parse(before.output)
+          await observe(asked, DoomLoop.splitNotice(recorded).result)
+          return recorded
+        }
+        if (before !== undefined && before.status !== "started" && before.status !== "asked") {
+          if (before.status === "failed") await observe(asked, DoomLoop.splitNotice(before.output).result)
           throw new Error(before.output ?? unknownOutcome)
+        }
         inFlight++
         let isHeld = true
         const leave = (): void => {
@@ -394,17 +425,34 @@ export const make = (options: Options): Effect.Effect<Conversations, JournalErro
             startedAt: await now(),
           }
           let call: Journal.ToolCallRecord = before === undefined ? fresh : { ...before, attempt }
+          /** The result with what the model is told of repetitions besides, and the end of an agent that goes on with them. */
+          const judge = async (result: unknown): Promise<Judged> => {
+            const verdict = await observe(asked, result)
+            if (verdict._tag === "Continue") return accepted
+            if (verdict._tag === "Nudge") return { told: DoomLoop.withNotice(result, verdict.text), stop: async () => {} }
+            const stop = (): Promise<never> => {
+              Deferred.unsafeDone(stalled, Effect.fail(verdict.stalled))
+              return new Promise(() => {})
+            }
+            return { told: undefined, stop }
+          }
           const finish = async (value: unknown): Promise<unknown> => {
             const at = await now()
-            const { output, whole } = outputOf(value)
+            const { output: bare, whole } = outputOf(value)
+            const { told, stop } = await judge(bare === undefined ? undefined : parse(bare))
+            const output = told === undefined ? bare : JSON.stringify(told)
             const seen = session.peek()?.seen.take()
             const done = { ...call, status: "finished" as const, endedAt: at, ...defined({ output, seen }) }
             await put(done, entry(at, { kind: "tool-result", text: whole ?? output ?? "", tool, callId }))
+            await stop()
             return output === undefined ? undefined : parse(output)
           }
-          const refuse = async (status: "failed" | "unknown" | "refused", output: string): Promise<never> => {
+          const refuse = async (status: "failed" | "unknown" | "refused", problem: string): Promise<never> => {
             const at = await now()
+            const { told, stop } = status === "failed" ? await judge(problem) : accepted
+            const output = told === undefined ? problem : String(told)
             await put({ ...call, status, output, endedAt: at }, entry(at, { kind: "tool-result", text: output, tool, callId }))
+            await stop()
             throw new Error(output)
           }
           if (before?.status === "started") {
@@ -516,6 +564,7 @@ export const make = (options: Options): Effect.Effect<Conversations, JournalErro
               return journal.record({ conversations: [record], entries: said })
             })
           }),
+        stalled: Deferred.await(stalled),
         stopped: Deferred.await(stop),
         signal: controller.signal,
         close: () => {

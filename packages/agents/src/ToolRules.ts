@@ -55,6 +55,11 @@ export interface ToolRulesOptions<Input, A> {
   /** `true` for a tool that is called with the same input until its answer changes: such calls are no sign of a stalled agent. Default: `false`. */
   readonly isPolling?: boolean | undefined
   /**
+   * The text by which calls are the same when repetitions are counted; `undefined` for a call that may be repeated. For inputs that
+   * hold a time or a random number. Default: the input.
+   */
+  readonly loopKey?: ((call: Call<Input>) => string | undefined) | undefined
+  /**
    * What becomes of a call that a crash has cut off, or a function that finds out. A function that fails counts as `"unknown"`.
    * Default: `"rerun"` for a tool that is read-only, `"unknown"` for others.
    */
@@ -73,6 +78,8 @@ export interface ToolRules {
   readonly usesWorkspace: boolean
   readonly isConfined: boolean
   readonly isPolling: boolean
+  /** The key of a call for the count of repetitions; `undefined` itself for a tool without one. A function that fails gives `undefined`. */
+  readonly loopKey: ((call: Call<unknown>) => Effect.Effect<string | undefined>) | undefined
   /** The rule by name: `"probe"` where a function finds out. */
   readonly afterCrash: "rerun" | "unknown" | "ask" | "probe"
   /** Decides about a call that a crash has cut off. Never fails: what cannot be found out is `"unknown"`. */
@@ -94,6 +101,7 @@ export const undeclared: ToolRules = {
   usesWorkspace: false,
   isConfined: false,
   isPolling: false,
+  loopKey: undefined,
   afterCrash: "unknown",
   recover: () => unknown,
   snapshot: undefined,
@@ -120,7 +128,15 @@ export const make = <Input, A>(
   options: ToolRulesOptions<Input, A>,
   decode: (input: unknown) => Effect.Effect<Input, unknown>,
 ): ToolRules => {
-  const { isReadOnly = false, usesWorkspace = false, isConfined = false, isPolling = false, snapshot, needsApproval } = options
+  const {
+    isReadOnly = false,
+    usesWorkspace = false,
+    isConfined = false,
+    isPolling = false,
+    snapshot,
+    needsApproval,
+    loopKey,
+  } = options
   const { afterCrash = isReadOnly ? "rerun" : "unknown" } = options
   if (typeof afterCrash !== "function" && afterCrash !== "rerun" && afterCrash !== "unknown" && afterCrash !== "ask")
     throw new TypeError(
@@ -131,6 +147,13 @@ export const make = <Input, A>(
     usesWorkspace,
     isConfined,
     isPolling,
+    loopKey:
+      loopKey === undefined
+        ? undefined
+        : (call) =>
+            Effect.flatMap(decode(call.input), (input) => Effect.try(() => loopKey({ ...call, input }))).pipe(
+              Effect.catchAll(() => Effect.succeed(undefined)),
+            ),
     afterCrash: typeof afterCrash === "function" ? "probe" : afterCrash,
     recover: (call) => {
       if (typeof afterCrash !== "function") return Effect.succeed(afterCrash)

@@ -6,6 +6,7 @@ import * as Digest from "@smithers/core/Digest"
 import * as Thrown from "@smithers/core/Thrown"
 import type { LanguageModel, LanguageModelMiddleware, ToolSet } from "ai"
 import type * as Conversation from "../Conversation.ts"
+import * as DoomLoop from "../DoomLoop.ts"
 import * as ToolRules from "../ToolRules.ts"
 import type { Sdk } from "./sdk.ts"
 
@@ -259,6 +260,19 @@ const relayed = (approval: NonNullable<PreparedCall["toolApproval"]>, asked: Set
   return Object.fromEntries(entries)
 }
 
+type ToModelOutput = NonNullable<AnyTool["toModelOutput"]>
+
+/** Shows a result as its tool does, and the notice that was added to it besides. */
+const noticed =
+  (toModelOutput: ToModelOutput): ToModelOutput =>
+  async (options: Parameters<ToModelOutput>[0]) => {
+    const { result, notice } = DoomLoop.splitNotice(options.output)
+    const shown = await toModelOutput({ ...options, output: result })
+    if (notice === undefined) return shown
+    if (shown.type === "text" || shown.type === "error-text") return { ...shown, value: `${shown.value}\n\n${notice}` }
+    return shown.type === "content" ? { ...shown, value: [...shown.value, { type: "text" as const, text: notice }] } : shown
+  }
+
 const recordedTools = (tools: ToolSet, conversation: Conversation.Conversation, asked: Set<string>): ToolSet =>
   Object.fromEntries(Object.entries(tools).map(([name, tool]) => [name, recordedTool(name, tool, conversation, asked)]))
 
@@ -282,5 +296,6 @@ const recordedTool = (name: string, tool: AnyTool, conversation: Conversation.Co
     return false
   }
   // The union of kinds of tools does not survive the rest of its fields.
-  return { ...others, ...(needsApproval === undefined ? {} : { needsApproval: judge }), execute: call } as AnyTool
+  const shown = others.toModelOutput === undefined ? {} : { toModelOutput: noticed(others.toModelOutput) }
+  return { ...others, ...shown, ...(needsApproval === undefined ? {} : { needsApproval: judge }), execute: call } as AnyTool
 }

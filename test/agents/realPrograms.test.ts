@@ -60,7 +60,6 @@ const reals: ReadonlyArray<Real> = [
       ClaudeCodeAgent({
         ...settings,
         command,
-        allowedTools: ["Bash"],
         env: { HOME: home, ANTHROPIC_BASE_URL: provider.url, ANTHROPIC_API_KEY: "test" },
       }),
   },

@@ -17,8 +17,9 @@ export type PermissionMode = (typeof permissionModes)[number]
 export interface ClaudeOptions {
   readonly model?: string | undefined
   /**
-   * Decides about tools that are not in `allowedTools`; what would ask a person is refused. Default: `"acceptEdits"`, and `"plan"` for a
-   * step that may not change files.
+   * Decides about tools that are not in `allowedTools`; what would ask a person is refused. Default: `"bypassPermissions"` inside of a
+   * sandbox of the runtime, which holds what its tools do; otherwise `"acceptEdits"`. In a step that may not change files it is
+   * `"dontAsk"`, and tools that change files are left out.
    */
   readonly permissionMode?: PermissionMode | undefined
   /** Tools that need no permission, such as `"Bash(git *)"`. */
@@ -46,12 +47,17 @@ export interface ClaudeOptions {
 const option = (name: string, value: string | number | undefined): ReadonlyArray<string> =>
   value === undefined ? [] : [name, String(value)]
 
-const listed = (name: string, values: ReadonlyArray<string> | undefined): ReadonlyArray<string> =>
-  values === undefined || values.length === 0 ? [] : [name, ...values]
+const listed = (name: string, values: ReadonlyArray<string> = []): ReadonlyArray<string> =>
+  values.length === 0 ? [] : [name, ...values]
+
+/** Tools that change files. */
+const writing = ["Edit", "Write", "NotebookEdit"]
 
 const argsOf = (options: ClaudeOptions, turn: Turn): ReadonlyArray<string> => {
   const { session, schema } = turn
-  const mode = turn.isReadOnly ? "plan" : (options.permissionMode ?? "acceptEdits")
+  const usual = turn.isSandboxed ? "bypassPermissions" : "acceptEdits"
+  const mode = turn.isReadOnly ? "dontAsk" : (options.permissionMode ?? usual)
+  const forbidden = turn.isReadOnly ? [...writing, ...(turn.isSandboxed ? [] : ["Bash"])] : []
   return [
     ...["-p", "--output-format", "stream-json", "--verbose", "--permission-prompts", "none", "--permission-mode", mode],
     ...(session === undefined ? [] : [session.isNew ? "--session-id" : "--resume", session.id]),
@@ -62,7 +68,7 @@ const argsOf = (options: ClaudeOptions, turn: Turn): ReadonlyArray<string> => {
     ...option("--max-budget-usd", options.maxBudgetUsd),
     ...(options.tools === undefined ? [] : ["--tools", options.tools.join(",")]),
     ...listed("--allowedTools", options.allowedTools),
-    ...listed("--disallowedTools", options.disallowedTools),
+    ...listed("--disallowedTools", [...(options.disallowedTools ?? []), ...forbidden]),
     ...listed("--add-dir", options.addDirs),
     ...listed("--mcp-config", options.mcpConfig),
     ...option("--setting-sources", options.settingSources?.join(",")),

@@ -39,13 +39,13 @@ const maker = <S extends CommonSettings>(
 export interface ClaudeCodeSettings extends CommonSettings, Claude.ClaudeOptions {}
 
 /**
- * Claude Code (`claude`), with the login of the user or `ANTHROPIC_API_KEY`. It edits files below the root; commands it runs only as
- * far as `allowedTools` or `permissionMode` allow it.
+ * Claude Code (`claude`), with the login of the user or `ANTHROPIC_API_KEY`. It edits files below the root and runs commands, inside of
+ * the sandbox of the runtime; `permissionMode` and `tools` restrict it further.
  *
  * @example
  * import { ClaudeCodeAgent } from "smithers-orchestrator/agents"
  *
- * const coder = ClaudeCodeAgent({ model: "sonnet", allowedTools: ["Bash(bun test *)"] })
+ * const coder = ClaudeCodeAgent({ model: "sonnet", maxBudgetUsd: 2 })
  */
 export const ClaudeCodeAgent: OptionalMaker<ClaudeCodeSettings> = maker<ClaudeCodeSettings>(
   "ClaudeCodeAgent",

@@ -85,16 +85,15 @@ describe("what a command-line agent does", () => {
 
   it("is corrected in its session with the correction alone, also where nothing is recorded", async () => {
     const agent = claude("bad-then-good")
-    const abortSignal = new AbortController().signal
     const log = memoryLog().log
     const silent = { ...log, session: undefined }
-    expect((await reply(agent, { root, log: silent, abortSignal })).text).toBe("I could not say")
+    expect((await reply(agent, { root, log: silent })).text).toBe("I could not say")
     const messages = [
       { role: "user" as const, content: "Do it." },
       { role: "assistant" as const, content: "I could not say" },
       { role: "user" as const, content: "Reply again." },
     ]
-    const again = await reply(agent, { root, log: silent, abortSignal, prompt: "Reply again.", messages })
+    const again = await reply(agent, { root, log: silent, prompt: "Reply again.", messages })
     expect(again.text).toBe('{"n": 2}')
     expect(callsIn(home)[1]).toMatchObject({ input: "Reply again." })
     expect(callsIn(home)[1]?.args).toContain("--resume")

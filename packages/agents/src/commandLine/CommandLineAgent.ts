@@ -118,7 +118,7 @@ export const make = <S extends CommonSettings>(
 ): CommandLineAgent => {
   const times = checked(of, settings, names)
   const name = settings.name ?? dialect.name
-  const agent: Configured = { name, settings, dialect, times, sessions: new WeakMap() }
+  const agent: Configured = { name, settings, dialect, times, sessions: new Map() }
   return {
     name,
     wantsContext: true,
@@ -142,9 +142,16 @@ interface Configured {
   readonly settings: CommonSettings
   readonly dialect: Dialect
   readonly times: CliProcess.Times
-  /** Conversations by the signals of their attempts, for calls without a record. */
-  readonly sessions: WeakMap<AbortSignal, AgentSession>
+  /** Conversations of the latest attempts, for corrections. */
+  readonly sessions: Map<string, AgentSession>
 }
+
+/** Attempts that are at work at once in one process are fewer. */
+const mostSessions = 1000
+
+/** The attempt that a call is of. */
+const attemptOf = ({ context }: AgentRequest): string =>
+  JSON.stringify([context?.runId, context?.stepId, context?.iteration, context?.attempt])
 
 /** Conversations that one call may begin: its first, and one more where that is unknown, in use or too long. */
 const mostTries = 3
@@ -154,9 +161,12 @@ const answer = (agent: Configured, request: AgentRequest, tools: ToolSession.Too
   Effect.gen(function* () {
     const { name, settings, dialect, sessions } = agent
     const log = request.context?.log ?? noLog
-    const signal = request.abortSignal
-    const own = signal === undefined ? undefined : sessions.get(signal)
-    let kept = settings.resume === false && request.messages === undefined ? undefined : (own ?? log.session)
+    const attempt = attemptOf(request)
+    const isCorrection = request.messages !== undefined
+    const earlier = settings.resume === false ? undefined : log.session
+    let kept = isCorrection ? (sessions.get(attempt) ?? earlier) : earlier
+    if (kept === undefined) sessions.delete(attempt)
+    else sessions.set(attempt, kept)
     let isNew = false
     for (let tries = 1; ; tries++) {
       if (kept === undefined && dialect.choosesSession) {
@@ -166,7 +176,8 @@ const answer = (agent: Configured, request: AgentRequest, tools: ToolSession.Too
       const keep = (session: AgentSession) =>
         Effect.suspend(() => {
           kept = session
-          if (signal !== undefined) sessions.set(signal, session)
+          sessions.set(attempt, session)
+          for (const oldest of sessions.keys()) if (sessions.size > mostSessions) sessions.delete(oldest)
           return log.keepSession(session)
         })
       // Kept before it begins: the process may die in the middle of it.
@@ -183,7 +194,7 @@ const answer = (agent: Configured, request: AgentRequest, tools: ToolSession.Too
         isResumed
       ) {
         kept = undefined
-        if (signal !== undefined) sessions.delete(signal)
+        sessions.delete(attempt)
         yield* log.append({ kind: "note", text: `A new conversation begins. ${error.message}` })
       } else return yield* Effect.fail(error)
       yield* Effect.logDebug(`agent ${name}: ${error.message}`)

@@ -1,8 +1,10 @@
 /**
  * The main entry point: declare a workflow, and give it a store to run on.
  */
+
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import { AgentJournal, type RecordedConversation } from "./AgentJournal.ts"
 import * as Engine from "./Engine.ts"
 import { InvalidSetting, type RunNotFound, type StoreError } from "./Errors.ts"
 import * as MemoryStorage from "./MemoryStorage.ts"
@@ -10,9 +12,11 @@ import * as Millis from "./Millis.ts"
 import { type RunDetails, type RunFilter, RunReader, type RunSummary } from "./RunReader.ts"
 import * as Settings from "./Settings.ts"
 import type { Ports } from "./Storage.ts"
+import { defined } from "./Struct.ts"
 import * as Supervisor from "./Supervisor.ts"
 import type { SignalWithStartOptions, Workflow } from "./Workflow.ts"
 
+export type { Conversation, RecordedConversation, ToolCallRecord, TranscriptEntry } from "./AgentJournal.ts"
 export type { Builder, Caught, Failure, Node, Step } from "./Builder.ts"
 export { type Client, client, toLayer } from "./Client.ts"
 export {
@@ -71,6 +75,16 @@ export const list = (filter: RunFilter = {}): Effect.Effect<ReadonlyArray<RunSum
  */
 export const inspect = (runId: string): Effect.Effect<RunDetails, StoreError | RunNotFound, RunReader> =>
   Effect.flatMap(RunReader, (reader) => reader.inspect(runId))
+
+/**
+ * Reads the conversations of the agents of a run, with their transcripts and tool calls, in the order in which they began. Read only.
+ * Empty for a run without agents, and for one that does not exist.
+ */
+export const conversations = (
+  runId: string,
+  { nodeId, iteration }: { readonly nodeId?: string; readonly iteration?: number } = {},
+): Effect.Effect<ReadonlyArray<RecordedConversation>, StoreError, AgentJournal> =>
+  Effect.flatMap(AgentJournal, (journal) => journal.conversations({ runId, ...defined({ nodeId, iteration }) }))
 
 /** Resumes runs that no process drives. A layer beside the store's. */
 export const supervisor = Supervisor.layer

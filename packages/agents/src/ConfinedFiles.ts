@@ -111,6 +111,8 @@ export interface ConfinedFiles {
   readonly root: string
   /** The content of a regular file. */
   readonly read: (path: string) => FileContent
+  /** What stands at a path: a regular file that can be read, or a directory. Refuses all else. */
+  readonly kindOf: (path: string) => "file" | "directory"
   /** The file names in a directory, with what they are, in order. */
   readonly list: (path: string) => ReadonlyArray<{ readonly name: string; readonly kind: "file" | "directory" | "link" | "other" }>
   /** Replaces or creates a file; missing directories are made. The permission bits of a replaced file are kept. */
@@ -286,6 +288,19 @@ export const make = (directory: string, hidden: ReadonlyArray<string> = []): Con
         } finally {
           closeSync(fd)
         }
+      }),
+    kindOf: (path) =>
+      walk(path, false, (place) => {
+        const refuse = (reason: PathRefused["reason"]) => new PathRefused({ path, reason })
+        const { directory: here, name } = place
+        if (name === undefined) return "directory"
+        const stat = lstatSync(below(here, name), { throwIfNoEntry: false })
+        if (stat === undefined) throw refuse("missing")
+        if (stat.isDirectory()) return "directory"
+        const { fd } = openFile(place, refuse)
+        closeSync(fd)
+        if (stat.size > mostBytes) throw refuse("too-large")
+        return "file"
       }),
     list: (path) =>
       walk(path, false, (place) => {

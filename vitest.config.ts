@@ -4,6 +4,7 @@ const all = "test/**/*.test.{ts,tsx}"
 
 /** Suites that take most of a minute each or more: simulations, kills, clocks that jump, commands as processes. `bun run test:long` runs them, and `bun run test` the others. */
 const long = [
+  "test/agents/attacks.test.ts",
   "test/agents/commandLine.test.ts",
   "test/agents/commandLineRuns.test.ts",
   "test/agents/realPrograms.test.ts",

@@ -122,6 +122,8 @@ export interface Isolated {
   readonly containment: "namespace" | "none"
   /** A file descriptor on which the program reports one JSON document per line; one with `exit-code` comes only where the command itself ran. */
   readonly statusFd?: number | undefined
+  /** The directory of a control group that all processes of the command are in, and that holds them to their number. */
+  readonly group?: string | undefined
 }
 
 /** Isolation that this machine cannot give. Nothing was started. `install` repairs it, where something does. */

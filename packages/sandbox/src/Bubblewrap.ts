@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as DomainProxy from "./DomainProxy.ts"
 import { environmentOf, pathDirectories } from "./internal/environment.ts"
+import * as Groups from "./internal/groups.ts"
 import { isWithin, type Resolved, resolvePolicy } from "./internal/paths.ts"
 
 /** The name by which this isolation is chosen. */
@@ -99,8 +100,8 @@ const proxySocket = "/run/smithers-proxy.sock"
 const proxyPort = 3128
 
 /**
- * Starts a command in place of the shell that sets up what it needs: a limit of processes, and the way to the proxy. The kernel counts no processes of root:
- * then the runner of commands counts them.
+ * Starts a command in place of the shell that sets up what it needs: a limit of processes, and the way to the proxy. The kernel counts no processes of root
+ * by such a limit: then a control group holds them, or where there is none the runner of commands counts them.
  */
 const prologue = (maxProcesses: number, hasProxy: boolean): string =>
   [
@@ -193,8 +194,10 @@ export const layer: Layer.Layer<Isolation, IsolationUnavailable> = Layer.effect(
         const env = yield* environmentOf(policy, { HOME: home, TMPDIR: "/tmp", ...(hasProxy ? proxied : {}) })
         const proxy = hasProxy ? yield* DomainProxy.listen(hosts) : undefined
         const maxProcesses = policy.maxProcesses ?? defaultMaxProcesses
+        // The processes of the proxy's way are of the command too.
+        const group = yield* Groups.acquire(maxProcesses + Groups.overhead)
         return {
-          argv: [
+          argv: Groups.within(group, [
             program,
             ...flags,
             ...(network === "all" ? [] : ["--unshare-net"]),
@@ -202,12 +205,13 @@ export const layer: Layer.Layer<Isolation, IsolationUnavailable> = Layer.effect(
             ...(proxy === undefined ? [] : ["--bind", proxy.socket, proxySocket]),
             ...["--chdir", resolved.cwd, "--", "/bin/sh", "-c", prologue(maxProcesses, hasProxy), "sh"],
             ...argv,
-          ],
+          ]),
           // Variables go by the environment: other users of the machine can read a command line.
           env,
           cwd: "/",
           containment: "namespace",
           statusFd,
+          group,
         }
       }),
     }

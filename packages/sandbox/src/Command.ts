@@ -19,12 +19,14 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { capture } from "./internal/capture.ts"
+import * as Groups from "./internal/groups.ts"
 import { inNamespaceOf, marked, markVariable, signal, treeOf } from "./internal/processes.ts"
 
 const defaultTimeout = Duration.minutes(2)
 
-/** Milliseconds between looks at the processes of a command. */
+/** Milliseconds between looks at the processes of a command, and of one whose number nothing else bounds. */
 const watchMs = 200
+const hastyMs = 50
 
 /** Milliseconds that processes outside a namespace are given to end in order. */
 const graceMs = 300
@@ -71,12 +73,13 @@ interface Started {
 }
 
 /**
- * Processes outside a namespace: those below the command, and those that have left it, which their environment gives away. One that has left and changed its
- * environment is not found.
+ * Processes outside a namespace: those of the control group of the command. Where there is none: those below the command, and those that have left it, which
+ * their environment gives away; one that has left and changed its environment is not found then.
  */
-const scattered = ({ child: { pid }, mark }: Started): ReadonlyArray<number> => [
-  ...new Set([...(pid === undefined ? [] : treeOf(pid)), ...marked(mark)].map((one) => one.pid)),
-]
+const scattered = ({ child: { pid }, isolated: { group }, mark }: Started): ReadonlyArray<number> =>
+  group === undefined
+    ? [...new Set([...(pid === undefined ? [] : treeOf(pid)), ...marked(mark)].map((one) => one.pid))]
+    : Groups.processesOf(group)
 
 /** Kills a command with all its processes. Outside a namespace they are first asked to end. */
 const killAll = (started: Started): Effect.Effect<void> =>
@@ -88,6 +91,12 @@ const killAll = (started: Started): Effect.Effect<void> =>
       for (const one of all) signal(one, "SIGTERM")
       for (let waited = 0; waited < graceMs && scattered(started).length > 0; waited += 25) yield* Effect.sleep(25)
       for (const one of new Set([...all, ...scattered(started)])) signal(one, "SIGKILL")
+      // A process may have been started between the look and the signal.
+      if (started.isolated.group !== undefined)
+        for (let left = scattered(started); left.length > 0; left = scattered(started)) {
+          for (const one of left) signal(one, "SIGKILL")
+          yield* Effect.sleep(5)
+        }
     }
     signal(-pid, "SIGKILL")
     signal(pid, "SIGKILL")
@@ -152,16 +161,20 @@ export const run = Effect.fn("Command.run")(function* (argv: Argv, options: Opti
           Effect.runFork(killAll(started))
         }
         const timer = setTimeout(() => stop("timeout", timeoutMs), timeoutMs)
-        const watch = setInterval(() => {
-          const all =
-            isolated.containment === "none"
-              ? treeOf(child.pid ?? -1)
-              : reported.init === undefined
-                ? []
-                : inNamespaceOf(reported.init)
-          if (all.length > maxProcesses + overhead) stop("processes", maxProcesses)
-          else if (all.reduce((sum, { bytes }) => sum + bytes, 0) > memoryBytes) stop("memory", memoryBytes)
-        }, watchMs)
+        const watch = setInterval(
+          () => {
+            const all =
+              isolated.containment === "none"
+                ? treeOf(child.pid ?? -1)
+                : reported.init === undefined
+                  ? []
+                  : inNamespaceOf(reported.init)
+            if (all.length > maxProcesses + overhead) stop("processes", maxProcesses)
+            else if (all.reduce((sum, { bytes }) => sum + bytes, 0) > memoryBytes) stop("memory", memoryBytes)
+            // Of a group the kernel counts.
+          },
+          isolated.group === undefined ? hastyMs : watchMs,
+        )
         let written = 0
         const listen = (stream: "stdout" | "stderr", into: typeof out): void => {
           child[stream]?.on("data", (chunk: Buffer) => {

@@ -3,11 +3,12 @@
  * `"container"` that the container around this process is one. Both clear the environment, and both are only chosen by name.
  */
 import { existsSync } from "node:fs"
-import { Isolation, type IsolationShape, IsolationUnavailable } from "@smithers/core/Isolation"
+import { defaultMaxProcesses, Isolation, type IsolationShape, IsolationUnavailable } from "@smithers/core/Isolation"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Bubblewrap from "./Bubblewrap.ts"
 import { environmentOf } from "./internal/environment.ts"
+import * as Groups from "./internal/groups.ts"
 import { resolvePolicy } from "./internal/paths.ts"
 
 const make = (name: "none" | "container"): IsolationShape => ({
@@ -18,7 +19,10 @@ const make = (name: "none" | "container"): IsolationShape => ({
     const home = process.env.HOME ?? "/"
     const env = yield* environmentOf(policy, { HOME: home })
     const wrap = policy.ownProcesses === true ? yield* Bubblewrap.inOwnProcesses : undefined
-    return wrap === undefined ? { argv, env, cwd, containment: "none" } : { ...wrap(argv), env, cwd, containment: "namespace" }
+    const group = yield* Groups.acquire((policy.maxProcesses ?? defaultMaxProcesses) + Groups.overhead)
+    const started =
+      wrap === undefined ? { argv, containment: "none" as const } : { ...wrap(argv), containment: "namespace" as const }
+    return { ...started, argv: Groups.within(group, started.argv), env, cwd, group }
   }),
 })
 

@@ -10,6 +10,8 @@ import { PathRefused } from "../ConfinedFiles.ts"
 import { defineTool } from "../defineTool.ts"
 import * as ToolSession from "../ToolSession.ts"
 import { policyOf } from "./bash.ts"
+import * as Glob from "./Glob.ts"
+import * as Matcher from "./Matcher.ts"
 import { head, isBinary } from "./text.ts"
 
 /** Matching lines of one call, by default and at most. */
@@ -19,9 +21,6 @@ const mostMatches = 2000
 /** Bounds of our own walk: files, and milliseconds. */
 const mostFiles = 20_000
 const mostMs = 5000
-
-/** Characters of a line that are looked at: a regular expression can take for ever on a long one. */
-const longestLine = 1000
 
 const Input = Schema.Struct({
   pattern: Schema.NonEmptyString.annotations({ description: "Regular expression." }),
@@ -54,7 +53,15 @@ export const grep: Tool<typeof Input.Encoded, string> = defineTool({
       const session = ToolSession.current("grep")
       const { commands, files } = session
       // Refuses what is outside before anything is started.
-      const place = yield* Effect.try({ try: () => files.resolve(input.path ?? "."), catch: (thrown) => thrown })
+      const place = yield* Effect.try({
+        try: () => {
+          const found = files.resolve(input.path ?? ".")
+          // A FIFO would be waited for, and a very large file read to its end.
+          files.kindOf(found)
+          return found
+        },
+        catch: (thrown) => thrown,
+      })
       const limit = input.limit ?? defaultMatches
       if (commands !== undefined) {
         const args = [
@@ -64,6 +71,7 @@ export const grep: Tool<typeof Input.Encoded, string> = defineTool({
             "--line-number",
             "--with-filename",
             "--no-heading",
+            "--no-messages",
             "--color=never",
             "--max-columns=500",
             "--max-columns-preview",
@@ -79,10 +87,13 @@ export const grep: Tool<typeof Input.Encoded, string> = defineTool({
           policy: { ...policyOf(session), isReadOnly: true, network: "none" },
           timeout: "30 seconds",
         })
-        if (result.exitCode === 2) return yield* Effect.fail(new Error(`The pattern was refused: ${result.stderr.text.trim()}`))
+        // Of files that cannot be read nothing is said, and the code is the same.
+        if (result.exitCode === 2 && result.stderr.text !== "")
+          return yield* Effect.fail(new Error(`The pattern was refused: ${result.stderr.text.trim()}`))
         if (result.exitCode !== notFound) return shown(result.stdout.text.split("\n").slice(0, -1), limit)
       }
-      return yield* Effect.try({ try: () => shown(walk(session, input, place, limit + 1), limit), catch: (thrown) => thrown })
+      const lines = yield* Effect.tryPromise({ try: () => walk(session, input, place, limit + 1), catch: (thrown) => thrown })
+      return shown(lines, limit)
     }),
 })
 
@@ -105,34 +116,38 @@ const shown = (lines: ReadonlyArray<string>, limit: number): string => {
   )
 }
 
-/** A glob as a regular expression of paths: `*` within a name, `**` across directories, `?`, and `{a,b}`. */
-const globPattern = (glob: string): RegExp => {
-  const body = glob.replaceAll(/[.+^$()|[\]\\]/g, "\\$&").replaceAll(/\*\*\/|\*\*|\*|\?|\{([^{}]*)\}/g, (found, names?: string) => {
-    if (names !== undefined) return `(?:${names.split(",").join("|")})`
-    return found === "**/" ? "(?:.*/)?" : found === "**" ? ".*" : found === "*" ? "[^/]*" : "[^/]"
-  })
-  return new RegExp(glob.includes("/") ? `^${body}$` : `(?:^|/)${body}$`)
-}
+/** Files that are given to the matcher at once, at most. */
+const batchBytes = 4 * 1024 * 1024
 
 /** Matching lines by a walk of our own, which knows nothing of what git ignores but `node_modules`. */
-const walk = (
+const walk = async (
   { files }: ToolSession.ToolSession,
   { pattern, glob, ignoreCase }: Input,
   place: string,
   most: number,
-): ReadonlyArray<string> => {
-  let expression: RegExp
-  try {
-    expression = new RegExp(pattern, ignoreCase === true ? "iu" : "u")
-  } catch (thrown) {
-    throw new Error(`The pattern was refused: ${String(thrown)}`)
-  }
-  const wanted = glob === undefined ? undefined : globPattern(glob)
+): Promise<ReadonlyArray<string>> => {
+  const wanted = glob === undefined ? undefined : Glob.compile(glob)
   const found: Array<string> = []
   const until = performance.now() + mostMs
+  const matcher = await Matcher.start(pattern, ignoreCase === true ? "iu" : "u")
   let looked = 0
+  let batch: Array<Matcher.Text> = []
+  let batched = 0
+  /** Matches what was read so far. `false` if time is up. */
+  const match = async (): Promise<boolean> => {
+    const texts = batch
+    batch = []
+    batched = 0
+    const lines = texts.length === 0 ? [] : await matcher.match(texts, most - found.length, until - performance.now())
+    found.push(...(lines ?? []))
+    return lines !== undefined
+  }
+  const stopped = (): ReadonlyArray<string> => [
+    ...found,
+    `… the search stopped after ${looked} files; narrow the path or the pattern`,
+  ]
   const look = (path: string): void => {
-    if (wanted !== undefined && !wanted.test(path)) return
+    if (wanted !== undefined && !wanted(path)) return
     let bytes: Buffer
     try {
       bytes = files.read(path).bytes
@@ -141,29 +156,29 @@ const walk = (
       throw thrown
     }
     if (isBinary(bytes)) return
-    for (const [index, line] of bytes.toString("utf8").split("\n").entries()) {
-      if (found.length >= most || performance.now() > until) return
-      if (expression.test(line.slice(0, longestLine))) found.push(`${path}:${index + 1}:${line.slice(0, longestLine)}`)
-    }
+    batch.push({ path, text: bytes.toString("utf8") })
+    batched += bytes.length
   }
-  const queue: Array<string> = [place]
-  for (let path = queue.pop(); path !== undefined && found.length < most; path = queue.pop()) {
-    if (++looked > mostFiles || performance.now() > until) {
-      found.push(`… the search stopped after ${looked} files; narrow the path`)
-      break
-    }
-    let entries: ReturnType<typeof files.list> | undefined
-    try {
-      entries = files.list(path)
-    } catch (thrown) {
-      if (!(thrown instanceof PathRefused)) throw thrown
-    }
-    if (entries === undefined) look(path)
-    else
-      for (const { name, kind } of [...entries].reverse()) {
-        if (name.startsWith(".") || name === "node_modules" || (kind !== "file" && kind !== "directory")) continue
-        queue.push(path === "." ? name : `${path}/${name}`)
+  try {
+    const queue: Array<string> = [place]
+    for (let path = queue.pop(); path !== undefined && found.length < most; path = queue.pop()) {
+      if (++looked > mostFiles || performance.now() > until) return stopped()
+      let entries: ReturnType<typeof files.list> | undefined
+      try {
+        entries = files.list(path)
+      } catch (thrown) {
+        if (!(thrown instanceof PathRefused)) throw thrown
       }
+      if (entries === undefined) look(path)
+      else
+        for (const { name, kind } of [...entries].reverse()) {
+          if (name.startsWith(".") || name === "node_modules" || (kind !== "file" && kind !== "directory")) continue
+          queue.push(path === "." ? name : `${path}/${name}`)
+        }
+      if (batched > batchBytes && !(await match())) return stopped()
+    }
+    return (await match()) ? found : stopped()
+  } finally {
+    matcher.stop()
   }
-  return found
 }

@@ -29,6 +29,10 @@ const scope = (id: string, body: Plan.Node, options: Partial<Plan.Scope> & { rea
     ...others,
   }
 }
+/** The time of a scope that is made otherwise. */
+const timeOf = (id: string, timeoutMs: number): Pick<Plan.Scope, "timeout"> => ({
+  timeout: wait(timeoutId(id), { kind: "timer", isTimeout: true, due: Millis.make(timeoutMs) }),
+})
 const part = (around: string, key: string, body: Plan.Node, isCatching = false): Plan.Scope =>
   scope(partId(around, key), body, { part: { key, isCatching } })
 const race = (
@@ -516,5 +520,77 @@ describe("a limited group", () => {
     expect(run.at(0).started).toEqual(["x"])
     expect(run.at(1, succeeded("x")).started).toEqual(["a"])
     expect(run.at(2, succeeded("a")).started).toEqual(["b"])
+  })
+})
+
+describe("places of a list with a limit", () => {
+  const reset = (...ids: ReadonlyArray<string>): ReadonlyArray<RunEvent> =>
+    ids.map((nodeId) => ({ _tag: "NodeReset", nodeId, iteration: 0 }))
+  it("are taken again by items of which an earlier step was reset and a later one stands, no more than there are", () => {
+    const item = (key: string) => sequence(step(`x${key}`), step(`y${key}`))
+    const root = forEach("l", { k0: item("0"), k1: item("1"), k2: item("2") }, { maxConcurrency: 1 })
+    const first = live(root)
+    first.at(0)
+    for (const id of ["x0", "y0", "x1", "y1", "x2", "y2"]) first.at(1, succeeded(id))
+    const events = reset("l", "x0", "x1", "x2")
+    const state = events.reduce((before, event) => RunState.apply(before, event, Millis.make(2)), first.state())
+    const again = live(root, state)
+    const second = (nodeId: string): RunEvent => ({ ...succeeded(nodeId), attempt: 2 }) as RunEvent
+    expect(again.at(3).starts.map((start) => start.step.id)).toEqual(["x0"])
+    expect(again.at(4, second("x0")).starts.map((start) => start.step.id)).toEqual(["x1"])
+    expect(again.at(5, second("x1")).starts.map((start) => start.step.id)).toEqual(["x2"])
+    expect(again.at(6, second("x2")).outcome).toEqual({ status: "finished" })
+  })
+  it("are not held after a restart by an item of which only a finally has run, on the way out", () => {
+    const region = scope("s", { _tag: "TryCatch", id: "t", try: approval("b"), catch: undefined, finally: step("f") })
+    const root = forEach("l", { k0: approval("ask"), k1: sequence(region, step("c")) }, { maxConcurrency: 1 })
+    const run = driven(root)
+    expect(run.at(0).waiting).toEqual(["ask"])
+    expect(run.at(1, leave("s", "cancelled")).started).toEqual(["f"])
+    const { started, state } = run.at(2, succeeded("f"))
+    expect(started).toEqual([])
+    const values = { input: {}, outputs: new Map() }
+    const again = Scheduler.decide(PlanLayout.make("w", root), state, values, { maxConcurrency: 4 }, Millis.make(3))
+    expect(again.starts).toEqual([])
+    expect(run.at(4, approved("ask", 4)).started).toEqual(["c"])
+  })
+})
+
+describe("a race that keeps the rest", () => {
+  it("is over with its winner though a race in another branch keeps something too, and its time does not end it then", () => {
+    const inner = race("inner", { slow: timer("slow", 5000), quick: timer("quick", 1) }, { rest: "keep" })
+    const outer: Plan.Scope = { ...race("outer", { a: inner, b: step("won") }, { rest: "keep" }), ...timeOf("outer", 20) }
+    const run = driven(sequence(outer, step("after")))
+    run.at(0)
+    expect(run.at(1).started).toEqual([])
+    expect(run.at(2, succeeded("won")).started).toEqual(["after"])
+    const late = run.at(30, succeeded("after"))
+    expect(late.statuses).toMatchObject({ outer: "finished", "outer~timeout": "superseded", slow: "waiting" })
+    expect(late.outcome).toBe(undefined)
+    expect(run.at(5000).outcome).toEqual({ status: "finished" })
+  })
+  it("is given up with the region around it, so that the run ends", () => {
+    const inner = race("inner", { slow: approval("slow"), quick: step("quick") }, { rest: "keep" })
+    const run = driven(sequence(scope("region", sequence(inner, step("next"))), step("after")))
+    run.at(0)
+    expect(run.at(1, succeeded("quick")).started).toEqual(["next"])
+    const left = run.at(2, leave("region", "cancelled"))
+    expect(left.statuses).toMatchObject({ slow: "superseded" })
+    expect(run.at(3, cut("next")).started).toEqual(["after"])
+    expect(run.at(4, succeeded("after")).outcome).toEqual({ status: "finished" })
+  })
+})
+
+describe("a settled list in the finally of a region", () => {
+  it("goes on when the region is left, and says of no item that it was cancelled", () => {
+    const list = forEach("l", { k0: step("a") }, { isSettled: true, isCatching: true })
+    const tried: Plan.TryCatch = { _tag: "TryCatch", id: "t", try: step("body"), catch: undefined, finally: list }
+    const run = driven(sequence(scope("region", tried), step("after")))
+    run.at(0)
+    expect(run.at(1, succeeded("body")).started).toEqual(["a"])
+    expect(run.at(2, leave("region", "completed")).events.map(({ _tag }) => _tag)).toEqual(["BoundaryHalted"])
+    const over = run.at(3, succeeded("a"))
+    expect(over.statuses).toMatchObject({ l: "finished", t: "finished", region: "completed" })
+    expect(over.statuses["l[k0]"]).toBe(undefined)
   })
 })

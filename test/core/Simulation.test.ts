@@ -29,8 +29,7 @@ const failing = function* (tally: Tally, from: number): Iterable<Scenario.Scenar
   }
 }
 
-/** What was left early in a run that failed is not begun anew, so that what is mended says nothing of it. */
-const mendable = (seed: number): Scenario.Scenario => Scenario.plain(Scenario.strict(Scenario.make(seed)))
+const mendable = (seed: number): Scenario.Scenario => Scenario.strict(Scenario.make(seed))
 
 interface Tally {
   readonly wanted: number

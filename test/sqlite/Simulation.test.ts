@@ -39,7 +39,7 @@ describe("a database under the simulation", () => {
         simulate(
           60,
           (scenario) => ({ mended: Scenario.mended(scenario), isRetried: true }),
-          (seed) => Scenario.plain(Scenario.strict(Scenario.make(seed))),
+          (seed) => Scenario.strict(Scenario.make(seed)),
         ),
         (runs) => {
           const mended = runs.filter(({ ending }) => ending.failures === undefined)

@@ -66,6 +66,9 @@ export type Standing = "idle" | "open" | "over"
 
 const settled: ReadonlySet<string> = new Set(SettledStatus.literals)
 
+/** The statuses of boundaries that have not ended. */
+const unended: ReadonlySet<string> = new Set(["running", "halted", "interrupted"])
+
 /**
  * The progress of a node in an iteration, with everything in it. Parts of races and lists that end normally have no row, so
  * their contents decide. A branch without a taken arm looks like one that has not begun.
@@ -104,11 +107,12 @@ const standingOf = (node: PlanText.Node, status: Row["status"] | undefined, chil
       case "Loop":
         return status === "finished"
       case "Scope":
-        if (node.details.part !== undefined && (status === undefined || status === "running")) return children[0] === "over"
-        return status !== undefined && status !== "running" && status !== "halted"
+        if (node.details.part !== undefined && (status === undefined || status === "running" || status === "interrupted"))
+          return children[0] === "over"
+        return status !== undefined && !unended.has(status)
       case "Saga":
       case "TryCatch":
-        return status !== undefined && status !== "running" && status !== "halted"
+        return status !== undefined && !unended.has(status)
       case "Branch":
         return children.includes("over")
       case "Sequence":

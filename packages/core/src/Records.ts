@@ -257,6 +257,9 @@ export const isSettled = (record: StepRecord): boolean =>
 export const isFailed = ({ kind, status }: NodeRecord): boolean =>
   status === "failed" || (kind === "boundary" && status === "halted")
 
+/** Tells whether a boundary begins as if it never had: it was reset, or the run passed it with a request to leave it. */
+export const isUnbegun = ({ status }: BoundaryRecord): boolean => status === "interrupted" || status === "superseded"
+
 /** Tells whether a boundary that has not begun is requested to be left. Of a branch or an item it is only known that it is requested. */
 export const isToBeLeft = (record: NodeRecord | undefined): record is BoundaryRecord =>
   record?.kind === "boundary" && record.status === "running" && record.leaveRequest !== undefined && record.startedAt === undefined

@@ -302,7 +302,8 @@ export const put = (state: RunState, record: NodeRecord): RunState => {
 
 const reset = (state: RunState, { nodeId, iteration, hasNewChild }: Reset, at: Millis.Millis): RunState => {
   const record = Option.getOrUndefined(HashMap.get(state.nodes, nodeKey(nodeId, iteration)))
-  if (record?.kind === "boundary") return put(state, { kind: "boundary", nodeId, iteration, ...timesOf(record), status: "running" })
+  if (record?.kind === "boundary")
+    return put(state, { kind: "boundary", nodeId, iteration, ...timesOf(record), status: "interrupted" })
   if (record?.kind === "loop") {
     // It begins again after its existing rows.
     const base = Option.getOrElse(HashMap.get(state.loopPasses, nodeId), () => 0)

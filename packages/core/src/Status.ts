@@ -84,8 +84,8 @@ export type LeaveTrigger = typeof LeaveTrigger.Type
 export const LeftStatus = Schema.Literal("finished", "caught", "compensated", "failed", ...LeaveOutcome.literals, "superseded")
 export type LeftStatus = typeof LeftStatus.Type
 
-/** The status of a scope, a saga or a try. */
-export const BoundaryStatus = Schema.Literal("running", "halted", ...LeftStatus.literals)
+/** The status of a scope, a saga or a try. `interrupted` was reset, and starts again when the run reaches it. */
+export const BoundaryStatus = Schema.Literal("running", "halted", "interrupted", ...LeftStatus.literals)
 export type BoundaryStatus = typeof BoundaryStatus.Type
 
 /**

@@ -55,6 +55,8 @@ interface Sent {
 
 /** A boundary in one row. */
 interface Bound {
+  /** The event by which it began; 0 of a part. */
+  readonly since: number
   isOpen: boolean
   /** Parts in which something failed for good that does not end there, or that were halted from outside. */
   readonly halted: Set<Part>
@@ -132,6 +134,8 @@ export const make = ({ root, seed }: Pick<Scenario, "root" | "seed">, isReactive
   const passes = new Map<NodeKey, number>()
   const totals = new Map<string, number>()
   const begun = new Set<string>()
+  /** Boundaries that were reset, and have not begun since. */
+  const reset = new Set<NodeKey>()
   let frames = 0
   let isRootHalted = false
   let isRootHaltedBefore = false
@@ -146,7 +150,7 @@ export const make = ({ root, seed }: Pick<Scenario, "root" | "seed">, isReactive
   let leftInFrame: ReadonlySet<NodeKey> = new Set()
   let finishedInFrame: ReadonlySet<NodeKey> = new Set()
   /** Waits that were to be withdrawn with a frame before. */
-  const late = new Set<NodeKey>()
+  const late = new Map<NodeKey, number>()
   let now = 0
   let sent: ReadonlyArray<Sent> = []
   /** Waits that are over: since when there was what ended them, and since when they had asked. */
@@ -183,6 +187,9 @@ export const make = ({ root, seed }: Pick<Scenario, "root" | "seed">, isReactive
       return bound.isKeeping ? [] : [{ boundary, key, bound, part }]
     })
   }
+  /** Whether a boundary around a row is to begin again: what was done in it is of a time before. */
+  const isBefore = (label: string, row: number): boolean =>
+    places.around(label, row).some((outer) => reset.has(nodeKey(outer.boundary.label, outer.row)))
   const split = (key: NodeKey): readonly [nodeId: string, row: number] => {
     const at = key.lastIndexOf("/")
     return [key.slice(0, at), Number(key.slice(at + 1))]
@@ -190,9 +197,20 @@ export const make = ({ root, seed }: Pick<Scenario, "root" | "seed">, isReactive
   /** Whether a row, or what undoes it, is inside an instance of a boundary. */
   const isIn = (boundary: NodeKey, key: NodeKey, ...parts: ReadonlyArray<Part>): boolean => {
     const [nodeId, row] = split(key)
+    if (isBefore(locate(nodeId)[0], row)) return false
     return around(nodeId, row).some(({ key, part }) => key === boundary && (parts.length === 0 || parts.includes(part)))
   }
 
+  /** Whether a row is of a pass that a loop made in its row. */
+  const isInLoop = (loop: string, row: number, key: NodeKey): boolean => {
+    const [nodeId, iteration] = split(key)
+    let here = iteration
+    for (let up = plan.loopOf(locate(nodeId)[0]); up !== undefined; up = plan.loopOf(up.label)) {
+      here = places.outer(up.label, here)
+      if (up.label === loop) return here === row
+    }
+    return false
+  }
   /** Something at a row failed for good, of `failed`: nothing more starts in the parts around it, as far as nothing catches it. */
   const fail = (label: string, row: number, failed = label, isTold = false): void => {
     // It comes too late where what is around it is left.
@@ -201,7 +219,7 @@ export const make = ({ root, seed }: Pick<Scenario, "root" | "seed">, isReactive
     for (const [at, { boundary, key, bound, part }] of chain.entries()) {
       const out = chain.slice(at)
       const last = out.findIndex((one) => one.part === "finally" && one.boundary.kind === "try")
-      if (out.slice(0, last < 0 ? out.length : last).some((one) => one.bound.left !== undefined)) return
+      if (out.slice(0, last < 0 ? out.length : last).some((one) => one.bound.left !== undefined || leftInFrame.has(one.key))) return
       if (finishedInFrame.has(key) && (boundary.kind === "race" || boundary.kind === "list") && boundary.rest === "keep") continue
       const isMet = part === "body" && meets(seed, boundary, failed)
       bound.isCaught ||= isMet && !bound.halted.has("body")
@@ -412,7 +430,9 @@ export const make = ({ root, seed }: Pick<Scenario, "root" | "seed">, isReactive
     for (const { body, label } of others) {
       if (body.kind !== "wait") continue
       const waiting = nodes.get(nodeKey(body.label, row))
-      if (waiting?.status === "settled" && spec.rest === "cancel" && !isLost(plan.find(label) as PartSpec))
+      // Of a race that failed and began again, a branch may have taken it before.
+      const isAgain = (ended.get(nodeKey(body.label, row))?.order ?? 0) < bound.since
+      if (waiting?.status === "settled" && !isAgain && spec.rest === "cancel" && !isLost(plan.find(label) as PartSpec))
         refuse(`${label}/${row} took what it waited for, and has not won ${key}`)
       const asked = waiting?.asked
       const isLeaving = bounds.get(nodeKey(label, row))?.left !== undefined
@@ -444,10 +464,13 @@ export const make = ({ root, seed }: Pick<Scenario, "root" | "seed">, isReactive
         over.delete(key)
         if (beside === undefined && plan.find(label).kind === "loop") {
           passes.set(key, 0)
-          // What was going on in its passes is past.
+          // What was going on in its passes is past, and so is what they gave.
+          for (const other of [...outputs.keys()]) if (isInLoop(label, event.iteration, other)) outputs.delete(other)
           for (const [other, bound] of bounds) if (plan.contains(label, split(other)[0])) bound.isOpen = false
-        } else if (beside === undefined && bounds.has(key)) bounds.set(key, opened())
-        else move(key, ["settled", "interrupted", "retrying", "waiting", "withdrawn"], "interrupted")
+        } else if (beside === undefined && isBoundary(plan.find(label))) {
+          bounds.delete(key)
+          reset.add(key)
+        } else move(key, ["settled", "interrupted", "retrying", "waiting", "withdrawn"], "interrupted")
         return
       }
       case "AttemptStarted": {
@@ -485,14 +508,20 @@ export const make = ({ root, seed }: Pick<Scenario, "root" | "seed">, isReactive
       case "NodeSkipped":
         start(nodeKey(event.nodeId, event.iteration), event.nodeId, event.iteration)
         return move(nodeKey(event.nodeId, event.iteration), ["interrupted", "withdrawn"], "settled")
-      case "NodeWithdrawn":
-        return move(nodeKey(event.nodeId, event.iteration), ["interrupted", "retrying", "waiting"], "withdrawn")
+      case "NodeWithdrawn": {
+        const key = nodeKey(event.nodeId, event.iteration)
+        const asked = event.isKept === true ? nodes.get(key)?.asked : undefined
+        move(key, ["interrupted", "retrying", "waiting"], "withdrawn")
+        const node = nodes.get(key)
+        if (node !== undefined && asked !== undefined) node.asked = asked
+        return
+      }
       case "WaitStarted": {
         const key = nodeKey(event.nodeId, event.iteration)
         start(key, event.nodeId, event.iteration)
+        const before = event.isKept === true ? nodes.get(key)?.asked : undefined
         move(key, ["interrupted", "withdrawn"], "waiting")
         const node = nodes.get(key)
-        const before = event.isKept === true ? node?.asked : undefined
         if (node !== undefined)
           node.asked = { order: before?.order ?? entries.length, at: now, deadline: event.deadline, said: before?.said }
         return
@@ -578,9 +607,10 @@ export const make = ({ root, seed }: Pick<Scenario, "root" | "seed">, isReactive
       case "BoundaryStarted": {
         const key = nodeKey(event.nodeId, event.iteration)
         start(key, event.nodeId, event.iteration)
-        if (bounds.has(key)) refuse(`${key} began twice`)
-        if (plan.find(event.nodeId).kind === "part") refuse(`${key} is said to have begun`)
-        bounds.set(key, opened())
+        const isPart = plan.find(event.nodeId).kind === "part"
+        if (bounds.has(key) && !isPart) refuse(`${key} began twice`)
+        if (!reset.delete(key) && isPart) refuse(`${key} is said to have begun`)
+        bounds.set(key, { ...opened(), since: entries.length })
         return
       }
       case "BoundaryHalted": {
@@ -740,6 +770,12 @@ export const make = ({ root, seed }: Pick<Scenario, "root" | "seed">, isReactive
     return false
   }
 
+  /** Whether something was to be withdrawn with a frame before. A plan that does not settle may take some frames more. */
+  const isLate = (key: NodeKey): boolean => {
+    const frames = late.get(key) ?? 0
+    late.set(key, frames + 1)
+    return frames >= (isReactive ? 5 : 1)
+  }
   /** Nobody may be asked any more for what is in a part that was given up. */
   const expectWithdrawn = (): void => {
     if (isPaused && !isCancelled) return
@@ -750,8 +786,7 @@ export const make = ({ root, seed }: Pick<Scenario, "root" | "seed">, isReactive
       const loop = plan.loopOf(locate(nodeId)[0])
       if (loop !== undefined && row + 1 < (totals.get(loop.label) ?? 0)) {
         // A plan that does not settle is committed as it is, and what is past is withdrawn in the next frame.
-        if (!isReactive || late.has(key)) refuse(`${key} is ${status} in a pass that is past`)
-        late.add(key)
+        if (!isReactive || isLate(key)) refuse(`${key} is ${status} in a pass that is past`)
         continue
       }
       let isOnTheWayOut = false
@@ -761,12 +796,8 @@ export const make = ({ root, seed }: Pick<Scenario, "root" | "seed">, isReactive
         // A plan that does not settle is committed as it is.
         // Nor does a process that stops draw anything from an attempt that fails then.
         const mayBeLate = isReactive || status === "retrying"
-        if (isGivenUp && (!mayBeLate || late.has(key)))
-          refuse(`${key} is ${status} in the ${part} of ${around_}, which was given up`)
-        if (isGivenUp) {
-          late.add(key)
-          break
-        }
+        if (isGivenUp && (!mayBeLate || isLate(key))) refuse(`${key} is ${status} in the ${part} of ${around_}, which was given up`)
+        if (isGivenUp) break
         isOnTheWayOut ||= part === "finally" && boundary.kind === "try"
         if (isOnTheWayOut) break
       }
@@ -865,6 +896,7 @@ const limitedIn = (plan: Index): ReadonlyArray<{ readonly label: string; readonl
   })
 
 const opened = (): Bound => ({
+  since: 0,
   isOpen: true,
   halted: new Set(),
   haltedBefore: new Set(),

@@ -23,6 +23,7 @@ import {
   type LoopSpec,
   meets,
   type NeedSpec,
+  outwards,
   type Part,
   type PartSpec,
   parts,
@@ -88,6 +89,22 @@ interface Entry {
   readonly isVacant?: boolean
 }
 
+/** Whether a step has begun and is neither at work nor over, nor waits for anything. */
+const isIdle = ({ status }: Records.StepRecord): boolean =>
+  status === "interrupted" || status === "withdrawn" || status === "superseded"
+/** Whether a node was reset: where the run has not come to it since, it is as if it had never begun. */
+const isReset = (record: Records.NodeRecord): boolean => {
+  if (record.kind === "boundary") return record.status === "interrupted"
+  if (record.kind === "loop") return record.passes === 0 && record.status === "running"
+  const { attempt, budgetAfter, wait, approved } = record
+  const isOver = wait !== undefined && wait.status !== "open" && (wait.status !== "withdrawn" || wait.reason === "reset")
+  return isIdle(record) && attempt === budgetAfter && (attempt > 0 || (isOver && approved === undefined))
+}
+const isBegun = (record: Records.NodeRecord): boolean => {
+  if (record.kind !== "step" || isReset(record)) return !isReset(record)
+  return record.attempt > 0 || (record.wait !== undefined && record.status !== "withdrawn" && record.status !== "superseded")
+}
+
 const blocked = (...failures: ReadonlyArray<string>): Entry => ({ isBlocked: true, failures })
 const done = (value: unknown): Entry => ({ isBlocked: false, failures: [], value })
 
@@ -108,6 +125,11 @@ export const expect = ({ seed, root }: Scenario, { records }: Seen = nothing): E
   const isFinished = (key: string): boolean => {
     const record = records.get(key)
     return record?.kind === "step" && record.status === "finished"
+  }
+  /** Whether something was done at a node, or settled without. */
+  const isThere = (key: string): boolean => {
+    const record = records.get(key)
+    return record !== undefined && (record.kind !== "step" || isBegun(record) || Records.isSettled(record))
   }
   const steps = new Map<string, ExpectedStep>()
   const loops = new Map<string, ExpectedLoop>()
@@ -292,12 +314,9 @@ export const expect = ({ seed, root }: Scenario, { records }: Seen = nothing): E
       return plan.position.has(label) && plan.contains(spec.label, label) && isPrefix(at, inner)
     }
     const own = `${spec.label}/${at}`
-    const hasBegun = [...records].some(
-      ([key, record]) =>
-        key !== own && isInside(key) && (record.kind !== "step" || record.attempt > 0 || record.wait !== undefined),
-    )
+    const hasBegun = [...records].some(([key, record]) => key !== own && isInside(key) && isBegun(record))
     const wanted = [...steps.keys(), ...loops.keys(), ...boundaries.keys()].filter((key) => key !== own && isInside(key))
-    return !hasBegun && !wanted.every((key) => records.has(key))
+    return !hasBegun && !wanted.every((key) => isThere(key))
   }
   /** What a part comes to, by how it is seen to have ended; `isRest` where others are enough. */
   const evaluatePart = (spec: PartSpec, isRest: boolean): Entry & { readonly fate: "done" | "left" | "caught" } => {
@@ -567,7 +586,7 @@ export interface Ending {
 }
 
 /** The records of the passes that the loops are in or were in last: those of an instance that began anew are past. */
-const present = (plan: Index, state: RunState.RunState) => {
+const present = (plan: Index, state: RunState.RunState, isMended: boolean) => {
   const places = Places.make(plan)
   const records = [...state.nodes].map(([, record]) => record)
   for (const record of records) {
@@ -575,17 +594,22 @@ const present = (plan: Index, state: RunState.RunState) => {
     for (let pass = 0; pass < record.passes; pass++) places.note(record.nodeId, record.base + pass, record.iteration, pass)
   }
   const found = new Map<string, Records.NodeRecord>()
+  /** What was begun before the run was mended, and not since. */
+  const past = new Set<string>()
   for (const record of records) {
     const place = places.place(locate(record.nodeId)[0], record.iteration)
-    if (place !== undefined) found.set(`${record.nodeId}/${place}`, record)
+    if (place === undefined) continue
+    const isPast = isReset(record) || (isMended && record.kind === "step" && isIdle(record))
+    if (isPast) past.add(`${record.nodeId}/${place}`)
+    if (!isReset(record)) found.set(`${record.nodeId}/${place}`, record)
   }
-  return { records: found, place: places.place }
+  return { records: found, past, place: places.place }
 }
 
 /** Where a run of a scenario that ended differs from what must have become of it. */
 export const differences = (scenario: Scenario, state: RunState.RunState, ending: Ending): ReadonlyArray<string> => {
   const plan = index(scenario.root)
-  const { records, place } = present(plan, state)
+  const { records, past, place } = present(plan, state, ending.failures === undefined)
   const expected = expect(scenario, { records })
   const found: Array<string> = []
   const same = (what: string, actual: unknown, wanted: unknown): void => {
@@ -624,11 +648,11 @@ export const differences = (scenario: Scenario, state: RunState.RunState, ending
     return !isKept || isDone(expected.boundaries.get(`${group.label}/${at}`)?.part ?? "")
   }
   /** Whether a region around a row was left, and not on a way out. */
-  const isLeft = (key: string): boolean => {
+  const isLeft = (key: string, isOnWayOut = false): boolean => {
     const [label, at] = key.split("/") as [string, string]
     let inner = at
     for (let up = plan.parent(label), inside = label; up !== undefined; inside = up.label, up = plan.parent(inside)) {
-      if (up.kind === "try" && plan.partOf(up, inside) === "finally") return false
+      if (!isOnWayOut && up.kind === "try" && plan.partOf(up, inside) === "finally") return false
       if (up.kind === "loop") inner = inner.split(".").slice(0, -1).join(".")
       const record = isRegion(up) || up.kind === "part" ? records.get(`${up.label}/${inner}`) : undefined
       if (record?.kind === "boundary" && record.left !== undefined) return true
@@ -637,13 +661,18 @@ export const differences = (scenario: Scenario, state: RunState.RunState, ending
   }
   const isPart = (key: string): boolean => plan.find(key.split("/")[0] as string).kind === "part"
   const look = (key: string, part: string): void => {
-    if (part !== "" && !isPart(part.split(" ")[0] as string) && !records.has(part.split(" ")[0] as string))
+    const [around] = part.split(" ") as [string]
+    if (part !== "" && !isPart(around) && !records.has(around) && !past.has(around))
       found.push(`${key} is there, and what is around it is not`)
   }
   const lookAtTimer = (key: string, record: Records.NodeRecord): void => {
     if (record.kind !== "step" || record.status === "waiting") found.push(`${key} was left ${record.status}`)
   }
+  /** Whether a branch around a node may have taken another arm before: what a node gives that is run again may differ. */
+  const isInArm = (label: string): boolean =>
+    ending.failures === undefined && [...outwards(plan, label)].some(({ kind }) => kind === "branch")
   for (const [key, record] of records) {
+    if (past.has(key)) continue
     const [label, beside] = locate(record.nodeId)
     if (beside === "timeout") lookAtTimer(key, record)
     else if (record.kind === "loop") {
@@ -671,11 +700,15 @@ export const differences = (scenario: Scenario, state: RunState.RunState, ending
       )
         found.push(`boundary ${key} was left ${record.status} instead of ${wanted.status}`)
     } else if (beside === "undo") {
+      if (ending.failures === undefined && record.status === "failed" && isLeft(`${label}/${key.split("/")[1]}`, true)) continue
       const wanted = expected.steps.get(`${label}/${key.split("/")[1]}`)
       const status = wanted?.isStuck === true ? "failed" : "finished"
       if (ending.failures !== undefined || record.status !== "interrupted") same(`the status of ${key}`, record.status, status)
     } else {
       const wanted = expected.steps.get(key)
+      if (wanted === undefined && isInArm(label) && Records.isSettled(record)) continue
+      // What failed before in what was left stays so.
+      if (ending.failures === undefined && record.status === "failed" && isLeft(key, true)) continue
       if (wanted === undefined) {
         found.push(`step ${key} should not be there (${record.status})`)
         continue
@@ -700,7 +733,8 @@ export const differences = (scenario: Scenario, state: RunState.RunState, ending
     }
   }
   for (const [key, { part }] of [...expected.steps, ...expected.loops, ...expected.boundaries]) {
-    if (isDone(part) && !records.has(key)) found.push(`${key} is missing`)
+    const isThere = records.has(key) && !past.has(key)
+    if (isDone(part) && !isThere && !isInArm(key.split("/")[0] as string)) found.push(`${key} is missing`)
   }
   return found
 }

@@ -766,21 +766,6 @@ export const strict = (scenario: Scenario): Scenario => {
   return { ...scenario, root: visit(scenario.root) }
 }
 
-/** The same with nothing that is left early: races are groups, and lists go on to their end. */
-export const plain = (scenario: Scenario): Scenario => {
-  const visit = (spec: Spec): Spec => {
-    const replaced = withParts(spec, written(spec).map(visit))
-    if (replaced.kind === "scope") return replaced.body
-    if (replaced.kind === "race") {
-      const { label, branches: children } = replaced
-      return { kind: "parallel", label, children, maxConcurrency: undefined, failFast: false }
-    }
-    if (replaced.kind !== "list") return replaced
-    return { ...replaced, timeoutMs: undefined, isOpenToAll: false, enough: undefined, rest: "cancel", isSettled: false }
-  }
-  return { ...scenario, root: repair(visit(scenario.root)) }
-}
-
 /** Whether what becomes of a scenario depends on the order of things, or on their time: something in it may be left early. */
 export const isOpenEnded = ({ root }: Scenario): boolean => {
   const isSo = (spec: Spec): boolean => {
@@ -854,6 +839,7 @@ const repair = (root: Spec): Spec => {
       ? "flaky"
       : undo
   }
+  const hasMadeItems = plan.nodes.some((spec) => spec.kind === "list" && (spec.needs.length > 0 || spec.feed !== undefined))
   const repaired = (list: ListSpec): Spec => {
     const up = plan.parent(list.label)
     const isFollowed = up?.kind === "sequence" && up.children.at(-1)?.label !== list.label
@@ -875,6 +861,8 @@ const repair = (root: Spec): Spec => {
     if (replaced.kind === "loop" && replaced.late !== undefined && !hasLeaf(replaced.body))
       return visit({ ...replaced, late: undefined })
     const needed = "needs" in replaced ? { ...replaced, needs: replaced.needs.filter((need) => holds(spec.label, need)) } : replaced
+    // It has no id, and is known by where it stands: that changes as items come.
+    if (needed.kind === "branch" && hasMadeItems) return { ...needed, throws: false }
     if (needed.kind === "list") return repaired(hasLast(needed) ? { ...needed, concurrency: undefined } : needed)
     if (needed.kind === "parallel" && hasLast(needed) && (isInRegion(needed.label) || hasRegion(needed)))
       return { ...needed, maxConcurrency: undefined }

@@ -197,6 +197,7 @@ export const make = (host: Host): Boundaries => {
       }
       const node = at(position)
       if (Plan.isBoundary(node)) {
+        resumeFinally(position, node)
         const part = open.get(position)?.part
         if ((part === "finally" || part === "undoing") && !(position < origin && isIn(position))) {
           position = end(position) - 1
@@ -215,9 +216,17 @@ export const make = (host: Host): Boundaries => {
         phases[position] = Phase.idle
     }
   }
+  /** Continues a try whose `finally` a new schedule has not reached: by the state, nothing before it is left to do. */
+  const resumeFinally = (position: number, node: Plan.Boundary): void => {
+    if (node._tag !== "TryCatch" || open.has(position) || view.boundaryRecord(position)?.status !== "running") return
+    const { finally: last } = Plan.tryParts(plan, position, node)
+    if (last === undefined || !view.hasBegun(last)) return
+    open.set(position, { part: "finally", isHalting: false, isCaught: false, cause: undefined, left: undefined })
+    agenda.begin(last)
+  }
   const isUntold = (position: number, node: Plan.Node): boolean => {
     const record = view.boundaryRecord(position)
-    if (!open.has(position) && Records.isToBeLeft(record)) return !view.hasBegun(position + 1, "any")
+    if (!open.has(position) && Records.isToBeLeft(record)) return !view.hasBegun(position + 1)
     return Plan.isPart(node) && record === undefined
   }
   const isOpenByState = (position: number): boolean => {
@@ -311,13 +320,13 @@ export const make = (host: Host): Boundaries => {
       }
       default: {
         // One that a left scope held, or that the run had gone past, begins as if nothing were known of it.
-        if (record === undefined ? !Plan.isPart(node) : record.status === "superseded")
+        if (record === undefined ? !Plan.isPart(node) : Records.isUnbegun(record))
           emit({ _tag: "BoundaryStarted", nodeId: node.id, iteration: iterationOf(position) })
         open.set(position, { part: "body", isHalting: false, isCaught: false, cause: undefined, left: undefined })
         const left = node._tag === "Scope" ? leavingOf(position, node) : undefined
         // Its condition may have thrown.
         if (phases[position] !== Phase.running) return
-        const hasBegun = left !== undefined && view.hasBegun(position + 1, "any")
+        const hasBegun = left !== undefined && view.hasBegun(position + 1)
         const isOfItems = left?.outcome === "completed" && hasBegun && holdsSettledList(position)
         // What came for its waits before the request to leave it counts before it.
         const isRequested = left?.trigger === "request" && hasBegun
@@ -354,7 +363,8 @@ export const make = (host: Host): Boundaries => {
     for (let inside = scope + 1; inside < end(scope); inside++) {
       const list = at(parent(inside))
       if (list._tag !== "ForEach" || !list.isSettled || phases[inside] !== Phase.running) continue
-      if (view.boundaryRecord(inside) !== undefined || !view.hasBegun(inside, "any")) continue
+      const record = view.boundaryRecord(inside)
+      if ((record !== undefined && record.status !== "running") || !view.hasBegun(inside) || !isHalted(inside)) continue
       const item = { nodeId: plan.id(inside), iteration: iterationOf(inside) }
       emit({ _tag: "BoundaryHalted", ...item, isCaught: true, left: { outcome: "cancelled", trigger } })
       emit({ _tag: "BoundaryEnded", ...item, status: "cancelled" })
@@ -550,7 +560,9 @@ export const make = (host: Host): Boundaries => {
     for (let inner = position, up = parent(position); up >= 0; inner = up, up = parent(up)) {
       const node = at(up)
       if (!Plan.isBoundary(node)) continue
-      const isOpen = view.boundaryRecord(up)?.status === "running" || isUntold(up, node)
+      const record = view.boundaryRecord(up)
+      const isUnbegun = record !== undefined && Records.isUnbegun(record)
+      const isOpen = record?.status === "running" || isUnbegun || isUntold(up, node)
       if (isCaughtByState(up)) return undefined
       if (isOpen && inner === up + 1) cause = passedOn(up, cause)
       if (cause === undefined) return undefined

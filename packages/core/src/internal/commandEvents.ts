@@ -38,11 +38,12 @@ export const of = ({ id, at, command }: InboxMessage, state: RunState.RunState):
     case "Leave": {
       const { nodeId, iteration, outcome, reason, by } = command
       const record = RunState.boundary(state, nodeId, iteration)
-      if (record !== undefined && (record.status !== "running" || record.leaveRequest !== undefined)) return []
+      const isUnended = record === undefined || record.status === "running" || record.status === "interrupted"
+      if (!isUnended || record?.leaveRequest !== undefined) return []
       // A part has no record where it ends as it is meant: it is over with its race or list.
       const group = groupOfPart(nodeId)
       const around = group === undefined ? undefined : RunState.boundary(state, group, iteration)
-      if (record === undefined && around !== undefined && around.status !== "running") return []
+      if (record === undefined && around !== undefined && around.status !== "running" && around.status !== "interrupted") return []
       return [{ _tag: "LeaveRequested", nodeId, iteration, outcome, submittedAt: at, ...defined({ reason, by }) }]
     }
     case "Pause":

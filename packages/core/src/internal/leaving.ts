@@ -83,7 +83,7 @@ const endOf = (
     const node = plan.nodes[up]
     if (node?._tag === "Loop") break
     const status = node?.id === undefined ? undefined : rows.get(nodeKey(node.id, iteration))?.status
-    if (status !== undefined && status !== "running") return status
+    if (status !== undefined && status !== "running" && status !== "interrupted") return status
   }
   return PlanRows.standing(plan, position, iteration, rows) === "over" ? "finished" : undefined
 }

@@ -100,7 +100,7 @@ export const planner = (workflow: string, root: Plan.Node): Planner => {
         plan,
         values,
         state: () => state,
-        armOf: (position) => View.childPositions(plan, position).find((arm) => view.hasBegun(arm, "any")) ?? -1,
+        armOf: (position) => View.childPositions(plan, position).find((arm) => view.hasBegun(arm)) ?? -1,
       })
       let isChanged = false
       for (const position of listsOf(plan)) {

@@ -5,12 +5,12 @@
 import * as Plan from "../Plan.ts"
 import * as Heap from "./heap.ts"
 import { Phase } from "./phase.ts"
-import { childPositions, type View } from "./view.ts"
+import { childPositions, isBegun, isReset, type View } from "./view.ts"
 
 /** The schedule that places belong to. */
 export interface Host {
   readonly plan: Plan.Plan
-  readonly view: Pick<View, "hasBegun" | "boundaryRecord">
+  readonly view: Pick<View, "stepRecord" | "boundaryRecord">
   readonly phases: Uint8Array
   /** Starts a leaf that was parked. */
   readonly resume: (position: number) => void
@@ -63,6 +63,32 @@ export const make = ({ plan, view, phases, resume }: Host): Places => {
     }
     return found
   }
+  /** Tells whether a leaf stands in a `finally` that runs, or ran, on the way out: those need no place outside. */
+  const isOnWayOut = (leaf: number, branch: number): boolean => {
+    for (let inner = leaf, up = parent(leaf); inner !== branch; inner = up, up = parent(up)) {
+      const node = plan.node(up)
+      if (node._tag !== "TryCatch" || Plan.tryParts(plan, up, node).finally !== inner) continue
+      const status = view.boundaryRecord(up)?.status
+      if (status !== undefined && status !== "running" && status !== "finished") return true
+    }
+    return false
+  }
+  /**
+   * Tells by the state whether a branch has a place. One of which leaves were reset takes it again with the first of them, unless
+   * something in it is at work.
+   */
+  const holdsAgain = (branch: number): boolean => {
+    let [hasBegun, isAgain] = [false, false]
+    for (let inside = branch; inside < plan.end(branch); inside++) {
+      const record = Plan.isLeaf(plan.node(inside)) ? view.stepRecord(inside) : undefined
+      if (record === undefined || isOnWayOut(inside, branch)) continue
+      const { status } = record
+      if (status === "running" || status === "waiting" || status === "retrying") return true
+      if (isReset(record)) isAgain = true
+      else if (isBegun(record)) hasBegun = true
+    }
+    return hasBegun && !isAgain
+  }
   const groupOf = (branch: number): Group | undefined => groups.get(parent(branch))
   const take = (group: Group, branch: number): void => {
     group.held++
@@ -93,7 +119,7 @@ export const make = ({ plan, view, phases, resume }: Host): Places => {
       for (const branch of childPositions(plan, position)) {
         parked.delete(branch)
         holders.delete(branch)
-        if (!view.hasBegun(branch, "leaf")) continue
+        if (!holdsAgain(branch)) continue
         group.held++
         holders.add(branch)
       }

@@ -150,6 +150,7 @@ const restart = (
         events.push({ _tag: "NodeReset", nodeId: id, iteration: row }, ...beginAgain(plan, view, state, position, undone))
     }
   })
+  if (record.left !== undefined) events.push(...restartLeft(plan, view, state, position))
   // It has all its time again.
   if (node._tag === "Scope" && node.timeout !== undefined)
     events.push(...resetAll(plan, view, state, position, plan.end(position + 1)))
@@ -157,6 +158,19 @@ const restart = (
     const parts = Plan.tryParts(plan, position, node)
     for (const part of [parts.catch, parts.finally])
       if (part !== undefined) events.push(...resetAll(plan, view, state, position, part))
+  }
+  return events
+}
+
+/** Resets the boundaries in a scope that were given up when it was left, so that they continue where they were. */
+const restartLeft = (plan: Plan.Plan, view: View.View, state: RunState.RunState, scope: number): ReadonlyArray<RunEvent> => {
+  const events: Array<RunEvent> = []
+  for (let position = scope + 1; position < plan.end(scope); position++) {
+    const record = Plan.isBoundary(plan.nodes[position]) ? view.boundaryRecord(position) : undefined
+    if (record === undefined) continue
+    // Of one that was left by itself, or that caught a failure, nothing is begun again.
+    if (record.isCaught === true) position = plan.end(position) - 1
+    else if (isLeftByFailure(record)) events.push(...restart(plan, view, state, record))
   }
   return events
 }
@@ -336,6 +350,7 @@ const readersOf = (
 ): ReadonlyArray<RunEvent> =>
   [...withReaders(plan, state, view, nodeIds, [])].flatMap((position): ReadonlyArray<RunEvent> => {
     const node = plan.nodes[position]
+    if (node?._tag === "Branch") return reopenAround(plan, view, state, position)
     const record = Plan.isLeaf(node) ? RunState.step(state, node.id, view.iterationOf(position)) : undefined
     // The input of a running child run never changes; other requests must not be answered with outdated content.
     const isAsked = record?.status === "waiting" && record.wait?.kind !== "subflow"
@@ -374,6 +389,8 @@ export const resetForRetry = (
   const resetIds = new Set<NodeId>()
   for (const position of [...chosen].sort((left, right) => left - right)) {
     const record = recordAt(plan, state, view, position)
+    // A branch chooses again, so what is around it must come to it again.
+    if (record === undefined && plan.node(position)._tag === "Branch") events.push(...reopenAround(plan, view, state, position))
     if (record === undefined) continue
     resetIds.add(record.nodeId)
     const node = plan.node(position)
@@ -384,7 +401,26 @@ export const resetForRetry = (
     if (record.kind === "boundary")
       events.push(...restart(plan, view, state, record), ...resetAll(plan, view, state, position, position))
   }
+  events.push(...restartBeside(plan, view, state, events))
   return { events: effective(plan, events), nodeIds: resetIds }
+}
+
+/** Resets the boundaries that were given up by the failure of a node that is reset, wherever that was caught. */
+const restartBeside = (
+  plan: Plan.Plan,
+  view: View.View,
+  state: RunState.RunState,
+  resets: ReadonlyArray<RunEvent>,
+): ReadonlyArray<RunEvent> => {
+  if (state.failureCount === 0) return []
+  const keys = new Set(resets.flatMap((event) => (event._tag === "NodeReset" ? [nodeKey(event.nodeId, event.iteration)] : [])))
+  const events: Array<RunEvent> = []
+  for (let position = 0; position < plan.size; position++) {
+    const record = Plan.isBoundary(plan.nodes[position]) ? view.boundaryRecord(position) : undefined
+    if (record?.cause === undefined || !isLeftByFailure(record)) continue
+    if (keys.has(nodeKey(record.cause.nodeId, record.cause.iteration))) events.push(...restart(plan, view, state, record))
+  }
+  return events
 }
 
 /** Rows whose attempts end by resets: those that are reset, and those in passes of a loop that is. */
@@ -416,7 +452,8 @@ const reopenAround = (plan: Plan.Plan, view: View.View, state: RunState.RunState
       events.unshift({ _tag: "LoopAdvanced", nodeId: node.id, iteration, base: record.base, pass: record.passes - 1 })
     }
     const record = Plan.isBoundary(node) ? view.boundaryRecord(up) : undefined
-    if (record !== undefined && record.status !== "running") events.unshift(...restart(plan, view, state, record))
+    if (record !== undefined && record.status !== "running" && record.status !== "interrupted")
+      events.unshift(...restart(plan, view, state, record))
   }
   return events
 }

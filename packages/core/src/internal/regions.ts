@@ -110,7 +110,7 @@ export const make = (host: Host): Regions => {
     const isLeaving = recordOf(position)?.isDecided === true && node.rest === "cancel"
     const isWon = node._tag === "Race" && node.rest === "cancel" && isWonUnbegun(position, node, parts)
     for (const part of parts.reverse()) {
-      const isUnbegun = (isLeaving || isWon) && view.boundaryRecord(part) === undefined && !view.hasBegun(part, "any")
+      const isUnbegun = (isLeaving || isWon) && !view.hasBegun(part)
       if (isLeaving && isUnbegun && !winnersOf(position).includes(keyOf(part))) pass(position, part)
       else if (!isWon || !isUnbegun) agenda.begin(part)
     }
@@ -120,12 +120,14 @@ export const make = (host: Host): Regions => {
     const isCompleted = (part: number): boolean => {
       const record = view.boundaryRecord(part)
       // One that has begun may still fail as it is left.
-      return record?.status === "running" && record.leaveRequest?.outcome === "completed" && !view.hasBegun(part + 1, "any")
+      return record?.status === "running" && record.leaveRequest?.outcome === "completed" && !view.hasBegun(part + 1)
     }
     return winnersOf(race).length + parts.filter(isCompleted).length >= count
   }
   /** Tells whether a group still runs its kept parts: no region around it has ended, which would have given them up. */
   const isGoingOn = (group: number): boolean => {
+    const status = recordOf(group)?.status
+    if (status !== "running" && status !== "finished") return false
     for (let up = parent(parent(group)); up >= 0; up = parent(up)) {
       const isOver = phases[up] === Phase.done || phases[up] === Phase.failed
       if (isOver && Plan.isBoundary(at(up)) && !kept.has(up + 1)) return false
@@ -133,6 +135,8 @@ export const make = (host: Host): Regions => {
     return true
   }
   const isHeld = (position: number): boolean => {
+    // Its own parts continue beside it, with all that they keep.
+    if (kept.has(position)) return false
     for (const group of kept) if (position < group && group < end(position) && isGoingOn(group)) return true
     return false
   }
@@ -145,7 +149,7 @@ export const make = (host: Host): Regions => {
   const leaveRest = (group: number, trigger: Leaving["trigger"]): void => {
     for (const part of childPositions(plan, group)) {
       if (isOver(part)) continue
-      if (view.boundaryRecord(part) === undefined && !view.hasBegun(part, "any")) pass(group, part)
+      if (!view.hasBegun(part)) pass(group, part)
       else host.boundaries().leave(part, { outcome: "cancelled", trigger })
     }
   }

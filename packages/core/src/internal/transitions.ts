@@ -56,7 +56,8 @@ export const foldBoundary = (record: BoundaryRecord | undefined, event: Boundary
   if (event._tag === "LeaveRequested") {
     const { outcome, reason, by, submittedAt = at } = event
     return {
-      ...before,
+      // One that was reset is as if it had not begun.
+      ...(before.status === "interrupted" ? { kind: "boundary", nodeId, iteration, status: "running" } : before),
       leaveRequest: { outcome, submittedAt, ...(reason === undefined ? {} : { reason }), ...(by === undefined ? {} : { by }) },
     }
   }

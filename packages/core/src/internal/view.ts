@@ -46,10 +46,9 @@ export interface View {
   /** The context of the node's predicates. */
   readonly context: (position: number) => Record<string, unknown>
   /**
-   * Tells whether a part of the plan has begun in its current iteration: a step or a wait, or with `any` a boundary or loop
-   * too.
+   * Tells whether something in a part of the plan has begun in its current iteration, and was not reset since.
    */
-  readonly hasBegun: (position: number, what: "leaf" | "any") => boolean
+  readonly hasBegun: (position: number) => boolean
   /** Tells whether nothing has begun in a part of a race or a list, although there is something in it to do. */
   readonly isPassedOver: (part: number) => boolean
   /** Rows of a node in the current instance of one around it. */
@@ -89,9 +88,20 @@ const partOf = (node: Plan.Node): Plan.Part => (node._tag === "Scope" ? (node.pa
 /** The JSON of a failure; it is JSON except for absent fields. */
 const toJsonOf = (caught: Caught): Json => Either.getOrElse(toJson(caught), () => null)
 
-/** Tells whether a leaf was reset, and has not begun since. */
-const isReset = ({ status, attempt, budgetAfter, wait }: Records.StepRecord): boolean =>
-  status === "interrupted" && budgetAfter === attempt && (attempt > 0 || wait?.status === "withdrawn")
+/** Tells whether a leaf has begun, was reset, and has not begun since. */
+export const isReset = ({ status, attempt, budgetAfter, wait, approved }: Records.StepRecord): boolean => {
+  const isOver = status === "withdrawn" || status === "superseded"
+  // It has its whole budget again. An approved step may not have had an attempt yet.
+  if (!(isOver || status === "interrupted") || budgetAfter !== attempt) return false
+  return attempt > 0 || (wait !== undefined && (isOver || approved === undefined))
+}
+
+/** Tells whether a node has begun, and was not reset since. */
+export const isBegun = (record: Records.NodeRecord): boolean => {
+  if (record.kind === "boundary") return !Records.isUnbegun(record)
+  if (record.kind === "loop") return record.passes > 0 || record.status === "finished"
+  return !isReset(record) && (record.attempt > 0 || record.wait !== undefined)
+}
 
 /** Positions of the children of a node. */
 export const childPositions = ({ end }: Plan.Plan, position: number): Array<number> => {
@@ -222,7 +232,7 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
     if (part !== undefined && record?.left === undefined && isPassedOver(position)) return false
     return record?.isCaught !== true || record.left?.outcome === "completed"
   }
-  const isPassedOver: View["isPassedOver"] = (part) => !hasBegun(part + 1, "any") && !isNothingLeft(part + 1)
+  const isPassedOver: View["isPassedOver"] = (part) => !hasBegun(part + 1) && !isNothingLeft(part + 1)
   /** Tells whether all in a part of the plan is over in which nothing has begun: steps are skipped, and no arms taken. */
   const isNothingLeft = (position: number): boolean => {
     for (let inside = position; inside < end(position); ) {
@@ -310,20 +320,12 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
     const isCancelled = record?.left === undefined ? isPassedOver(part) : record.left.outcome === "cancelled"
     return isCancelled ? { key, status: fixed("cancelled") } : { key, status: fixed("finished"), value }
   }
-  const hasBegun: View["hasBegun"] = (position, what) => {
+  const hasBegun: View["hasBegun"] = (position) => {
     for (let inside = position; inside < end(position); inside++) {
       const node = at(inside)
       if (!("id" in node)) continue
       const record = Option.getOrUndefined(HashMap.get(state().nodes, nodeKey(node.id, iterationOf(inside))))
-      if (record === undefined) continue
-      if (record.kind !== "step") {
-        if (what === "any") return true
-        continue
-      }
-      // A leaf that was reset begins once more, and takes its place then.
-      if (what === "leaf" && isReset(record)) continue
-      const isOver = record.status === "withdrawn" || record.status === "superseded"
-      if (record.attempt > 0 || (record.wait !== undefined && !isOver)) return true
+      if (record !== undefined && isBegun(record)) return true
     }
     return false
   }

@@ -3,7 +3,7 @@
  * above it says so, which is an error itself once the line does compile.
  */
 import type { Agent } from "@smithers/core/Agent"
-import type { Builder, Node, Services, Step, Value, Written, WrittenBy } from "@smithers/core/Builder"
+import type { Builder, Node, Reference, Services, Step, Value, Written, WrittenBy } from "@smithers/core/Builder"
 import type * as Codec from "@smithers/core/Codec"
 import type { Engine } from "@smithers/core/Engine"
 import type { ErrorInfo } from "@smithers/core/ErrorInfo"
@@ -888,3 +888,22 @@ $.step("number", { output: Schema.String, agent: writer, prompt: () => 3 })
 $.step("code", { output: Schema.String, allowTools: ["read"], run: () => "" })
 // @ts-expect-error it has neither
 $.step("neither", { output: Schema.String })
+
+// The value of a list: an item can be left from outside, whatever the list says of its own end.
+Smithers.createWorkflow({ name: "lists", input: Schema.Void }).build(($) => {
+  const each = {
+    items: () => ["a"],
+    body: (item: Reference<string>) => $.step("each", { needs: { item }, output: Schema.Date, run: () => new Date(0) }),
+  }
+  const list = $.map({ id: "list", ...each })
+  $.step("read", { needs: { list }, output: Schema.Void, run: ({ list }) => is<typeof list, ReadonlyArray<Date | undefined>>() })
+  const settled = $.map({ id: "settled", ...each, settled: true })
+  return $.step("last", {
+    needs: { settled },
+    output: Schema.Void,
+    run: ({ settled: [first] }) => {
+      if (first?.status === "finished") is<typeof first.value, Date>()
+      if (first?.status === "open") is<typeof first, { readonly key: string; readonly status: "cancelled" | "open" }>()
+    },
+  })
+})

@@ -343,4 +343,43 @@ describe.each(stores)("on %s", (_, store) => {
       }),
     ),
   )
+
+  it.effect("a settled list that has enough and keeps the rest says of the items at work that they are open", () =>
+    on(
+      Effect.gen(function* () {
+        let seen: unknown
+        const w = workflow(($) => {
+          const list = $.map({
+            id: "list",
+            items: () => ["quick", "slow"],
+            settled: true,
+            body: (item) =>
+              $.step("given", {
+                needs: { item },
+                output: Text,
+                run: ({ item }) => Effect.as(Effect.sleep(item === "quick" ? "1 minute" : "1 hour"), item),
+              }),
+            until: ({ done }) => done >= 1,
+            rest: "keep",
+          })
+          const after = $.step("after", {
+            needs: { list },
+            output: Text,
+            run: ({ list }) => {
+              seen = list
+              return "done"
+            },
+          })
+          return $.sequence(list, after)
+        })
+        const fiber = yield* Effect.fork(w.execute({}, { runId: "r" }))
+        yield* TestClock.adjust("2 hours")
+        expect(yield* fiber.await.pipe(Effect.flatten)).toBe("done")
+        expect(seen).toEqual([
+          { key: "quick", status: "finished", value: "quick" },
+          { key: "slow", status: "open" },
+        ])
+      }),
+    ),
+  )
 })

@@ -485,14 +485,14 @@ export type Won<Branches extends { readonly [name: string]: AnyNode }> = {
   readonly [K in keyof Branches & string]: { readonly winner: K; readonly value: Value<Branches[K]> }
 }[keyof Branches & string]
 
-/** The result of an item of a settled list. */
+/** The result of an item of a settled list. An `open` one is still at work, where `until` holds and `rest` is `keep`. */
 export type SettledItem<A> =
   | { readonly key: string; readonly status: "finished"; readonly value: A }
   | { readonly key: string; readonly status: "failed"; readonly error: Caught }
-  | { readonly key: string; readonly status: "cancelled" }
+  | { readonly key: string; readonly status: "cancelled" | "open" }
 
 /** Options of `$.map`. */
-interface MapOptions<Input, N extends Needs, Item, Body extends AnyNode, Settled extends boolean, Until extends boolean> {
+interface MapOptions<Input, N extends Needs, Item, Body extends AnyNode, Settled extends boolean> {
   readonly id: string
   /**
    * Nodes whose values `items`, `until` and `timeout` receive, by name. The list begins once they exist, except those taken with
@@ -513,9 +513,9 @@ interface MapOptions<Input, N extends Needs, Item, Body extends AnyNode, Settled
       readonly done: number
       readonly failed: number
       readonly open: number
-      readonly values: ReadonlyArray<Value<Body>>
+      readonly values: ReadonlyArray<Value<Body> | undefined>
     },
-  ) => Until
+  ) => boolean
   /** Treatment of the remaining items: cancel them, or keep them running. Default: `cancel`. */
   readonly rest?: "cancel" | "keep"
   /** `true` continues with the other items when one fails, and reports the result of each. Default: false. */
@@ -797,13 +797,10 @@ export interface Builder<out Input> {
     // biome-ignore lint/complexity/noBannedTypes: no needs
     N extends Needs = {},
     Settled extends boolean = false,
-    Until extends boolean = false,
   >(
-    options: MapOptions<Input, N, Item, Body, Settled, Until> & Region<Condition<Input, N>>,
+    options: MapOptions<Input, N, Item, Body, Settled> & Region<Condition<Input, N>>,
   ) => Node<
-    [Settled] extends [true]
-      ? ReadonlyArray<SettledItem<Value<Body>>>
-      : ReadonlyArray<Value<Body> | ([Until] extends [false] ? never : undefined)>,
+    [Settled] extends [true] ? ReadonlyArray<SettledItem<Value<Body>>> : ReadonlyArray<Value<Body> | undefined>,
     Services<Body>,
     WrittenBy<Body>,
     Errors<Body>

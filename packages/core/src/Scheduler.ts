@@ -210,6 +210,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     state,
     armOf: (position, branch) => (phases[position] === Phase.done ? (cursors[position] ?? -1) : takenArm(position, branch)),
     isVacant: (position) => passes.isVacant(position),
+    isKept: (item) => regions.isKept(item),
   })
   const { iterationOf, keyOf, loopRecord, stepRecord } = view
   /** The time that a node currently waits for. */

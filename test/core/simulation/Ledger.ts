@@ -219,7 +219,10 @@ export const make = ({ root, seed }: Pick<Scenario, "root" | "seed">, isReactive
     for (const [at, { boundary, key, bound, part }] of chain.entries()) {
       const out = chain.slice(at)
       const last = out.findIndex((one) => one.part === "finally" && one.boundary.kind === "try")
-      if (out.slice(0, last < 0 ? out.length : last).some((one) => one.bound.left !== undefined || leftInFrame.has(one.key))) return
+      if (out.slice(0, last < 0 ? out.length : last).some((one) => one.bound.left !== undefined)) return
+      // What fails on a way out does not fail what is left meanwhile.
+      const isFromLast = chain.slice(0, at).some((one) => one.part === "finally" && one.boundary.kind === "try")
+      if (isFromLast && leftInFrame.has(key)) return
       if (finishedInFrame.has(key) && (boundary.kind === "race" || boundary.kind === "list") && boundary.rest === "keep") continue
       const isMet = part === "body" && meets(seed, boundary, failed)
       bound.isCaught ||= isMet && !bound.halted.has("body")

@@ -58,6 +58,8 @@ export interface Regions {
   readonly giveUpOpen: () => boolean
   /** Tells whether kept parts have not ended. */
   readonly isAnyKept: () => boolean
+  /** Tells whether a part is kept and has not ended. */
+  readonly isKept: (part: number) => boolean
 }
 
 /** Number of ended items of a list, by their result. */
@@ -372,6 +374,7 @@ export const make = (host: Host): Regions => {
       return true
     },
     giveUpOpen,
+    isKept: (part) => !isOver(part) && kept.has(parent(part)) && isGoingOn(parent(part)),
     isAnyKept: () => [...kept].some(isGoingOn),
   }
 }

@@ -61,6 +61,8 @@ export interface View {
 export interface Source {
   /** Tells whether everything at a node is left out of the current pass of its loop. */
   readonly isVacant?: (position: number) => boolean
+  /** Tells whether an item is kept running by a list that has ended. */
+  readonly isKept?: (item: number) => boolean
   readonly plan: Plan.Plan
   readonly values: { readonly input: unknown; readonly outputs: Pick<ReadonlyMap<NodeKey, unknown>, "get"> }
   readonly state: () => RunState.RunState
@@ -111,7 +113,7 @@ export const childPositions = ({ end }: Plan.Plan, position: number): Array<numb
 }
 
 /** The view of a plan. */
-export const make = ({ plan, values, state, armOf, isVacant = never }: Source): View => {
+export const make = ({ plan, values, state, armOf, isVacant = never, isKept = never }: Source): View => {
   const { loopOf, end } = plan
   const at = plan.node
   /** Rows of loops that override the state, while a compensation is for an earlier pass. */
@@ -317,6 +319,7 @@ export const make = ({ plan, values, state, armOf, isVacant = never }: Source): 
     const key = fixed(partOf(at(part)).key)
     if (record?.cause !== undefined && record.isCaught === true)
       return { key, status: fixed("failed"), error: fixed(toJsonOf(caughtOf(record.cause, state()))) }
+    if (isKept(part)) return { key, status: fixed("open") }
     const isCancelled = record?.left === undefined ? isPassedOver(part) : record.left.outcome === "cancelled"
     return isCancelled ? { key, status: fixed("cancelled") } : { key, status: fixed("finished"), value }
   }

@@ -276,6 +276,17 @@ describe("a conversation that a crash cuts off", () => {
     }),
   )
 
+  it.live("takes a model of a provider's package for an agent, and records its reply", () =>
+    Effect.gen(function* () {
+      const model = modelOf(text("from the model"))
+      const stored = Journals.empty()
+      expect(yield* attemptOf([model], { stored })).toBe("from the model")
+      expect(yield* attemptOf([model], { stored, attempt: 2 })).toBe("from the model")
+      expect(model.doGenerateCalls.length).toBe(1)
+      expect([...stored.conversations.values()].map(({ agent }) => agent)).toEqual(["mock-1"])
+    }),
+  )
+
   it.live("answers a plain agent's call from its stored reply", () =>
     Effect.gen(function* () {
       let asked = 0

@@ -242,8 +242,9 @@ const happenBlindly = (state: RunState.RunState, { node, roll, output }: Choice,
         case 1:
           return { _tag: "AttemptFailed", ...running, error, ...(roll % 2 === 0 ? { isSoft: true } : {}), ...heartbeat }
         case 2: {
-          const reason = roll < 30 ? "crash" : ((["shutdown", "fail-fast", "cancelled"] as const)[roll % 3] ?? "crash")
-          return { _tag: "AttemptInterrupted", ...running, reason, ...heartbeat }
+          const reason = roll < 30 ? "crash" : ((["shutdown", "suspended", "cancelled"] as const)[roll % 3] ?? "crash")
+          const progress = reason === "crash" && roll % 2 === 0 ? { hasProgress: true } : {}
+          return { _tag: "AttemptInterrupted", ...running, reason, ...progress, ...heartbeat }
         }
         default: {
           // What undoes a step gives nothing.
@@ -302,7 +303,10 @@ const waitKept = (at: Place, { kind, request, digest, name, correlation }: Recor
 type Place = { readonly nodeId: string; readonly iteration: number }
 
 const waitStarted = (at: Place, roll: number, output: Json | undefined): RunEvent => {
-  const kind = (["approval", "human", "signal", "timer", "subflow"] as const)[roll % 5] ?? "timer"
+  // An attempt asks for an approval, or waits for a limit to pass.
+  const isOfAttempt = roll % 26 === 0
+  const kinds = isOfAttempt ? (["approval", "quota"] as const) : (["approval", "human", "signal", "timer", "subflow"] as const)
+  const kind = kinds[roll % kinds.length] ?? "timer"
   const request = output === undefined ? {} : { request: output, digest: `${roll}` }
   const signal =
     kind === "signal" ? { name: "n", ...(roll < 30 ? { correlation: "c" } : {}) } : kind === "subflow" ? { name: "c" } : {}
@@ -313,6 +317,7 @@ const waitStarted = (at: Place, roll: number, output: Json | undefined): RunEven
     ...request,
     ...signal,
     ...(roll % 3 === 0 ? { deadline: Millis.make(roll * 1000) } : {}),
+    ...(isOfAttempt ? { isOfAttempt } : {}),
   }
 }
 

@@ -197,7 +197,11 @@ describe("the options of a step", () => {
     ["rights without an agent", { ...work, allowTools: ["read"] }, `it has "allowTools" but no agent`],
     ["code and an agent", { ...asked, run: work.run }, `it has "run" and "agent", each of which does its work: give one of them`],
     ["an agent without a prompt", { ...asked, prompt: undefined }, `"prompt" must be text, or a function`],
-    ["an agent that is none", { ...asked, agent: "gpt" }, `its agent is not an agent: it has no method "generate"`],
+    [
+      "an agent that is none",
+      { ...asked, agent: "gpt" },
+      `its agent is not an agent: it has no method "generate", and is no model`,
+    ],
     [
       "an agent that is undefined",
       { ...asked, agent: undefined },

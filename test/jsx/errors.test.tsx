@@ -256,7 +256,7 @@ describe("props", () => {
   const known = "not a schema of this workflow (note, data)"
   const count = "must be a whole number of at least 0, or Infinity"
   const millis = "must be milliseconds, more than 0"
-  const noAgent = 'its agent is not an agent: it has no method "generate"'
+  const noAgent = 'its agent is not an agent: it has no method "generate", and is no model'
   const cases: ReadonlyArray<readonly [string, ReadonlyArray<unknown>, string]> = [
     ["output", [z.string(), "notes", null], `its output is ${known}: pass one of createSmithers(…).outputs`],
     ["retries", [-1, 1.5, "3", null, Number.NaN], `"retries" ${count}`],

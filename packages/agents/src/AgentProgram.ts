@@ -7,8 +7,8 @@
  * step.
  */
 import { isDeepStrictEqual } from "node:util"
-import type { AgentRequest, AgentTurn, AnyAgent, Message, SdkAgent } from "@smithers/core/Agent"
-import { nameOf } from "@smithers/core/Agent"
+import type { AgentRequest, AgentTurn, AnyAgent, CallableAgent, Message, SdkAgent } from "@smithers/core/Agent"
+import { isModel, nameOf } from "@smithers/core/Agent"
 import { type AttemptRequest, AttemptSuspended } from "@smithers/core/AgentJournal"
 import { type AgentCall, AgentRunner, type AgentRunnerShape } from "@smithers/core/AgentRunner"
 import { type Issues, isUnstorable } from "@smithers/core/Codec"
@@ -18,10 +18,12 @@ import * as EffectVersion from "@smithers/core/EffectVersion"
 import { AgentFailed, InvalidOutput, NonRetryable } from "@smithers/core/Errors"
 import { defined } from "@smithers/core/Struct"
 import * as Thrown from "@smithers/core/Thrown"
+import type { LanguageModel } from "ai"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Conversation from "./Conversation.ts"
+import { createAgent } from "./createAgent.ts"
 import * as Instruction from "./Instruction.ts"
 import * as Durable from "./internal/durable.ts"
 import * as Grace from "./internal/grace.ts"
@@ -49,7 +51,7 @@ export const run = (call: AgentCall, tools: ToolSettings = {}): ReturnType<Agent
     const conversations = yield* Conversation.make({ journal, signal, session: { peek: () => session, open } })
     const task = Instruction.make(call)
     const failures: Array<Failure> = []
-    for (const agent of call.agents) {
+    for (const agent of call.agents.map(callable)) {
       const answer = yield* converse({ call, task, agent, conversations, open })
       if (Either.isRight(answer)) return answer.right
       failures.push(answer.left)
@@ -97,11 +99,21 @@ const limitOf = (failures: ReadonlyArray<Failure>): AttemptRequest | undefined =
   return first && { kind: "quota", request: { agent: first.agent, message: first.message }, until: first.until }
 }
 
+const modelAgents = new WeakMap<object, CallableAgent>()
+
+/** The agent to call: for a plain model, one without instructions and tools. */
+const callable = (agent: AnyAgent): CallableAgent => {
+  if (!isModel(agent)) return agent
+  const made = modelAgents.get(agent) ?? createAgent({ name: agent.modelId, model: agent as unknown as LanguageModel })
+  modelAgents.set(agent, made)
+  return made
+}
+
 /** What the calls of one agent in an attempt need. */
 interface Setting {
   readonly call: AgentCall
   readonly task: Instruction.Task
-  readonly agent: AnyAgent
+  readonly agent: CallableAgent
   readonly conversations: Conversation.Conversations
   readonly open: () => ToolSession.ToolSession
 }
@@ -168,7 +180,7 @@ const failureOf = (trouble: ProviderError.Trouble): Conversation.Failure => ({
 })
 
 /** Returns `true` for agents of the AI SDK. */
-const isSdkAgent = (agent: AnyAgent): agent is SdkAgent => String(agent.version ?? "").startsWith("agent-v")
+const isSdkAgent = (agent: CallableAgent): agent is SdkAgent => String(agent.version ?? "").startsWith("agent-v")
 
 /** Returns the reply of an agent, or fails with its error. */
 const ask = (
@@ -260,7 +272,7 @@ const generate = (
   })
 
 /** The tools that an agent of the AI SDK is to offer instead of all of its own, where rights narrow them. */
-const narrowed = (agent: AnyAgent, session: ToolSession.ToolSession): { readonly tools?: ToolSession.Tools } => {
+const narrowed = (agent: CallableAgent, session: ToolSession.ToolSession): { readonly tools?: ToolSession.Tools } => {
   if (!isSdkAgent(agent) || agent.tools === undefined) return {}
   const tools = session.offer(agent.tools)
   return tools === agent.tools ? {} : { tools }

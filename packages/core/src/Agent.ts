@@ -101,8 +101,23 @@ export interface SdkAgent extends Named {
   generate(request: SdkRequest): PromiseLike<AgentReply>
 }
 
-/** Any agent that can be called. */
-export type AnyAgent = Agent | SdkAgent
+/** A language model of a provider's package for the AI SDK. It is asked without instructions and tools. */
+export interface ModelAgent {
+  readonly specificationVersion: string
+  readonly modelId: string
+  readonly doGenerate: (...options: ReadonlyArray<never>) => PromiseLike<unknown>
+  readonly version?: undefined
+  readonly generate?: undefined
+}
+
+/** Agents that are called themselves. */
+export type CallableAgent = Agent | SdkAgent
+
+/** Anything that a step can ask. */
+export type AnyAgent = CallableAgent | ModelAgent
+
+/** Tells whether an agent is a plain model. */
+export const isModel = (agent: AnyAgent): agent is ModelAgent => "doGenerate" in agent && !("generate" in agent)
 
 /** One call of an agent within an attempt, as stored. */
 export const AgentTurn = Schema.Struct({
@@ -122,4 +137,4 @@ export const AgentTurn = Schema.Struct({
 export type AgentTurn = typeof AgentTurn.Type
 
 /** The display name of an agent. */
-export const nameOf = (agent: AnyAgent): string => agent.name ?? agent.id ?? "agent"
+export const nameOf = (agent: AnyAgent): string => (isModel(agent) ? agent.modelId : (agent.name ?? agent.id ?? "agent"))

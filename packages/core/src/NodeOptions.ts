@@ -106,7 +106,9 @@ export const step = (
   })
 
 const isAgent = (one: unknown): one is AnyAgent =>
-  typeof one === "object" && one !== null && "generate" in one && typeof one.generate === "function"
+  typeof one === "object" && one !== null && [Thrown.get(one, "generate"), Thrown.get(one, "doGenerate")].some(isFunction)
+
+const isFunction = (value: unknown): boolean => typeof value === "function"
 
 const listOf = (given: unknown): ReadonlyArray<unknown> => (Array.isArray(given) ? given : [given])
 
@@ -130,7 +132,7 @@ export const agent = (options: Options, isText: boolean, words: Words): Either.E
     }
     const agents = agentsOf(agent)
     if (agents.length === 0 || agents.length < listOf(agent).length)
-      refuse(`its agent is not an agent: it has no method "generate"`)
+      refuse(`its agent is not an agent: it has no method "generate", and is no model`)
     if (!agents.every((one) => typeof nameOf(one) === "string")) refuse("the name of its agent must be text")
     const { corrections = defaultCorrections } = options
     if (!Number.isInteger(corrections) || Number(corrections) < 0) refuse("its corrections must be a whole number of at least 0")

@@ -59,7 +59,7 @@ export const items = (count: number, onStep: Noted) =>
     $.map({
       id: "list",
       items: () => Array.from({ length: count }, (_, index) => index),
-      concurrency: 4,
+      maxConcurrency: 4,
       body: (item) =>
         $.step("step", {
           needs: { item },

@@ -120,12 +120,7 @@ export const unknownFields = (program: ts.Program): ReadonlyArray<string> => {
 if (import.meta.main) {
   const { config } = ts.readConfigFile(join(root, "tsconfig.json"), ts.sys.readFile)
   const { options, fileNames } = ts.parseJsonConfigFileContent(config, ts.sys, root)
-  const found = unknownFields(
-    ts.createProgram(
-      fileNames.filter((file) => file.includes("/packages/")),
-      options,
-    ),
-  )
+  const found = unknownFields(ts.createProgram(fileNames, options))
   for (const line of found) console.error(line)
   if (found.length > 0) process.exitCode = 1
 }

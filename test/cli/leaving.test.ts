@@ -23,7 +23,7 @@ export default Smithers.createWorkflow({ name: "${name}", input: Schema.Struct({
 const flow = `$.sequence(
   $.scope({ id: "region", timeout: "1 hour", body: ask($, "ok") }),
   $.race({ fast: $.signal("fast", { name: "fast", payload: Schema.String }), slow: ask($, "slow") }, { id: "race" }),
-  $.map({ id: "files", items: () => ["a", "b", "c"], concurrency: 2, body: () => ask($, "look"), settled: true }),
+  $.map({ id: "files", items: () => ["a", "b", "c"], maxConcurrency: 2, body: () => ask($, "look"), settled: true }),
   $.step("after", { output: Schema.String, run: () => "done" }),
 )`
 
@@ -88,7 +88,7 @@ describe("parts of a run", () => {
   it("that are many are counted, and only those shown that need somebody or have failed", async () => {
     write(
       "many",
-      `$.map({ id: "files", items: () => Array.from({ length: 2000 }, (_, index) => index), concurrency: 1, settled: true, body: (item) =>
+      `$.map({ id: "files", items: () => Array.from({ length: 2000 }, (_, index) => index), maxConcurrency: 1, settled: true, body: (item) =>
         $.sequence($.step("read", { needs: { item }, output: Schema.Number, retry: false, run: ({ item }) => {
           if (item === 3) throw new Error("unreadable")
           return item

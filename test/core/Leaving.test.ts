@@ -50,7 +50,7 @@ const answering = () =>
   })
 
 /** A list of which each item asks. */
-const listed = (keys: ReadonlyArray<string>, options: { readonly concurrency?: number } = {}) =>
+const listed = (keys: ReadonlyArray<string>, options: { readonly maxConcurrency?: number } = {}) =>
   workflow(($) =>
     $.map({
       id: "list",
@@ -168,7 +168,7 @@ describe.each(stores)("on %s", (_, store) => {
     () =>
       on(
         Effect.gen(function* () {
-          const w = listed(["a", "b", "c"], { concurrency: 2 })
+          const w = listed(["a", "b", "c"], { maxConcurrency: 2 })
           const left = [
             { key: "a", status: "finished", value: "one" },
             { key: "b", status: "cancelled" },
@@ -315,7 +315,7 @@ describe.each(stores)("on %s", (_, store) => {
   it.effect("items of a list are left by key: those at work, those that have not begun, and none that is over", () =>
     on(
       Effect.gen(function* () {
-        const w = listed(["a", "b", "c", "d"], { concurrency: 1 })
+        const w = listed(["a", "b", "c", "d"], { maxConcurrency: 1 })
         const run = yield* w.start({}, { runId: "r" })
         yield* run.waiting
         yield* run.signal("go", { payload: "one" })

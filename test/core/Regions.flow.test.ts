@@ -179,7 +179,7 @@ describe.each(stores)("on %s", (_, store) => {
               needs: { read },
               items: ({ read }) => read,
               key: ({ id }) => id,
-              concurrency: 2,
+              maxConcurrency: 2,
               body: (file) => {
                 const size = $.step("size", {
                   output: Schema.Number,

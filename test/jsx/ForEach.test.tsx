@@ -43,7 +43,7 @@ describe("a ForEach", () => {
     const open = inFile()
     const done: Array<string> = []
     const workflow = draw(() => (
-      <ForEach id="list" items={["a", "b", "c"]} concurrency={1}>
+      <ForEach id="list" items={["a", "b", "c"]} maxConcurrency={1}>
         {(id) => (
           <>
             <Task id={`${id}:work`}>{() => void done.push(id)}</Task>
@@ -139,7 +139,7 @@ describe("a ForEach", () => {
             <ForEach
               id="list"
               items={["a", "b", "c", "d"]}
-              concurrency={3}
+              maxConcurrency={3}
               until={({ done, failed, open, values }) => done + failed >= 2 && open === 2 && values.length === 2}
             >
               {(id) => <Item id={id} />}
@@ -339,7 +339,7 @@ describe("a ForEach", () => {
       const List = () => {
         const more = useCtx().outputMaybe(outputs.text, { nodeId: "a" }) !== undefined
         return (
-          <ForEach id="list" items={more ? ["a", "b", "c", "d"] : ["a"]} more={!more} concurrency={2}>
+          <ForEach id="list" items={more ? ["a", "b", "c", "d"] : ["a"]} more={!more} maxConcurrency={2}>
             {(id) => (
               <Task id={id} output={outputs.text}>
                 {() => id}
@@ -382,10 +382,10 @@ describe("a ForEach", () => {
       [{ items: [{}], children: () => null }, 'the key of item 0 is an object: add "by"'],
       [{ items: ["a", "a"], children: () => null }, 'two of its items have the key "a": "by" must return unique keys'],
       [{ by: "id", children: task }, '"by" must be a function of an item that returns its key'],
-      [{ concurrency: 1.5, children: task }, '"concurrency" must be a whole number of at least 1, or Infinity, and not 1.5'],
+      [{ maxConcurrency: 1.5, children: task }, '"maxConcurrency" must be a whole number of at least 1, or Infinity, and not 1.5'],
       [
-        { maxConcurrency: 1, children: task },
-        'it has no prop "maxConcurrency"; did you mean "concurrency"? There are id, items, by, concurrency',
+        { maxConcurency: 1, children: task },
+        'it has no prop "maxConcurency"; did you mean "maxConcurrency"? There are id, items, by, maxConcurrency',
       ],
       [{ until: true, children: task }, '"until" must be a function of { done, failed, open, values } and ctx'],
       [{ rest: "drop", children: task }, '"rest" must be "cancel" or "keep"'],

@@ -351,7 +351,7 @@ const lists = (): Pair => {
         id: "files",
         label: "Files",
         items: () => ["a", "b", "c"],
-        concurrency: 1,
+        maxConcurrency: 1,
         settled: true,
         until: ({ done }) => done === 2,
         timeout: "1 hour",
@@ -374,7 +374,7 @@ const lists = (): Pair => {
         id="files"
         label="Files"
         items={["a", "b", "c"]}
-        concurrency={1}
+        maxConcurrency={1}
         settled
         until={({ done }) => done === 2}
         timeoutMs={3_600_000}

@@ -209,7 +209,7 @@ export const regions = smithers((ctx) => (
       id="l"
       items={[{ key: 1, title: "x" }]}
       by={({ key }) => key}
-      concurrency={2}
+      maxConcurrency={2}
       until={({ done, failed, open, values }, c) => done + failed + open + values.length > c.input.repo.length}
       more={ctx.winner("r") === undefined}
       settled
@@ -256,8 +256,8 @@ export const wrongRegions = smithers(() => (
     >
       {() => null}
     </ForEach>
-    {/* @ts-expect-error it is called concurrency */}
-    <ForEach id="l" items={["a"]} maxConcurrency={3}>
+    {/* @ts-expect-error it is called maxConcurrency */}
+    <ForEach id="l" items={["a"]} concurrency={3}>
       {() => null}
     </ForEach>
   </Workflow>

@@ -506,7 +506,7 @@ interface MapOptions<Input, N extends Needs, Item, Body extends AnyNode, Settled
   /** Makes the part of the plan for an item, whose nodes can take the item as a need. Called once, when the workflow is built. */
   readonly body: (item: Reference<Item>) => Body
   /** Most items in progress at once. With 1 they run one after another. `0` is no limit. Default: no limit. */
-  readonly concurrency?: number
+  readonly maxConcurrency?: number
   /** Ends the list when it returns true. Called when an item ends. Must be pure. */
   readonly until?: (
     context: Condition<Input, N> & {
@@ -787,7 +787,7 @@ export interface Builder<out Input> {
   >
   /**
    * Runs a part of the plan for each item. `items` is called again when its needs change, so there may be more items over time;
-   * an item keeps its progress by its key. `concurrency` counts items from begin to end, including their waits. `until` ends
+   * an item keeps its progress by its key. `maxConcurrency` counts items from begin to end, including their waits. `until` ends
    * the list early. Its value is the list of theirs in the order of the items; if `settled`, the result of each. Ids in `body`
    * are prefixed with `<id>[<key>].`.
    */

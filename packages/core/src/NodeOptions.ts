@@ -331,7 +331,7 @@ export const race = (
     return scopeOf({ id, needs: [], body, completeWhen: undefined, cancelWhen: undefined }, options, words, needs)
   })
 
-/** Makes a list in its scope. Options: `label`, `concurrency`, `rest`, `settled`, `timeout` and `onTimeout`. */
+/** Makes a list in its scope. Options: `label`, `maxConcurrency`, `rest`, `settled`, `timeout` and `onTimeout`. */
 export const forEach = (
   id: NodeId,
   items: Parts,
@@ -340,10 +340,10 @@ export const forEach = (
   words: Words,
 ): Either.Either<Plan.Scope, Problem> =>
   checked(() => {
-    const { concurrency } = options
     const isSettled = flag(options, "settled", words)
     // 0, the length of an empty list, is no limit.
-    const maxConcurrency = concurrency === undefined || concurrency === 0 ? undefined : countOf("concurrency", concurrency)
+    const given = options.maxConcurrency
+    const maxConcurrency = given === undefined || given === 0 ? undefined : countOf("maxConcurrency", given)
     const children = items.map(([key, body]) => part(id, key, body, isSettled))
     const body: Plan.ForEach = {
       _tag: "ForEach",

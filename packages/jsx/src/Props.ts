@@ -380,7 +380,7 @@ export interface ForEachProps<S extends Schemas = Schemas, Input = Undeclared, I
   /** Key of an item: stable across renders, and unique. Default: the item itself, if it is text or a number. */
   readonly by?: (item: NoInfer<Item>, index: number) => string | number
   /** Maximum number of items in progress. `0`, the length of an empty list, means no limit. Default: no limit. */
-  readonly concurrency?: number
+  readonly maxConcurrency?: number
   /**
    * Stop condition, evaluated after each item. The remaining items are cancelled, or with `rest="keep"` continue beside what
    * follows. Must be pure.

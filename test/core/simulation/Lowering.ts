@@ -215,7 +215,7 @@ export const lower = (
             },
             rest,
             settled: isSettled,
-            ...(concurrency === undefined ? {} : { concurrency }),
+            ...(concurrency === undefined ? {} : { maxConcurrency: concurrency }),
             ...(enough === undefined ? {} : { until: ({ done }) => done >= enough }),
             ...(more === undefined ? {} : { more }),
             ...region(spec),

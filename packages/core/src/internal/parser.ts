@@ -37,7 +37,7 @@ const limitKeys = ["timeout", "onTimeout", "label"]
 const scopeKeys = new Set(["id", "needs", "body", "completeWhen", "cancelWhen", ...limitKeys])
 const raceKeys = new Set(["id", "needs", "count", "rest", "onFailure", ...limitKeys])
 const mapKeys = new Set([
-  ...["id", "needs", "items", "key", "body", "concurrency", "until", "rest", "settled", "more"],
+  ...["id", "needs", "items", "key", "body", "maxConcurrency", "until", "rest", "settled", "more"],
   ...limitKeys,
 ])
 const parallelKeys = new Set(["maxConcurrency", "failFast"])

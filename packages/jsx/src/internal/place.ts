@@ -33,7 +33,7 @@ export const known = {
   TryCatchFinally: new Set(["id", "try", "catch", "catchWhen", "finally", "children"]),
   Scope: new Set(["id", "until", "cancelWhen", ...leaving, "children"]),
   Race: new Set(["id", "count", "rest", "onFailure", ...leaving, "children"]),
-  ForEach: new Set(["id", "items", "by", "concurrency", "until", "rest", "settled", "more", ...leaving, "children"]),
+  ForEach: new Set(["id", "items", "by", "maxConcurrency", "until", "rest", "settled", "more", ...leaving, "children"]),
   RaceBranch: new Set(["of", "name", "children"]),
   ForEachItem: new Set(["of", "name", "given", "children"]),
   Try: new Set(["of", "given", "children"]),

@@ -198,7 +198,7 @@ export const make = (options: Options): Effect.Effect<Conversations, JournalErro
       ): Journal.TranscriptEntry => ({ ...here(), seq: ++seq, at, ...given })
 
       const readWorkspace = async (): Promise<WorkspaceIdentity.WorkspaceState> =>
-        await WorkspaceIdentity.read(session.open().files.root)
+        await WorkspaceIdentity.read(session.open().files.root, session.open().commands)
 
       // Begin.
 

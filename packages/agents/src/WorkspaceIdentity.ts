@@ -4,8 +4,12 @@
  */
 import { execFile } from "node:child_process"
 import { createHash } from "node:crypto"
+import { existsSync } from "node:fs"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
+import type { CommandRunnerShape } from "@smithers/core/CommandRunner"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 
 /** The state of a workspace at one moment. */
@@ -24,24 +28,68 @@ const largestRead = 4 * 1024 * 1024
 /** Longest time that git may take (ms). */
 const gitTimeoutMs = 20_000
 
-const git = (root: string, ...args: ReadonlyArray<string>): Promise<string | undefined> =>
+/** Bytes that git may write. */
+const mostBytes = 256 * 1024 * 1024
+
+/** Neither hooks nor helpers of the repository run, as far as git can be told so. */
+const careful = [
+  "--no-optional-locks",
+  ...["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "core.untrackedCache=false"],
+]
+
+/** Runs git in a workspace. Gives its output, or `undefined` if it fails. */
+type Git = (root: string, ...args: ReadonlyArray<string>) => Promise<string | undefined>
+
+const asIs: Git = (root, ...args) =>
   new Promise((resolve) => {
-    // Neither hooks nor helpers of the repository run: they are the agent's to write.
-    const safe = ["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "core.untrackedCache=false"]
-    const options = { cwd: root, timeout: gitTimeoutMs, maxBuffer: 256 * 1024 * 1024, env: gitEnv(), encoding: "utf8" } as const
-    execFile("git", ["--no-optional-locks", ...safe, ...args], options, (error, stdout) =>
-      resolve(error === null ? stdout : undefined),
-    )
+    const options = { cwd: root, timeout: gitTimeoutMs, maxBuffer: mostBytes, env: gitEnv(root), encoding: "utf8" } as const
+    execFile("git", [...careful, ...args], options, (error, stdout) => resolve(error === null ? stdout : undefined))
   })
 
-const gitEnv = (): NodeJS.ProcessEnv => {
-  const { GIT_DIR: _, GIT_WORK_TREE: __, GIT_INDEX_FILE: ___, ...env } = process.env
-  return { ...env, GIT_CONFIG_NOSYSTEM: "1", GIT_TERMINAL_PROMPT: "0" }
+/**
+ * Runs git as a command of the agent's is run: a repository that the agent has made names programs, such as filters, which git cannot be told to leave
+ * alone.
+ */
+const isolated =
+  (commands: CommandRunnerShape): Git =>
+  async (root, ...args) => {
+    const result = await Effect.runPromise(
+      Effect.either(
+        commands.run(["git", ...careful, "-c", "safe.directory=*", ...args], {
+          policy: { root, isReadOnly: true, env: { GIT_CONFIG_NOSYSTEM: "1", GIT_TERMINAL_PROMPT: "0" } },
+          timeout: gitTimeoutMs,
+          keptBytes: mostBytes,
+          outputBytes: mostBytes,
+        }),
+      ),
+    )
+    // Without isolation no command of an agent has run, and the repository is as it was found.
+    if (Either.isLeft(result)) return result.left._tag === "IsolationUnavailable" ? await asIs(root, ...args) : undefined
+    return result.right.exitCode === 0 ? result.right.stdout.text : undefined
+  }
+
+/** The repository around a directory that is no top of one: the directory itself may become one meanwhile, by a command of an agent. */
+const around = (root: string): { readonly GIT_DIR?: string; readonly GIT_WORK_TREE?: string } => {
+  if (existsSync(path.join(root, ".git"))) return {}
+  for (let here = path.dirname(root); ; here = path.dirname(here)) {
+    const directory = path.join(here, ".git")
+    if (existsSync(directory)) return { GIT_DIR: directory, GIT_WORK_TREE: here }
+    if (here === path.dirname(here)) return {}
+  }
 }
 
-/** Reads the state of a workspace. Costs two processes of git, and the reading of changed files. */
-export const read = async (root: string): Promise<WorkspaceState> => {
+const gitEnv = (root: string): NodeJS.ProcessEnv => {
+  const { GIT_DIR: _, GIT_WORK_TREE: __, GIT_INDEX_FILE: ___, ...env } = process.env
+  return { ...env, ...around(root), GIT_CONFIG_NOSYSTEM: "1", GIT_TERMINAL_PROMPT: "0" }
+}
+
+/**
+ * Reads the state of a workspace. Costs two processes of git, and the reading of changed files. Where commands are isolated, git is too, in a repository
+ * that they can write.
+ */
+export const read = async (root: string, commands?: CommandRunnerShape): Promise<WorkspaceState> => {
   const real = await fs.realpath(root)
+  const git = commands?.isBoundary === true && existsSync(path.join(real, ".git")) ? isolated(commands) : asIs
   const { dev, ino, birthtimeMs } = await fs.stat(real)
   const directory = `${dev}:${ino}:${Math.round(birthtimeMs)}`
   const [head, status] = await Promise.all([

@@ -235,7 +235,7 @@ const wordsOf = ({ event, at }: LoggedEvent, place: string): string => {
     case "RunStarted":
       return `▶ ${event.workflow} started`
     case "RunResumed":
-      return `▶ resumed: ${plural(event.kept, "node")} kept, ${event.added} new, ${event.removed} gone`
+      return `▶ resumed: ${plural(event.kept, "node")} kept, ${event.added} new, ${event.removed} removed`
     case "PlanChanged": {
       const parts = [
         event.mounted.length === 0 ? "" : `+ ${named(event.mounted)}`,

@@ -588,6 +588,31 @@ describe("the record of a conversation", () => {
     }),
   )
 
+  it.live("gives back dates and bytes as they were, and cuts no result whose form is the tool's own", () =>
+    Effect.gen(function* () {
+      const shots: Array<unknown> = []
+      const picture = { at: new Date(5), bytes: new Uint8Array(60_000).fill(7), size: 2n }
+      const model = modelOf([call("shoot", {})], [call("two", { n: 1 })], text("done"))
+      const { state, tools } = counting()
+      const shoot = tool({
+        description: "Shoots",
+        inputSchema: z.object({}),
+        execute: async () => picture,
+        toModelOutput: ({ output }) => {
+          shots.push(output)
+          return { type: "text", value: "a picture" }
+        },
+      })
+      const agent = createAgent({ name: "worker", model, tools: { ...tools, shoot } })
+      const stored = Journals.empty()
+      yield* crash([agent], { stored }, () => state.two === 1)
+      state.isHung = false
+      yield* attemptOf([agent], { stored, attempt: 2 })
+      expect(shots.length).toBeGreaterThan(1)
+      for (const shot of shots) expect(shot).toEqual(picture)
+    }),
+  )
+
   it.live("holds the whole of a result that is cut for the model", () =>
     Effect.gen(function* () {
       const model = modelOf([call("big", {})], text("done"))

@@ -21,6 +21,7 @@ import * as Either from "effect/Either"
 import * as Runtime from "effect/Runtime"
 import * as Schema from "effect/Schema"
 import * as DoomLoop from "./DoomLoop.ts"
+import { decode, encode } from "./internal/richJson.ts"
 import type * as ToolRules from "./ToolRules.ts"
 import type { ToolSession } from "./ToolSession.ts"
 import * as WorkspaceIdentity from "./WorkspaceIdentity.ts"
@@ -54,6 +55,8 @@ export interface Call {
   readonly rules: ToolRules.ToolRules
   /** `true` if the agent wants a person to approve it, besides the rules. */
   readonly isAsked: boolean
+  /** `true` to cut a result that is too long for the messages of a model. */
+  readonly isCut: boolean
   readonly execute: () => unknown
 }
 
@@ -390,7 +393,7 @@ export const make = (options: Options): Effect.Effect<Conversations, JournalErro
       }
 
       const callTool: Conversation["callTool"] = async (asked) => {
-        const { callId, tool, input, rules, isAsked, execute } = asked
+        const { callId, tool, input, rules, isAsked, isCut, execute } = asked
         const index = indexOf(callId, tool)
         if (rules.usesWorkspace) workspaceTools.add(tool)
         const text = Digest.canonicalText(input)
@@ -399,7 +402,7 @@ export const make = (options: Options): Effect.Effect<Conversations, JournalErro
         if (before?.status === "finished") {
           const recorded = before.output === undefined ? undefined : parse(before.output)
           await observe(asked, DoomLoop.splitNotice(recorded).result)
-          return recorded
+          return before.output === undefined ? undefined : decode(before.output)
         }
         if (before !== undefined && before.status !== "started" && before.status !== "asked") {
           if (before.status === "failed") await observe(asked, DoomLoop.splitNotice(before.output).result)
@@ -438,14 +441,14 @@ export const make = (options: Options): Effect.Effect<Conversations, JournalErro
           }
           const finish = async (value: unknown): Promise<unknown> => {
             const at = await now()
-            const { output: bare, whole } = outputOf(value)
+            const { output: bare, whole } = outputOf(value, isCut)
             const { told, stop } = await judge(bare === undefined ? undefined : parse(bare))
             const output = told === undefined ? bare : JSON.stringify(told)
             const seen = session.peek()?.seen.take()
             const done = { ...call, status: "finished" as const, endedAt: at, ...defined({ output, seen }) }
             await put(done, entry(at, { kind: "tool-result", text: whole ?? output ?? "", tool, callId }))
             await stop()
-            return output === undefined ? undefined : parse(output)
+            return output === undefined ? undefined : decode(output)
           }
           const refuse = async (status: "failed" | "unknown" | "refused", problem: string): Promise<never> => {
             const at = await now()
@@ -608,10 +611,11 @@ const cut = (text: string): string =>
     : `${text.slice(0, longestResult).toWellFormed()}\n… (${text.length - longestResult} more characters)`
 
 /** The result of a tool as the model gets it, as JSON, and the whole of it if it was cut. */
-const outputOf = (value: unknown): { readonly output: string | undefined; readonly whole?: string } => {
-  const json = value === undefined ? undefined : (JSON.stringify(value) ?? JSON.stringify(String(value)))
-  if (json === undefined || json.length <= longestResult) return { output: json }
-  return { output: JSON.stringify(cut(typeof value === "string" ? value : json)), whole: typeof value === "string" ? value : json }
+const outputOf = (value: unknown, isCut: boolean): { readonly output: string | undefined; readonly whole?: string } => {
+  const json = encode(value)
+  if (json === undefined || json.length <= longestResult || !isCut) return { output: json }
+  const whole = typeof value === "string" ? value : json
+  return { output: JSON.stringify(cut(whole)), whole }
 }
 
 /** The value of a result, which may be a promise, or the last of several. */

@@ -8,6 +8,7 @@ import type { LanguageModel, LanguageModelMiddleware, ToolSet } from "ai"
 import type * as Conversation from "../Conversation.ts"
 import * as DoomLoop from "../DoomLoop.ts"
 import * as ToolRules from "../ToolRules.ts"
+import { decode, encode } from "./richJson.ts"
 import type { Sdk } from "./sdk.ts"
 
 type AnyTool = ToolSet[string]
@@ -125,7 +126,7 @@ const middlewareOf = (conversation: Conversation.Conversation): LanguageModelMid
     const generated = await doGenerate()
     const { request: _, response, ...reply } = generated
     const { body: __, headers: ___, ...about } = response ?? {}
-    const text = encode({ ...reply, ...(response === undefined ? {} : { response: about }) })
+    const text = encodeReply({ ...reply, ...(response === undefined ? {} : { response: about }) })
     const { inputTokens, outputTokens } = generated.usage
     await conversation.keepReply({
       text,
@@ -194,13 +195,16 @@ const keep = (kept: Array<Part>, part: Part): void => {
 const replyOf = (kept: ReadonlyArray<Part>, { usage }: Extract<Part, { readonly type: "finish" }>): Conversation.Reply => {
   const model = kept.find((part) => part.type === "response-metadata")?.modelId
   return {
-    text: encode(kept),
+    text: encodeReply(kept),
     calls: callsOf(kept),
     model,
     inputTokens: usage.inputTokens.total,
     outputTokens: usage.outputTokens.total,
   }
 }
+
+/** Replies are objects, so they have a form. */
+const encodeReply = (reply: object): string => encode(reply) ?? "null"
 
 /** The tool calls among the parts of a reply that are ours to make. */
 const callsOf = (content: ReadonlyArray<unknown>): Conversation.Reply["calls"] =>
@@ -215,28 +219,6 @@ const callsOfText = (text: string): Conversation.Reply["calls"] => {
   const content = Array.isArray(reply) ? reply : Thrown.get(reply, "content")
   return Array.isArray(content) ? callsOf(content) : []
 }
-
-// Values of replies that JSON has no form for.
-
-const mark = "$smithers"
-
-const encode = (value: unknown): string =>
-  JSON.stringify(value, function (this: Record<string, unknown>, key, item: unknown) {
-    const raw = this[key]
-    if (raw instanceof Date) return { [mark]: "date", value: raw.toISOString() }
-    if (raw instanceof Uint8Array) return { [mark]: "bytes", value: Buffer.from(raw).toString("base64") }
-    if (raw instanceof URL) return { [mark]: "url", value: raw.href }
-    return item
-  })
-
-const decode = (text: string): unknown =>
-  JSON.parse(text, (_, item: unknown) => {
-    const [kind, value] = [Thrown.get(item, mark), Thrown.get(item, "value")]
-    if (typeof value !== "string") return item
-    if (kind === "date") return new Date(value)
-    if (kind === "bytes") return new Uint8Array(Buffer.from(value, "base64"))
-    return kind === "url" ? new URL(value) : item
-  })
 
 // Tools.
 
@@ -288,6 +270,8 @@ const recordedTool = (name: string, tool: AnyTool, conversation: Conversation.Co
       input,
       rules,
       isAsked: asked.has(options.toolCallId),
+      // The form that the model gets is the tool's own.
+      isCut: tool.toModelOutput === undefined,
       execute: () => execute.call(tool, input, options as Parameters<typeof execute>[1]),
     })
   const judge: Approval = async (input, options) => {

@@ -34,7 +34,7 @@ const chapters: ReadonlyArray<{ readonly title: string; readonly folder: string;
       "unmounting",
     ],
   },
-  { title: "Guides: agents", folder: "guides", first: ["agents", "mdx"] },
+  { title: "Guides: agents", folder: "guides", first: ["agents", "command-line-agents", "command-line-errors", "mdx"] },
   { title: "Guides: tests", folder: "guides", first: ["testing", "testing-waits", "testing-agents", "testing-crashes"] },
   { title: "Guides: data and operation", folder: "guides", first: ["sql", "transactions", "supervise", "observability"] },
   {

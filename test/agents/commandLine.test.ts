@@ -3,6 +3,7 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSy
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as ProviderError from "@smithers/agents/ProviderError"
+import type { ToolRights } from "@smithers/agents/ToolSession"
 import { Effect, Fiber } from "effect"
 import { AcpAgent, ClaudeCodeAgent, CliAgent, CodexAgent, type CommonSettings, GeminiAgent } from "smithers-orchestrator/agents"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
@@ -309,6 +310,45 @@ describe.skipIf(!hasBubblewrap)("the end of the runtime by SIGKILL (needs the De
   )
 })
 
+describe("the rights of a step", () => {
+  it("hold a command-line agent, or it is not started", async () => {
+    const refused = async (rights: ToolRights, settings: CommonSettings = {}) =>
+      (await failure(claude("", settings), { root, rights })).message
+    expect(await refused({ isReadOnly: true })).toContain('isolation "none" holds them to nothing')
+    expect(await refused({ network: ["api.github.com"] })).toContain('isolation "none" holds them to nothing')
+    expect(await refused({}, { network: ["api.github.com"] })).toContain('isolation "none" holds it to nothing')
+    expect(await refused({ allowTools: ["read"] })).toContain("a command-line agent has tools of its own")
+    expect(callsIn(home)).toEqual([])
+  })
+
+  it.skipIf(!hasBubblewrap)(
+    "leave it its login and its root, and nothing else of the home (needs the Debian package bubblewrap)",
+    async () => {
+      writeFileSync(join(home, "secret"), "x")
+      mkdirSync(join(home, ".claude"))
+      writeFileSync(join(home, ".claude", "login"), "x")
+      writeFileSync(join(root, ".env"), "KEY=x")
+      const program = join(root, "look")
+      const script = [
+        ...['test ! -e "$HOME/secret" && test -e "$HOME/.claude/login" && test ! -s .env', "echo kept > $HOME/.claude/session"],
+        ...[
+          "echo made > made",
+          "test ! -e /root/.bashrc && test ! -e /home/*/.bashrc",
+          `echo '{ "type": "result", "subtype": "success", "result": "seen" }'`,
+        ],
+      ]
+      writeFileSync(program, `#!/bin/sh\nset -e\n${script.join("\n")}\n`)
+      chmodSync(program, 0o755)
+      const agent = ClaudeCodeAgent({ command: program, env: { HOME: home } })
+      expect((await reply(agent, { root, isolation: "bubblewrap" })).text).toBe("seen")
+      expect(readFileSync(join(home, ".claude", "session"), "utf8")).toBe("kept\n")
+      expect(readFileSync(join(root, "made"), "utf8")).toBe("made\n")
+      const reading = await failure(agent, { root, isolation: "bubblewrap", rights: { isReadOnly: true } })
+      expect(reading).toMatchObject({ _tag: "AgentDied", tail: expect.stringContaining("Read-only file system") })
+    },
+  )
+})
+
 describe("Codex", () => {
   it("begins by its own id, resumes by it, and counts what its totals have grown by", async () => {
     const { log, rows, kept } = memoryLog()
@@ -412,7 +452,9 @@ describe("an agent by the Agent Client Protocol", () => {
         )
       ).text,
     ).toBe('{"n": 1}')
-    expect((await reply(agent("allow"), { root, rights: { isReadOnly: true } })).text).toBe('{"n": 0}')
+    if (!hasBubblewrap) return
+    const reading = { root, rights: { isReadOnly: true }, isolation: "bubblewrap" } as const
+    expect((await reply(agent("allow"), reading)).text).toBe('{"n": 0}')
   })
 
   it("is asked to cancel before it is ended", async () => {

@@ -127,13 +127,29 @@ export const make = <S extends CommonSettings>(
       const tools = Either.try({
         try: () => {
           const session = ToolSession.current(name)
-          return { session, runner: runnerOf(session, name) }
+          const runner = runnerOf(session, name)
+          const problem = unheld(settings, session, runner)
+          if (problem !== undefined) throw new Error(problem)
+          return { session, runner }
         },
         catch: (thrown) => new NonRetryable({ message: Thrown.describe(thrown).message }),
       })
       return Effect.flatMap(tools, ({ session, runner }) => answer(agent, request, session, runner))
     },
   }
+}
+
+/** Rights that nothing would hold the program to; `undefined` if there are none. */
+const unheld = (
+  { network }: CommonSettings,
+  { rights }: ToolSession.ToolSession,
+  runner: CommandRunnerShape,
+): string | undefined => {
+  if (rights.allowTools !== undefined)
+    return "This step lists tools in `allowTools`, and a command-line agent has tools of its own, which that does not reach. Leave it out, and restrict the agent by its settings."
+  if (typeof network === "object" && !runner.isBoundary)
+    return `The agent lists hosts in \`network\`, and isolation "${runner.isolation}" holds it to nothing: nothing was started. A runtime with isolation "bubblewrap" runs it.`
+  return undefined
 }
 
 /** An agent with its settings. */
@@ -365,7 +381,7 @@ const policyOf = (
     env: { ...rights.env, ...env },
     readable: [...Program.readable(program), ...(rights.readable ?? []), ...(settings.readable ?? []), ...added.readable],
     writable: [...Program.state(dialect.state(Program.homeOf(env), env)), ...(settings.writable ?? [])],
-    hidden: (rights.hidden ?? ToolSession.defaultHidden).map((path) => resolve(files.root, path)),
+    hidden: ToolSession.hiddenOf(rights),
   }
 }
 

@@ -22,6 +22,7 @@ import type { LanguageModel } from "ai"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Conversation from "./Conversation.ts"
 import { createAgent } from "./createAgent.ts"
 import * as Instruction from "./Instruction.ts"
@@ -51,11 +52,19 @@ export const run = (call: AgentCall, tools: ToolSettings = {}): ReturnType<Agent
     const conversations = yield* Conversation.make({ journal, signal, session: { peek: () => session, open } })
     const task = Instruction.make(call)
     const failures: Array<Failure> = []
-    for (const agent of call.agents.map(callable)) {
-      const answer = yield* converse({ call, task, agent, conversations, open })
-      if (Either.isRight(answer)) return answer.right
-      failures.push(answer.left)
-    }
+    const asking = Effect.gen(function* () {
+      for (const agent of call.agents.map(callable)) {
+        const answer = yield* converse({ call, task, agent, conversations, open })
+        if (Either.isRight(answer)) return Option.some(answer.right)
+        failures.push(answer.left)
+      }
+      return Option.none()
+    })
+    const answer = yield* Effect.ensuring(
+      asking,
+      Effect.suspend(() => session?.close ?? Effect.void),
+    )
+    if (Option.isSome(answer)) return answer.value
     const limit = limitOf(failures)
     if (limit !== undefined) return yield* new AttemptSuspended({ request: limit })
     return yield* raise(context.stepId, failures)

@@ -13,6 +13,7 @@ import { ToolRightsExceeded } from "@smithers/core/Errors"
 import { covers, Network, parseHost, type StepRights } from "@smithers/core/Isolation"
 import { defined } from "@smithers/core/Struct"
 import * as Thrown from "@smithers/core/Thrown"
+import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
@@ -62,6 +63,41 @@ export interface ToolSession {
    * is that of a tool that was not offered by this session.
    */
   readonly refusal: (tool: Judged) => string | undefined
+  /** Opens something that lives as long as the session, once for each key. One that did not open is tried again. */
+  readonly acquire: <A>(key: object, open: () => Promise<Resource<A>>) => Promise<A>
+  /** Closes what was acquired, also what is still opening. */
+  readonly close: Effect.Effect<void>
+}
+
+/** Something that was opened, and how it is closed. */
+export interface Resource<A> {
+  readonly value: A
+  readonly close: () => Promise<void>
+}
+
+/** What a session has opened. */
+const makeResources = (): Pick<ToolSession, "acquire" | "close"> => {
+  const opened = new Map<object, Promise<Resource<unknown>>>()
+  let isClosed = false
+  return {
+    acquire: async <A>(key: object, open: () => Promise<Resource<A>>): Promise<A> => {
+      if (isClosed) throw new Error("the attempt has ended")
+      const known = opened.get(key) as Promise<Resource<A>> | undefined
+      const opening = known ?? open()
+      opened.set(key, opening)
+      try {
+        return (await opening).value
+      } catch (thrown) {
+        opened.delete(key)
+        throw thrown
+      }
+    },
+    close: Effect.promise(async () => {
+      isClosed = true
+      await Promise.allSettled([...opened.values()].map(async (opening) => await (await opening).close()))
+      opened.clear()
+    }),
+  }
 }
 
 /** Tools by their names. */
@@ -134,6 +170,7 @@ export const make = (rights: ToolRights = {}, commands?: CommandRunnerShape, ask
     asked,
     commands,
     seen: makeSeen(),
+    ...makeResources(),
     offer: (tools) => {
       const entries = Object.entries(tools)
       const allowed = entries.filter(([name, tool]) => lists(name) && reads(ToolRules.of(tool)))

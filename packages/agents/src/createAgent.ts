@@ -15,6 +15,7 @@ import * as Durable from "./internal/durable.ts"
 import * as Grace from "./internal/grace.ts"
 import * as Sdk from "./internal/sdk.ts"
 import { checkSettingNames } from "./internal/settingNames.ts"
+import * as McpServer from "./McpServer.ts"
 import * as ToolSession from "./ToolSession.ts"
 
 /** Input of any workflow. `any`, since its fields must be usable without naming its type. */
@@ -75,6 +76,11 @@ export type AgentSettings<Input = AnyInput> = Omit<ToolLoopAgentSettings<never, 
    */
   readonly structuredOutput?: boolean
   /**
+   * Servers of the Model Context Protocol, whose tools the agent has besides. They are started with the first call in an attempt,
+   * and end with it.
+   */
+  readonly mcp?: ReadonlyArray<McpServer.McpServer>
+  /**
    * Lets the provider stream its replies, which some require for long ones. Each is recorded as a whole before its tools run.
    * Default: false.
    */
@@ -90,6 +96,7 @@ const settingNames: Names<AgentSettings> = {
   toolsContext: true,
   maxSteps: true,
   structuredOutput: true,
+  mcp: true,
   stream: true,
   stopWhen: true,
   activeTools: true,
@@ -159,7 +166,7 @@ export const createAgent = <Input = AnyInput>(
   settings: AgentSettings<Input>,
 ): Agent & { readonly name: string; readonly wantsContext: true; readonly tools: ToolSet } => {
   checkSettingNames(settings, Object.keys(settingNames))
-  const { name, instructions, model, maxSteps, stopWhen, structuredOutput, stream, toolsContext, ...others } = settings
+  const { name, instructions, model, maxSteps, stopWhen, structuredOutput, stream, toolsContext, mcp = [], ...others } = settings
   /** Schemas that the provider has refused; later calls omit them. */
   const refused = new Set<string>()
 
@@ -168,7 +175,9 @@ export const createAgent = <Input = AnyInput>(
     const [ai, chosen] = [await load(), model ?? modelOfEnvironment(name)]
     const said = typeof instructions === "function" ? await instructions(context?.input as Input) : instructions
     const stepContext = context === undefined ? {} : toolContext(context)
-    const offered = ToolSession.find()?.offer(others.tools ?? {}) ?? others.tools
+    const session = ToolSession.find()
+    const all = mcp.length === 0 ? others.tools : await McpServer.withTools(ai, mcp, others.tools ?? {}, session)
+    const offered = session?.offer(all ?? {}) ?? all
     const tools = offered === undefined ? undefined : Grace.ofTools(offered)
     const stop = stopWhen ?? (maxSteps === undefined ? undefined : ai.isStepCount(maxSteps))
 

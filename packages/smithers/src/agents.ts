@@ -21,4 +21,5 @@ export type { CommandLineAgent, CommandLineFailure, CommonSettings } from "@smit
 export type { AgentEvent } from "@smithers/agents/commandLine/Dialect"
 export * as CommandLineError from "@smithers/agents/commandLine/Errors"
 export { type AgentSettings, createAgent, type ToolContext } from "@smithers/agents/createAgent"
+export { type CommandServer, type HttpServer, type McpServer, mcpServer } from "@smithers/agents/McpServer"
 export type { Agent, AgentReply, AgentRequest, AgentUsage, AnyAgent } from "@smithers/core/Agent"

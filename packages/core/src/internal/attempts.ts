@@ -152,6 +152,7 @@ export const make = (options: AttemptsOptions): Attempts => {
   const inFlight = new Map<NodeKey, InFlight>()
   const drivers = new Map<NodeKey, Driver<unknown>>()
   const spans = new Map<NodeKey, Tracer.Span>()
+  const annotated = Tracing.ofAttempts()
 
   const heard = (key: NodeKey, beat: Beat) => (details: Json) => {
     beat.details = details
@@ -219,9 +220,8 @@ export const make = (options: AttemptsOptions): Attempts => {
             options.journal.record({ runId, epoch, nodeId: step.id, iteration, attempt, ...rows }),
             options.onOutage,
           ),
-        conversations: Patience.retryWhileBusy(
-          options.journal.conversations({ runId, nodeId: step.id, iteration }),
-          options.onOutage,
+        conversations: Effect.suspend(() =>
+          Patience.retryWhileBusy(options.journal.conversations({ runId, nodeId: step.id, iteration }), options.onOutage),
         ),
       },
       cache: found,
@@ -250,9 +250,9 @@ export const make = (options: AttemptsOptions): Attempts => {
   const traced = <A extends StepProgram.AttemptResult, E, R>(
     program: Effect.Effect<A, E, R>,
     key: NodeKey,
-    place: Tracing.Place,
+    place: Required<Tracing.Place>,
   ) => {
-    if (!options.isTraced) return Effect.succeed(Tracing.at(place, false, program))
+    if (!options.isTraced) return Effect.succeed(annotated(place, program))
     const { attempt: _, ...attributes } = place
     const known = spans.get(key)
     const step = known ? Effect.succeed(known) : Effect.makeSpan("smithers.step", { attributes, captureStackTrace: false })

@@ -48,6 +48,30 @@ export const at = <A, E, R>(place: Place, traced: boolean, effect: Effect.Effect
     traced ? Effect.flatMap(annotate(FiberRef.currentTracerSpanAnnotations, place), () => effect) : effect,
   )
 
+/** The place of an attempt in a run. */
+type AttemptPlace = Required<Place>
+
+/**
+ * Annotates the logs of the attempts of one run. Most attempts differ by their node alone, so that the annotations which they share are made once:
+ * five entries for each would be a tenth of the cost of a step.
+ */
+export const ofAttempts = (): (<A, E, R>(place: AttemptPlace, effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>) => {
+  let made: (Pick<AttemptPlace, "iteration" | "attempt"> & { readonly of: Annotations; readonly shared: Annotations }) | undefined
+  const annotationsOf = (before: Annotations, { nodeId, ...place }: AttemptPlace): Annotations => {
+    const { iteration, attempt } = place
+    if (made === undefined || made.of !== before || made.iteration !== iteration || made.attempt !== attempt)
+      made = { of: before, iteration, attempt, shared: annotated(before, place) }
+    return HashMap.set(made.shared, "nodeId", nodeId)
+  }
+  return (place, effect) =>
+    Effect.zipRight(
+      FiberRef.update(FiberRef.currentLogAnnotations, (before) => annotationsOf(before, place)),
+      effect,
+    )
+}
+
+type Annotations = HashMap.HashMap<string, unknown>
+
 const annotate = (annotations: FiberRef.FiberRef<HashMap.HashMap<string, unknown>>, place: Place): Effect.Effect<void> =>
   FiberRef.update(annotations, (before) => annotated(before, place))
 

@@ -26,10 +26,9 @@ export const make = (): Watchers => {
       if (others === undefined) byRead.set(wanted, new Set([position]))
       else others.add(position)
     },
-    of: function* ({ nodeId, table }) {
-      if (byRead.size === 0) return
-      yield* byRead.get(nodeId) ?? []
-      yield* byRead.get(`/${table}`) ?? []
-    },
+    // Asked for each output that comes, and nearly always there are none.
+    of: ({ nodeId, table }) => (byRead.size === 0 ? none : [...(byRead.get(nodeId) ?? none), ...(byRead.get(`/${table}`) ?? none)]),
   }
 }
+
+const none: ReadonlyArray<never> = []

@@ -68,6 +68,15 @@ export const scopeOfTimeout = (nodeId: NodeId): NodeId | undefined =>
  */
 export const partId = (around: NodeId, key: string): NodeId => storable(`${around}[${key.replaceAll(/[%\]]/g, percent)}]`)
 
+/**
+ * The id of a node in an item of a list, as commands and tests take it: `itemId("people", "ann", "ask")` is `people[ann].ask`.
+ * Without a node it is the id of the item. `list` is the id of the list; of a list in an item, that is an `itemId`, too.
+ */
+export const itemId = (list: string, key: string | number, node?: string): NodeId => {
+  const item = partId(list, String(key))
+  return node === undefined ? item : storable(`${item}.${node}`)
+}
+
 /** The id of a part's race or list, by the id of the part; `undefined` if the id is not that of a part. */
 export const groupOfPart = (partId: NodeId): NodeId | undefined => /^(.+)\[[^\]]*\]$/s.exec(partId)?.[1]
 

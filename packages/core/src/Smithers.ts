@@ -37,6 +37,7 @@ export {
 } from "./Commands.ts"
 export type { AttemptError } from "./DeclaredError.ts"
 export * from "./Errors.ts"
+export { itemId } from "./Ids.ts"
 export type { RunDetails, RunFilter, RunSummary } from "./RunReader.ts"
 export type { RunResult, Waits } from "./RunResult.ts"
 export { createWorkflow, type ExecuteError, type RunHandle, type Workflow } from "./Workflow.ts"

@@ -58,7 +58,7 @@ export const agents = define({
   path: ["agents"],
   summary: "Lists command-line agents: installed or not, version, logged in or not, and what each can.",
   details:
-    "Starts each program under the isolation of the runtime (SMITHERS_ISOLATION), and asks it for its version and its login. No model is asked for anything, so that this costs nothing. What is missing is listed with the command that repairs it.",
+    "Starts each program under the isolation of the runtime (SMITHERS_ISOLATION), and asks it for its version and its login. No model is asked for anything, so that this costs nothing. Lists all that is missing, each with the command that repairs it.",
   examples: [
     { line: "smithers agents", does: "Lists all agents." },
     { line: "smithers agents codex --json", does: "Prints what is known of Codex, as JSON." },

@@ -96,6 +96,9 @@ const mostPages = 100
 /** Commands end with their attempt, and by no timeout: the longest that a timer can wait, in milliseconds. */
 const noTimeout = 2 ** 31 - 1
 
+/** Exit codes of the shell that starts a command, for a program that is not there or cannot be run. */
+const notFound: ReadonlySet<unknown> = new Set([126, 127])
+
 /** The end of a server, as a sentence. */
 const endOf = (exit: Exit.Exit<{ readonly exitCode: number | undefined }, { readonly message: string }>, said: string): string => {
   const why = Exit.isSuccess(exit)
@@ -151,7 +154,10 @@ const pipe = (server: CommandServer, session: ToolSession.ToolSession): Piped =>
         })
         fiber = Effect.runFork(run)
         fiber.addObserver((exit) => {
-          ending = { problem: endOf(exit as Parameters<typeof endOf>[0], errors), isStarted: Exit.isSuccess(exit) }
+          ending = {
+            problem: endOf(exit as Parameters<typeof endOf>[0], errors),
+            isStarted: Exit.isSuccess(exit) && !notFound.has(Thrown.get(exit.value, "exitCode")),
+          }
           reject(new Error(ending.problem))
           transport.onclose?.()
         })

@@ -8,7 +8,18 @@ import { isPlainObject, setOwn } from "./json.ts"
 
 /** A value that is handed out repeatedly; a new copy each time if it cannot be frozen. */
 export interface SharedValue<out A = unknown> {
-  readonly give: () => A
+  give(): A
+}
+
+/** A value that all receivers share. A function that gives it would keep what it was decoded from, for each output of a run. */
+class Frozen<A> implements SharedValue<A> {
+  private readonly value: A
+  constructor(value: A) {
+    this.value = value
+  }
+  give(): A {
+    return this.value
+  }
 }
 
 /** The way to copy a value: a function, or for a list or object, its parts that must be copied. */
@@ -32,13 +43,10 @@ const longestFrozen = 1000
  * copied; `undefined` if that is not possible synchronously.
  */
 export const share = <A>(value: A, again?: () => (() => A) | undefined): SharedValue<A> => {
-  if (isFlat(value)) {
-    Object.freeze(value)
-    return { give: () => value }
-  }
+  if (isFlat(value)) return new Frozen(Object.freeze(value))
   const walk = new Walk()
   const copy = walk.visit(value)
-  if (copy === undefined) return { give: () => value }
+  if (copy === undefined) return new Frozen(value)
   const copied = () => make(copy) as A
   if (!walk.isOpaque) return { give: copied }
   let decode: (() => A) | undefined

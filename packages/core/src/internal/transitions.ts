@@ -24,6 +24,9 @@ export const heartbeatsAfter = ({ status, attempt, heartbeatsAfter }: StepRecord
   return after === undefined || after === 0 ? noFields : { heartbeatsAfter: after }
 }
 
+/** A single list, since each finished step of a run would hold one of its own. */
+const noFailures: StepRecord["failures"] = []
+
 /** The record of a step before its first event. */
 export const unstarted = (nodeId: NodeId, iteration: number): StepRecord => ({
   kind: "step",
@@ -31,7 +34,7 @@ export const unstarted = (nodeId: NodeId, iteration: number): StepRecord => ({
   iteration,
   status: "interrupted",
   attempt: 0,
-  failures: [],
+  failures: noFailures,
   budgetAfter: 0,
   interruptions: 0,
 })
@@ -173,7 +176,7 @@ export const foldStep = (
         ...base,
         status: "finished",
         finishedAt: at,
-        failures: [],
+        failures: noFailures,
         budgetAfter: attempt,
         interruptions: 0,
         finishedSeq: seq,
@@ -247,7 +250,7 @@ export const foldStep = (
       if (status === "passed" && wait?.isOfAttempt === true) return { ...base, ...heartbeat, ...over, status: "interrupted" }
       if (status === "passed") return { ...base, ...over, status: "interrupted", approved: wait?.digest ?? "" }
       const order: Pick<StepRecord, "finishedSeq"> = status === "finished" ? { finishedSeq: seq } : {}
-      const fresh = { failures: [], budgetAfter: attempt, interruptions: 0, status, finishedAt: at }
+      const fresh = { failures: noFailures, budgetAfter: attempt, interruptions: 0, status, finishedAt: at }
       return { ...base, ...over, ...fresh, ...order, ...given, ...(error === undefined ? {} : { error, isOwnError: true }) }
     }
     case "SubflowEnded": {
@@ -259,7 +262,7 @@ export const foldStep = (
       return { ...record, ...left, wait: { ...wait, child: { status, ...said } } }
     }
     case "NodeSkipped":
-      return { ...base, status: "skipped", finishedAt: at, failures: [], budgetAfter: attempt }
+      return { ...base, status: "skipped", finishedAt: at, failures: noFailures, budgetAfter: attempt }
     case "NodeWithdrawn": {
       const over = wait === undefined ? noFields : { wait: withdrawn(wait, event.reason, event.isKept === true, at) }
       const status = event.reason === "superseded" || event.reason === "left" ? "superseded" : "withdrawn"

@@ -6,7 +6,7 @@ import { join } from "node:path"
 import type { Options, RunningCommand } from "@smithers/core/CommandRunner"
 import { Isolation, type IsolationUnavailable, type Policy } from "@smithers/core/Isolation"
 import { Bubblewrap, Command, Unisolated } from "@smithers/sandbox"
-import { Effect, Either, Fiber, type Layer } from "effect"
+import { Context, Effect, Either, Fiber, Layer } from "effect"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { hasBubblewrap } from "./fixtures/here.ts"
 
@@ -192,6 +192,20 @@ describe.each(isolations)("a command under %s", (name, layer, isHere) => {
     if (Either.isLeft(result)) expect(result.left).toMatchObject({ _tag: "CommandNotStarted", isolation: name })
     else expect(result.right).toMatchObject({ exitCode: 127 })
   })
+})
+
+it("leaves no process that changed its session and its environment, also where there is neither a namespace nor a control group", async () => {
+  const bare = Layer.map(Unisolated.layerNone, (context) => {
+    const isolation = Context.get(context, Isolation)
+    const prepare: typeof isolation.prepare = (policy, argv) =>
+      Effect.map(isolation.prepare(policy, argv), ({ group: _, ...isolated }) => isolated)
+    return Context.make(Isolation, { ...isolation, prepare })
+  })
+  const mark = `33${Date.now() % 1_000_000}`
+  const script = `env -i setsid sleep ${mark} </dev/null >/dev/null 2>&1 & sleep 1; exit 4`
+  const result = await Effect.runPromise(Command.run(["bash", "-c", script], { policy: { root } }).pipe(Effect.provide(bare)))
+  expect(result).toMatchObject({ exitCode: 4 })
+  expect(await gone(mark)).toEqual([])
 })
 
 describe("isolation that cannot be had", () => {

@@ -20,7 +20,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { capture } from "./internal/capture.ts"
 import * as Groups from "./internal/groups.ts"
-import { inNamespaceOf, marked, markVariable, signal, treeOf } from "./internal/processes.ts"
+import { inNamespaceOf, isThere, marked, markVariable, signal, treeOf } from "./internal/processes.ts"
 
 const defaultTimeout = Duration.minutes(2)
 
@@ -70,16 +70,29 @@ interface Started {
   readonly child: ChildProcess
   readonly isolated: Isolated
   readonly mark: string
+  /** Processes that were seen below it, by their starts: they are its own also once their parents have ended. */
+  readonly known: Map<number, number>
+}
+
+/** The processes below a command, which are noted. */
+const below = ({ child: { pid }, known }: Started): ReturnType<typeof treeOf> => {
+  const tree = pid === undefined ? [] : treeOf(pid)
+  for (const one of tree) known.set(one.pid, one.start)
+  return tree
 }
 
 /**
- * Processes outside a namespace: those of the control group of the command. Where there is none: those below the command, and those that have left it, which
- * their environment gives away; one that has left and changed its environment is not found then.
+ * Processes outside a namespace: those of the control group of the command. Where there is none: those below the command, and those that have left it,
+ * which their environment gives away, or a look before they left. One that has changed its environment and left between two looks is not found then.
  */
-const scattered = ({ child: { pid }, isolated: { group }, mark }: Started): ReadonlyArray<number> =>
-  group === undefined
-    ? [...new Set([...(pid === undefined ? [] : treeOf(pid)), ...marked(mark)].map((one) => one.pid))]
-    : Groups.processesOf(group)
+const scattered = (started: Started): ReadonlyArray<number> => {
+  const { group } = started.isolated
+  if (group !== undefined) return Groups.processesOf(group)
+  const all = new Set([...below(started), ...marked(started.mark)].map(({ pid }) => pid))
+  for (const [pid, start] of started.known)
+    if (!all.has(pid) && isThere(pid, start)) for (const one of treeOf(pid)) all.add(one.pid)
+  return [...all]
+}
 
 /** Kills a command with all its processes. Outside a namespace they are first asked to end. */
 const killAll = (started: Started): Effect.Effect<void> =>
@@ -149,7 +162,7 @@ export const run = Effect.fn("Command.run")(function* (argv: Argv, options: Opti
         const mark = randomUUID()
         const env = { ...isolated.env, ...(isolated.containment === "none" ? { [markVariable]: mark } : {}) }
         const child = spawn(program, args, { cwd: isolated.cwd, env, stdio, detached: true })
-        const started: Started = { child, isolated, mark }
+        const started: Started = { child, isolated, mark, known: new Map() }
         const extra = child.stdio as ReadonlyArray<unknown>
         const reported = report(isolated.statusFd === undefined ? undefined : (extra[isolated.statusFd] as Readable))
         let failure: CommandStopped | undefined
@@ -164,11 +177,7 @@ export const run = Effect.fn("Command.run")(function* (argv: Argv, options: Opti
         const watch = setInterval(
           () => {
             const all =
-              isolated.containment === "none"
-                ? treeOf(child.pid ?? -1)
-                : reported.init === undefined
-                  ? []
-                  : inNamespaceOf(reported.init)
+              isolated.containment === "none" ? below(started) : reported.init === undefined ? [] : inNamespaceOf(reported.init)
             if (all.length > maxProcesses + overhead) stop("processes", maxProcesses)
             else if (all.reduce((sum, { bytes }) => sum + bytes, 0) > memoryBytes) stop("memory", memoryBytes)
             // Of a group the kernel counts.

@@ -1,6 +1,16 @@
 /// <reference path="./mdx-modules.d.ts" preserve="true" />
 import "./copies.ts"
 
+export {
+  AcpAgent,
+  ClaudeCodeAgent,
+  CliAgent,
+  CodexAgent,
+  GeminiAgent,
+  KimiAgent,
+  OpenCodeAgent,
+  PiAgent,
+} from "@smithers/agents/commandLine/agents"
 export { createAgent } from "@smithers/agents/createAgent"
 export { defineTool } from "@smithers/agents/defineTool"
 export { bash, edit, grep, read, write } from "@smithers/agents/tools"

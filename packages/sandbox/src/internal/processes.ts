@@ -3,10 +3,12 @@
  */
 import { readdirSync, readFileSync, readlinkSync } from "node:fs"
 
-/** A process: its parent, and the memory that it holds. */
+/** A process: its parent, the time of its start, and the memory that it holds. */
 interface Seen {
   readonly pid: number
   readonly parent: number
+  /** Ticks of the clock since the start of the machine. With its number this is the process, and not a later one of that number. */
+  readonly start: number
   readonly bytes: number
 }
 
@@ -18,11 +20,14 @@ const seen = (pid: number): Seen | undefined => {
     const stat = readFileSync(`/proc/${pid}/stat`, "latin1")
     // The name of the program stands in parentheses, and may hold any character.
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
-    return { pid, parent: Number(fields[1]), bytes: Number(fields[21]) * pageBytes }
+    return { pid, parent: Number(fields[1]), start: Number(fields[19]), bytes: Number(fields[21]) * pageBytes }
   } catch {
     return undefined
   }
 }
+
+/** Returns `true` if a process that was seen is still there. */
+export const isThere = (pid: number, start: number): boolean => seen(pid)?.start === start
 
 const pids = (): ReadonlyArray<number> => {
   try {

@@ -206,8 +206,8 @@ describe("crashEverywhere", () => {
         </Task>
       </Workflow>
     ))
-    const crashed = crashEverywhere(flow, {}, { before: agent.reset })
-    await expect(crashed).rejects.toMatchObject({ _tag: "NotIdempotent", steps: ["write"] })
+    // Its reply is stored, so that no crash makes the agent answer with the next one.
+    expect(await crashEverywhere(flow, {}, { before: agent.reset })).toMatchObject({ steps: ["write", "send"] })
     const always = { generate: async () => ({ text: '{"text":"same"}' }) }
     const steady = smithers(() => (
       <Workflow name="w">

@@ -279,6 +279,41 @@ describe("a Race", () => {
     ),
   )
 
+  it.effect("that is decided begins again as a whole where a task of its winner runs again, and what follows from it too", () =>
+    onMemory(
+      Effect.gen(function* () {
+        const done: Array<string> = []
+        let isQuick = true
+        let isFixed = false
+        const task = (id: string, text: () => Effect.Effect<string>) => (
+          <Task key={id} id={id} output={outputs.text} noRetry>
+            {() => {
+              done.push(id)
+              return text()
+            }}
+          </Task>
+        )
+        const workflow = draw(() => (
+          <>
+            <Race id="first">
+              {task("a", () => (isQuick ? Effect.succeed("a") : Effect.never))}
+              {task("b", () => (isQuick ? Effect.never : Effect.succeed("b")))}
+            </Race>
+            <Won />
+            {task("end", () => (isFixed ? Effect.succeed("end") : Effect.dieMessage("not yet")))}
+            <Won id="last" />
+          </>
+        ))
+        expect(yield* workflow.run({}, { runId: "r" })).toMatchObject({ status: "failed", error: { nodeId: "end" } })
+        isQuick = false
+        isFixed = true
+        yield* Smithers.retryNode("r", "a")
+        expect(yield* workflow.run({}, { runId: "r" })).toMatchObject({ status: "finished", output: { winner: "b", all: ["b"] } })
+        expect(done.filter((id) => id !== "end")).toEqual(["a", "b", "a", "b"])
+      }),
+    ),
+  )
+
   it.live("ends the same whatever commit its process dies at", () =>
     Effect.gen(function* () {
       const workflow = draw(() => (

@@ -28,6 +28,7 @@ const long = [
   "test/jsx/Depth.test.tsx",
   "test/patterns43/Patterns.test.ts",
   "test/sandbox/Isolation.test.ts",
+  "test/sandbox/kills.test.ts",
   "test/sqlite/Families.test.ts",
   "test/smithers/clock.test.ts",
   "test/smithers/processes.test.ts",

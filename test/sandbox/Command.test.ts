@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync } from "node:fs"
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs"
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
@@ -35,9 +35,20 @@ const gone = async (text: string) => {
   return processesWith(text)
 }
 
+/** The sign of a container, while a layer is built. */
+const inContainer = Layer.scopedDiscard(
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      process.env.SMITHERS_CONTAINER = "1"
+    }),
+    () => Effect.sync(() => delete process.env.SMITHERS_CONTAINER),
+  ),
+)
+
 const isolations: ReadonlyArray<readonly [name: string, layer: Layer.Layer<Isolation, IsolationUnavailable>, isHere: boolean]> = [
   ["bubblewrap", Bubblewrap.layer, hasBubblewrap],
   ["none", Unisolated.layerNone, true],
+  ["container", Layer.provide(Unisolated.layerContainer, inContainer), true],
 ]
 
 describe.each(isolations)("a command under %s", (name, layer, isHere) => {
@@ -221,6 +232,26 @@ describe("isolation that cannot be had", () => {
     }
   })
 
+  it("is refused with what to allow and the alternatives where the machine refuses namespaces", async () => {
+    writeFileSync(join(root, "bwrap"), "#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1\n")
+    chmodSync(join(root, "bwrap"), 0o755)
+    const path = process.env.PATH
+    process.env.PATH = root
+    try {
+      const { message } = await Effect.runPromise(Effect.flip(Effect.provide(Isolation, Bubblewrap.layer)))
+      expect(message).toContain('refuses namespaces ("bwrap: No permissions to create new namespace")')
+      for (const said of [
+        "apparmor_restrict_unprivileged_userns=0",
+        "--cap-add SYS_ADMIN",
+        'isolation "container"',
+        'isolation "none"',
+      ])
+        expect(message).toContain(said)
+    } finally {
+      process.env.PATH = path
+    }
+  })
+
   it("names the sign of a container that is missing", async () => {
     const result = await Effect.runPromise(Effect.either(Effect.provide(Isolation, Unisolated.layerContainer)))
     if (Either.isLeft(result)) expect(result.left.message).toContain("SMITHERS_CONTAINER=1")
@@ -230,21 +261,6 @@ describe("isolation that cannot be had", () => {
       expect((await Effect.runPromise(Effect.provide(Isolation, Unisolated.layerContainer))).name).toBe("container")
     } finally {
       delete process.env.SMITHERS_CONTAINER
-    }
-  })
-})
-
-describe.skipIf(!hasBubblewrap)("the end of the process that runs commands (needs the Debian package bubblewrap)", () => {
-  it("by SIGKILL ends every process of its commands within a second, 25 times", { timeout: 120_000 }, async () => {
-    const program = join(import.meta.dirname, "fixtures", "forever.ts")
-    for (let time = 0; time < 25; time++) {
-      const mark = `35${(Date.now() % 1_000_000) + time}`
-      const child = Bun.spawn([process.execPath, program, root, mark], { stdout: "pipe" })
-      for (let waited = 0; waited < 20_000 && processesWith(`sleep\0${mark}`).length < 3; waited += 20) await Bun.sleep(20)
-      expect(processesWith(`sleep\0${mark}`).length).toBeGreaterThan(2)
-      child.kill("SIGKILL")
-      await child.exited
-      expect(await gone(`sleep\0${mark}`)).toEqual([])
     }
   })
 })

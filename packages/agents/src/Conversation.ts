@@ -22,6 +22,7 @@ import * as Runtime from "effect/Runtime"
 import * as Schema from "effect/Schema"
 import * as DoomLoop from "./DoomLoop.ts"
 import { decode, encode } from "./internal/richJson.ts"
+import * as Results from "./Results.ts"
 import type * as ToolRules from "./ToolRules.ts"
 import type { ToolSession } from "./ToolSession.ts"
 import * as WorkspaceIdentity from "./WorkspaceIdentity.ts"
@@ -119,9 +120,6 @@ export const within = <A>(conversation: Conversation | undefined, act: () => A):
 
 /** The conversation of the asynchronous context. */
 export const ofContext = (): Conversation | undefined => current.getStore()
-
-/** Longest result of a tool that enters the messages of a model, in characters. A longer one is cut, and the whole is in the transcript. */
-export const longestResult = 40_000
 
 const WorkspaceRecord = Schema.Struct({
   /** Before the first call, and after the last one. */
@@ -441,7 +439,7 @@ export const make = (options: Options): Effect.Effect<Conversations, JournalErro
           }
           const finish = async (value: unknown): Promise<unknown> => {
             const at = await now()
-            const { output: bare, whole } = outputOf(value, isCut)
+            const { output: bare, whole } = outputOf(value, isCut ? rules.keeps : undefined)
             const { told, stop } = await judge(bare === undefined ? undefined : parse(bare))
             const output = told === undefined ? bare : JSON.stringify(told)
             const seen = session.peek()?.seen.take()
@@ -500,11 +498,11 @@ export const make = (options: Options): Effect.Effect<Conversations, JournalErro
           await put(call)
           let returned: unknown
           try {
-            returned = await lastOf(within(undefined, execute))
+            returned = await lastOf(within(undefined, () => (isCut ? Results.storing(callId, execute) : execute())))
           } catch (thrown) {
             // What an aborted call has done is not known, and not recorded. The agent ends at the next request of its model.
             if (isOver()) throw thrown
-            return await refuse("failed", cut(Thrown.describe(thrown).message))
+            return await refuse("failed", Results.cut(Thrown.describe(thrown).message))
           }
           return await finish(returned)
         } finally {
@@ -542,7 +540,7 @@ export const make = (options: Options): Effect.Effect<Conversations, JournalErro
             if (call === undefined) return Effect.void
             const { tool } = call
             const result = entry(at, { kind: "tool-result", text: output, tool, callId })
-            return journal.record({ calls: [{ ...call, status, output: cut(output), endedAt: at }], entries: [result] })
+            return journal.record({ calls: [{ ...call, status, output: Results.cut(output), endedAt: at }], entries: [result] })
           }),
       }
 
@@ -605,17 +603,16 @@ const noteOf = ({ note }: Journal.AttemptDecision): string => (note === undefine
 
 const parse = (text: string): unknown => JSON.parse(text)
 
-const cut = (text: string): string =>
-  text.length <= longestResult
-    ? text
-    : `${text.slice(0, longestResult).toWellFormed()}\n… (${text.length - longestResult} more characters)`
-
 /** The result of a tool as the model gets it, as JSON, and the whole of it if it was cut. */
-const outputOf = (value: unknown, isCut: boolean): { readonly output: string | undefined; readonly whole?: string } => {
+const outputOf = (
+  value: unknown,
+  keeps: ToolRules.ToolRules["keeps"] | undefined,
+): { readonly output: string | undefined; readonly whole?: string } => {
   const json = encode(value)
-  if (json === undefined || json.length <= longestResult || !isCut) return { output: json }
+  if (json === undefined || keeps === undefined) return { output: json }
   const whole = typeof value === "string" ? value : json
-  return { output: JSON.stringify(cut(whole)), whole }
+  const shown = Results.cut(whole, keeps)
+  return shown === whole ? { output: json } : { output: JSON.stringify(shown), whole }
 }
 
 /** The value of a result, which may be a promise, or the last of several. */

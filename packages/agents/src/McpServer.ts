@@ -16,10 +16,10 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
 import type { Sdk } from "./internal/sdk.ts"
+import * as Results from "./Results.ts"
 import * as ToolRules from "./ToolRules.ts"
 import type * as ToolSession from "./ToolSession.ts"
 import { policyOf, runnerOf } from "./tools/bash.ts"
-import { head } from "./tools/text.ts"
 
 interface Common {
   /** Name of the server: letters, digits, `-` and `_`. It is put before the name of a tool that several servers or the agent have. */
@@ -278,7 +278,7 @@ const toolOf = (ai: Sdk, server: McpServer, { client }: Connection, definition: 
       const args = typeof input === "object" && input !== null ? { ...input } : {}
       const options = { timeout, ...(abortSignal === undefined ? {} : { signal: abortSignal }) }
       const result = await client.callTool({ name, arguments: args, options })
-      const text = head(textOf(result), "ask the tool for less.")
+      const text = Results.cut(textOf(result))
       if (Thrown.get(result, "isError") === true) throw new Error(text)
       return text
     },

@@ -6,6 +6,7 @@ import { AsyncLocalStorage } from "node:async_hooks"
 import type { Json } from "@smithers/core/Codec"
 import * as Thrown from "@smithers/core/Thrown"
 import * as Effect from "effect/Effect"
+import type { Keeps } from "./Results.ts"
 
 /** A call of a tool. */
 export interface Call<Input> {
@@ -52,6 +53,8 @@ export interface ToolRulesOptions<Input, A> {
    * Default: `false`.
    */
   readonly isConfined?: boolean | undefined
+  /** The part of a result that a model gets where it is too long: its beginning, or its beginning and its end. Default: `"head"`. */
+  readonly keeps?: Keeps | undefined
   /** `true` for a tool that is called with the same input until its answer changes: such calls are no sign of a stalled agent. Default: `false`. */
   readonly isPolling?: boolean | undefined
   /**
@@ -77,6 +80,7 @@ export interface ToolRules {
   readonly isReadOnly: boolean
   readonly usesWorkspace: boolean
   readonly isConfined: boolean
+  readonly keeps: Keeps
   readonly isPolling: boolean
   /** The key of a call for the count of repetitions; `undefined` itself for a tool without one. A function that fails gives `undefined`. */
   readonly loopKey: ((call: Call<unknown>) => Effect.Effect<string | undefined>) | undefined
@@ -100,6 +104,7 @@ export const undeclared: ToolRules = {
   isReadOnly: false,
   usesWorkspace: false,
   isConfined: false,
+  keeps: "head",
   isPolling: false,
   loopKey: undefined,
   afterCrash: "unknown",
@@ -132,6 +137,7 @@ export const make = <Input, A>(
     isReadOnly = false,
     usesWorkspace = false,
     isConfined = false,
+    keeps = "head",
     isPolling = false,
     snapshot,
     needsApproval,
@@ -146,6 +152,7 @@ export const make = <Input, A>(
     isReadOnly,
     usesWorkspace,
     isConfined,
+    keeps,
     isPolling,
     loopKey:
       loopKey === undefined

@@ -172,7 +172,7 @@ const probe: Effect.Effect<string, IsolationUnavailable> = Effect.gen(function* 
   if (failure === undefined) return program
   return yield* unavailable(
     `this machine or its container refuses namespaces ("${failure.split("\n")[0]}")`,
-    "Allow unprivileged user namespaces, or give the container the rights for them.",
+    "Containers and some systems refuse them by default. On Ubuntu: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, or a profile of AppArmor for bwrap. In Docker: --security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined --cap-add SYS_ADMIN.",
   )
 })
 

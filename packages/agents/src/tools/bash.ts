@@ -8,8 +8,8 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { defineTool } from "../defineTool.ts"
+import * as Results from "../Results.ts"
 import * as ToolSession from "../ToolSession.ts"
-import { longestResult } from "./text.ts"
 
 /** Seconds that a command may take, by default and at most. */
 const defaultSeconds = 120
@@ -64,7 +64,8 @@ export const bash: Tool<typeof Input.Encoded, string> = defineTool({
     "Runs a command line in bash, in the root of the work, and returns its output and exit code. It has no network unless the step allows hosts, a private /tmp, and cannot change files outside the root or git's directory. Nothing it starts outlives it.",
   input: Input,
   isConfined: true,
-  execute: ({ command, timeoutSeconds = defaultSeconds }) =>
+  keeps: "ends",
+  execute: ({ command, timeoutSeconds = defaultSeconds }, { toolCallId }) =>
     Effect.suspend(() => {
       const session = ToolSession.current("bash")
       const runner = runnerOf(session, "bash")
@@ -72,8 +73,8 @@ export const bash: Tool<typeof Input.Encoded, string> = defineTool({
         .run(["bash", "-c", command], {
           policy: policyOf(session),
           timeout: Duration.seconds(timeoutSeconds),
-          // Both streams have to fit into one result.
-          keptBytes: longestResult / 2,
+          // Both streams have to fit into one result, unless all of it is stored.
+          ...(Results.isStored(toolCallId) ? {} : { keptBytes: Results.longestResult / 2 }),
         })
         .pipe(
           Effect.map(shown),

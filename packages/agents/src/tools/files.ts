@@ -7,10 +7,11 @@ import type { Tool } from "ai"
 import * as Schema from "effect/Schema"
 import { hashOf, PathRefused } from "../ConfinedFiles.ts"
 import { defineTool } from "../defineTool.ts"
+import * as Results from "../Results.ts"
 import type { Recovery } from "../ToolRules.ts"
 import * as ToolSession from "../ToolSession.ts"
 import * as Edits from "./Edits.ts"
-import { head, isBinary } from "./text.ts"
+import { isBinary } from "./text.ts"
 
 const Path = Schema.NonEmptyString.annotations({ description: "Path from the root of the work, such as src/main.ts." })
 
@@ -36,7 +37,7 @@ export const read: Tool<typeof ReadInput.Encoded, string> = defineTool({
     "Reads a text file and returns its lines with their numbers. Read a file before you edit or replace it. Large files are read in parts by offset and limit.",
   input: ReadInput,
   isReadOnly: true,
-  execute: ({ path, offset = 1, limit = defaultLines }) => {
+  execute: ({ path, offset = 1, limit = defaultLines }, { toolCallId }) => {
     const { files, seen } = ToolSession.current("read")
     const { bytes, hash } = files.read(path)
     seen.set(files.resolve(path), hash)
@@ -54,9 +55,9 @@ export const read: Tool<typeof ReadInput.Encoded, string> = defineTool({
       )
       .join("\n")
     const rest = lines.length - (offset - 1 + shown.length)
-    return head(
+    return Results.bounded(
       rest > 0 ? `${text}\n… ${rest} more lines; read on with offset ${offset + shown.length}` : text,
-      "read fewer lines with limit",
+      toolCallId,
     )
   },
 })
@@ -151,12 +152,12 @@ export const edit: Tool<typeof EditInput.Encoded, string> = defineTool({
     return { before, after: hashOf(bytes) }
   },
   afterCrash: ({ input: { path }, snapshot }) => recovery("edit", path, snapshot, `Edited ${path}.`),
-  execute: (input) => {
+  execute: (input, { toolCallId }) => {
     const session = ToolSession.current("edit")
     const { place, bytes, diff } = edited(session, input)
     session.files.write(input.path, bytes)
     session.seen.set(place, hashOf(bytes))
-    return head(diff, "read the file to see the rest")
+    return Results.bounded(diff, toolCallId)
   },
 })
 

@@ -8,11 +8,12 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { PathRefused } from "../ConfinedFiles.ts"
 import { defineTool } from "../defineTool.ts"
+import * as Results from "../Results.ts"
 import * as ToolSession from "../ToolSession.ts"
 import { policyOf } from "./bash.ts"
 import * as Glob from "./Glob.ts"
 import * as Matcher from "./Matcher.ts"
-import { head, isBinary } from "./text.ts"
+import { isBinary } from "./text.ts"
 
 /** Matching lines of one call, by default and at most. */
 const defaultMatches = 200
@@ -48,7 +49,7 @@ export const grep: Tool<typeof Input.Encoded, string> = defineTool({
     "Searches files for a regular expression and returns matching lines as path:line:text. Files that git ignores, hidden files and binary files are left out.",
   input: Input,
   isReadOnly: true,
-  execute: (input) =>
+  execute: (input, { toolCallId }) =>
     Effect.gen(function* () {
       const session = ToolSession.current("grep")
       const { commands, files } = session
@@ -90,10 +91,10 @@ export const grep: Tool<typeof Input.Encoded, string> = defineTool({
         // Of files that cannot be read nothing is said, and the code is the same.
         if (result.exitCode === 2 && result.stderr.text !== "")
           return yield* Effect.fail(new Error(`The pattern was refused: ${result.stderr.text.trim()}`))
-        if (result.exitCode !== notFound) return shown(result.stdout.text.split("\n").slice(0, -1), limit)
+        if (result.exitCode !== notFound) return shown(result.stdout.text.split("\n").slice(0, -1), limit, toolCallId)
       }
       const lines = yield* Effect.tryPromise({ try: () => walk(session, input, place, limit + 1), catch: (thrown) => thrown })
-      return shown(lines, limit)
+      return shown(lines, limit, toolCallId)
     }),
 })
 
@@ -104,16 +105,13 @@ const hiddenGlobs = ({ files, rights }: ToolSession.ToolSession): ReadonlyArray<
     return name.startsWith("..") ? [] : [`--glob=!/${name.replaceAll(/[*?[\]{}\\!]/g, "\\$&")}`]
   })
 
-const shown = (lines: ReadonlyArray<string>, limit: number): string => {
+const shown = (lines: ReadonlyArray<string>, limit: number, callId: string): string => {
   if (lines.length === 0) return "(no line matches)"
   const text = lines
     .slice(0, limit)
     .map((line) => line.replace(/^\.\//, ""))
     .join("\n")
-  return head(
-    lines.length > limit ? `${text}\n… more lines match; narrow the pattern or the path` : text,
-    "narrow the pattern or the path",
-  )
+  return Results.bounded(lines.length > limit ? `${text}\n… more lines match; narrow the pattern or the path` : text, callId)
 }
 
 /** Files that are given to the matcher at once, at most. */

@@ -3,7 +3,7 @@
  * which they are, wherever they have gone. Without a hierarchy that this process may write there is no group.
  */
 import { randomUUID } from "node:crypto"
-import { accessSync, constants, existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs"
+import { accessSync, constants, existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 
@@ -23,6 +23,7 @@ const hierarchy: Effect.Effect<string | undefined> = Effect.runSync(
           accessSync(directory, constants.W_OK)
           const made = make(directory, 1)
           rmdirSync(made)
+          sweep(directory)
           return true
         } catch {
           return false
@@ -34,7 +35,7 @@ const hierarchy: Effect.Effect<string | undefined> = Effect.runSync(
 
 /** Makes a group of at most so many processes. Throws where the hierarchy counts none. */
 const make = (directory: string, maxProcesses: number): string => {
-  const group = `${directory}/smithers-${randomUUID()}`
+  const group = `${directory}/smithers-${process.pid}-${randomUUID()}`
   mkdirSync(group)
   try {
     if (!existsSync(`${group}/pids.max`)) throw new Error("it counts no processes")
@@ -43,6 +44,19 @@ const make = (directory: string, maxProcesses: number): string => {
   } catch (thrown) {
     rmdirSync(group)
     throw thrown
+  }
+}
+
+/** Removes groups that processes have left behind which were killed. */
+const sweep = (directory: string): void => {
+  for (const name of readdirSync(directory)) {
+    const [, owner] = /^smithers-(\d+)-/.exec(name) ?? []
+    if (owner === undefined || existsSync(`/proc/${owner}`)) continue
+    try {
+      rmdirSync(`${directory}/${name}`)
+    } catch {
+      // A process of it lives.
+    }
   }
 }
 

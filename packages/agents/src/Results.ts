@@ -1,0 +1,34 @@
+/**
+ * Results of tools as a model gets them: bounded, before they enter the conversation, since an oversized result is sent again with each later call. The whole
+ * of a result is stored where a conversation records its calls.
+ */
+import { AsyncLocalStorage } from "node:async_hooks"
+
+/** Bytes of one result that a model gets. */
+export const longestResult = 40_000
+
+/** The part of a result that is kept where it is too long: its beginning, or its beginning and its end. */
+export type Keeps = "head" | "ends"
+
+const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes).replaceAll(/^\ufffd+|\ufffd+$/g, "")
+
+/** Cuts a text to the bytes that a model gets, with a line that says how much is left out. */
+export const cut = (whole: string, keeps: Keeps = "head"): string => {
+  const bytes = Buffer.from(whole)
+  if (bytes.length <= longestResult) return whole
+  const left = bytes.length - longestResult
+  if (keeps === "head") return `${text(bytes.subarray(0, longestResult))}\n… ${left} more bytes`
+  const half = longestResult / 2
+  return `${text(bytes.subarray(0, half))}\n… ${left} bytes left out …\n${text(bytes.subarray(-half))}`
+}
+
+const storage = new AsyncLocalStorage<string>()
+
+/** Makes a call whose result is stored whole, and cut by whoever stores it. Calls that it makes itself, such as those of an agent in a tool, are not. */
+export const storing = <A>(callId: string, execute: () => A): A => storage.run(callId, execute)
+
+/** `true` if the result of a call is stored whole. */
+export const isStored = (callId: string): boolean => storage.getStore() === callId
+
+/** Cuts the result of a call, unless it is stored whole. */
+export const bounded = (whole: string, callId: string, keeps?: Keeps): string => (isStored(callId) ? whole : cut(whole, keeps))

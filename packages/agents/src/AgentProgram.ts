@@ -15,9 +15,10 @@ import { type Issues, isUnstorable } from "@smithers/core/Codec"
 import type { CommandRunnerShape } from "@smithers/core/CommandRunner"
 import * as Digest from "@smithers/core/Digest"
 import * as EffectVersion from "@smithers/core/EffectVersion"
-import { AgentFailed, InvalidOutput, NonRetryable } from "@smithers/core/Errors"
+import { AgentFailed, InvalidOutput, NonRetryable, RunFenced } from "@smithers/core/Errors"
 import { defined } from "@smithers/core/Struct"
 import * as Thrown from "@smithers/core/Thrown"
+import { StaleAttempt } from "@smithers/core/Transaction"
 import type { LanguageModel } from "ai"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -150,6 +151,8 @@ const converse = (setting: Setting): Effect.Effect<Either.Either<unknown, Failur
         Effect.ensuring(Effect.sync(conversation.close)),
       )
       if (Either.isLeft(asked)) {
+        // Another process or attempt goes on: it is no failure of the agent.
+        if (asked.left instanceof RunFenced || asked.left instanceof StaleAttempt) return yield* asked.left
         ProviderError.conceal(
           asked.left,
           messages.map(({ content }) => content),

@@ -8,6 +8,7 @@ import type { LanguageModel, LanguageModelMiddleware, ToolSet } from "ai"
 import type * as Conversation from "../Conversation.ts"
 import * as DoomLoop from "../DoomLoop.ts"
 import * as ToolRules from "../ToolRules.ts"
+import * as Grace from "./grace.ts"
 import { decode, encode } from "./richJson.ts"
 import type { Sdk } from "./sdk.ts"
 
@@ -51,7 +52,7 @@ export const derive = <A extends object>(ai: Sdk, agent: A, conversation: Conver
       ...call,
       ...(preface === undefined ? {} : withPreface(call, preface)),
       model: record(call.model),
-      ...(call.tools === undefined ? {} : { tools: recordedTools(tools, conversation, asked) }),
+      ...(call.tools === undefined ? {} : { tools: recordedTools(Grace.ofTools(tools), conversation, asked) }),
       ...(call.toolApproval === undefined ? {} : { toolApproval: relayed(call.toolApproval, asked) }),
       ...(call.prepareStep === undefined ? {} : { prepareStep: recordedSteps(call.prepareStep, record) }),
     }

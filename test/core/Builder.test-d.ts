@@ -903,7 +903,7 @@ Smithers.createWorkflow({ name: "lists", input: Schema.Void }).build(($) => {
     output: Schema.Void,
     run: ({ settled: [first] }) => {
       if (first?.status === "finished") is<typeof first.value, Date>()
-      if (first?.status === "open") is<typeof first, { readonly key: string; readonly status: "cancelled" | "open" }>()
+      if (first?.status === "open") is<typeof first, { readonly key: string; readonly status: "open" }>()
     },
   })
 })

@@ -37,7 +37,7 @@ describe("a database under the simulation", () => {
     () =>
       Effect.map(
         simulate(
-          60,
+          90,
           (scenario) => ({ mended: Scenario.mended(scenario), isRetried: true }),
           (seed) => Scenario.strict(Scenario.make(seed)),
         ),

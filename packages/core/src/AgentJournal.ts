@@ -7,6 +7,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { RunFenced, StoreError } from "./Errors.ts"
+import * as Status from "./Status.ts"
 import type { StaleAttempt } from "./Transaction.ts"
 
 /** JSON in a field. */
@@ -23,17 +24,13 @@ export const AgentSession = Schema.Struct({
 })
 export interface AgentSession extends Schema.Schema.Type<typeof AgentSession> {}
 
-/** Statuses of a conversation. An `open` one is continued by the next attempt if its own was interrupted. */
-export const ConversationStatus = Schema.Literal("open", "finished", "failed", "superseded")
-export type ConversationStatus = typeof ConversationStatus.Type
-
 /** One call of an agent by a step, with all replies of its model. */
 export const Conversation = Schema.Struct({
   ...place,
   /** The attempt that began it. */
   attempt: Schema.Number,
   agent: Schema.String,
-  status: ConversationStatus,
+  status: Status.ConversationStatus,
   /** Digest of what it depends on: prompt, instructions, model and tools. It is continued only while that is the same. */
   requestDigest: Schema.String,
   /** State of the workspace after the last write: it is continued only while the workspace is as it left it. */
@@ -75,13 +72,6 @@ export const TranscriptEntry = Schema.Struct({
 })
 export interface TranscriptEntry extends Schema.Schema.Type<typeof TranscriptEntry> {}
 
-/**
- * Statuses of a tool call. `started`: the intent is stored, and no outcome is known. `unknown`: its process died before the outcome
- * was stored. `asked`: it waits for an approval. `refused`: the tool was not allowed, or a person denied the call.
- */
-export const ToolCallStatus = Schema.Literal("started", "finished", "failed", "unknown", "asked", "refused")
-export type ToolCallStatus = typeof ToolCallStatus.Type
-
 /** A row of the effect ledger: one call of a tool, its intent and its outcome. */
 export const ToolCallRecord = Schema.Struct({
   ...place,
@@ -95,7 +85,7 @@ export const ToolCallRecord = Schema.Struct({
   isReadOnly: Schema.Boolean,
   /** The attempt that wrote it last. */
   attempt: Schema.Number,
-  status: ToolCallStatus,
+  status: Status.ToolCallStatus,
   /** The exact arguments, as canonical JSON. */
   input: Schema.String,
   /** Digest of tool and arguments, to which an approval is bound. */

@@ -489,7 +489,8 @@ export type Won<Branches extends { readonly [name: string]: AnyNode }> = {
 export type SettledItem<A> =
   | { readonly key: string; readonly status: "finished"; readonly value: A }
   | { readonly key: string; readonly status: "failed"; readonly error: Caught }
-  | { readonly key: string; readonly status: "cancelled" | "open" }
+  | { readonly key: string; readonly status: "cancelled" }
+  | { readonly key: string; readonly status: "open" }
 
 /** Options of `$.map`. */
 interface MapOptions<Input, N extends Needs, Item, Body extends AnyNode, Settled extends boolean> {

@@ -4,7 +4,7 @@
 import { type NodeId, type NodeKey, nodeKey } from "./Ids.ts"
 import type * as PlanText from "./PlanText.ts"
 import type { NodeSummary } from "./RunReader.ts"
-import { SettledStatus } from "./Status.ts"
+import { openBoundaryStatuses, SettledStatus } from "./Status.ts"
 
 /** The fields of a row that matter here. */
 export type Row = Pick<NodeSummary, "nodeId" | "iteration" | "status">
@@ -67,7 +67,7 @@ export type Standing = "idle" | "open" | "over"
 const settled: ReadonlySet<string> = new Set(SettledStatus.literals)
 
 /** The statuses of boundaries that have not ended. */
-const unended: ReadonlySet<string> = new Set(["running", "halted", "interrupted"])
+const unended: ReadonlySet<string> = new Set(openBoundaryStatuses)
 
 /**
  * The progress of a node in an iteration, with everything in it. Parts of races and lists that end normally have no row, so

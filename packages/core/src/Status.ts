@@ -88,6 +88,9 @@ export type LeftStatus = typeof LeftStatus.Type
 export const BoundaryStatus = Schema.Literal("running", "halted", "interrupted", ...LeftStatus.literals)
 export type BoundaryStatus = typeof BoundaryStatus.Type
 
+/** The statuses of boundaries that have not ended. */
+export const openBoundaryStatuses = BoundaryStatus.pipe(Schema.pickLiteral("running", "halted", "interrupted")).literals
+
 /**
  * The status of a node as shown. A wait whose decision or answer is in the inbox and not applied yet is `decided` or
  * `answered`. Only boundaries are `halted`, `caught`, `compensated`, `completed` or `cancelled`.
@@ -117,6 +120,17 @@ export type AttemptStatus = typeof AttemptStatus.Type
 /** The status of a wait. A closed wait is finished, skipped, failed or withdrawn. */
 export const WaitStatus = Schema.Literal("open", ...SettledStatus.literals, "withdrawn")
 export type WaitStatus = typeof WaitStatus.Type
+
+/** Statuses of a conversation. An `open` one is continued by the next attempt if its own was interrupted. */
+export const ConversationStatus = Schema.Literal("open", "finished", "failed", "superseded")
+export type ConversationStatus = typeof ConversationStatus.Type
+
+/**
+ * Statuses of a tool call. `started`: the intent is stored, and no outcome is known. `unknown`: its process died before the outcome
+ * was stored. `asked`: it waits for an approval. `refused`: the tool was not allowed, or a person denied the call.
+ */
+export const ToolCallStatus = Schema.Literal("started", "finished", "failed", "unknown", "asked", "refused")
+export type ToolCallStatus = typeof ToolCallStatus.Type
 
 const isOneOf =
   <A extends string>(statuses: ReadonlyArray<A>) =>

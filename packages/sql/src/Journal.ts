@@ -3,6 +3,7 @@
  */
 import type * as Journal from "@smithers/core/AgentJournal"
 import type { Json } from "@smithers/core/Codec"
+import type * as Status from "@smithers/core/Status"
 import { write } from "./Json.ts"
 import type { Table } from "./Tables.ts"
 import type { Texts } from "./Turns.ts"
@@ -43,7 +44,7 @@ export type ConversationRow = [
   ...Place,
   attempt: number,
   agent: string,
-  status: Journal.ConversationStatus,
+  status: Status.ConversationStatus,
   requestDigest: string,
   workspace: Text,
   session: Text,
@@ -149,7 +150,7 @@ export type CallRow = [
   tool: string,
   isReadOnly: number,
   attempt: number,
-  status: Journal.ToolCallStatus,
+  status: Status.ToolCallStatus,
   input: string,
   digest: string,
   output: Text,

@@ -1,7 +1,6 @@
 /**
  * Commands that show runs.
  */
-import { ToolCallStatus } from "@smithers/core/AgentJournal"
 import * as Status from "@smithers/core/Status"
 import { argument, choices, define, flag, integer, optionalArgument, text } from "../Definition.ts"
 import * as Output from "../Output.ts"
@@ -133,7 +132,7 @@ export const chat = define({
 export const tools = define({
   path: ["tools"],
   summary: "Lists the tool calls of a run's agents, with their outcomes.",
-  details: `The status of a call is one of: ${ToolCallStatus.literals.join(", ")}. \`started\` has no outcome yet; \`unknown\` was cut off by a crash; \`asked\` waits for an approval.`,
+  details: `The status of a call is one of: ${Status.ToolCallStatus.literals.join(", ")}. \`started\` has no outcome yet; \`unknown\` was cut off by a crash; \`asked\` waits for an approval.`,
   examples: [{ line: "smithers tools m1abc2", does: "Lists what agents have done." }],
   parameters: {
     run,

@@ -2,7 +2,8 @@
  * Agents in processes that are killed, on a database, against a provider that speaks real protocols.
  */
 import { Database } from "bun:sqlite"
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { execFileSync } from "node:child_process"
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { expect, it } from "@effect/vitest"
@@ -91,6 +92,75 @@ for (const [protocol, mode, width] of [
         expect(again).toBeLessThanOrEqual(kills * width)
         const statuses = new Set(calls.map(({ tool, status }) => `${tool} ${status}`))
         for (const status of statuses) expect(["work finished", "work unknown", "redo finished"]).toContain(status)
+      }),
+    timeout,
+  )
+}
+
+const git = (root: string, ...args: ReadonlyArray<string>) =>
+  execFileSync("git", ["-c", "user.name=t", "-c", "user.email=t@t", ...args], { cwd: root, stdio: "pipe" })
+
+for (const isRebuilt of [false, true]) {
+  it.scopedLive(
+    isRebuilt
+      ? "a conversation that was killed begins again in a work tree that was made anew, and is told what it had written"
+      : "a conversation that was killed goes on in the work tree that it left",
+    () =>
+      Effect.gen(function* () {
+        const folder = yield* Effect.acquireRelease(
+          Effect.sync(() => mkdtempSync(join(tmpdir(), "smithers-agent-"))),
+          (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true })),
+        )
+        const [db, main, root, go] = ["runs.db", "main", "tree", "go"].map((name) => join(folder, name)) as [
+          string,
+          string,
+          string,
+          string,
+        ]
+        mkdirSync(main)
+        git(main, "init", "-q", "-b", "main")
+        writeFileSync(join(main, "a.txt"), "one\n")
+        git(main, "add", "-A")
+        git(main, "commit", "-qm", "first")
+        git(main, "worktree", "add", "-q", "-b", "work", root)
+        const provider = yield* FakeProvider.serve([
+          { when: { results: /waited/ }, answer: FakeProvider.says("done") },
+          { when: { results: true }, answer: FakeProvider.calls({ name: "wait", input: {} }) },
+          { answer: FakeProvider.calls({ name: "write", input: { path: "b.txt", content: "written\n" } }) },
+        ])
+        const start = () => {
+          const args = ["bun", join(import.meta.dirname, "fixtures/editor.ts"), db, provider.v1, root, go]
+          return Bun.spawn(args, { stdout: "pipe", stderr: "inherit" })
+        }
+        const first = start()
+        const reader = first.stdout.getReader()
+        yield* Effect.promise(() => reader.read())
+        first.kill("SIGKILL")
+        yield* Effect.promise(() => first.exited)
+        expect(readFileSync(join(root, "b.txt"), "utf8")).toBe("written\n")
+        if (isRebuilt) {
+          git(main, "worktree", "remove", "--force", root)
+          git(main, "worktree", "add", "-q", root, "work")
+        }
+        writeFileSync(go, "")
+        const second = start()
+        expect(yield* Effect.promise(() => new Response(second.stdout).text())).toContain("done")
+        expect(readFileSync(join(root, "b.txt"), "utf8")).toBe("written\n")
+        const database = new Database(db, { readonly: true })
+        const conversations = database.query("SELECT status, failure FROM smithers_conversations ORDER BY conversation").all()
+        database.close()
+        const asked = provider.requests.map(({ user }) => user)
+        if (isRebuilt) {
+          const reason = '{"reason":"it was broken off, since its workspace was made again"}'
+          expect(conversations).toEqual([
+            { status: "superseded", failure: reason },
+            { status: "finished", failure: null },
+          ])
+          expect(asked.filter((user) => user.includes("An earlier conversation") && user.includes("write("))).toHaveLength(3)
+        } else {
+          expect(conversations).toEqual([{ status: "finished", failure: null }])
+          expect(asked).toHaveLength(3)
+        }
       }),
     timeout,
   )

@@ -1,4 +1,5 @@
-import { mkdirSync, readFileSync, rmSync } from "node:fs"
+import { copyFileSync, mkdirSync, readFileSync, rmSync } from "node:fs"
+import { join } from "node:path"
 import * as Catalog from "@smithers/cli/Catalog"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { checked, type Folder, fill, folder, mask, maskJson, maskTimes } from "./Fixture.ts"
@@ -289,6 +290,11 @@ describe("with --json every command", () => {
     const place = folder()
     try {
       expect((await place.json("up", "workflow.ts#poll", "--input", '{"fail":false}')).code).toBe(0)
+      // Those about agents, whose output other tests look at.
+      copyFileSync(join(import.meta.dirname, "fixtures/chat.ts"), place.file("chat.ts"))
+      expect((await place.run("up", "chat.ts", "--run-id", "letter")).code).toBe(3)
+      for (const args of [["chat", "letter"], ["tools", "letter"], ["agents"]])
+        expect((await place.run(...args, "--json")).code).toBe(0)
     } finally {
       place.remove()
     }

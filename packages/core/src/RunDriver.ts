@@ -347,8 +347,9 @@ const loop = (
       for (const { nodeId, iteration } of isStopping ? [] : incompatible) append({ _tag: "NodeReset", nodeId, iteration })
       const isClose = records.some(Recovery.isAtCrashLimit)
       const made = isClose ? yield* journal.progress(runId) : []
+      // One of the attempts that count towards the limit had got on: its process was not killed by the step.
       const hasProgress = ({ nodeId, iteration, attempt }: AttemptName): boolean =>
-        made.some((one) => one.nodeId === nodeId && one.iteration === iteration && one.attempt === attempt)
+        made.some((one) => one.nodeId === nodeId && one.iteration === iteration && one.attempt > attempt - Recovery.crashLoopLimit)
       for (const event of Recovery.recover(plan, frame.state, records, isRevived, reason, retried, hasProgress)) append(event)
       for (const command of commands) deliver(command)
       for (const item of intake.drain()) ingest(item)

@@ -106,7 +106,7 @@ export const AttemptFailed = Schema.TaggedStruct("AttemptFailed", {
 export const AttemptInterrupted = Schema.TaggedStruct("AttemptInterrupted", {
   ...attempt,
   reason: Schema.Literal("crash", "shutdown", "fail-fast", "cancelled", "reset", "suspended"),
-  /** `true` if it had stored replies of an agent or results of tools: earlier crashes do not count then. */
+  /** `true` if it or one of the attempts before it had stored replies of an agent or results of tools: earlier crashes do not count then. */
   hasProgress: Schema.optional(Schema.Boolean),
   heartbeat: Schema.optional(Schema.Unknown),
   turns,

@@ -10,7 +10,7 @@ import * as RunState from "../RunState.ts"
 import * as View from "./view.ts"
 
 /** Crashes of one attempt in a row after which the step is taken to kill its process. Deploys rarely hit one step five times. */
-const crashLoopLimit = 5
+export const crashLoopLimit = 5
 
 const viewOf = (plan: Plan.Plan, state: RunState.RunState): View.View =>
   View.make({ plan, values: { input: undefined, outputs: new Map() }, state: () => state, armOf: () => -1 })

@@ -70,7 +70,7 @@ const plain = smithers(() => (
   </Workflow>
 ))
 
-const runtime = Smithers.sqlite({ filename })
+const runtime = Smithers.sqlite({ filename, maxConcurrency: 200 })
 const timed = async (workflow: typeof plain): Promise<number> => {
   const start = performance.now()
   const { status } = await runWorkflow(workflow, { input: {}, runtime })

@@ -1,9 +1,10 @@
 /**
  * Measures the runtime and writes `bench/RESULTS.md` and `bench/results.json`. Every workload runs in a process of its own, on a
  * database of its own; figures of one row come from one run of this program, since only their ratios carry over to another
- * machine. `bun run bench` for everything, `bun run bench quick` for the small sizes.
+ * machine. `bun run bench` for everything, `bun run bench quick` for the small sizes, which are not written, and
+ * `bun run bench agents sql long` for those parts alone, whose rows replace the ones of before.
  */
-import { copyFileSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { cpus, tmpdir } from "node:os"
 import { join } from "node:path"
 import { cliFigures } from "./cli.ts"
@@ -11,6 +12,11 @@ import { editorFigures, measureEditor } from "./editor.ts"
 
 const isQuick = process.argv.includes("quick")
 const repeats = isQuick ? 1 : 5
+/** Sections that can be measured alone. */
+const sections = ["agents", "sql", "long"] as const
+const chosen = sections.filter((section) => process.argv.includes(section))
+const isMeasured = (section?: (typeof sections)[number]): boolean =>
+  chosen.length === 0 || (section !== undefined && chosen.includes(section))
 const folder = mkdtempSync(join(tmpdir(), "smithers-bench-"))
 const here = (name: string) => join(import.meta.dir, name)
 
@@ -121,7 +127,7 @@ const heading = [
 console.log(heading.join("\n"))
 
 const sizes = isQuick ? [200, 2000] : [200, 2000, 10_000]
-for (const mode of ["normal", "full"]) {
+for (const mode of isMeasured() ? ["normal", "full"] : []) {
   const measured = sizes.map((size) => {
     // In turn, so that a machine that slows down slows both.
     const pairs = Array.from({ length: repeats }, () => {
@@ -178,11 +184,12 @@ for (const mode of ["normal", "full"]) {
   }
 }
 
-for (const [name, title, size] of [
+const longRuns = [
   ["races", "races in a loop", 20_000],
   ["items", "items of a list", 20_000],
   ["childItems", "items that are child runs", 2000],
-] as const) {
+] as const
+for (const [name, title, size] of isMeasured("long") ? longRuns : []) {
   const measured = repeated(() => workload(name, isQuick ? size / 10 : size, "normal"))
   const made = row(`${size} ${title}`, "normal", isQuick ? size / 10 : size, measured)
   const growth = (measured.lastQuarterMs ?? 0) / (measured.secondQuarterMs ?? 1)
@@ -190,7 +197,7 @@ for (const [name, title, size] of [
   goal(`${title}: one of the last quarter at most 1.5 × one of the second`, `${growth.toFixed(2)} ×, ${memory}`, growth <= 1.5)
 }
 
-{
+if (isMeasured()) {
   // The same thousand steps, built and as JSX, in turn.
   const pairs = Array.from({ length: repeats }, () => {
     const built = workload("sequential", 1000, "normal")
@@ -213,7 +220,7 @@ for (const [name, title, size] of [
   goal("JSX: a frame that mounts 5,000 tasks under 60 ms", shown, sudden.ms < 60)
 }
 
-{
+if (isMeasured("sql")) {
   // Steps of two statements in a transaction of the engine, and as many that do nothing, in turn.
   const measure = (what: string, size: number): Measured => {
     const file = newFile()
@@ -233,7 +240,7 @@ for (const [name, title, size] of [
   goal("loading `smithers-orchestrator/sql` after the facade under 25 ms", `${load.toFixed(0)} ms`, load < 25)
 }
 
-{
+if (isMeasured("agents")) {
   // Steps whose agent answers at once, and as many without an agent, in turn; then agents whose model takes its time.
   const measure = (what: string, size: number) => {
     const measured = JSON.parse(run("agents.tsx", what, String(size), newFile())) as { readonly ms: number; readonly bytes: number }
@@ -270,7 +277,7 @@ const waiting = (name: string, size: number, file = newFile, times = repeats): R
   return Object.fromEntries(Object.keys(all[0] ?? {}).map((key) => [key, median(all.map((measured) => measured[key] as number))]))
 }
 
-{
+if (isMeasured()) {
   console.log(waitingHeading.join("\n"))
   const ms = (value: number | undefined, digits = 1) => `${number(value, digits)} ms`
   const filled = newFile()
@@ -333,15 +340,34 @@ const waiting = (name: string, size: number, file = newFile, times = repeats): R
   )
 }
 
-const coldRuns = Array.from({ length: 9 }, () => {
-  const empty = processMs([here("empty.ts")])
-  return processMs([here("workload.ts"), "cold", "1", "normal", newFile()]) - empty
-})
-const cold = median(coldRuns)
-goal("cold start of a one-step workflow under 250 ms over an empty process", `${cold.toFixed(0)} ms`, cold < 250)
+if (isMeasured()) {
+  const coldRuns = Array.from({ length: 9 }, () => {
+    const empty = processMs([here("empty.ts")])
+    return processMs([here("workload.ts"), "cold", "1", "normal", newFile()]) - empty
+  })
+  const cold = median(coldRuns)
+  goal("cold start of a one-step workflow under 250 ms over an empty process", `${cold.toFixed(0)} ms`, cold < 250)
 
-const figures = [...(await cliFigures(newFile(), repeats)), ...editorFigures(await measureEditor())]
-for (const { goal: text, ms, limitMs } of figures) goal(text, `${ms.toFixed(0)} ms`, ms < limitMs)
+  const figures = [...(await cliFigures(newFile(), repeats)), ...editorFigures(await measureEditor())]
+  for (const { goal: text, ms, limitMs } of figures) goal(text, `${ms.toFixed(0)} ms`, ms < limitMs)
+}
+
+/** What was measured now, in place of what stood there before; the rest stays where only some parts were measured. */
+const merged = <A>(before: ReadonlyArray<A>, now: ReadonlyArray<A>, keyOf: (item: A) => string): ReadonlyArray<A> => {
+  if (chosen.length === 0) return now
+  const fresh = new Map(now.map((item) => [keyOf(item), item]))
+  const kept = before.map((item) => fresh.get(keyOf(item)) ?? item)
+  const known = new Set(before.map(keyOf))
+  return [...kept, ...now.filter((item) => !known.has(keyOf(item)))]
+}
+const before = JSON.parse(readFileSync(here("results.json"), "utf8")) as {
+  readonly rows: ReadonlyArray<Row>
+  readonly waiting: ReadonlyArray<WaitingRow>
+  readonly goals: typeof goals
+}
+const allRows = merged(before.rows, rows, ({ workload, synchronous }) => `${workload} ${synchronous}`)
+const allWaiting = merged(before.waiting, waitingRows, ({ what }) => what)
+const allGoals = merged(before.goals, goals, ({ goal }) => goal)
 
 const document = [
   "# Results",
@@ -350,22 +376,23 @@ const document = [
   "ratios within one run are what to compare. The limit is a plain `bun:sqlite` program that commits the same rows once per",
   "step. The first run in a process includes compiling and is a column of its own; then the workload is repeated until the process",
   "is warm, as is the limit, and the median is the figure. Bytes are of the whole database, all tables and the log included. What is",
-  "told to a waiting run is told a few hundred times, to a run of its own each time, in two processes at moments of no pattern.",
+  "told to a waiting run is told a few hundred times, to a run of its own each time, in two processes at moments of no pattern. Parts that",
+  "can be measured alone (agents, transactions, long runs) may be of a later moment than the rest.",
   "",
   ...heading,
-  ...rows.map(line),
+  ...allRows.map(line),
   "",
   ...waitingHeading,
-  ...waitingRows.map(waitingLine),
+  ...allWaiting.map(waitingLine),
   "",
   "| to reach | measured | |",
   "|---|---|---|",
-  ...goals.map(({ goal: text, reached, holds }) => `| ${text} | ${reached} | ${holds ? "yes" : "**no**"} |`),
+  ...allGoals.map(({ goal: text, reached, holds }) => `| ${text} | ${reached} | ${holds ? "yes" : "**no**"} |`),
   "",
 ].join("\n")
 console.log(`\n${document.slice(document.indexOf("| to reach"))}`)
 if (!isQuick) {
   writeFileSync(here("RESULTS.md"), document)
-  writeFileSync(here("results.json"), `${JSON.stringify({ rows, waiting: waitingRows, goals }, null, 2)}\n`)
+  writeFileSync(here("results.json"), `${JSON.stringify({ rows: allRows, waiting: allWaiting, goals: allGoals }, null, 2)}\n`)
 }
 rmSync(folder, { recursive: true, force: true })

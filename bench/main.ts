@@ -352,7 +352,7 @@ if (isMeasured()) {
   for (const { goal: text, ms, limitMs } of figures) goal(text, `${ms.toFixed(0)} ms`, ms < limitMs)
 }
 
-/** What was measured now, in place of what stood there before; the rest stays where only some parts were measured. */
+/** Replaces earlier figures by those of this run. Figures of parts that were not measured stay. */
 const merged = <A>(before: ReadonlyArray<A>, now: ReadonlyArray<A>, keyOf: (item: A) => string): ReadonlyArray<A> => {
   if (chosen.length === 0) return now
   const fresh = new Map(now.map((item) => [keyOf(item), item]))

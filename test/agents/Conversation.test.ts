@@ -498,6 +498,31 @@ describe("the approval of a tool call", () => {
     }),
   )
 
+  it.live("is bound to arguments that are no JSON, such as dates", () =>
+    Effect.gen(function* () {
+      const send = tool({
+        description: "Sends",
+        inputSchema: z.object({ to: z.string(), at: z.string().transform((text) => new Date(text)) }),
+        needsApproval: true,
+        execute: async () => "sent",
+      })
+      const digestOf = (to: string, at: string) =>
+        Effect.gen(function* () {
+          const agent = createAgent({ name: "mailer", model: modelOf([call("send", { to, at })], text("done")), tools: { send } })
+          const asked = yield* Effect.flip(attemptOf([agent], { stored: Journals.empty() }))
+          if (!(asked instanceof AttemptSuspended) || asked.request.kind !== "approval") throw new Error(`not suspended: ${asked}`)
+          return asked.request.digest
+        })
+      const digests = [
+        yield* digestOf("ann", "2026-01-01"),
+        yield* digestOf("bob", "2026-01-01"),
+        yield* digestOf("ann", "2026-01-02"),
+      ]
+      expect(new Set(digests).size).toBe(3)
+      expect(yield* digestOf("ann", "2026-01-01")).toBe(digests[0])
+    }),
+  )
+
   it.live("counts for one call: an equal one after it is asked for again", () =>
     Effect.gen(function* () {
       const { sent, send } = sending()

@@ -119,7 +119,7 @@ const callable = (agent: AnyAgent): CallableAgent => {
   return made
 }
 
-/** What the calls of one agent in an attempt need. */
+/** The environment of the calls of one agent in an attempt. */
 interface Setting {
   readonly call: AgentCall
   readonly task: Instruction.Task
@@ -220,7 +220,7 @@ const ask = (
     if (isRecorded) return replied
     const { text, output, finishReason, counts } = yield* understand(replied)
     const reply = { text, finishReason, usage: counts, response: { modelId: counts.model } }
-    // What JSON would change is not kept: the agent is asked again then.
+    // An output that JSON would change is not stored: the agent is asked again after a crash.
     if (!isJson(output)) return replied
     yield* promised(() => conversation.keepReply({ text: JSON.stringify({ ...reply, output }), calls: [], ...tokensOf(counts) }))
     return replied

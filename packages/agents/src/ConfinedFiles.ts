@@ -111,7 +111,7 @@ export interface ConfinedFiles {
   readonly root: string
   /** The content of a regular file. */
   readonly read: (path: string) => FileContent
-  /** What stands at a path: a regular file that can be read, or a directory. Refuses all else. */
+  /** The kind of a path: a regular file that can be read, or a directory. Refuses everything else. */
   readonly kindOf: (path: string) => "file" | "directory"
   /** The file names in a directory, with what they are, in order. */
   readonly list: (path: string) => ReadonlyArray<{ readonly name: string; readonly kind: "file" | "directory" | "link" | "other" }>

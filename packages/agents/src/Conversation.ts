@@ -31,7 +31,7 @@ import * as WorkspaceIdentity from "./WorkspaceIdentity.ts"
 export interface Request {
   /** Digest of prompt, instructions, model, tools and settings. */
   readonly digest: string
-  /** What the agent is asked, for the transcript. */
+  /** The prompt, for the transcript. */
   readonly prompt: string
   /** Rules of the agent's tools, by name. */
   readonly rulesOf: (tool: string) => ToolRules.ToolRules
@@ -93,7 +93,7 @@ export interface Conversation {
   readonly log: ConversationLog
 }
 
-/** What the conversations of one attempt share. */
+/** The conversations of one attempt. */
 export interface Conversations {
   /** Makes the conversation of the next call of an agent. */
   readonly next: (agent: string) => Conversation

@@ -156,21 +156,37 @@ const compile = (): void => {
 /** The optional peers of which a subpath, `/sql`, loads all at once. */
 const peersOf = [["@effect/sql", "@effect/experimental"]]
 
+/** The modules of Effect 3 that Effect 4 lacks, of those that `dist` imports. */
+const goneFromEffect = [
+  "ConfigError",
+  "DefaultServices",
+  "Either",
+  "ExecutionStrategy",
+  "FastCheck",
+  "FiberId",
+  "FiberRef",
+  "GlobalValue",
+  "JSONSchema",
+  "MetricBoundaries",
+  "MetricLabel",
+  "ParseResult",
+  "ScheduleDecision",
+  "ScheduleIntervals",
+].map((module) => `effect/${module}`)
+
 /**
- * Imports optional peers through modules whose path says which versions are needed. The runtime names the importer of a missing
- * package: whichever file it links first, that is one of these.
+ * Imports modules, in all of `dist`, through modules in a folder whose name says which versions are needed. The runtime names the
+ * importer of a missing module: whichever file it loads first, that is one in this folder.
  */
-const nameVersions = (peers: ReadonlyArray<string>, ranges: { readonly [peer: string]: string }): void => {
+const importThrough = (needs: string, modules: ReadonlyArray<string>): void => {
   const dist = join(folder, "dist")
-  const wanted = peers.map((peer) => `${peer.replace("@", "").replace("/", "-")}-${ranges[peer]?.replace("^", "")}`)
-  const needs = join(dist, `needs-${wanted.join("-and-")}-to-be-installed`)
-  const ofPeers = new RegExp(`(\\bfrom\\s*|\\bimport\\s*\\(?\\s*)"(${peers.join("|")})(?:/([\\w/]+))?"`, "g")
-  mkdirSync(needs)
+  const named = new RegExp(`(\\bfrom\\s*|\\bimport\\s*\\(?\\s*)"(${modules.join("|")})"`, "g")
   for (const file of filesIn(dist).filter((file) => file.endsWith(".js"))) {
-    const linked = readFileSync(file, "utf8").replaceAll(ofPeers, (_, before: string, peer: string, path = "index") => {
-      const target = join(needs, `${path}.js`)
+    const linked = readFileSync(file, "utf8").replaceAll(named, (_, before: string, module: string) => {
+      const [, path = "index"] = /^(?:@[^/]+\/)?[^/]+\/(.+)$/.exec(module) ?? []
+      const target = join(dist, needs, `${path}.js`)
       mkdirSync(dirname(target), { recursive: true })
-      writeFileSync(target, `export * from "${peer}${path === "index" ? "" : `/${path}`}"\n`)
+      writeFileSync(target, `export * from "${module}"\n`)
       const from = relative(dirname(file), target)
       return `${before}"${from.startsWith(".") ? from : `./${from}`}"`
     })
@@ -178,20 +194,29 @@ const nameVersions = (peers: ReadonlyArray<string>, ranges: { readonly [peer: st
   }
 }
 
+/** Imports the optional peers of a subpath through modules whose path says which versions are needed. */
+const nameVersions = (peers: ReadonlyArray<string>, ranges: { readonly [peer: string]: string }): void => {
+  const wanted = peers.map((peer) => `${peer.replace("@", "").replace("/", "-")}-${ranges[peer]?.replace("^", "")}`)
+  importThrough(
+    `needs-${wanted.join("-and-")}-to-be-installed`,
+    peers.flatMap((peer) => [peer, `${peer}/[\\w/]+`]),
+  )
+}
+
 /**
- * Modules that users name. Each loads, before anything else, a module whose name says which Effect is needed: beside Effect 4, which lacks
- * `effect/Either`, no line of this package runs, and the runtime names the module in which that import stands. Of other versions, of the runtime
- * too, that module tells itself.
+ * Modules that users name. Beside Effect 4 no line of this package runs: what that Effect lacks is imported by modules in a folder whose
+ * name says which Effect is needed, and the runtime names one of these. Of other versions, of the runtime too, a module tells that is
+ * loaded before anything else.
  */
 const enter = (): void => {
   const { name, exports, engines, peerDependencies = {} } = readManifest(facade)
   const { effect = "", react = "" } = peerDependencies
   const [least = "", major = 0] = [effect.replace("^", ""), Number(/\d+/.exec(effect)?.[0])]
-  const needs = `needs-effect-${least}-or-later-and-below-${major + 1}.js`
+  const needs = "versions.js"
+  importThrough(`needs-effect-${least}-or-later-and-below-${major + 1}`, goneFromEffect)
   writeFileSync(
     join(folder, "dist", needs),
-    `import "effect/Either"
-import { EffectTypeId, void as nothing } from "effect/Effect"
+    `import { EffectTypeId, void as nothing } from "effect/Effect"
 import { version as react } from "react"
 
 const numbersOf = (version) => [...version.replace(/^\\D+/, "").split(/[.-]/).map((part) => Number.parseInt(part, 10) || 0), 0, 0].slice(0, 3)

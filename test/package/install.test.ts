@@ -421,12 +421,20 @@ describeInstalled(titled("beside versions that it does not work with"), () => {
     const folder = project({ dependencies: { effect: "4.1.0" } })
     await expect(install("npm", folder)).rejects.toThrow(/peer effect@"\^3\.22\.1" from smithers-orchestrator/)
     await install("bun", folder, "zod")
+    // Whichever module the runtime looks for first: what effect 4 lacks is imported in the folder that names the version, and nowhere else.
+    const dist = join(folder, "node_modules", "smithers-orchestrator", "dist")
+    const lacking = readdirSync(dist, { recursive: true, encoding: "utf8" })
+      .filter((file) => file.endsWith(".js"))
+      .flatMap((file) => [...readFileSync(join(dist, file), "utf8").matchAll(/"effect\/(\w+)"/g)].map(([, name]) => ({ file, name })))
+      .filter(({ name }) => !existsSync(join(folder, "node_modules", "effect", "dist", `${name}.js`)))
+    expect(lacking).toContainEqual({ file: "needs-effect-3.22.1-or-later-and-below-4/Either.js", name: "Either" })
+    expect(lacking.filter(({ file }) => !file.startsWith("needs-effect-3.22.1-or-later-and-below-4/"))).toEqual([])
     writeFileSync(join(folder, "program.mjs"), importing)
     for (const executable of ["bun", await node("20.19.5"), await node("22.23.3")]) {
       const { code, stderr } = await run([executable, "program.mjs"], folder)
       expect([code, stderr]).toEqual([
         1,
-        expect.stringContaining("smithers-orchestrator/dist/needs-effect-3.22.1-or-later-and-below-4.js"),
+        expect.stringContaining("smithers-orchestrator/dist/needs-effect-3.22.1-or-later-and-below-4/"),
       ])
     }
     const { code, stderr } = await run([join(folder, "node_modules", ".bin", "smithers"), "ps"], folder)

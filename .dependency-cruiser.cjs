@@ -35,7 +35,7 @@ const outside = {
   sqlite: { npm: ["effect", "@effect/[^/]+"], runtime: true },
   testing: { npm: ["effect"], runtime: false },
   sandbox: { npm: ["effect"], runtime: true },
-  agents: { npm: ["effect", "ai", "@ai-sdk/[^/]+"], runtime: true },
+  agents: { npm: ["effect", "ai", "@ai-sdk/[^/]+", "@effect/ai"], runtime: true },
   jsx: {
     npm: [
       "effect",
@@ -118,6 +118,23 @@ module.exports = {
       severity: "error",
       from: { path: "^packages/", pathNot: "^packages/sqlite/src/(Sql|internal/sql[A-Z]\\w*)\\.ts$" },
       to: { path: "(^|/)node_modules/@effect/(sql|sql-[^/]+|experimental)/" },
+    },
+    {
+      name: "only-its-agents-know-effect-ai",
+      comment: "@effect/ai is a peer of one subpath.",
+      severity: "error",
+      from: { path: "^packages/", pathNot: "^packages/agents/src/(effectAgent|internal/effectModel)\\.ts$" },
+      to: { path: "(^|/)node_modules/@effect/ai/" },
+    },
+    {
+      name: "effect-ai-is-loaded-by-its-subpath",
+      comment: "The peers of that subpath need not be installed by anybody else.",
+      severity: "error",
+      from: {
+        path: "^packages/",
+        pathNot: "^packages/(smithers/src/effect-ai|agents/src/(effectAgent|internal/effectModel))\\.ts$",
+      },
+      to: { path: "^packages/(smithers/src/effect-ai|agents/src/(effectAgent|internal/effectModel))\\.ts$" },
     },
     {
       name: "sql-is-loaded-by-its-subpath",

@@ -153,8 +153,8 @@ const compile = (): void => {
   }
 }
 
-/** The optional peers of which a subpath, `/sql`, loads all at once. */
-const peersOf = [["@effect/sql", "@effect/experimental"]]
+/** The optional peers that a subpath loads all at once: `/sql`, `/effect-ai`. */
+const peersOf = [["@effect/sql", "@effect/experimental"], ["@effect/ai"]]
 
 /** The modules of Effect 3 that Effect 4 lacks, of those that `dist` imports. */
 const goneFromEffect = [

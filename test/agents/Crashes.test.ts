@@ -21,6 +21,8 @@ for (const [protocol, mode, width] of [
   ["anthropic", "stream", 3],
   ["openai", "plain", 3],
   ["openai", "stream", 1],
+  ["anthropic", "effect", 3],
+  ["openai", "effect-stream", 1],
 ] as const) {
   it.scopedLive(
     `${protocol}, ${mode}, ${width} at once: kills cost no stored reply twice, and no call that its tool does not allow`,

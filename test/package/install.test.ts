@@ -198,6 +198,14 @@ Effect.runPromise(Effect.provide(Chain.execute({ start: 0 }), Smithers.memory))
       expect((await run([executable, "reads.mjs"], folder)).stderr).toMatch(
         /Cannot find (module|package) ['"]@effect\/(sql|experimental).*smithers-orchestrator\/dist\/needs-effect-sql-0\.52\.1-and-effect-experimental-0\.61\.1-to-be-installed\/\w+\.js/,
       )
+    writeFileSync(join(folder, "asks.ts"), 'export { effectAgent as default } from "smithers-orchestrator/effect-ai"\n')
+    const asks = await run([join(folder, "node_modules", ".bin", "smithers"), "check", "asks.ts"], folder)
+    expect([asks.code, asks.stderr]).toEqual([
+      4,
+      expect.stringMatching(
+        /needs the package "@effect\/ai" for this import, and it is not installed\. Install it: .* && bun add "@effect\/ai@\^0\.37\.0"\s/,
+      ),
+    ])
   })
 })
 
@@ -425,7 +433,9 @@ describeInstalled(titled("beside versions that it does not work with"), () => {
     const dist = join(folder, "node_modules", "smithers-orchestrator", "dist")
     const lacking = readdirSync(dist, { recursive: true, encoding: "utf8" })
       .filter((file) => file.endsWith(".js"))
-      .flatMap((file) => [...readFileSync(join(dist, file), "utf8").matchAll(/"effect\/(\w+)"/g)].map(([, name]) => ({ file, name })))
+      .flatMap((file) =>
+        [...readFileSync(join(dist, file), "utf8").matchAll(/"effect\/(\w+)"/g)].map(([, name]) => ({ file, name })),
+      )
       .filter(({ name }) => !existsSync(join(folder, "node_modules", "effect", "dist", `${name}.js`)))
     expect(lacking).toContainEqual({ file: "needs-effect-3.22.1-or-later-and-below-4/Either.js", name: "Either" })
     expect(lacking.filter(({ file }) => !file.startsWith("needs-effect-3.22.1-or-later-and-below-4/"))).toEqual([])

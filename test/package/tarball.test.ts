@@ -64,7 +64,7 @@ describe("the tarball", () => {
     const { exports, bin } = JSON.parse(read("package.json"))
     const { "./package.json": _, ...modules } = exports
     expect(Object.keys(modules)).toEqual(
-      expect.arrayContaining([".", "./agents", "./mdx", "./sql", "./jsx-runtime", "./jsx-dev-runtime"]),
+      expect.arrayContaining([".", "./agents", "./effect-ai", "./mdx", "./sql", "./jsx-runtime", "./jsx-dev-runtime"]),
     )
     const named = [...Object.values(modules).flatMap((target) => Object.values(target as Record<string, string>)), bin.smithers]
     expect(named.filter((file) => !existsSync(join(unpacked, file)))).toEqual([])
@@ -105,6 +105,7 @@ describe("the tarball", () => {
     )
     expect(more).toMatchObject({ ".": [], "./agents": [], "./mdx": [], "./jsx-runtime": [], "./jsx-dev-runtime": [] })
     expect(more["./sql"]).toEqual(["@effect/experimental", "@effect/sql"])
+    expect(more["./effect-ai"]).toEqual(["@effect/ai"])
   })
 
   it("names, in NOTICE, every package that is in the bundle of the command, with its licence", () => {

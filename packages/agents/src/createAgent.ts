@@ -184,6 +184,8 @@ export const createAgent = <Input = AnyInput>(
     /** Calls the model, and again without the schema if the provider refuses it before anything happened. */
     const call = async (schema: JsonSchema | undefined): Promise<AgentReply> => {
       const made = {
+        // The SDK prints an error that ends a stream, with the request; it is thrown here.
+        ...(stream === true ? { onError: () => {} } : {}),
         ...others,
         id: name,
         model: chosen,

@@ -234,10 +234,9 @@ const explainImport = (
   const isHere = isInstalled(folder, name)
   const ours = optionalPeers(importer)
   if (!isHere && name in ours) {
-    // All peers of a scope are needed together.
-    const peers = Object.entries(ours).filter(
-      ([other]) => other === name || (scopeOf(name) !== "" && scopeOf(other) === scopeOf(name)),
-    )
+    // The peers that a subpath loads together are in the name of the folder that imports them.
+    const folderName = (peer: string): string => peer.replace("@", "").replace("/", "-")
+    const peers = Object.entries(ours).filter(([other]) => other === name || importer.includes(`${folderName(other)}-`))
     const wanted = peers.filter(([other]) => !isInstalled(folder, other)).map(([other, range]) => `"${other}@${range}"`)
     const because = `${facade} needs the package "${name}" for this import, and it is not installed. Install it: cd ${quoted(projectOf(dirname(path)))} && bun add ${wanted.join(" ")}`
     return { because, missing: name }
@@ -253,8 +252,6 @@ const explainImport = (
   const because = `${importer} imports "${specifier}", but the package "${name}" that ${whose} has no such module. Correct the path, or install a version that has it: ${install}`
   return { because }
 }
-
-const scopeOf = (name: string): string => /^@[^/]+/.exec(name)?.[0] ?? ""
 
 /** Returns the manifest of the `smithers-orchestrator` that a module belongs to or uses. */
 const facadeManifest = (path: string): FacadeManifest => {

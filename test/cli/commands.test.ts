@@ -293,7 +293,7 @@ describe("with --json every command", () => {
       // Those about agents, whose output other tests look at.
       copyFileSync(join(import.meta.dirname, "fixtures/chat.ts"), place.file("chat.ts"))
       expect((await place.run("up", "chat.ts", "--run-id", "letter")).code).toBe(3)
-      for (const args of [["chat", "letter"], ["tools", "letter"], ["agents"]])
+      for (const args of [["chat", "letter"], ["tools", "letter"], ["agents"], ["cache", "list"], ["cache", "clear", "--all"]])
         expect((await place.run(...args, "--json")).code).toBe(0)
     } finally {
       place.remove()

@@ -508,7 +508,10 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
         const key = '{"sha":"\u2028x"}'
         yield* run.commit([started, ...outputs], { cache: ["a", "b"].map((nodeId) => ({ nodeId, iteration: 0, key })) })
         const found = (workflow: string, nodeId: string, key: string, notBefore: number) =>
-          storage.cached(workflow, nodeId, key, notBefore)
+          Effect.map(
+            storage.cached({ workflow, nodeId, key, notBefore }),
+            Option.map(({ output }) => output),
+          )
         expect(yield* found("flow", "a", key, run.now())).toEqual(Option.some("kept"))
         expect(yield* found("flow", "b", key, 0)).toEqual(Option.some(undefined))
         expect(yield* found("flow", "a", key, run.now() + 1)).toEqual(Option.none())
@@ -518,6 +521,36 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
         const newer = yield* journal("newer", newRun, later(60_000))
         yield* newer.commit([started, ...step("a", "text", "newer")], { cache: [{ nodeId: "a", iteration: 0, key }] })
         expect(yield* found("flow", "a", key, 0)).toEqual(Option.some("newer"))
+      }),
+    )
+
+    holds("outputs for all steps of the store are found from other workflows, and go with their row", (storage) =>
+      Effect.gen(function* () {
+        yield* storage.prepareOutputs("flow", History.tables)
+        const run = yield* journal("r")
+        const entry = { nodeId: "a", iteration: 0, key: "k", isShared: true }
+        yield* run.commit([started, ...step("a", "text", "kept")], { cache: [entry] })
+        const query = { workflow: "other", nodeId: "b", key: "k", notBefore: 0 }
+        expect(yield* storage.cached({ ...query, isShared: true })).toEqual(Option.some({ runId: "r", output: "kept" }))
+        expect(yield* storage.cached({ ...query, isShared: true, notBefore: run.now() + 1 })).toEqual(Option.none())
+        expect(yield* storage.cached(query)).toEqual(Option.none())
+        expect(yield* storage.cached({ ...query, workflow: "flow", nodeId: "a" })).toEqual(Option.none())
+        yield* run.commit([{ _tag: "NodeReset", nodeId: "a", iteration: 0 }])
+        expect(yield* storage.cached({ ...query, isShared: true })).toEqual(Option.none())
+      }),
+    )
+
+    holds("an attempt says which run its output was taken over from", (storage) =>
+      Effect.gen(function* () {
+        yield* storage.prepareOutputs("flow", History.tables)
+        const run = yield* journal("r")
+        const at = { nodeId: "a", iteration: 0, attempt: 1 }
+        yield* run.commit([started, { _tag: "AttemptStarted", ...at }])
+        yield* run.commit([
+          { _tag: "AttemptSucceeded", ...at, table: "text", output: "kept", isCached: true, cachedFrom: "earlier" },
+        ])
+        expect((yield* storage.inspect("r")).attempts).toMatchObject([{ status: "succeeded", cachedFrom: "earlier" }])
+        expect((yield* storage.events("r")).at(-1)?.event).toMatchObject({ isCached: true, cachedFrom: "earlier" })
       }),
     )
   })
@@ -1505,6 +1538,7 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
             startedAt: seconds(1),
             finishedAt: seconds(2),
             error,
+            cachedFrom: null,
             heartbeat: [1],
             heartbeatAt: seconds(2),
             turns: [],
@@ -1516,6 +1550,7 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
             startedAt: seconds(3),
             finishedAt: seconds(4),
             error: null,
+            cachedFrom: null,
             heartbeat: null,
             heartbeatAt: null,
             turns: [],

@@ -317,7 +317,12 @@ describe("the options of a step", () => {
       /^it has no option "retries"; there are output, error, needs, run, retry, .*label, meta$/,
     ],
     ["retry", { ...work, retry: { attempts: 3 } }, `step "a"`, /^retry has no option "attempts"; there are maxAttempts, backoff/],
-    ["cache", { ...work, cache: { maxAge: "1h" } }, `step "a"`, /^"cache" has no option "maxAge"; there are key, ttl$/],
+    [
+      "cache",
+      { ...work, cache: { maxAge: "1h" } },
+      `step "a"`,
+      /^"cache" has no option "maxAge"; there are key, ttl, scope, version$/,
+    ],
   ])("an option of %s that does not exist is named, together with those that do", (_what, options, where, problem) => {
     const refusal = refused(options)
     expect(refusal.where).toBe(where)

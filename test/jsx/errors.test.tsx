@@ -308,7 +308,7 @@ describe("props", () => {
     ["root", ["src"], 'it has "root" but no agent'],
     ["readOnly", [true, false], 'it has "readOnly" but no agent'],
     ["cache", [3, "yes", null], '"cache" must be true or an object'],
-    ["cache", [{ keys: 1 }], '"cache" has no option "keys"; did you mean "key"? There are key, ttl'],
+    ["cache", [{ keys: 1 }], '"cache" has no option "keys"; did you mean "key"? There are key, ttl, scope, version'],
     ["cache", [{ key: "k" }], '"cache.key" must be a function'],
     ["cache", [{ ttl: "soon" }], '"cache.ttl" "soon" is not a duration such as "30s" or "2 minutes"'],
     ["cache", [{ ttl: -1 }], '"cache.ttl" -1 is not a duration such as "30s" or "2 minutes"'],

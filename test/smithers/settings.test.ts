@@ -56,7 +56,13 @@ const tools = [
   ],
   ...[{ network: "some" }, { network: [""] }, { hidden: ".env" }, { hidden: [5] }, { env: { A: 1 } }, { readable: [""] }],
 ]
-const engine: Bad<Smithers.RuntimeOptions> = { lease: spans, grace: times, maxConcurrency: counts, tools }
+const engine: Bad<Smithers.RuntimeOptions> = {
+  lease: spans,
+  grace: times,
+  maxConcurrency: counts,
+  cache: ["no", 0, null, {}],
+  tools,
+}
 const sqlite: Bad<Smithers.SqliteOptions> = { filename: texts, access: words, synchronous: words, busyTimeout: times, ...engine }
 
 const configured = (settings: Smithers.SqliteOptions) => {

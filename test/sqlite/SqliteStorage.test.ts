@@ -363,17 +363,18 @@ describe("a step that is reset", () => {
         Effect.gen(function* () {
           yield* storage.prepareOutputs("flow", History.tables)
           const run = yield* journal("r")
+          const cached = storage.cached({ workflow: "flow", nodeId: "a", key: "k", notBefore: 0 })
           yield* run.commit([started, ...step("a", "text", "first")], { cache: [{ nodeId: "a", iteration: 0, key: "k" }] })
-          expect(yield* storage.cached("flow", "a", "k", 0)).toEqual(Option.some("first"))
+          expect(yield* cached).toEqual(Option.some({ runId: "r", output: "first" }))
           const again = { nodeId: "a", iteration: 0, attempt: 2 }
           yield* run.commit([{ _tag: "NodeReset", nodeId: "a", iteration: 0 }])
-          expect(yield* storage.cached("flow", "a", "k", 0)).toEqual(Option.none())
+          expect(yield* cached).toEqual(Option.none())
           yield* run.commit([
             { _tag: "AttemptStarted", ...again },
             { _tag: "AttemptSucceeded", ...again, table: "text", output: "second" },
           ])
           // It may have been made from something else.
-          expect(yield* storage.cached("flow", "a", "k", 0)).toEqual(Option.none())
+          expect(yield* cached).toEqual(Option.none())
         }),
       )
     }),

@@ -230,7 +230,13 @@ export const createAgent = <Input = AnyInput>(
     return await call(isHeld ? outputSchema : undefined)
   }
 
-  const agent = { name, wantsContext: true as const, [Conversation.recordsItself]: true, tools: settings.tools ?? {}, generate }
+  const identity = async (input: unknown): Promise<unknown> => ({
+    ...{ ...others, model: typeof model === "function" ? "function" : (model ?? modelOfEnvironment(name)) },
+    ...{ maxSteps, stopWhen, structuredOutput, mcp },
+    instructions: typeof instructions === "function" ? await instructions(input as Input) : instructions,
+  })
+  const tools = settings.tools ?? {}
+  const agent = { name, wantsContext: true as const, [Conversation.recordsItself]: true, tools, identity, generate }
   return agent
 }
 

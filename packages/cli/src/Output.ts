@@ -360,5 +360,27 @@ export const Pruned = Schema.Struct({
   kept: Schema.Array(Schema.Struct({ runId: Schema.String, reason: Schema.String })),
 })
 
+/** `cache list` */
+export const Cached = Schema.Struct({
+  db: Schema.String,
+  outputs: Schema.Array(
+    Schema.Struct({
+      workflow: Schema.String,
+      nodeId: Schema.String,
+      /** The run that gave it, and the iteration of the node there. */
+      runId: Schema.String,
+      iteration: Schema.Number,
+      at: Schema.Number,
+      /** `true` if all steps of the store can take it over. */
+      isShared: Schema.Boolean,
+    }),
+  ),
+  /** `true` if there are older outputs beyond `--limit`. */
+  hasMore: Schema.Boolean,
+})
+
+/** `cache clear` */
+export const CacheCleared = Schema.Struct({ db: Schema.String, count: Schema.Number })
+
 /** `completions` */
 export const Completions = Schema.Struct({ shell: Schema.String, script: Schema.String })

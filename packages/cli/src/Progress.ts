@@ -230,6 +230,10 @@ const textOf = (logged: LoggedEvent, placeText: (place: Place) => string, named:
   )
 }
 
+/** The origin of an output that was taken over. Events of an older version do not name the run. */
+export const cachedText = (runId: string | undefined): string =>
+  runId === undefined ? "from the cache" : `from the cache of run ${runId}`
+
 const wordsOf = ({ event, at }: LoggedEvent, place: string): string => {
   switch (event._tag) {
     case "RunStarted":
@@ -247,7 +251,7 @@ const wordsOf = ({ event, at }: LoggedEvent, place: string): string => {
     case "AttemptStarted":
       return `→ ${event.nodeId}${place}`
     case "AttemptSucceeded":
-      return `✓ ${event.nodeId}${place}${event.isCached === true ? " from the cache" : ""}`
+      return `✓ ${event.nodeId}${place}${event.isCached === true ? ` ${cachedText(event.cachedFrom)}` : ""}`
     case "AttemptFailed": {
       const then = event.retryAt === undefined ? "" : `; next attempt in ${span(event.retryAt - at)}`
       return `✗ ${event.nodeId}${place} ${errorText(event.error)}${then}`

@@ -81,6 +81,11 @@ interface Named {
   readonly name?: string | undefined
   /** `true` to get a `context` with each call. Default: false, since agents of other libraries do not know it. */
   readonly wantsContext?: boolean
+  /**
+   * Returns what replies depend on besides the prompt, such as model, instructions and settings, for a run with this decoded input.
+   * It is part of the key of a cache. Default: the fields `model`, `instructions`, `settings`, `options` and `tools` of the agent.
+   */
+  readonly identity?: (input: unknown) => unknown
 }
 
 /** Anything that answers a prompt. */

@@ -135,11 +135,8 @@ interface EveryStep<
   readonly skipIf?: (context: Condition<Input, N>) => Skip
   /** Continues the run, with an absent output, if the step fails for good. Default: false. */
   readonly continueOnFail?: Soft
-  /**
-   * Reuses the output of an earlier run of this workflow with the same key. `true` derives the key from the input and the
-   * needs. Outputs older than `ttl` do not count. Default: false.
-   */
-  readonly cache?: boolean | { readonly key?: (context: Condition<Input, N>) => unknown; readonly ttl?: RetryPolicy.DurationLike }
+  /** Takes over the output of an earlier run with the same key. `true` is `{}`. Default: false. */
+  readonly cache?: boolean | CacheOptions<(context: Condition<Input, N>) => unknown>
   /**
    * Requires an approval before the step begins; `true` shows its label or id. The gate has no output of its own. A denial
    * fails the run with `ApprovalDenied`, or skips the step (`onDeny: "skip"`).
@@ -314,6 +311,24 @@ export interface GateOptions<Input, N extends Needs, Deny extends "fail" | "skip
   readonly onDeny?: Deny
   /** Names of those who may decide. Default: anyone. */
   readonly approvers?: GivenBy<ReadonlyArray<string>, Input, N>
+}
+
+/**
+ * Options of a cache. Its key holds the schema of the output, the versions, the agents with their instructions, settings and tools,
+ * and what `key` returns.
+ */
+export interface CacheOptions<Key> {
+  /** Returns what the output depends on. Default: the input and the needs; with an agent, the prompt as it is sent. */
+  readonly key?: Key
+  /** Longest age of an output. Default: unlimited. */
+  readonly ttl?: RetryPolicy.DurationLike
+  /**
+   * Who shares outputs: the passes of one run (`"run"`), the runs of the workflow at this step (`"workflow"`), or all steps of the
+   * store with this key (`"store"`). Default: `"workflow"`.
+   */
+  readonly scope?: Plan.CacheScope
+  /** A text to change when the code of the step changes. */
+  readonly version?: string
 }
 
 declare const Failing: unique symbol

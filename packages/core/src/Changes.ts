@@ -16,6 +16,7 @@ import * as Records from "./Records.ts"
 import type { RunEvent } from "./RunEvent.ts"
 import * as RunState from "./RunState.ts"
 import type { AttemptStatus } from "./Status.ts"
+import { defined } from "./Struct.ts"
 
 /** The mutable part of a run, without its initial data and its owner. Times are epoch milliseconds. */
 export interface RunRecord
@@ -45,6 +46,8 @@ export interface AttemptRecord extends Caused {
   /** The reason of an interruption. */
   readonly reason?: string | undefined
   readonly isCached?: boolean | undefined
+  /** Id of the run that the output was taken over from. */
+  readonly cachedFrom?: string | undefined
   readonly heartbeat?: Json | undefined
   readonly turns?: ReadonlyArray<AgentTurn> | undefined
 }
@@ -226,7 +229,8 @@ const attemptRecord = (
   const { nodeId, iteration, attempt } = event
   const startedAt = (before?.attempt === attempt ? before.attemptedAt : undefined) ?? at
   const place = { nodeId, iteration, seq, attempt, startedAt, finishedAt: at, turns: event.turns }
-  if (event._tag === "AttemptSucceeded") return { ...place, status: "succeeded", isCached: event.isCached }
+  if (event._tag === "AttemptSucceeded")
+    return { ...place, status: "succeeded", isCached: event.isCached, ...defined({ cachedFrom: event.cachedFrom }) }
   const heartbeat = event.heartbeat as Json | undefined
   if (event._tag === "AttemptInterrupted") return { ...place, status: "interrupted", reason: event.reason, heartbeat }
   return { ...place, status: "failed", error: event.error, retryAt: event.retryAt, heartbeat }

@@ -126,10 +126,12 @@ export interface EngineOptions {
    * `signal`. Compensations, retries and the release of the run wait for it. Default: 5 seconds.
    */
   readonly grace?: Duration.DurationInput
+  /** `false` runs steps although their outputs are cached, and caches the new outputs instead. Default: true. */
+  readonly cache?: boolean
 }
 
 /** The names of the options of an engine. */
-export const optionNames: Settings.Names<EngineOptions> = { lease: true, maxConcurrency: true, grace: true }
+export const optionNames: Settings.Names<EngineOptions> = { lease: true, maxConcurrency: true, grace: true, cache: true }
 
 /** Drives the runs of a store. */
 export class Engine extends Context.Tag("@smithers/core/Engine")<Engine, EngineShape>() {}
@@ -156,6 +158,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
         ? Millis.longest
         : yield* Settings.duration("lease", options.lease, "30 seconds")
     const graceMs = yield* Settings.duration("grace", options.grace, "5 seconds", Millis.zero)
+    const readsCache = yield* Settings.flag("cache", options.cache, true)
     const settings = { maxConcurrency: yield* Settings.count("maxConcurrency", options.maxConcurrency, 4), leaseMs }
     const actives = new Map<string, Active>()
     // Runs are released in parallel, so that their grace periods do not add up.
@@ -245,6 +248,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
               suspects,
               callers,
               graceMs,
+              readsCache,
               startChild: startChild(active),
             }).pipe(
               Effect.ensuring(

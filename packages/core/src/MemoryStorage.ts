@@ -80,9 +80,14 @@ const unowned = { epoch: 0, owner: null, leaseUntil: null }
 interface Cached {
   /** The row of the output. */
   readonly row: string
+  readonly runId: string
   readonly at: number
   readonly output: Json | undefined
 }
+
+/** The key of a cached output in the map of all. */
+const cacheKeyOf = (workflow: string, nodeId: string, key: string, isShared = false): string =>
+  canonical(isShared ? [key] : [workflow, nodeId, key])
 
 const isEnded = (run: Row): boolean => Status.isEnded(run.status)
 
@@ -315,10 +320,11 @@ export const make = (): Storage.StorageShape => {
     if (frame.plan !== undefined) entry.plans.push({ frame: frame.frame, text: frame.plan.text })
     entry.run = { ...entry.run, status: entry.state.status, updatedAt: frame.at, finishedAt: null }
     for (const id of frame.consumed) consume(frame.runId, id)
-    for (const { nodeId, iteration, key } of frame.cache) {
+    for (const { nodeId, iteration, key, isShared } of frame.cache) {
       const record = RunState.step(entry.state, nodeId, iteration)
       const row = canonical([frame.runId, nodeId, iteration])
-      cache.set(canonical([entry.run.workflow, nodeId, key]), { row, at: frame.at, output: record?.output })
+      const cached = { row, runId, at: frame.at, output: record?.output }
+      cache.set(cacheKeyOf(entry.run.workflow, nodeId, key, isShared), cached)
     }
     if (isEnded(entry.run)) {
       entry.run = { ...entry.run, finishedAt: frame.at, owner: null, leaseUntil: null }
@@ -464,10 +470,11 @@ export const make = (): Storage.StorageShape => {
         news.bump()
       }),
     prepareOutputs: () => Effect.void,
-    cached: (workflow, nodeId, key, notBefore) =>
+    cached: ({ workflow, nodeId, key, notBefore, isShared }) =>
       Effect.sync(() => {
-        const found = cache.get(canonical([workflow, nodeId, key]))
-        return found === undefined || found.at < notBefore ? Option.none() : Option.some(found.output)
+        const found = cache.get(cacheKeyOf(workflow, nodeId, key, isShared))
+        if (found === undefined || found.at < notBefore) return Option.none()
+        return Option.some({ runId: found.runId, output: found.output })
       }),
     deliver: (command, { reopen = false } = {}) =>
       delivering(() => Either.flatMap(stands(command.runId), (entry) => put(entry, command, reopen, inTime))),
@@ -650,13 +657,15 @@ const attemptsOf = (entry: Stored): ReadonlyArray<AttemptSummary> => {
     return { heartbeat: beat?.details ?? null, heartbeatAt: beat?.at ?? null }
   }
   const ended = entry.attempts.map((record): AttemptSummary => {
-    const { nodeId, iteration, attempt, status, startedAt, finishedAt, error = null, turns = [] } = record
-    return { runId, nodeId, iteration, attempt, status, startedAt, finishedAt, error, turns, ...beatOf(record) }
+    const { nodeId, iteration, attempt, status, startedAt, finishedAt, error = null, cachedFrom = null, turns = [] } = record
+    const place = { runId, nodeId, iteration, attempt }
+    return { ...place, status, startedAt, finishedAt, error, cachedFrom, turns, ...beatOf(record) }
   })
   const running = RunState.records(entry.state).flatMap((record): ReadonlyArray<AttemptSummary> => {
     if (record.kind !== "step" || record.status !== "running") return []
     const { nodeId, iteration, attempt, status, attemptedAt: startedAt = null } = record
-    return [{ runId, nodeId, iteration, attempt, status, startedAt, finishedAt: null, error: null, turns: [], ...beatOf(record) }]
+    const place = { runId, nodeId, iteration, attempt }
+    return [{ ...place, status, startedAt, finishedAt: null, error: null, cachedFrom: null, turns: [], ...beatOf(record) }]
   })
   return [...ended, ...running]
 }

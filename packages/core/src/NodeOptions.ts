@@ -535,15 +535,23 @@ const retryOf = (declared: unknown): RetryPolicy.RetryPolicy<unknown> => {
   return policy
 }
 
+const cacheScopes: ReadonlyArray<Plan.CacheScope> = ["run", "workflow", "store"]
+
 const cacheOf = (declared: unknown, usual: Plan.Cache["key"], words: Words): Plan.Cache | undefined => {
   if (declared === undefined || declared === false) return undefined
-  if (declared === true) return { key: usual, ttlMs: undefined }
+  if (declared === true) return { key: usual, isOwnKey: false, ttlMs: undefined, scope: "workflow", version: undefined }
   if (!isObject(declared)) return refuse(`"cache" must be true or an object`)
-  checkNames("cache", declared, ["key", "ttl"])
-  const { key } = declared
+  checkNames("cache", declared, ["key", "ttl", "scope", "version"])
+  const { key, scope = "workflow", version } = declared
+  if (version !== undefined && typeof version !== "string") return refuse(`"cache.version" must be text`)
   return {
     key: key === undefined ? usual : fn(key, "cache.key"),
+    isOwnKey: key !== undefined,
     ttlMs: span(declared, "ttl", { ...words, hasMillis: false }, "cache."),
+    scope:
+      cacheScopes.find((one) => one === scope) ??
+      refuse(`"cache.scope" must be ${cacheScopes.map((one) => JSON.stringify(one)).join(", ")}`),
+    version,
   }
 }
 

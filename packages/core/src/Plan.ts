@@ -93,10 +93,18 @@ interface Provisional {
   readonly isHeldBySibling?: boolean
 }
 
-/** The cache of a step's outputs across runs; its key is derived from the result of `key`. */
+/** Which runs share cached outputs: passes of one run, runs of the workflow at the same step, or all steps of a store. */
+export type CacheScope = "run" | "workflow" | "store"
+
+/** The cache of a step's outputs. Its key holds the result of `key`, and what else the output depends on. */
 export interface Cache {
   readonly key: (context: PredicateContext, state: RunState, noteRead: NoteRead) => unknown
+  /** `true` if the author gives the key. Otherwise the prompt of an agent stands for what the step is given. */
+  readonly isOwnKey: boolean
   readonly ttlMs: Millis | undefined
+  readonly scope: CacheScope
+  /** Changed by the author with the code. */
+  readonly version: string | undefined
 }
 
 /** A unit of work: the only node that runs user code as an attempt. */

@@ -63,6 +63,8 @@ export interface DriveOptions {
   readonly control: Control.Control
   /** Longest time an interrupted attempt may take to clean up (ms). */
   readonly graceMs: number
+  /** `false` if steps run although their outputs are cached. */
+  readonly readsCache: boolean
   /** Tracks which runs the code of steps waits for. */
   readonly callers: Pick<Callers.Callers, "entering">
   /** Holds back steps that are suspected of killing their process. */
@@ -224,6 +226,8 @@ const loop = (
       clock,
       isTraced,
       workflow,
+      version: definition.version,
+      readsCache: options.readsCache,
       runId,
       epoch,
       onExit: (key, exit) => intake.push({ _tag: "Exit", key, exit }),
@@ -256,7 +260,9 @@ const loop = (
       if (settled.result?._tag !== "Succeeded" || event._tag !== "AttemptSucceeded") return
       outputs.set(item.key, settled.result.value)
       const { nodeId, iteration } = event
-      if (settled.result.cacheKey !== undefined) frame.cache({ nodeId, iteration, key: settled.result.cacheKey })
+      const { cacheKey } = settled.result
+      const shared = settled.isShared === true ? { isShared: true } : {}
+      if (cacheKey !== undefined) frame.cache({ nodeId, iteration, key: cacheKey, ...shared })
     }
     const commit = (
       changed: Frame["plan"],

@@ -81,6 +81,8 @@ export const AttemptSucceeded = Schema.TaggedStruct("AttemptSucceeded", {
   output: Stored,
   /** `true` if the output came from the cache. */
   isCached: Schema.optional(Schema.Boolean),
+  /** Id of the run that the output was taken over from. */
+  cachedFrom: Schema.optional(Schema.String),
   turns,
   reads,
 })

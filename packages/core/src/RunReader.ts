@@ -89,6 +89,8 @@ export const AttemptSummary = Schema.Struct({
   error: Schema.NullOr(ErrorInfo),
   heartbeat: Schema.NullOr(Schema.Unknown),
   heartbeatAt: Schema.NullOr(Schema.Number),
+  /** Id of the run whose output was taken over from the cache. */
+  cachedFrom: Schema.NullOr(Schema.String),
   /** Calls of agents with their prompts and replies; empty for a step without an agent. */
   turns: Schema.Array(AgentTurn),
 })

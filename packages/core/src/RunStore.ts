@@ -32,14 +32,37 @@ export interface Frame {
   readonly changes: Changes
   /** Text of the plan; only if it differs from that of the previous frame, which is `base` if there was one. */
   readonly plan: { readonly text: string; readonly base: string | undefined } | undefined
-  /** Outputs to cache for other runs, each under its key, this workflow and the node. */
-  readonly cache: ReadonlyArray<{ readonly nodeId: string; readonly iteration: number; readonly key: string }>
+  /** Outputs to cache, each under its key, this workflow and the node. */
+  readonly cache: ReadonlyArray<{
+    readonly nodeId: string
+    readonly iteration: number
+    readonly key: string
+    /** `true` to cache it for all steps of the store. */
+    readonly isShared?: boolean
+  }>
   /** Ids of the inbox commands that these events apply. */
   readonly consumed: ReadonlyArray<string>
   /** Child runs that these events start. Each is created without an owner, unless its id is taken. */
   readonly spawned?: ReadonlyArray<{ readonly runId: string; readonly create: NewRun }>
   /** Commands to other runs. Those to runs that have ended or do not exist are dropped. */
   readonly sent?: ReadonlyArray<InboxMessage>
+}
+
+/** A look into the cache of outputs. */
+export interface CacheQuery {
+  readonly workflow: string
+  readonly nodeId: string
+  readonly key: string
+  /** Earliest time at which the output was stored (epoch ms). */
+  readonly notBefore: number
+  /** `true` to look among those of all steps of the store. */
+  readonly isShared?: boolean
+}
+
+/** A cached output, and the run that gave it. */
+export interface CachedOutput {
+  readonly runId: string
+  readonly output: Json | undefined
 }
 
 /** Details of a heartbeat, stored for the next attempt in case this process dies. */
@@ -117,13 +140,8 @@ export interface RunStoreShape {
   readonly transact: Transact
   /** Creates or extends the tables of these outputs, so that they have the columns they need. */
   readonly prepareOutputs: (workflow: string, tables: ReadonlyArray<OutputTable>) => Effect.Effect<void, StoreError>
-  /** Reads an output that an earlier run stored under this key, at or after `notBefore` (epoch ms). */
-  readonly cached: (
-    workflow: string,
-    nodeId: string,
-    key: string,
-    notBefore: number,
-  ) => Effect.Effect<Option.Option<Json | undefined>, StoreError>
+  /** Reads the output that was stored last under a key. */
+  readonly cached: (query: CacheQuery) => Effect.Effect<Option.Option<CachedOutput>, StoreError>
 }
 
 /** The port through which the owner of a run stores it. */

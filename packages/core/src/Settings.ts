@@ -62,6 +62,14 @@ export const count = (setting: string, given: unknown, fallback: number): Either
   return isCount ? Either.right(value) : Either.left(new InvalidSetting({ setting, received: Millis.show(value), expected }))
 }
 
+/** Reads `true` or `false`. Default: `fallback`. */
+export const flag = (setting: string, given: unknown, fallback: boolean): Either.Either<boolean, InvalidSetting> => {
+  const value = given === undefined ? fallback : given
+  return typeof value === "boolean"
+    ? Either.right(value)
+    : Either.left(new InvalidSetting({ setting, received: Millis.show(value), expected: "true or false" }))
+}
+
 /** Reads one of several words. Default: the first. */
 export const word = <A extends string>(
   setting: string,

@@ -10,10 +10,12 @@ import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type { AgentTurn } from "./Agent.ts"
+import * as AgentIdentity from "./AgentIdentity.ts"
 import { type AttemptDecision, type AttemptJournal, type AttemptRequest, AttemptSuspended } from "./AgentJournal.ts"
 import { AgentRunner } from "./AgentRunner.ts"
 import { decodeShared, isUnstorable, type Json, type SharedValue } from "./Codec.ts"
 import * as DeclaredError from "./DeclaredError.ts"
+import { canonicalText } from "./Digest.ts"
 import * as EffectVersion from "./EffectVersion.ts"
 import { cutIssues, type ErrorInfo, type NotRetried } from "./ErrorInfo.ts"
 import {
@@ -29,13 +31,14 @@ import {
   ToolRightsExceeded,
 } from "./Errors.ts"
 import { idempotencyKey } from "./Ids.ts"
-import { canonical, toJson } from "./internal/json.ts"
+import { toJson } from "./internal/json.ts"
 import * as Jumps from "./internal/jumps.ts"
 import { giveJson } from "./internal/sharedValue.ts"
 import * as Millis from "./Millis.ts"
 import type * as Plan from "./Plan.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 import * as RunState from "./RunState.ts"
+import type { CachedOutput } from "./RunStore.ts"
 import { defined } from "./Struct.ts"
 import * as Thrown from "./Thrown.ts"
 import * as Transaction from "./Transaction.ts"
@@ -133,11 +136,16 @@ export interface Attempt {
   readonly cache: CacheEntry | undefined
 }
 
-/** The cache of outputs of other runs. */
+/** The cache of outputs, as one attempt uses it. */
 export interface CacheEntry {
-  /** The author's key; may throw. */
+  readonly declared: Plan.Cache
+  /** What the step is given, or the author's key; may throw. */
   readonly key: () => unknown
-  readonly find: (key: string) => Effect.Effect<Option.Option<Json | undefined>, StoreError>
+  /** What the scope adds to the key. */
+  readonly within: Json
+  /** Number of rows that the attempt has read so far, without its needs. */
+  readonly countReads: () => number
+  readonly find: (key: string) => Effect.Effect<Option.Option<CachedOutput>, StoreError>
 }
 
 export type AttemptResult =
@@ -147,8 +155,8 @@ export type AttemptResult =
       readonly _tag: "Succeeded"
       readonly output: Json | undefined
       readonly value: SharedValue
-      /** `true` if the output came from the cache. */
-      readonly isCached: boolean
+      /** Id of the run that the output was taken over from. */
+      readonly cachedFrom: string | undefined
       /** The key to cache the output under. */
       readonly cacheKey: string | undefined
     }
@@ -226,23 +234,70 @@ const unjudged = ({ step }: Attempt, failed: Explained, thrown: Cause.Cause<unkn
 const produce = (attempt: Attempt): Effect.Effect<AttemptResult, unknown, unknown> => {
   const { step, cache } = attempt
   if (attempt.missing !== undefined) return Effect.fail(new MissingNeed({ nodeId: step.id, need: attempt.missing }))
-  const fresh = (cacheKey: string | undefined) =>
-    Effect.flatMap(limited(attempt), (returned) => accept(attempt, returned, cacheKey))
-  if (cache === undefined) return fresh(undefined)
+  if (cache === undefined) return Effect.flatMap(limited(attempt), (returned) => accept(attempt, returned, undefined))
   return Effect.gen(function* () {
-    const copied = toJson(yield* Effect.try({ try: cache.key, catch: (thrown) => thrown }))
+    // The default key of an agent holds its prompt, which is not made yet.
+    const isLater = step.agentSpec !== undefined && !cache.declared.isOwnKey
+    const looked = isLater ? undefined : yield* lookUp(attempt, cache, undefined)
+    if (looked?.hit !== undefined) return looked.hit
+    const known = cache.countReads()
+    const returned = yield* limited(attempt)
+    if (returned instanceof PromptLookedUp) {
+      const { hit, key } = returned.looked
+      return hit ?? (yield* accept(attempt, returned.answer, key))
+    }
+    if (!cache.declared.isOwnKey && cache.countReads() > known) {
+      yield* Effect.logWarning(
+        `step "${step.id}" is not cached: it has read outputs that are no part of its key. Declare them as needs or deps, or give "cache" a key`,
+      )
+      return yield* accept(attempt, returned, undefined)
+    }
+    return yield* accept(attempt, returned, looked?.key)
+  })
+}
+
+/** What a look into the cache has found. */
+interface LookedUp {
+  readonly key: string
+  readonly hit: AttemptResult | undefined
+}
+
+/** The answer of an agent after a look into the cache by its prompt. */
+class PromptLookedUp {
+  readonly looked: LookedUp
+  readonly answer: unknown
+  constructor(looked: LookedUp, answer: unknown) {
+    this.looked = looked
+    this.answer = answer
+  }
+}
+
+/** Looks for an output under everything that the one of this attempt depends on. */
+const lookUp = (
+  { step, input }: Attempt,
+  { declared, key: given, within, find }: CacheEntry,
+  prompt: string | undefined,
+): Effect.Effect<LookedUp, unknown, unknown> =>
+  Effect.gen(function* () {
+    const agents =
+      step.agentSpec === undefined ? [] : yield* Effect.forEach(step.agentSpec.agents, (one) => AgentIdentity.of(one, input))
+    const { allowTools } = step.agentSpec?.rights ?? {}
+    const own = prompt ?? (yield* Effect.try({ try: given, catch: (thrown) => thrown }))
+    const copied = declared.isOwnKey ? toJson(own) : Either.right(own)
     if (Either.isLeft(copied)) {
       return yield* Effect.fail(new TypeError(`a cache key must be JSON: ${copied.left.path} ${copied.left.problem}`))
     }
-    const key = canonical(copied.right)
-    const found = yield* cache.find(key)
-    if (Option.isNone(found)) return yield* fresh(key)
+    const { version } = declared
+    const schema = step.codec.jsonSchema
+    const key = canonicalText({ given: copied.right, within, agents, ...defined({ allowTools, schema, version }) })
+    const found = yield* find(key)
+    if (Option.isNone(found)) return { key, hit: undefined }
+    const { output, runId } = found.value
     // An entry that does not match the current schema does not count.
-    const restored = yield* Effect.option(decodeShared(step.codec, found.value))
-    if (Option.isNone(restored)) return yield* fresh(key)
-    return { _tag: "Succeeded", output: found.value, value: restored.value, isCached: true, cacheKey: undefined } as const
+    const restored = yield* Effect.option(decodeShared(step.codec, output))
+    if (Option.isNone(restored)) return { key, hit: undefined }
+    return { key, hit: { _tag: "Succeeded", output, value: restored.value, cachedFrom: runId, cacheKey: undefined } }
   })
-}
 
 const accept = (
   { step, ending: { settled } }: Attempt,
@@ -252,13 +307,13 @@ const accept = (
   if (settled !== undefined && Object.is(settled.given, returned)) {
     // It was validated when it was stored, and a transform must not be applied twice.
     const { output, value } = settled
-    return Effect.succeed({ _tag: "Succeeded", output, value, isCached: false, cacheKey })
+    return Effect.succeed({ _tag: "Succeeded", output, value, cachedFrom: undefined, cacheKey })
   }
   const accepted = step.codec.encode(returned)
   const restored = Effect.flatMap(accepted, (output) =>
     Effect.map(
       decodeShared(step.codec, output),
-      (value) => ({ _tag: "Succeeded", output, value, isCached: false, cacheKey }) as const,
+      (value) => ({ _tag: "Succeeded", output, value, cachedFrom: undefined, cacheKey }) as const,
     ),
   )
   return Effect.mapError(restored, (issues) => {
@@ -421,6 +476,9 @@ const ask = (
     if (prompt.trim() === "") {
       return yield* Effect.fail(new TypeError(`the prompt of step "${step.id}" is empty: no agent was asked`))
     }
+    const { cache } = attempt
+    const looked = cache === undefined || cache.declared.isOwnKey ? undefined : yield* lookUp(attempt, cache, prompt)
+    if (looked?.hit !== undefined) return new PromptLookedUp(looked, undefined)
     const services = yield* Effect.context<unknown>()
     const asked = runner.value.run({
       agents,
@@ -449,7 +507,8 @@ const ask = (
         attempt.onTurn(turn)
       },
     })
-    return yield* Effect.onExit(asked, (exit) => Effect.sync(() => (Exit.isInterrupted(exit) ? abort(ending) : undefined)))
+    const answer = yield* Effect.onExit(asked, (exit) => Effect.sync(() => (Exit.isInterrupted(exit) ? abort(ending) : undefined)))
+    return looked === undefined ? answer : new PromptLookedUp(looked, answer)
   })
 
 /** The decision about a request of an earlier attempt, if this one starts after it. */

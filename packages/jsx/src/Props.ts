@@ -3,7 +3,7 @@
  * names it. For that, each component has one signature, and functions are separated from values before either is checked.
  */
 import type { AnyAgent } from "@smithers/core/Agent"
-import type { Caught, Failure, Startable, Uninferred } from "@smithers/core/Builder"
+import type { CacheOptions, Caught, Failure, Startable, Uninferred } from "@smithers/core/Builder"
 import type * as Codec from "@smithers/core/Codec"
 import type { ErrorInfo } from "@smithers/core/ErrorInfo"
 import type { Progress } from "@smithers/core/Plan"
@@ -167,8 +167,8 @@ export interface TaskProps<
   readonly heartbeatTimeoutMs?: number
   /** Lets the run continue without an output if the task fails for good. */
   readonly continueOnFail?: boolean
-  /** Reuses the output of an earlier run with the same key. Default key: the deps, the input, and the prompt if it is text. */
-  readonly cache?: boolean | { readonly key?: (ctx: NoInfer<Ctx<S, Input>>) => unknown; readonly ttl?: DurationLike }
+  /** Takes over the output of an earlier run with the same key. `true` is `{}`. */
+  readonly cache?: boolean | CacheOptions<(ctx: NoInfer<Ctx<S, Input>>) => unknown>
   /** Title for people. */
   readonly label?: string
   /** JSON for tools. */

@@ -102,8 +102,8 @@ export interface SqliteOptions extends SqliteStorage.SqliteConfig, RuntimeOption
 export const sqlite = (options: SqliteOptions): Layer.Layer<Runtime, StoreError | InvalidSetting> =>
   Layer.unwrapEffect(
     Either.map(Settings.only("Smithers.sqlite", options, sqliteNames), () => {
-      const { lease, maxConcurrency, grace, tools, ...store } = options
-      return onStorage(SqliteStorage.layer(store), defined({ lease, maxConcurrency, grace, tools }))
+      const { lease, maxConcurrency, grace, cache, tools, ...store } = options
+      return onStorage(SqliteStorage.layer(store), defined({ lease, maxConcurrency, grace, cache, tools }))
     }),
   )
 

@@ -413,12 +413,22 @@ export const readWait = (row: WaitRow): Records.Wait => {
 }
 
 /** Columns of an attempt after those of its key, in the order of {@link attemptRow}, without those of agents. */
-export const attemptColumns = ["status", "started_at", "finished_at", "retry_at", "reason", "is_cached", "error"] as const
+export const attemptColumns = [
+  "status",
+  "started_at",
+  "finished_at",
+  "retry_at",
+  "reason",
+  "is_cached",
+  "cached_from",
+  "error",
+] as const
 
 /** Encodes an attempt. */
 export const attemptRow = (record: AttemptRecord): ReadonlyArray<Value> => {
-  const { status, startedAt, finishedAt, retryAt = null, reason = null, isCached, error } = record
-  return [status, startedAt, finishedAt, retryAt, reason, flag(isCached), error === undefined ? null : JSON.stringify(error)]
+  const { status, startedAt, finishedAt, retryAt = null, reason = null, isCached, cachedFrom = null, error } = record
+  const failure = error === undefined ? null : JSON.stringify(error)
+  return [status, startedAt, finishedAt, retryAt, reason, flag(isCached), cachedFrom, failure]
 }
 
 /** Columns of a signal after that of its run, in the order of {@link signalRow}. */

@@ -192,6 +192,67 @@ const remove = (connection: Connection, runIds: ReadonlyArray<string>, before: n
   return removed
 }
 
+/** Cached outputs: those of a workflow, a node, a run, and from before a time (epoch ms). Default: all. */
+export interface CacheSelection {
+  readonly workflow?: string
+  readonly nodeId?: string
+  readonly runId?: string
+  readonly before?: number
+}
+
+/** A cached output. */
+export interface CachedEntry {
+  readonly workflow: string
+  readonly nodeId: string
+  readonly runId: string
+  readonly iteration: number
+  readonly at: number
+  /** `true` if all steps of the store can take it over. */
+  readonly isShared: boolean
+}
+
+const selected =
+  "(?1 IS NULL OR workflow = ?1) AND (?2 IS NULL OR node_id = ?2) AND (?3 IS NULL OR run_id = ?3) AND (?4 IS NULL OR at_ms < ?4)"
+
+const parametersOf = ({ workflow, nodeId, runId, before }: CacheSelection) =>
+  [workflow ?? null, nodeId ?? null, runId ?? null, before ?? null] as const
+
+/** Lists cached outputs, the latest first. */
+export const cachedOutputs = (
+  filename: string,
+  selection: CacheSelection,
+  limit: number,
+): Effect.Effect<ReadonlyArray<CachedEntry>, StoreError> =>
+  withConnection(
+    filename,
+    "cachedOutputs",
+    (connection) =>
+      connection
+        .prepare<[workflow: string, nodeId: string, runId: string, iteration: number, at: number, isShared: number]>(
+          `SELECT workflow, node_id, run_id, iteration, at_ms, 0 FROM smithers_cache WHERE ${selected}
+           UNION ALL SELECT workflow, node_id, run_id, iteration, at_ms, 1 FROM smithers_shared_cache WHERE ${selected}
+           ORDER BY 5 DESC, 3, 2, 4 LIMIT ?5`,
+        )
+        .values(...parametersOf(selection), limit)
+        .map(([workflow, nodeId, runId, iteration, at, isShared]) => ({
+          ...{ workflow, nodeId, runId, iteration, at },
+          isShared: isShared === 1,
+        })),
+    "read",
+  )
+
+/** Deletes cached outputs from the cache, and returns their number. The outputs of the runs stay. */
+export const clearCache = (filename: string, selection: CacheSelection): Effect.Effect<number, StoreError> =>
+  withConnection(filename, "clearCache", (connection) => {
+    let cleared = 0
+    connection.transact("normal", () => {
+      cleared = 0
+      for (const name of ["smithers_cache", "smithers_shared_cache"])
+        cleared += connection.prepare(`DELETE FROM ${name} WHERE ${selected}`).run(...parametersOf(selection)).changes
+    })
+    return cleared
+  })
+
 /** Deletes plans that no frame and no other plan refers to, and texts that no attempt and no conversation refers to. */
 const removeTexts = (connection: Connection): void =>
   connection.transact("normal", () => {

@@ -189,8 +189,7 @@ const makeWriter = (
           const run = () => outputs.prepare(workflow, tables)
           return Effect.asVoid(queue.write({ operation: "prepareOutputs", run, onCommit: outputs.remember }))
         }),
-      cached: (workflow, nodeId, key, notBefore) =>
-        read("cached", () => Either.right(states.cached(workflow, nodeId, key, notBefore))),
+      cached: (query) => read("cached", () => Either.right(states.cached(query))),
       deliver: (command, options) => delivering("deliver", () => claims.deliver(command, options)),
       deliverOrCreate: (command, create) =>
         Effect.zipRight(

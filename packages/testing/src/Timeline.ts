@@ -73,7 +73,7 @@ const lineOf = (event: RunEvent): string | undefined => {
     case "AttemptStarted":
       return `${attemptOf(event)}: started`
     case "AttemptSucceeded":
-      return `${attemptOf(event)}: ${event.isCached === true ? "taken over from an earlier run" : "succeeded"}`
+      return `${attemptOf(event)}: ${event.isCached === true ? `taken over from ${event.cachedFrom === undefined ? "an earlier run" : `run ${event.cachedFrom}`}` : "succeeded"}`
     case "AttemptFailed": {
       const next = event.retryAt !== undefined ? ", to be tried again" : event.isSoft === true ? ", tolerated" : ""
       return `${attemptOf(event)}: failed (${errorOf(event.error)})${next}`

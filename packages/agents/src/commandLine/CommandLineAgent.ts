@@ -122,6 +122,11 @@ export const make = <S extends CommonSettings>(
   return {
     name,
     wantsContext: true,
+    identity: async (input) => {
+      const { instructions } = settings
+      const told = typeof instructions === "function" ? await instructions(input) : instructions
+      return { program: dialect.name, ...settings, onEvent: undefined, instructions: told }
+    },
     generate: (request) => {
       // Read at once: the session is of the call that is made now.
       const tools = Either.try({

@@ -17,7 +17,7 @@ import { connectRun, topmost } from "../Database.ts"
 import { NoOutput, NoSuchNode } from "../Errors.ts"
 import { failureOf } from "../Output.ts"
 import { askedText, fold, leftText, nameOf, partsOf, type Tally, tally, tallyText } from "../Parts.ts"
-import { errorText } from "../Progress.ts"
+import { cachedText, errorText } from "../Progress.ts"
 import { questionLines } from "../Question.ts"
 import { Screen, type ScreenShape, widthOf } from "../Screen.ts"
 import { owners } from "../Stores.ts"
@@ -82,9 +82,14 @@ const stateOf = (node: NodeSummary, waits: ReadonlyArray<WaitSummary>, now: numb
   return wait.isAnswered ? shorten(pendingText(wait), 40) : `waits for ${shorten(waitLine(wait, now), 40)}`
 }
 
-const resultOf = (node: NodeSummary & { readonly output?: unknown }): string => {
+const resultOf = (node: NodeSummary & { readonly output?: unknown }, attempts: ReadonlyArray<AttemptSummary>): string => {
   if (node.error !== null && node.status !== "finished") return shorten(ErrorInfo.text(node.error), 80)
-  return "output" in node ? shorten(json(node.output) ?? "", 80) : ""
+  if (!("output" in node)) return ""
+  const from = attempts.find(
+    ({ nodeId, iteration, attempt }) => nodeId === node.nodeId && iteration === node.iteration && attempt === node.attempt,
+  )?.cachedFrom
+  const value = shorten(json(node.output) ?? "", 80)
+  return from == null ? value : `${value} (${cachedText(from)})`
 }
 
 export const inspect = (given: InspectOptions) =>
@@ -115,7 +120,7 @@ export const inspect = (given: InspectOptions) =>
   )
 
 const show = (
-  { run, input, output, failure }: RunDetails,
+  { run, input, output, failure, attempts }: RunDetails,
   nodes: ReadonlyArray<NodeSummary & { readonly output?: unknown }>,
   {
     waits,
@@ -155,7 +160,7 @@ const show = (
       stateOf(node, waits, now, groups.get(nodeKey(node.nodeId, node.iteration))?.counts),
       node.kind === "step" ? String(node.attempt) : "",
       timeOf(node, now),
-      resultOf(node),
+      resultOf(node, attempts),
     ])
   const sections = [
     facts.join("\n"),
@@ -298,10 +303,10 @@ const nodeText = (
 ): string => {
   const title = `${oneLine(nameOf(node.nodeId))} (iteration ${node.iteration}): ${stateOf(node, wait === undefined ? [] : [wait], now, counts)}`
   const shown = attempts.flatMap((attempt) => {
-    const { startedAt, finishedAt, error, heartbeat, turns } = attempt
+    const { startedAt, finishedAt, error, cachedFrom, heartbeat, turns } = attempt
     const took = startedAt === null ? "" : ` after ${span((finishedAt ?? now) - startedAt)}`
     return [
-      `  attempt ${attempt.attempt}: ${attempt.status}${took}`,
+      `  attempt ${attempt.attempt}: ${attempt.status}${took}${cachedFrom === null ? "" : `, ${cachedText(cachedFrom)}`}`,
       ...(error === null ? [] : [indent(excerpt(ErrorInfo.lines(error).join("\n"), hint))]),
       ...(heartbeat === null ? [] : [`    last heartbeat: ${shorten(oneLine(json(heartbeat) ?? ""), 200)}`]),
       ...turns.map((turn) => indent(excerpt(turnText(turn), hint))),

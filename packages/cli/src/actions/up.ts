@@ -12,6 +12,7 @@ import { ofState } from "@smithers/core/RunResult"
 import * as Settings from "@smithers/core/Settings"
 import { onStorage, type Runtime } from "@smithers/core/Smithers"
 import { ports, type StorageShape } from "@smithers/core/Storage"
+import { defined } from "@smithers/core/Struct"
 import { attach, type RunHandle } from "@smithers/core/Workflow"
 import * as Runner from "@smithers/sandbox/Runner"
 import { realPath } from "@smithers/sqlite/Location"
@@ -50,6 +51,7 @@ export interface UpOptions {
   readonly runId: string | undefined
   readonly tag: ReadonlyArray<string>
   readonly maxConcurrency: number | undefined
+  readonly noCache: boolean
   readonly wait: boolean
   readonly uncancel: boolean
   readonly detach: boolean
@@ -291,10 +293,10 @@ const work = (task: Work) =>
         Effect.gen(function* () {
           const runtime = yield* Layer.build(
             Layer.merge(
-              onStorage(
-                Layer.succeedContext(ports(storage)),
-                given.maxConcurrency === undefined ? {} : { maxConcurrency: given.maxConcurrency },
-              ),
+              onStorage(Layer.succeedContext(ports(storage)), {
+                cache: !given.noCache,
+                ...defined({ maxConcurrency: given.maxConcurrency }),
+              }),
               agents,
             ),
           )

@@ -1,7 +1,7 @@
 /**
  * Commands that maintain the database and set up the shell.
  */
-import { argument, define, flag, text } from "../Definition.ts"
+import { argument, define, flag, integer, text } from "../Definition.ts"
 import * as Output from "../Output.ts"
 
 export const dbPath = define({
@@ -50,6 +50,39 @@ export const dbPrune = define({
   },
   output: Output.Pruned,
   action: () => import("../actions/database.ts").then(({ prune }) => prune),
+})
+
+const cached = {
+  workflow: text("workflow", "name", "Only outputs of this workflow"),
+  node: text("node", "node", "Only outputs of this node"),
+  run: text("run", "run", "Only outputs of this run, by its whole id"),
+}
+
+export const cacheList = define({
+  path: ["cache", "list"],
+  summary: "Lists the cached outputs that later runs can take over.",
+  examples: [{ line: "smithers cache list --workflow review", does: "Lists those of one workflow." }],
+  parameters: { ...cached, limit: integer("limit", "Maximum number of outputs, latest first. Default: 50", 1) },
+  output: Output.Cached,
+  action: () => import("../actions/cache.ts").then(({ list }) => list),
+})
+
+export const cacheClear = define({
+  path: ["cache", "clear"],
+  summary: "Forgets cached outputs, so that their steps run again.",
+  details: "The runs that gave the outputs keep them.",
+  examples: [
+    { line: "smithers cache clear --workflow review --node analyze", does: "Forgets the outputs of one step." },
+    { line: "smithers cache clear --older-than 30d", does: "Forgets those that were stored more than 30 days ago." },
+    { line: "smithers cache clear --all", does: "Forgets all." },
+  ],
+  parameters: {
+    ...cached,
+    olderThan: text("older-than", "time", "Only outputs that were stored longer ago, such as 12h or 30d"),
+    all: flag("all", "Forget all of them. Needed where nothing else is named"),
+  },
+  output: Output.CacheCleared,
+  action: () => import("../actions/cache.ts").then(({ clear }) => clear),
 })
 
 export const completions = define({

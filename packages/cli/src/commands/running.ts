@@ -15,6 +15,7 @@ export const runOptions = {
     "Maximum number of steps in flight. A limit in the workflow takes precedence. Default: 4",
     1,
   ),
+  noCache: flag("no-cache", "Run steps although their outputs are cached, and cache the new outputs instead"),
   wait: flag("wait", "Stay until the run has ended, also while it waits for approvals, signals or timers"),
   uncancel: flag("uncancel", "Resume a cancelled run: steps that were undone or interrupted run again"),
   detach: flag("detach", "Run in a background process, and print the run id, process id and log file"),

@@ -72,6 +72,8 @@ interface Settled {
   readonly events: readonly [RunEvent, ...ReadonlyArray<RunEvent>]
   readonly key: NodeKey
   readonly result: StepProgram.AttemptResult | undefined
+  /** `true` if its output is cached for all steps of the store. */
+  readonly isShared?: boolean
 }
 
 export interface Attempts {
@@ -120,6 +122,10 @@ export interface AttemptsOptions {
   /** `true` if a tracer was provided. */
   readonly isTraced: boolean
   readonly workflow: string
+  /** Version of the workflow's code. */
+  readonly version: string | undefined
+  /** `false` if steps run although their outputs are cached. */
+  readonly readsCache: boolean
   readonly runId: string
   readonly epoch: number
   readonly onExit: (key: NodeKey, exit: Exit.Exit<StepProgram.AttemptResult>) => void
@@ -174,17 +180,25 @@ export const make = (options: AttemptsOptions): Attempts => {
     const { step, iteration, attempt } = start
     const key = nodeKey(step.id, iteration)
     const { cache } = step
+    const seen = cache === undefined ? undefined : new Set<string>()
     const reads: Reads = { before: record?.reads ?? noReads, made: undefined }
-    const onRead: Plan.NoteRead = ({ key: read }) => {
-      if (read === undefined || read === key || reads.before.includes(read)) return
+    const onRead: Plan.NoteRead = ({ key: read, nodeId, table }) => {
+      if (read === key) return
+      seen?.add(read ?? `${nodeId ?? ""}/${table}`)
+      if (read === undefined || reads.before.includes(read)) return
       reads.made ??= new Set()
       reads.made.add(read)
     }
     const found = cache && {
+      declared: cache,
       key: () => cache.key({ input, runId: state.runId, iteration: pass, ...needs.values }, state, onRead),
+      within: cache.scope === "store" ? null : { version: options.version ?? null, run: cache.scope === "run" ? runId : null },
+      countReads: () => seen?.size ?? 0,
       find: (text: string) => {
+        if (!options.readsCache) return Effect.succeedNone
         const notBefore = cache.ttlMs === undefined ? 0 : now - cache.ttlMs
-        return Patience.retryWhileBusy(store.cached(workflow, step.id, text, notBefore), options.onOutage)
+        const query = { workflow, nodeId: step.id, key: text, notBefore, isShared: cache.scope === "store" }
+        return Patience.retryWhileBusy(store.cached(query), options.onOutage)
       },
     }
     const ending = StepProgram.ending()
@@ -305,10 +319,17 @@ export const make = (options: AttemptsOptions): Attempts => {
     }
     if (result._tag === "Succeeded") {
       const output = result.output === undefined ? {} : { output: result.output }
-      const isCached = result.isCached ? { isCached: true } : {}
+      const { cachedFrom } = result
+      const isCached = cachedFrom === undefined ? {} : { isCached: true, cachedFrom }
       const { table } = start.step
       const where = table === undefined ? {} : { table }
-      return { key, result, events: [{ _tag: "AttemptSucceeded", ...at, ...where, ...output, ...isCached, ...turns, ...reads }] }
+      const isShared = start.step.cache?.scope === "store"
+      return {
+        key,
+        result,
+        isShared,
+        events: [{ _tag: "AttemptSucceeded", ...at, ...where, ...output, ...isCached, ...turns, ...reads }],
+      }
     }
     const failed = { _tag: "AttemptFailed", ...at, error: result.error, ...heartbeat, ...turns } as const
     if (result.retryAt !== undefined) {

@@ -5,7 +5,6 @@
 
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
-import { nameOf } from "../Agent.ts"
 import * as Codec from "../Codec.ts"
 import { Decision } from "../Decision.ts"
 import * as EffectVersion from "../EffectVersion.ts"
@@ -76,7 +75,7 @@ const firstId = (part: Plan.Node): NodeId | undefined => {
   return undefined
 }
 
-/** The default cache key: everything a step's work depends on, without its run and pass. */
+/** The default cache key of code: everything that it is given, without its run and pass. */
 const usualKey = ({ runId: _, iteration: __, ...given }: Plan.PredicateContext) => given
 /** The key of the item in a list's template. */
 const anyKey = "*"
@@ -139,25 +138,19 @@ export const make = (workflow: string, prefix = "") => {
     checkKeys(where, options, stepKeys)
     const made = leaf(where, id, options, schema(where, options, "output"))
     const agentSpec = orRefuse(where, NodeOptions.agent(options, false, words))
-    const work = agentSpec === undefined ? codeOf(where, options) : promptOf(where, options, agentSpec)
+    const work = agentSpec === undefined ? codeOf(where, options) : promptOf(where, options)
     return { id, plan: orRefuse(where, NodeOptions.step({ ...made, ...work, agentSpec }, options, words)) }
   }
   const codeOf = (where: string, options: Loose) => {
     if (options.prompt !== undefined) refuse(where, `it has "prompt" but no agent`)
     return { run: fn<Plan.Step["run"]>(where, options, "run"), cacheKey: usualKey }
   }
-  const promptOf = (where: string, options: Loose, { agents }: Plan.AgentSpec) => {
+  const promptOf = (where: string, options: Loose) => {
     const { prompt } = options
     if (options.run !== undefined) refuse(where, `it has "run" and "agent", each of which does its work: give one of them`)
     if (typeof prompt !== "string" && typeof prompt !== "function") refuse(where, `"prompt" must be text, or ${words.fn}`)
     const run = typeof prompt === "string" ? () => prompt : fn<Plan.Step["run"]>(where, options, "prompt")
-    const value = typeof prompt === "string" ? { value: prompt } : {}
-    const cacheKey: Plan.Cache["key"] = (context) => ({
-      ...usualKey(context),
-      ...value,
-      agents: agents.map(nameOf),
-    })
-    return { run, cacheKey }
+    return { run, cacheKey: usualKey }
   }
 
   const wait =

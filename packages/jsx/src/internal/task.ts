@@ -1,7 +1,6 @@
 /**
  * Lowers a task to a step of the plan: its needs, its work, and its retries.
  */
-import { nameOf } from "@smithers/core/Agent"
 import * as Codec from "@smithers/core/Codec"
 import type { NodeId } from "@smithers/core/Ids"
 import * as Names from "@smithers/core/Names"
@@ -147,7 +146,7 @@ export const step = (
     compensate: typeof compensate === "function" ? undo : compensate,
   }
   const skips = skipped(node, loop, lowering, comesAfter)
-  const leaf = { id: taskId, needs, codec, table, skipIf: skips, run, cacheKey: cacheKeyOf(node, content, found), agentSpec: ask }
+  const leaf = { id: taskId, needs, codec, table, skipIf: skips, run, cacheKey: cacheKeyOf(content, found), agentSpec: ask }
   return {
     ...orRefuse(node, NodeOptions.step(leaf, options, words)),
     ...(isConstant ? { isConstant } : {}),
@@ -214,18 +213,12 @@ const retryOf = (node: HostNode): unknown => {
   return all
 }
 
-/** Returns the default key of a `cache`: the context of the task and its content. */
-const cacheKeyOf = (node: HostNode, content: unknown, found: (state: RunState, noteRead: NoteRead) => Props): Plan.Cache["key"] => {
+/** Returns the default key of a `cache` of a task without an agent: the context of the task and its content. */
+const cacheKeyOf = (content: unknown, found: (state: RunState, noteRead: NoteRead) => Props): Plan.Cache["key"] => {
   const text = typeof content === "function" ? undefined : content
   // Independent of the run and the iteration.
   return ({ runId: _, iteration: __, ...context }, state, noteRead) => {
-    const { agent } = node.props
     const value = Prompt.isWritten(text) ? Prompt.write(text) : text
-    return {
-      ...context,
-      ...found(state, noteRead),
-      ...defined({ value }),
-      ...(agent === undefined ? {} : { agents: NodeOptions.agentsOf(agent).map(nameOf) }),
-    }
+    return { ...context, ...found(state, noteRead), ...defined({ value }) }
   }
 }

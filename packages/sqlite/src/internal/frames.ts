@@ -153,6 +153,11 @@ export const make = (
     `INSERT OR REPLACE INTO smithers_cache (workflow, node_id, key_hash, run_id, iteration, output_table, at_ms)
      SELECT ?4, node_id, ?5, run_id, iteration, output_table, ?6 FROM smithers_nodes WHERE ${where} AND output_table IS NOT NULL`,
   )
+  const insertShared = prepare(
+    `INSERT OR REPLACE INTO smithers_shared_cache (key_hash, workflow, node_id, run_id, iteration, output_table, at_ms)
+     SELECT ?5, ?4, node_id, run_id, iteration, output_table, ?6 FROM smithers_nodes WHERE ${where} AND output_table IS NOT NULL`,
+  )
+  const deleteShared = prepare("DELETE FROM smithers_shared_cache WHERE run_id = ? AND node_id = ? AND iteration = ?")
   const deleteCache = prepare("DELETE FROM smithers_cache WHERE workflow = ?4 AND node_id = ?2 AND run_id = ?1 AND iteration = ?3")
 
   const storeNode = (runId: string, record: Records.NodeRecord): void => {
@@ -190,6 +195,7 @@ export const make = (
     const { nodeId, iteration, seq, generation, table, output } = replaced
     outputs.table(workflow, table).remove(runId, nodeId, iteration)
     deleteCache.run(runId, nodeId, iteration, workflow)
+    deleteShared.run(runId, nodeId, iteration)
     keepOutput.run(runId, nodeId, iteration, seq, generation, table, writeOptional(output))
   }
 
@@ -285,7 +291,10 @@ export const make = (
       store(frame, workflow)
       // An earlier claim may have died before its first frame.
       if (firstSeq === 1 && epoch > 1) clearStuck.run(runId)
-      for (const { nodeId, iteration, key } of frame.cache) insertCache.run(runId, nodeId, iteration, workflow, hash(key), at)
+      for (const { nodeId, iteration, key, isShared } of frame.cache) {
+        const insert = isShared === true ? insertShared : insertCache
+        insert.run(runId, nodeId, iteration, workflow, hash(key), at)
+      }
       for (const id of frame.consumed) consume.run(runId, id, frame.frame)
       for (const { runId, create } of frame.spawned ?? []) {
         // The input of the child is not in an event; it belongs to the wait that starts the child.

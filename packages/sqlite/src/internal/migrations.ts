@@ -393,6 +393,21 @@ export interface Migration {
 }
 
 /** All steps. Layouts before the first are unsupported. */
+/** The run that an output was taken over from, and the cache of outputs for all steps of a store. */
+const sharedCache = `
+ALTER TABLE smithers_attempts ADD COLUMN cached_from TEXT; -- the run whose output was taken over
+CREATE TABLE smithers_shared_cache (
+  key_hash TEXT PRIMARY KEY, -- SHA-256 of the key
+  workflow TEXT NOT NULL,
+  node_id TEXT NOT NULL,
+  run_id TEXT NOT NULL,
+  iteration INTEGER NOT NULL,
+  output_table TEXT NOT NULL,
+  at_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX smithers_shared_cache_run ON smithers_shared_cache (run_id, node_id, iteration);
+`
+
 export const migrations: ReadonlyArray<Migration> = [
   { layout: 17, protocol: 1, sql: initial },
   // A child run in a `finally` of its parent, which the cancellation of the parent does not cancel.
@@ -403,6 +418,7 @@ export const migrations: ReadonlyArray<Migration> = [
   { layout: 21, protocol: 2, sql: Layout21.sql, rewrite: Layout21.run },
   // Waits of a kind, and of an origin, that processes of the version before do not know.
   { layout: 22, protocol: 3, sql: conversations },
+  { layout: 23, protocol: 3, sql: sharedCache },
 ]
 
 /** Layout and protocol of a database. */

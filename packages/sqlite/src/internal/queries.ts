@@ -131,6 +131,7 @@ type AttemptRow = [
   startedAt: Time,
   finishedAt: Time,
   error: Text,
+  cachedFrom: Text,
   ...turns: Turns.Row,
 ]
 
@@ -229,10 +230,10 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
   )
   // Ended attempts, and running ones.
   const selectAttempts = prepare<AttemptRow>(
-    `SELECT node_id, iteration, attempt, status, started_at, finished_at, error, ${Turns.columns.join(", ")}
+    `SELECT node_id, iteration, attempt, status, started_at, finished_at, error, cached_from, ${Turns.columns.join(", ")}
      FROM smithers_attempts WHERE run_id = ?1
      UNION ALL
-     SELECT node_id, iteration, attempt, status, coalesce(attempted_at, started_at), NULL, NULL, ${Turns.columns.map(() => "NULL").join(", ")}
+     SELECT node_id, iteration, attempt, status, coalesce(attempted_at, started_at), NULL, NULL, NULL, ${Turns.columns.map(() => "NULL").join(", ")}
      FROM smithers_nodes WHERE run_id = ?1 AND kind = 'step' AND status = 'running'
      ORDER BY 1, 2, 3`,
   )
@@ -513,9 +514,9 @@ const nodeOf = (runId: string, row: NodeRow): NodeSummary => {
 type Beat = Pick<AttemptSummary, "heartbeat" | "heartbeatAt">
 
 const attemptOf = (runId: string, row: AttemptRow, beats: ReadonlyMap<string, Beat>, texts: Texts): AttemptSummary => {
-  const [nodeId, iteration, attempt, status, startedAt, finishedAt, error, ...turns] = row
+  const [nodeId, iteration, attempt, status, startedAt, finishedAt, error, cachedFrom, ...turns] = row
   const { heartbeat = null, heartbeatAt = null } = beats.get(`${nodeKey(nodeId, iteration)}/${attempt}`) ?? {}
-  const node = { runId, nodeId, iteration, attempt, status, startedAt, finishedAt, error: errorOf(error) }
+  const node = { runId, nodeId, iteration, attempt, status, startedAt, finishedAt, error: errorOf(error), cachedFrom }
   return { ...node, heartbeat, heartbeatAt, turns: Turns.read(turns, texts) }
 }
 

@@ -133,8 +133,7 @@ export const make = (patience: Patience): Effect.Effect<StorageShape, StoreError
       origin: (runId) => read("origin", ({ claims }) => Either.right(claims.origin(runId))),
       load: (runId, at) => read("load", ({ states }) => states.load(runId, at)),
       runnable: (now, exclude) => read("runnable", ({ claims }) => Either.right(claims.runnable(now, exclude))),
-      cached: (workflow, nodeId, key, notBefore) =>
-        read("cached", ({ states }) => Either.right(states.cached(workflow, nodeId, key, notBefore))),
+      cached: (query) => read("cached", ({ states }) => Either.right(states.cached(query))),
       pending: Effect.succeed([]),
       changes,
       runs: (filter) => Effect.flatMap(Millis.now, (now) => read("runs", ({ queries }) => Either.right(queries.runs(filter, now)))),

@@ -12,6 +12,7 @@ import type { Millis } from "@smithers/core/Millis"
 import * as Records from "@smithers/core/Records"
 import type { RunEvent } from "@smithers/core/RunEvent"
 import type * as RunState from "@smithers/core/RunState"
+import type { CachedOutput, CacheQuery } from "@smithers/core/RunStore"
 import * as Status from "@smithers/core/Status"
 import * as Events from "@smithers/sql/Events"
 import { readOptional } from "@smithers/sql/Json"
@@ -27,7 +28,7 @@ import { hash } from "./plans.ts"
 
 export interface States {
   readonly load: (runId: string, at?: History.Moment) => Either.Either<RunState.RunState, RunNotFound>
-  readonly cached: (workflow: string, nodeId: string, key: string, notBefore: number) => Option.Option<Json | undefined>
+  readonly cached: (query: CacheQuery) => Option.Option<CachedOutput>
 }
 
 type Text = string | null
@@ -90,9 +91,12 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
      WHERE n.run_id = ? AND n.attempt > n.budget_after AND a.attempt > n.budget_after AND a.retry_at IS NOT NULL
      ORDER BY a.attempt`,
   )
-  const selectCached = prepare<[runId: string, iteration: number, table: string]>(
-    `SELECT run_id, iteration, output_table FROM smithers_cache
+  const selectCached = prepare<CachedRow>(
+    `SELECT run_id, workflow, node_id, iteration, output_table FROM smithers_cache
      WHERE workflow = ? AND node_id = ? AND key_hash = ? AND at_ms >= ?`,
+  )
+  const selectShared = prepare<CachedRow>(
+    `SELECT run_id, workflow, node_id, iteration, output_table FROM smithers_shared_cache WHERE key_hash = ? AND at_ms >= ?`,
   )
   const selectEvents = prepare<Events.Row>(
     `SELECT ${Events.columns} FROM smithers_events e WHERE run_id = ? AND seq <= ? AND frame <= ? ORDER BY seq`,
@@ -204,16 +208,21 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
       }
       return Either.right(Changes.stateOf(run, recordsOf(runId, workflow)))
     },
-    cached: (workflow, nodeId, key, notBefore) => {
-      const found = selectCached.values(workflow, nodeId, hash(key), notBefore)[0]
+    cached: (query) => {
+      const [found] =
+        query.isShared === true
+          ? selectShared.values(hash(query.key), query.notBefore)
+          : selectCached.values(query.workflow, query.nodeId, hash(query.key), query.notBefore)
       if (found === undefined) return Option.none()
-      const [runId, iteration, table] = found
+      const [runId, workflow, nodeId, iteration, table] = found
       outputs.refresh()
       const row = outputs.table(workflow, table).one(runId, nodeId, iteration)
-      return row === undefined ? Option.none() : Option.some(row.output)
+      return row === undefined ? Option.none() : Option.some({ runId, output: row.output })
     },
   }
 }
+
+type CachedRow = [runId: string, workflow: string, nodeId: string, iteration: number, table: string]
 
 const empty: ReadonlyArray<never> = []
 

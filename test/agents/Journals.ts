@@ -30,6 +30,8 @@ export const make = (stored: Stored = empty(), attempt = 1, decision?: AttemptDe
       stored.entries.push(...entries)
       for (const each of calls) stored.calls.set(JSON.stringify([each.conversation, each.ordinal, each.index]), each)
     }),
+  budgets: [],
+  reserve: () => Effect.succeed({ _tag: "Granted", until: undefined }),
   conversations: Effect.sync(() =>
     [...stored.conversations.values()].map((each) => ({
       ...each,

@@ -42,6 +42,28 @@ const spans = [...times, 0, 0.5, "0 seconds"]
 const texts = ["", "a\0b", null, 5, Number.NaN, [], {}]
 const words = ["", "other", 1, true, null, []]
 
+const budgets = [
+  5,
+  null,
+  [],
+  {},
+  { tokens: -1 },
+  { tokens: 1.5 },
+  { cost: "1" },
+  { duration: 0 },
+  { onReached: "stop" },
+  { token: 1 },
+]
+const prices = [
+  5,
+  null,
+  [],
+  { "m-1": 3 },
+  { "m-1": { input: 3 } },
+  { "m-1": { input: -1, output: 1 } },
+  { "m-1": { input: 1, output: 1, other: 1 } },
+]
+
 const tools = [
   ...[
     5,
@@ -61,6 +83,8 @@ const engine: Bad<Smithers.RuntimeOptions> = {
   grace: times,
   maxConcurrency: counts,
   cache: ["no", 0, null, {}],
+  dailyBudget: budgets,
+  prices,
   tools,
 }
 const sqlite: Bad<Smithers.SqliteOptions> = { filename: texts, access: words, synchronous: words, busyTimeout: times, ...engine }

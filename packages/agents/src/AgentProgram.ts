@@ -11,6 +11,7 @@ import type { AgentRequest, AgentTurn, AnyAgent, CallableAgent, Message, SdkAgen
 import { isModel, nameOf } from "@smithers/core/Agent"
 import { type AttemptRequest, AttemptSuspended } from "@smithers/core/AgentJournal"
 import { type AgentCall, AgentRunner, type AgentRunnerShape } from "@smithers/core/AgentRunner"
+import type { Usage } from "@smithers/core/Charges"
 import { type Issues, isUnstorable } from "@smithers/core/Codec"
 import type { CommandRunnerShape } from "@smithers/core/CommandRunner"
 import * as Digest from "@smithers/core/Digest"
@@ -31,6 +32,8 @@ import * as Durable from "./internal/durable.ts"
 import * as Grace from "./internal/grace.ts"
 import * as ModelErrors from "./internal/modelErrors.ts"
 import * as Sdk from "./internal/sdk.ts"
+import * as Spending from "./internal/spending.ts"
+import type * as Prices from "./Prices.ts"
 import * as ProviderError from "./ProviderError.ts"
 import * as Reply from "./Reply.ts"
 import * as ToolRules from "./ToolRules.ts"
@@ -42,7 +45,7 @@ import * as ToolSession from "./ToolSession.ts"
  */
 export const run = (call: AgentCall, tools: ToolSettings = {}): ReturnType<AgentRunnerShape["run"]> =>
   Effect.gen(function* () {
-    const { rights: given = {}, commands } = tools
+    const { rights: given = {}, commands, prices = {} } = tools
     const rights = call.rights === undefined ? given : yield* ToolSession.narrow(given, call.rights, call.context.stepId)
     let session: ToolSession.ToolSession | undefined
     const open = (): ToolSession.ToolSession => {
@@ -50,7 +53,11 @@ export const run = (call: AgentCall, tools: ToolSettings = {}): ReturnType<Agent
       return session
     }
     const { journal, signal, context } = call
-    const conversations = yield* Conversation.make({ journal, signal, session: { peek: () => session, open } })
+    const conversations = yield* Conversation.make({
+      ...{ journal, signal, prices },
+      bounds: Spending.boundsOf(call.budget),
+      session: { peek: () => session, open },
+    })
     const task = Instruction.make(call)
     const failures: Array<Failure> = []
     const asking = Effect.gen(function* () {
@@ -76,6 +83,8 @@ export interface ToolSettings {
   readonly rights?: ToolSession.ToolRights | undefined
   /** Default: none; tools that run commands are refused. */
   readonly commands?: CommandRunnerShape | undefined
+  /** Prices of models besides the bundled ones. Default: none. */
+  readonly prices?: Prices.Prices | undefined
 }
 
 /** Lets steps have agents, whose tools have these rights. */
@@ -215,14 +224,25 @@ const ask = (
       yield* promised(() => conversation.begin({ digest, prompt, rulesOf: () => ToolRules.undeclared }))
       const known = conversation.nextReply(() => [])
       if (known !== undefined) return JSON.parse(known)
+      yield* promised(() => conversation.askModel({ model: undefined, text: () => messages.map(({ content }) => content).join() }))
     }
     const replied = yield* generate({ ...setting, agent: derived }, messages, { prompt, ...others }, conversation)
     if (isRecorded) return replied
     const { text, output, finishReason, counts } = yield* understand(replied)
     const reply = { text, finishReason, usage: counts, response: { modelId: counts.model } }
     // An output that JSON would change is not stored: the agent is asked again after a crash.
-    if (!isJson(output)) return replied
-    yield* promised(() => conversation.keepReply({ text: JSON.stringify({ ...reply, output }), calls: [], ...tokensOf(counts) }))
+    if (!isJson(output)) {
+      yield* promised(() => conversation.settleCall(usageOf(replied, counts), counts.model))
+      return replied
+    }
+    yield* promised(() =>
+      conversation.keepReply({
+        text: JSON.stringify({ ...reply, output }),
+        calls: [],
+        model: counts.model,
+        usage: usageOf(replied, counts),
+      }),
+    )
     return replied
   })
 
@@ -238,7 +258,14 @@ const isJson = (value: unknown): boolean => {
   }
 }
 
-const tokensOf = ({ model, inputTokens, outputTokens }: Understood["counts"]) => ({ model, inputTokens, outputTokens })
+/** What an agent says that its call has used. */
+const usageOf = (reply: unknown, { inputTokens, outputTokens }: Understood["counts"]): Usage => {
+  const usage = Thrown.get(reply, "usage")
+  const [cachedInputTokens, reasoningTokens, cost] = ["cachedInputTokens", "reasoningTokens", "costUsd"].map((name) =>
+    count(Thrown.get(usage, name)),
+  )
+  return defined({ inputTokens, outputTokens, cachedInputTokens, reasoningTokens, cost })
+}
 
 const loadSdk = Effect.promise(() => Sdk.load())
 

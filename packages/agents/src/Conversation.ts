@@ -9,9 +9,12 @@
 import { AsyncLocalStorage } from "node:async_hooks"
 import type * as Journal from "@smithers/core/AgentJournal"
 import { AttemptSuspended, type ConversationLog, type JournalError } from "@smithers/core/AgentJournal"
+import * as Budget from "@smithers/core/Budget"
+import type { Usage } from "@smithers/core/Charges"
+import * as Charges from "@smithers/core/Charges"
 import type { Json } from "@smithers/core/Codec"
 import * as Digest from "@smithers/core/Digest"
-import { NonRetryable } from "@smithers/core/Errors"
+import { BudgetExceeded, NonRetryable } from "@smithers/core/Errors"
 import * as Millis from "@smithers/core/Millis"
 import { defined } from "@smithers/core/Struct"
 import * as Thrown from "@smithers/core/Thrown"
@@ -22,6 +25,8 @@ import * as Runtime from "effect/Runtime"
 import * as Schema from "effect/Schema"
 import * as DoomLoop from "./DoomLoop.ts"
 import { decode, encode } from "./internal/richJson.ts"
+import * as Spending from "./internal/spending.ts"
+import type * as Prices from "./Prices.ts"
 import * as Results from "./Results.ts"
 import type * as ToolRules from "./ToolRules.ts"
 import type { ToolSession } from "./ToolSession.ts"
@@ -44,8 +49,16 @@ export interface Reply {
   /** Tool calls in it that are ours to make, in order. */
   readonly calls: ReadonlyArray<{ readonly callId: string; readonly tool: string }>
   readonly model?: string | undefined
-  readonly inputTokens?: number | undefined
-  readonly outputTokens?: number | undefined
+  readonly usage: Usage
+}
+
+/** A call of a model. */
+export interface ModelCall {
+  readonly model: string | undefined
+  /** The request as text, by whose length its tokens are estimated. */
+  readonly text: () => string
+  /** Most tokens of the reply, if it has a limit. */
+  readonly maxOutputTokens?: number | undefined
 }
 
 /** A call of a tool. */
@@ -76,6 +89,15 @@ export interface Conversation {
   readonly hasBegun: () => boolean
   /** Takes the next reply from the records; `undefined` if the model has to be asked. */
   readonly nextReply: (calls: (text: string) => Reply["calls"]) => string | undefined
+  /**
+   * Reserves a call of a model in the budgets. Resolves with `true` if the model is to answer with what it has, without tools. Never
+   * settles once a budget stops the agent.
+   */
+  readonly askModel: (call: ModelCall) => Promise<boolean>
+  /** Settles the last call without a reply to store. */
+  readonly settleCall: (usage: Usage, model: string | undefined) => Promise<void>
+  /** Settles the last call as refused by the provider: it cost nothing. */
+  readonly releaseCall: () => Promise<void>
   /** Stores a reply of the model. Resolves once it is durable. */
   readonly keepReply: (reply: Reply) => Promise<void>
   /** Makes a tool call, or answers it from the records. Rejects with what the tool fails with. Never settles once it is {@link stopped}. */
@@ -100,12 +122,14 @@ export interface Conversations {
 }
 
 /** The reason why a conversation ends without a reply. */
-export type Stop = AttemptSuspended | NonRetryable | JournalError
+export type Stop = AttemptSuspended | BudgetExceeded | NonRetryable | JournalError
 
 /** The environment of an attempt's conversations. */
 export interface Options {
   readonly journal: Journal.AttemptJournal
   readonly signal: AbortSignal
+  readonly prices: Prices.Prices
+  readonly bounds: Spending.Bounds
   /** The session of tools, if it was opened. */
   readonly session: { readonly peek: () => ToolSession | undefined; readonly open: () => ToolSession }
 }
@@ -148,7 +172,7 @@ const accepted: Judged = { told: undefined, stop: async () => {} }
 /** Makes the conversations of an attempt. */
 export const make = (options: Options): Effect.Effect<Conversations, JournalError> =>
   Effect.gen(function* () {
-    const { journal, signal, session } = options
+    const { journal, signal, session, prices, bounds } = options
     const runtime = yield* Effect.runtime<never>()
     const known = [...(yield* journal.conversations)]
     /** Conversations of the attempts that this one continues, in order. */
@@ -157,6 +181,26 @@ export const make = (options: Options): Effect.Effect<Conversations, JournalErro
     let lastNumber = known.reduce((most, { conversation }) => Math.max(most, conversation), 0)
     /** Digests of requests that a decision was used for. */
     let isDecisionUsed = false
+
+    /** The decision about a request, unless it was used before: by this attempt, or by a call that was made since. */
+    const decisionAbout = (digest: string, isAsked: boolean): Journal.AttemptDecision | undefined => {
+      const { decision } = journal
+      if (decision?.digest !== digest || isDecisionUsed) return undefined
+      const isMade = () => known.some(({ calls }) => calls.some((call) => call.digest === digest && call.status !== "asked"))
+      return isAsked || !isMade() ? decision : undefined
+    }
+    const spending = Spending.make({
+      ...{ journal, prices, bounds },
+      before: {
+        model: known.reduce((sum, { entries }) => sum + entries.filter(({ kind }) => kind === "reply").length, 0),
+        tool: known.reduce((sum, { calls }) => sum + calls.filter(({ status }) => Charges.isMade(status)).length, 0),
+      },
+      decisionAbout: (digest) => {
+        const decision = decisionAbout(digest, true)
+        if (decision !== undefined) isDecisionUsed = true
+        return decision
+      },
+    })
 
     const next = (agent: string): Conversation => {
       const position = made++
@@ -173,7 +217,7 @@ export const make = (options: Options): Effect.Effect<Conversations, JournalErro
         return new Promise(() => {})
       }
       const promised = <A>(effect: Effect.Effect<A>): Promise<A> => Runtime.runPromise(runtime)(effect)
-      const durably = <A>(effect: Effect.Effect<A, JournalError>): Promise<A> =>
+      const durably = <A>(effect: Effect.Effect<A, Stop>): Promise<A> =>
         promised(Effect.either(effect)).then((done) => (Either.isRight(done) ? done.right : halt(done.left)))
 
       let record: Journal.Conversation | undefined
@@ -318,13 +362,77 @@ export const make = (options: Options): Effect.Effect<Conversations, JournalErro
         expect(callsOf(recorded.text))
         return recorded.text
       }
-      const keepReply: Conversation["keepReply"] = async ({ text, calls, model, inputTokens, outputTokens }) => {
+      const keepReply: Conversation["keepReply"] = async ({ text, calls, model, usage }) => {
         ordinal++
         expect(calls)
         const at = await now()
+        const { inputTokens, outputTokens } = usage
         const reply = entry(at, { kind: "reply", text, ...defined({ model, inputTokens, outputTokens }) })
         entries = [...entries, reply]
-        await durably(journal.record({ entries: [reply] }))
+        await durably(journal.record({ entries: [reply], ...settledBy((charge) => spending.settled(charge, at, usage, model)) }))
+      }
+
+      // Budgets.
+
+      /** The charge of the call of the model that is in flight. */
+      let inCharge: Charges.Charge | undefined
+      /** Calls for the reply that comes next, which agents may repeat. */
+      let tries = { ordinal: 0, made: 0 }
+      let hasFinished = false
+      let timer: ReturnType<typeof setTimeout> | undefined
+      const settledBy = (
+        settle: (charge: Charges.Charge) => Charges.Charge,
+      ): { readonly charges?: ReadonlyArray<Charges.Charge> } => {
+        const charges = inCharge === undefined ? [] : [settle(inCharge)]
+        inCharge = undefined
+        return charges.length === 0 ? {} : { charges }
+      }
+      /** Ends the agent when a budget of time is used up. */
+      const limitTime = (until: number, at: number): void => {
+        clearTimeout(timer)
+        timer = setTimeout(
+          () => {
+            const claim = journal.budgets.find(({ limits }) => limits.durationMs !== undefined)
+            const limit = claim?.limits.durationMs ?? 0
+            const about = { key: claim?.key ?? "", budget: claim?.name ?? "", dimension: "durationMs", limit } as const
+            void halt(new BudgetExceeded({ nodeId, ...about, onReached: "fail", spent: limit, reserved: 0 }))
+          },
+          Math.min(Math.max(0, until - at), longestTimer),
+        )
+      }
+      const askModel: Conversation["askModel"] = async ({ model, text, maxOutputTokens = 0 }) => {
+        const place = { conversation: record?.conversation ?? 0, agent }
+        tries = { ordinal, made: tries.ordinal === ordinal ? tries.made + 1 : 1 }
+        const call = {
+          ...({ kind: "model", ordinal: ordinal + 1, index: -tries.made, name: model } as const),
+          // Only budgets need it, and requests are long.
+          ...(spending.hasBudgets
+            ? { estimate: { inputTokens: Math.ceil(text().length / charactersPerToken), outputTokens: maxOutputTokens } }
+            : {}),
+        }
+        let permission = await durably(spending.reserve(place, call))
+        const isFinal = permission._tag === "Finish"
+        if (permission._tag === "Finish") {
+          const { reached } = permission
+          // There is nothing to answer with before the first reply, and one last reply is enough.
+          if (ordinal === 0 || hasFinished) return await halt(new BudgetExceeded({ nodeId, ...reached }))
+          hasFinished = true
+          permission = await durably(spending.reserve(place, { ...call, isFinal }))
+          if (permission._tag === "Finish") return await halt(new BudgetExceeded({ nodeId, ...permission.reached }))
+        }
+        inCharge = permission.charge
+        if (permission.until !== undefined) limitTime(permission.until, permission.charge.startedAt)
+        return isFinal
+      }
+      const settleCall: Conversation["settleCall"] = async (usage, model) => {
+        const at = await now()
+        const charged = settledBy((charge) => spending.settled(charge, at, usage, model))
+        if (charged.charges !== undefined) await durably(journal.record(charged))
+      }
+      const releaseCall: Conversation["releaseCall"] = async () => {
+        const at = await now()
+        const charged = settledBy((charge) => ({ ...charge, status: "failed", endedAt: at }))
+        if (charged.charges !== undefined) await durably(journal.record(charged))
       }
 
       // Tools.
@@ -337,7 +445,23 @@ export const make = (options: Options): Effect.Effect<Conversations, JournalErro
       }
       const put = async (call: Journal.ToolCallRecord, ...more: ReadonlyArray<Journal.TranscriptEntry>): Promise<void> => {
         calls.set(keyOf(call), call)
-        await durably(journal.record({ calls: [call], entries: more, ...(await changedWorkspace(call)) }))
+        const charge = reservedTools.get(keyOf(call))
+        if (charge !== undefined) reservedTools.delete(keyOf(call))
+        const charges = charge === undefined ? [] : [spending.settled(charge, call.endedAt ?? charge.startedAt, {})]
+        await durably(journal.record({ calls: [call], entries: more, ...(await changedWorkspace(call)), ...listed({ charges }) }))
+      }
+      const reservedTools = new Map<string, Charges.Charge>()
+      /** Reserves a tool call in the budgets, with its intent. Returns the reason not to make it, if a budget is used up. */
+      const putIntent = async (call: Journal.ToolCallRecord): Promise<string | undefined> => {
+        const { tool: name, index } = call
+        const rows = { calls: [call], ...(await changedWorkspace(call)) }
+        const asked = { kind: "tool", ordinal: call.ordinal, index, name } as const
+        const permission = await durably(spending.reserve({ conversation: call.conversation, agent }, asked, rows))
+        if (permission._tag === "Finish")
+          return `This call was not made, since ${Budget.sentence(permission.reached)}. Answer with what you have.`
+        calls.set(keyOf(call), call)
+        if (spending.hasBudgets) reservedTools.set(keyOf(call), permission.charge)
+        return undefined
       }
       /** The conversation with the state of the workspace: before the first call that uses it, and after each that may change it. */
       const changedWorkspace = async ({ tool, isReadOnly, status }: Journal.ToolCallRecord) => {
@@ -351,13 +475,6 @@ export const make = (options: Options): Effect.Effect<Conversations, JournalErro
         return { conversations: [record] }
       }
 
-      /** The decision about a request, unless it was used before: by this attempt, or by a call that was made since. */
-      const decisionAbout = (digest: string, isAsked: boolean): Journal.AttemptDecision | undefined => {
-        const { decision } = journal
-        if (decision?.digest !== digest || isDecisionUsed) return undefined
-        const isMade = () => known.some(({ calls }) => calls.some((call) => call.digest === digest && call.status !== "asked"))
-        return isAsked || !isMade() ? decision : undefined
-      }
       /** Waits for a decision. Other calls of the reply finish before that. */
       const ask = (request: Journal.AttemptRequest): Promise<never> => {
         requests.push(request)
@@ -495,7 +612,8 @@ export const make = (options: Options): Effect.Effect<Conversations, JournalErro
           if (isOver()) throw controller.signal.reason
           const snapshot = rules.snapshot === undefined ? undefined : await promised(rules.snapshot({ tool, input }))
           call = { ...call, status: "started", ...defined({ snapshot }) }
-          await put(call)
+          const held = await putIntent(call)
+          if (held !== undefined) return await refuse("refused", held)
           let returned: unknown
           try {
             returned = await lastOf(within(undefined, () => (isCut ? Results.storing(callId, execute) : execute())))
@@ -548,6 +666,9 @@ export const make = (options: Options): Effect.Effect<Conversations, JournalErro
         begin,
         hasBegun: () => record !== undefined,
         nextReply,
+        askModel,
+        settleCall,
+        releaseCall,
         keepReply,
         callTool,
         end: (failure) =>
@@ -569,6 +690,7 @@ export const make = (options: Options): Effect.Effect<Conversations, JournalErro
         stopped: Deferred.await(stop),
         signal: controller.signal,
         close: () => {
+          clearTimeout(timer)
           signal.removeEventListener("abort", abort)
           controller.abort()
         },
@@ -577,6 +699,14 @@ export const make = (options: Options): Effect.Effect<Conversations, JournalErro
     }
     return { next }
   })
+
+/** Characters of a token, about. It is only used to reserve: what is charged is what the provider counts. */
+const charactersPerToken = 4
+
+/** Longest time of a timer in milliseconds. */
+const longestTimer = 2 ** 31 - 1
+
+const listed = ({ charges }: { readonly charges: ReadonlyArray<Charges.Charge> }) => (charges.length === 0 ? {} : { charges })
 
 /** The mark of the entry that holds a preface. */
 const prefaceId = "preface"

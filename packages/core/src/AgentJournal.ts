@@ -6,6 +6,8 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import type * as Budget from "./Budget.ts"
+import type { Charge, UsageRow } from "./Charges.ts"
 import type { RunFenced, StoreError } from "./Errors.ts"
 import * as Status from "./Status.ts"
 import type { StaleAttempt } from "./Transaction.ts"
@@ -123,6 +125,27 @@ export interface JournalWrite {
   readonly conversations?: ReadonlyArray<Conversation>
   readonly entries?: ReadonlyArray<TranscriptEntry>
   readonly calls?: ReadonlyArray<ToolCallRecord>
+  /** Charges to settle: each replaces its reservation, if it has one. */
+  readonly charges?: ReadonlyArray<Charge>
+}
+
+/** A reservation with the rows that belong to it. Nothing is written if a budget is used up. */
+export interface ReserveWrite extends JournalWrite {
+  readonly charge: Charge
+  /** Budgets to draw on, from the innermost. */
+  readonly budgets: ReadonlyArray<Budget.Claim>
+  /** Epoch milliseconds. */
+  readonly now: number
+  /** `true` for the last call of an agent that may finish beyond a budget. */
+  readonly isFinal?: boolean | undefined
+  /** What an approval allows beyond the limits. */
+  readonly extension?: Budget.Extension | undefined
+}
+
+/** Selects charges: of some runs with the runs below them, or of all since a time (epoch ms). */
+export interface UsageFilter {
+  readonly runIds?: ReadonlyArray<string>
+  readonly since?: number
 }
 
 /** An attempt of a run. */
@@ -150,6 +173,12 @@ export interface AgentJournalShape {
   readonly storeId: string
   /** Writes durably. Fails with `RunFenced` if the claim is lost, and with `StaleAttempt` if the attempt is not the running one. */
   readonly record: (write: JournalWrite) => Effect.Effect<void, JournalError>
+  /** Reserves a call in all of its budgets, or in none. Fails like `record`. */
+  readonly reserve: (write: ReserveWrite) => Effect.Effect<Budget.Reservation, JournalError>
+  /** Reads what agents have used, by run, step and model. */
+  readonly usage: (filter: UsageFilter) => Effect.Effect<ReadonlyArray<UsageRow>, StoreError>
+  /** Reads the budgets of a run that have been drawn on. */
+  readonly budgets: (runId: string) => Effect.Effect<ReadonlyArray<Budget.Account>, StoreError>
   /** The attempts of a run that have stored replies or results: a process that died then was not stuck. */
   readonly progress: (runId: string) => Effect.Effect<ReadonlyArray<AttemptName>, StoreError>
   /** Reads conversations, in the order in which they began. Empty for a run that does not exist. */
@@ -169,12 +198,21 @@ export interface AttemptDecision {
   readonly isTimeout: boolean
 }
 
+/** Rows of one write. */
+type Rows = Pick<JournalWrite, "conversations" | "entries" | "calls" | "charges">
+
 /** The journal as one attempt sees it. */
 export interface AttemptJournal {
   /** The attempt. `iteration` counts over the whole run. */
   readonly place: AttemptName
   /** Writes durably, and waits for a store that is busy. */
-  readonly record: (write: Pick<JournalWrite, "conversations" | "entries" | "calls">) => Effect.Effect<void, JournalError>
+  readonly record: (write: Rows) => Effect.Effect<void, JournalError>
+  /** Budgets that its calls draw on, from the innermost. */
+  readonly budgets: ReadonlyArray<Budget.Claim>
+  /** Reserves a call in its budgets, with the rows that belong to it. */
+  readonly reserve: (
+    write: Rows & Pick<ReserveWrite, "charge" | "isFinal" | "extension">,
+  ) => Effect.Effect<Budget.Reservation, JournalError>
   /** Reads the conversations of the step in this iteration. */
   readonly conversations: Effect.Effect<ReadonlyArray<RecordedConversation>, StoreError>
   /** The decision that let this attempt begin. */

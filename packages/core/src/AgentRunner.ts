@@ -7,8 +7,9 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type { AgentTurn, AnyAgent, CallContext } from "./Agent.ts"
 import type { AttemptJournal, AttemptSuspended, JournalError } from "./AgentJournal.ts"
+import type { Budget } from "./Budget.ts"
 import type { Codec } from "./Codec.ts"
-import type { AgentFailed, InvalidOutput, NonRetryable, ToolRightsExceeded } from "./Errors.ts"
+import type { AgentFailed, BudgetExceeded, InvalidOutput, NonRetryable, ToolRightsExceeded } from "./Errors.ts"
 import type { StepRights } from "./Isolation.ts"
 
 /** The request of one attempt at a step. */
@@ -31,6 +32,8 @@ export interface AgentCall {
   readonly corrections: number
   /** Stores the conversation as it happens. */
   readonly journal: AttemptJournal
+  /** Budget of the step, which `journal` holds, too. Its numbers of calls replace the defaults. */
+  readonly budget?: Budget | undefined
   /** Rights of the tools of the step, within those of the runtime. Default: those of the runtime. */
   readonly rights?: StepRights | undefined
   /** Receives each turn as it finishes, including failed ones. */
@@ -48,12 +51,16 @@ export interface AgentRunnerShape {
   /**
    * Succeeds with a value that `output.encode` accepts. Fails with `InvalidOutput` if an agent kept giving invalid replies,
    * otherwise with `AgentFailed`, and with `AttemptSuspended` if a tool call needs an approval or a limit has to pass. Fails with
+   * `BudgetExceeded` at a limit of a budget. Fails with
    * `ToolRightsExceeded`, before any agent is asked, if the step lists rights that the runtime does not have. Interrupted when
    * `signal` is aborted. A crash keeps what the journal holds, from which the next attempt continues.
    */
   readonly run: (
     call: AgentCall,
-  ) => Effect.Effect<unknown, InvalidOutput | AgentFailed | AttemptSuspended | NonRetryable | JournalError | ToolRightsExceeded>
+  ) => Effect.Effect<
+    unknown,
+    InvalidOutput | AgentFailed | BudgetExceeded | AttemptSuspended | NonRetryable | JournalError | ToolRightsExceeded
+  >
 }
 
 /** Calls agents. In a run without one each step with an agent fails with `NoAgentRunner`. */

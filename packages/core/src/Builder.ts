@@ -7,6 +7,7 @@ import type { StandardSchemaV1 } from "@standard-schema/spec"
 import type * as Effect from "effect/Effect"
 import type * as Schedule from "effect/Schedule"
 import type { AnyAgent } from "./Agent.ts"
+import type * as Budget from "./Budget.ts"
 import type * as Codec from "./Codec.ts"
 import type { Decision } from "./Decision.ts"
 import type * as DeclaredError from "./DeclaredError.ts"
@@ -195,6 +196,7 @@ interface CodeStepOptions<
   readonly allowNetwork?: undefined
   readonly root?: undefined
   readonly readOnly?: undefined
+  readonly budget?: undefined
 }
 
 /** Options of a step whose work is that of an agent. */
@@ -226,6 +228,11 @@ export interface AgentStepOptions<
   readonly root?: string
   /** `true` offers the agent only tools that change nothing, and lets its commands read only. Default: false. */
   readonly readOnly?: boolean
+  /**
+   * Budget of the step in each iteration, over all attempts. Default: 200 calls of models and 1,000 calls of tools; `Infinity` lifts
+   * one of these.
+   */
+  readonly budget?: Budget.Options
 }
 
 /** Options of `$.parallel`. */
@@ -779,6 +786,13 @@ export interface Builder<out Input> {
   >(
     options: ScopeOptions<Input, N> & Region<Looking<Input, N>> & { readonly id: string; readonly body: Body },
   ) => Node<Value<Body> | undefined, Services<Body>, WrittenBy<Body>, Errors<Body>>
+  /**
+   * A region with a budget, on which all agents inside draw, in all passes of its loops, attempts and child runs. A crash or a resume
+   * does not refill it. Its value is that of the body.
+   */
+  readonly budget: <Body extends AnyNode>(
+    options: Budget.Options & { readonly id: string; readonly body: Body },
+  ) => Node<Value<Body>, Services<Body>, WrittenBy<Body>, Errors<Body>>
   /**
    * Runs branches at the same time; the first one to finish wins. The time of a signal, a decision or a deadline counts, not
    * the time at which the run applies it. At equal times the order of branches decides. The others are left like scopes, or

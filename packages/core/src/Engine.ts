@@ -15,6 +15,7 @@ import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
+import type * as Budget from "./Budget.ts"
 import type { Definition } from "./Definition.ts"
 import * as EffectVersion from "./EffectVersion.ts"
 import {
@@ -128,10 +129,12 @@ export interface EngineOptions {
   readonly grace?: Duration.DurationInput
   /** `false` runs steps although their outputs are cached, and caches the new outputs instead. Default: true. */
   readonly cache?: boolean
+  /** Budget of the agents of all runs of the store, per day in UTC. Default: none. */
+  readonly dailyBudget?: Budget.Options
 }
 
 /** The names of the options of an engine. */
-export const optionNames: Settings.Names<EngineOptions> = { lease: true, maxConcurrency: true, grace: true, cache: true }
+export const optionNames: Settings.Names<EngineOptions> = { lease: true, maxConcurrency: true, grace: true, cache: true, dailyBudget: true }
 
 /** Drives the runs of a store. */
 export class Engine extends Context.Tag("@smithers/core/Engine")<Engine, EngineShape>() {}
@@ -159,6 +162,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
         : yield* Settings.duration("lease", options.lease, "30 seconds")
     const graceMs = yield* Settings.duration("grace", options.grace, "5 seconds", Millis.zero)
     const readsCache = yield* Settings.flag("cache", options.cache, true)
+    const dailyBudget = options.dailyBudget === undefined ? undefined : yield* Settings.budget("dailyBudget", options.dailyBudget)
     const settings = { maxConcurrency: yield* Settings.count("maxConcurrency", options.maxConcurrency, 4), leaseMs }
     const actives = new Map<string, Active>()
     // Runs are released in parallel, so that their grace periods do not add up.
@@ -249,6 +253,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
               callers,
               graceMs,
               readsCache,
+              dailyBudget,
               startChild: startChild(active),
             }).pipe(
               Effect.ensuring(

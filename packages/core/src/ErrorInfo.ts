@@ -57,6 +57,7 @@ export const NotRetried = Schema.Literal(
   "child",
   "childDenied",
   "crashLoop",
+  "budget",
 )
 export type NotRetried = typeof NotRetried.Type
 
@@ -101,6 +102,7 @@ const reasons: { readonly [K in NotRetried]: string } = {
   child: "the child run has retried what it could",
   childDenied: "a denial in the child run holds until its node is retried",
   crashLoop: "it was running each time the process died",
+  budget: "a budget that is used up holds until its limit is raised",
 }
 
 /** The reason a failure is not retried, to complete "not retried, because …"; `undefined` if it is retried. */

@@ -3,6 +3,7 @@
  * what to do. They are schemas: a failure stored by one process is decoded in another.
  */
 import * as Schema from "effect/Schema"
+import * as Budget from "./Budget.ts"
 import { asError, ErrorInfo, NotRetried, sentence, text, whyNotRetried, withoutStacks } from "./ErrorInfo.ts"
 import { idRule, isChildRunId, shownId } from "./Ids.ts"
 import { name as published } from "./Package.ts"
@@ -861,6 +862,19 @@ export class ToolRightsExceeded extends Schema.TaggedError<ToolRightsExceeded>()
 }) {
   override get message(): string {
     return `Step "${this.nodeId}" has more rights than its runtime: its "${this.option}" ${this.problem}. No agent was asked. Narrow it, or widen "tools" of the runtime, then resume the run.`
+  }
+}
+
+/**
+ * A step that would exceed a budget. No call was made beyond it. A larger limit, or an approval where the budget asks, lets the run
+ * continue when it is resumed.
+ */
+export class BudgetExceeded extends Schema.TaggedError<BudgetExceeded>()("BudgetExceeded", {
+  nodeId: Schema.String,
+  ...Budget.Reached.fields,
+}) {
+  override get message(): string {
+    return `Step "${this.nodeId}" stopped, since ${Budget.sentence(this)}. Raise the limit and resume the run.`
   }
 }
 

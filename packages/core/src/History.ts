@@ -4,7 +4,6 @@
  */
 import type { Json } from "./Codec.ts"
 import type { Millis } from "./Millis.ts"
-import type * as Records from "./Records.ts"
 import type { RunEvent } from "./RunEvent.ts"
 import * as RunState from "./RunState.ts"
 
@@ -35,7 +34,9 @@ export interface Beat {
 }
 
 /** The initial data of a run. */
-type Origin = Pick<RunState.RunState, "workflow" | "version" | "input"> & { readonly parent?: Records.Parent | undefined }
+type Origin = Pick<RunState.RunState, "workflow" | "version" | "input"> & {
+  readonly [Field in "parent" | "budgets"]?: RunState.RunState[Field] | undefined
+}
 
 /**
  * Folds events into the state right after the last of them. `beats` are in order of arrival; those after the last event are
@@ -43,11 +44,11 @@ type Origin = Pick<RunState.RunState, "workflow" | "version" | "input"> & { read
  */
 export const stateAt = (
   runId: string,
-  { workflow, version, input, parent }: Origin,
+  { workflow, version, input, parent, budgets = [] }: Origin,
   events: Iterable<Entry>,
   beats: Iterable<Beat>,
 ): RunState.RunState => {
-  let state: RunState.RunState = { ...RunState.empty(runId), workflow, version, input, parent }
+  let state: RunState.RunState = { ...RunState.empty(runId), workflow, version, input, parent, budgets }
   const later = beats[Symbol.iterator]()
   let beat = later.next()
   for (const { event, seq, frame, at } of events) {

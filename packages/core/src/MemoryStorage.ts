@@ -8,13 +8,16 @@ import type * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import {
   type Conversation,
+  type JournalWrite,
   progressKinds,
   type RecordedConversation,
   type ToolCallRecord,
   type TranscriptEntry,
   type TranscriptFilter,
 } from "./AgentJournal.ts"
+import type * as Budget from "./Budget.ts"
 import * as Changes from "./Changes.ts"
+import * as Charges from "./Charges.ts"
 import type { Json } from "./Codec.ts"
 import * as DerivedStatus from "./DerivedStatus.ts"
 import { RunEnded, RunFenced, RunNotFound, StaleFrame, StoreFailed, StoreRefused, WaitExpired, WorkflowMismatch } from "./Errors.ts"
@@ -65,6 +68,7 @@ interface Stored {
   readonly beats: Array<Beat>
   readonly plans: Array<{ readonly frame: number; readonly text: string }>
   readonly conversations: Map<string, Conversation>
+  readonly charges: Map<string, Charges.Charge>
   readonly entries: Array<TranscriptEntry>
   readonly calls: Map<string, ToolCallRecord>
 }
@@ -136,6 +140,44 @@ export const make = (): Storage.StorageShape => {
       return Effect.succeed(found)
     })
 
+  /** The run of an attempt that writes to its journal. */
+  const attempting = ({
+    runId,
+    epoch,
+    nodeId,
+    iteration,
+    attempt,
+  }: JournalWrite): Effect.Effect<Stored, RunFenced | StaleAttempt> =>
+    Effect.filterOrFail(
+      owned(runId, epoch),
+      (entry) => {
+        const record = RunState.step(entry.state, nodeId, iteration)
+        return record?.status === "running" && record.attempt === attempt
+      },
+      () => new StaleAttempt({ runId, nodeId, iteration, attempt }),
+    )
+  const accountRows = new Map<string, Budget.Account>()
+  const accounts: Charges.Accounts = {
+    find: (key) => accountRows.get(key),
+    put: (account) => void accountRows.set(account.key, account),
+  }
+  const putRows = (entry: Stored, { conversations = [], entries = [], calls = [], charges = [] }: JournalWrite): void => {
+    for (const each of conversations) entry.conversations.set(conversationKey(each), each)
+    entry.entries.push(...entries)
+    for (const each of calls) entry.calls.set(compositeKey(conversationKey(each), each.ordinal, each.index), each)
+    for (const charge of charges) {
+      const key = chargeKey(charge)
+      const settled = Charges.settle(accounts, entry.charges.get(key), charge)
+      if (settled !== undefined) entry.charges.set(key, settled)
+    }
+  }
+  /** Some runs, and those below them. */
+  const familyOf = (runIds: ReadonlyArray<string>): ReadonlyArray<string> => {
+    const family = new Set(runIds)
+    for (const runId of family) for (const { run } of stored.values()) if (run.parent?.runId === runId) family.add(run.runId)
+    return [...family]
+  }
+
   const consume = (runId: string, id: string): void => {
     const key = compositeKey(runId, id)
     const command = inbox.get(key)
@@ -155,7 +197,15 @@ export const make = (): Storage.StorageShape => {
     const times = { createdAt: now, updatedAt: now, finishedAt: null }
     const from = { source, parent: parent ?? null, stuck: null }
     const run: Row = { runId, workflow, version: version ?? null, status, tags, ...times, ...claim, ...from }
-    const state = { ...RunState.empty(runId), workflow, version, input: create.input, status, parent }
+    const state = {
+      ...RunState.empty(runId),
+      workflow,
+      version,
+      input: create.input,
+      status,
+      parent,
+      budgets: create.budgets ?? [],
+    }
     const rows = {
       events: [],
       attempts: [],
@@ -166,6 +216,7 @@ export const make = (): Storage.StorageShape => {
       conversations: new Map(),
       entries: [],
       calls: new Map(),
+      charges: new Map(),
     }
     const entry: Stored = { created: create, crashes: 0, run, state, ...rows }
     stored.set(runId, entry)
@@ -401,16 +452,28 @@ export const make = (): Storage.StorageShape => {
         entry.state = RunState.put(entry.state, { ...record, heartbeat: details })
         entry.beats.push({ nodeId, iteration, attempt, at, details, seq: entry.state.seq + 1 })
       }),
-    record: ({ runId, epoch, nodeId, iteration, attempt, conversations = [], entries = [], calls = [] }) =>
-      Effect.flatMap(owned(runId, epoch), (entry) => {
-        const record = RunState.step(entry.state, nodeId, iteration)
-        if (record?.status !== "running" || record.attempt !== attempt)
-          return new StaleAttempt({ runId, nodeId, iteration, attempt })
-        for (const each of conversations) entry.conversations.set(conversationKey(each), each)
-        entry.entries.push(...entries)
-        for (const each of calls) entry.calls.set(compositeKey(conversationKey(each), each.ordinal, each.index), each)
-        return Effect.void
+    record: (write) =>
+      Effect.map(attempting(write), (entry) => {
+        putRows(entry, write)
       }),
+    reserve: (write) =>
+      Effect.map(attempting(write), (entry) => {
+        const { charge, budgets, now, isFinal = false, extension } = write
+        const reservation = Charges.reserve(accounts, charge, budgets, { now, isFinal, extension })
+        if (reservation._tag === "Reached") return reservation
+        putRows(entry, write)
+        entry.charges.set(chargeKey(charge), charge)
+        return reservation
+      }),
+    usage: ({ runIds, since = 0 }) =>
+      Effect.sync(() => {
+        const wanted = runIds === undefined ? [...stored.keys()] : familyOf(runIds)
+        return wanted.flatMap((runId) => {
+          const entry = stored.get(runId)
+          return entry === undefined ? [] : usageOf(entry, since)
+        })
+      }),
+    budgets: (runId) => Effect.sync(() => [...accountRows.values()].filter((account) => account.runId === runId)),
     progress: (runId) =>
       Effect.sync(() => (stored.get(runId)?.entries ?? []).filter(({ kind }) => progressKinds.some((made) => made === kind))),
     conversations: (filter) =>
@@ -592,8 +655,28 @@ export const make = (): Storage.StorageShape => {
   }
 }
 
-const conversationKey = ({ nodeId, iteration, conversation }: Conversation | TranscriptEntry | ToolCallRecord): string =>
-  compositeKey(nodeId, iteration, conversation)
+const conversationKey = ({
+  nodeId,
+  iteration,
+  conversation,
+}: Pick<Conversation, "nodeId" | "iteration" | "conversation">): string => compositeKey(nodeId, iteration, conversation)
+
+const chargeKey = (charge: Charges.Charge): string =>
+  compositeKey(conversationKey(charge), charge.attempt, charge.ordinal, charge.index)
+
+/** What the agents of a run have used since a time, by step, agent and model or tool. */
+const usageOf = (entry: Stored, since: number): ReadonlyArray<Charges.UsageRow> => {
+  const { runId, workflow } = entry.run
+  const models = [...entry.charges.values()].filter(({ kind }) => kind === "model")
+  const tools = [...entry.calls.values()].flatMap((call): ReadonlyArray<Charges.Charge> => {
+    if (!Charges.isMade(call.status)) return []
+    const agent = entry.conversations.get(conversationKey(call))?.agent ?? ""
+    return [{ ...call, kind: "tool", status: "settled", agent, name: call.tool, estimate: {}, budgets: [] }]
+  })
+  const made = [...models, ...tools].filter(({ startedAt }) => startedAt >= since)
+  const groups = Map.groupBy(made, ({ nodeId, agent, kind, name = "" }) => JSON.stringify([nodeId, agent, kind, name]))
+  return [...groups.values()].map((all) => Charges.usageOf(runId, workflow, all))
+}
 
 /** The conversations of a run, oldest first. */
 const conversationsOf = (entry: Stored, { nodeId, iteration }: TranscriptFilter): ReadonlyArray<RecordedConversation> =>

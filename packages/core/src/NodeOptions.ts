@@ -7,6 +7,7 @@ import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import { type AnyAgent, nameOf } from "./Agent.ts"
 import { defaultCorrections } from "./AgentRunner.ts"
+import * as Budget from "./Budget.ts"
 import * as Codec from "./Codec.ts"
 import { saysNo } from "./Condition.ts"
 import * as DeclaredError from "./DeclaredError.ts"
@@ -116,11 +117,11 @@ const listOf = (given: unknown): ReadonlyArray<unknown> => (Array.isArray(given)
 export const agentsOf = (agent: unknown): ReadonlyArray<AnyAgent> => listOf(agent).filter(isAgent)
 
 /** Options of steps with an agent. */
-const agentOptions = ["corrections", "allowTools", "allowNetwork", "root", "readOnly"] as const
+const agentOptions = ["corrections", "allowTools", "allowNetwork", "root", "readOnly", "budget"] as const
 
 /**
- * Makes the part of a step that an agent does; `undefined` for a step without one. Options: `agent`, `corrections`, `allowTools`, `allowNetwork`, `root` and
- * `readOnly`.
+ * Makes the part of a step that an agent does; `undefined` for a step without one. Options: `agent`, `corrections`, `allowTools`, `allowNetwork`, `root`,
+ * `readOnly` and `budget`.
  */
 export const agent = (options: Options, isText: boolean, words: Words): Either.Either<Plan.AgentSpec | undefined, Problem> =>
   checked(() => {
@@ -137,8 +138,15 @@ export const agent = (options: Options, isText: boolean, words: Words): Either.E
     const { corrections = defaultCorrections } = options
     if (!Number.isInteger(corrections) || Number(corrections) < 0) refuse("its corrections must be a whole number of at least 0")
     const rights = rightsOf(options, agents, words)
-    return { agents, isText, corrections: Number(corrections), ...(Object.keys(rights).length === 0 ? {} : { rights }) }
+    const budget = options.budget === undefined ? {} : { budget: budgetOf(options.budget) }
+    return { agents, isText, corrections: Number(corrections), ...(Object.keys(rights).length === 0 ? {} : { rights }), ...budget }
   })
+
+const budgetOf = (given: unknown): Budget.Budget => Either.getOrElse(Budget.read(given), (problem) => refuse(`"budget" ${problem}`))
+
+/** Makes a region with a budget. Options: those of a budget. The id is `""` for the whole run. */
+export const budget = (id: string, children: ReadonlyArray<Plan.Node>, given: unknown): Either.Either<Plan.Sequence, Problem> =>
+  Either.map(Budget.read(given), (budget) => ({ _tag: "Sequence", children, budget: { id, ...budget } }))
 
 const textsOf = (options: Options, option: string, what: string): ReadonlyArray<string> | undefined => {
   const given = options[option]

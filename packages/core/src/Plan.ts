@@ -4,6 +4,7 @@
  * steps, loops and boundaries also by their id.
  */
 import type { AnyAgent } from "./Agent.ts"
+import type { Budget } from "./Budget.ts"
 import type { Codec } from "./Codec.ts"
 import type { ErrorCodec } from "./DeclaredError.ts"
 import type { NodeId, NodeKey } from "./Ids.ts"
@@ -81,6 +82,8 @@ export interface AgentSpec {
   readonly corrections: number
   /** Rights of its tools, within those of the runtime. */
   readonly rights?: StepRights
+  /** Budget of the step in each iteration. */
+  readonly budget?: Budget
 }
 
 /**
@@ -150,6 +153,8 @@ export interface Sequence extends Provisional {
   readonly skipsAbsent?: boolean
   /** The table of its value: that of the last node inside, in plan order, that has written it. */
   readonly gives?: string
+  /** The budget of all agents inside; of the whole run with the id `""`. */
+  readonly budget?: Budget & { readonly id: string }
 }
 
 /** Runs children at the same time, at most `maxConcurrency` in progress. */

@@ -8,6 +8,7 @@ import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type { AttemptName } from "./AgentJournal.ts"
+import type * as Budget from "./Budget.ts"
 import { decodeSharedNow, encodeNow } from "./Codec.ts"
 import type { Definition } from "./Definition.ts"
 import {
@@ -24,6 +25,7 @@ import { type NodeId, type NodeKey, nodeKey } from "./Ids.ts"
 import type { Command, InboxMessage } from "./Inbox.ts"
 import * as Attempts from "./internal/attempts.ts"
 import type * as Callers from "./internal/callers.ts"
+import * as Claims from "./internal/claims.ts"
 import * as CommandEvents from "./internal/commandEvents.ts"
 import * as Control from "./internal/control.ts"
 import * as FrameBuilder from "./internal/frameBuilder.ts"
@@ -65,6 +67,7 @@ export interface DriveOptions {
   readonly graceMs: number
   /** `false` if steps run although their outputs are cached. */
   readonly readsCache: boolean
+  readonly dailyBudget: Budget.Budget | undefined
   /** Tracks which runs the code of steps waits for. */
   readonly callers: Pick<Callers.Callers, "entering">
   /** Holds back steps that are suspected of killing their process. */
@@ -80,6 +83,8 @@ export type { StartedChild } from "./internal/outbox.ts"
  * is committed, so that a run whose plan never settles can be cancelled.
  */
 const plansPerFrame = 16
+
+const noBudgets: ReadonlyArray<Budget.Claim> = []
 
 const undecided = {
   starts: [],
@@ -223,6 +228,7 @@ const loop = (
       journal,
       onOutage,
       graceMs: options.graceMs,
+      dailyBudget: options.dailyBudget,
       clock,
       isTraced,
       workflow,
@@ -515,7 +521,9 @@ const loop = (
         for (const start of decision.starts) {
           const record = RunState.step(frame.state, start.step.id, start.iteration)
           const [pass, needs] = [schedule.pass(start.position), schedule.needs(start.position)]
-          yield* attempts.launch(start, { record, pass, needs, input: values.input, state: frame.state, now })
+          const isAsking = start.step.agentSpec !== undefined
+          const budgets = isAsking ? Claims.of(plan, start.position, frame.state, start.iteration) : noBudgets
+          yield* attempts.launch(start, { record, pass, needs, input: values.input, state: frame.state, now, budgets })
         }
         // A plan that does not settle cannot decide which attempts to stop.
         if (frame.state.cancel !== undefined && isStale) yield* attempts.stopAll("cancelled")

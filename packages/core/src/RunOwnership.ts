@@ -4,6 +4,7 @@
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import type * as Budget from "./Budget.ts"
 import type { Json } from "./Codec.ts"
 import type { RunNotFound, StoreError } from "./Errors.ts"
 import type { Millis } from "./Millis.ts"
@@ -23,6 +24,8 @@ export interface NewRun {
   readonly parent?: Parent | undefined
   /** `true` for a child run in a `finally` of its parent, which runs to completion even if the parent is cancelled. */
   readonly isFinal?: true | undefined
+  /** Budgets that its calls draw on besides those of its plan. */
+  readonly budgets?: ReadonlyArray<Budget.Claim> | undefined
 }
 
 /**

@@ -5,6 +5,7 @@
 import * as HashMap from "effect/HashMap"
 import * as HashSet from "effect/HashSet"
 import * as Option from "effect/Option"
+import type * as Budget from "./Budget.ts"
 import type { Json } from "./Codec.ts"
 import type { RunFailure, Uncompensated } from "./Errors.ts"
 import { type NodeId, type NodeKey, nodeKey } from "./Ids.ts"
@@ -66,6 +67,8 @@ export interface RunState {
   readonly pausedAt: Millis.Millis | undefined
   /** The run that started this one. */
   readonly parent: Parent | undefined
+  /** Budgets that its calls draw on besides those of its plan: of its starter, and of the runs above. */
+  readonly budgets: ReadonlyArray<Budget.Claim>
   /** Number of the last committed frame and event; 0 before the first. */
   readonly frame: number
   readonly seq: number
@@ -102,6 +105,7 @@ export const empty = (runId: string): RunState => ({
   cancel: undefined,
   pausedAt: undefined,
   parent: undefined,
+  budgets: [],
   frame: 0,
   seq: 0,
   uncommitted: undefined,

@@ -3,6 +3,7 @@
  * is built or the run is requested, and refused with {@link InvalidSetting}. A later check would stall a run.
  */
 import * as Either from "effect/Either"
+import * as Budget from "./Budget.ts"
 import { InvalidSetting } from "./Errors.ts"
 import * as Millis from "./Millis.ts"
 import * as NamesOf from "./Names.ts"
@@ -53,6 +54,13 @@ export const duration = (
     () => refuse(Millis.show(value)),
   )
 }
+
+/** Reads a budget. */
+export const budget = (setting: string, given: unknown): Either.Either<Budget.Budget, InvalidSetting> =>
+  Either.mapLeft(
+    Budget.read(given),
+    (problem) => new InvalidSetting({ setting, received: Millis.show(given), expected: `a budget: it ${problem}` }),
+  )
 
 /** Reads a positive integer. Default: `fallback`. */
 export const count = (setting: string, given: unknown, fallback: number): Either.Either<number, InvalidSetting> => {

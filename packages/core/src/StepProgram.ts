@@ -20,6 +20,7 @@ import * as EffectVersion from "./EffectVersion.ts"
 import { cutIssues, type ErrorInfo, type NotRetried } from "./ErrorInfo.ts"
 import {
   AgentFailed,
+  BudgetExceeded,
   InvalidDelay,
   InvalidError,
   InvalidOutput,
@@ -462,7 +463,7 @@ const ended = (promised: PromiseLike<unknown>, graceMs: number): Effect.Effect<v
 /** Has agents answer the prompt that the step's code returns, within the same limits. */
 const ask = (
   attempt: Attempt,
-  { agents, isText, corrections, rights }: Plan.AgentSpec,
+  { agents, isText, corrections, rights, budget }: Plan.AgentSpec,
   onBeat: () => void,
 ): Effect.Effect<unknown, unknown, unknown> =>
   Effect.gen(function* () {
@@ -490,6 +491,7 @@ const ask = (
       isText,
       corrections,
       rights,
+      budget,
       context: {
         input: attempt.input,
         runId,
@@ -574,6 +576,7 @@ const explain = (cause: Cause.Cause<unknown>, { id: stepId, error: codec }: Plan
 const forbids = (thrown: unknown): NotRetried | undefined => {
   if (thrown instanceof AgentFailed) return thrown.retryable ? undefined : "agent"
   if (thrown instanceof NoAgentRunner) return "runner"
+  if (thrown instanceof BudgetExceeded) return "budget"
   if (thrown instanceof InvalidOutput && thrown.isFinal === true) return "unstorable"
   if (thrown instanceof InvalidTimeout || thrown instanceof ToolRightsExceeded) return "plan"
   if (thrown instanceof InvalidError) return "unstorable"

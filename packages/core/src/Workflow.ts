@@ -8,6 +8,7 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Stream from "effect/Stream"
+import type * as Budget from "./Budget.ts"
 import * as Builder from "./Builder.ts"
 import * as Codec from "./Codec.ts"
 import * as Commands from "./Commands.ts"
@@ -33,6 +34,7 @@ import {
 } from "./Errors.ts"
 import { generateRunId, idRule, isChildRunId, isId, type NodeId } from "./Ids.ts"
 import { Inbox } from "./Inbox.ts"
+import * as Claims from "./internal/claims.ts"
 import { digest } from "./internal/digest.ts"
 import { canonical, isPlainObject, isTooDeep, toJson } from "./internal/json.ts"
 import * as Lists from "./internal/lists.ts"
@@ -62,6 +64,8 @@ export interface RunOptions {
    * cannot resume the run by themselves. Default: none.
    */
   readonly source?: string
+  /** Budget of the agents of a new run and of its child runs, besides that of the workflow. Ignored for an existing run. */
+  readonly budget?: Budget.Options
   readonly onIncompatible?: ResumeOptions["onIncompatible"]
   /**
    * Reaction to a failed run of this id. `"answer"` returns its failure. `"resume"` continues where it failed, with a fresh
@@ -207,6 +211,8 @@ export interface WorkflowOptions<S extends Codec.AnySchema> {
   readonly version?: string
   /** Most attempts in flight, and attached child runs at work, of one run at once. Default: 4. */
   readonly maxConcurrency?: number
+  /** Budget of the agents of each run, with its child runs. A crash or a resume does not refill it. Default: none. */
+  readonly budget?: Budget.Options
 }
 
 /** A declared workflow, before its steps are built. */
@@ -217,12 +223,12 @@ export interface DeclaredWorkflow<S extends Codec.AnySchema> {
   ) => Workflow<Codec.Input<S>, A, R | Codec.Services<S>, W, E>
 }
 
-const workflowKeys: ReadonlySet<string> = new Set(["name", "input", "version", "maxConcurrency"])
+const workflowKeys: ReadonlySet<string> = new Set(["name", "input", "version", "maxConcurrency", "budget"])
 
 /** Declares a workflow. */
 export const createWorkflow = <S extends Codec.AnySchema>(options: WorkflowOptions<S>): DeclaredWorkflow<S> => ({
   build: (write) => {
-    const { name, version, maxConcurrency } = options
+    const { name, version, maxConcurrency, budget } = options
     const refuse = (problem: string): never => {
       throw new InvalidWorkflow({ workflow: String(name), where: "createWorkflow", problem })
     }
@@ -238,7 +244,12 @@ export const createWorkflow = <S extends Codec.AnySchema>(options: WorkflowOptio
     if (problem !== undefined) refuse(problem)
     const root = write(Builder.make(name))
     if (!Builder.isNode(root)) return refuse("build must return a node made by $")
-    return fromPlan(options, root.plan)
+    if (budget === undefined) return fromPlan(options, root.plan)
+    const within = NodeOptions.budget("", [root.plan], budget)
+    return fromPlan(
+      options,
+      Either.getOrElse(within, (problem) => refuse(`"budget" ${problem}`)),
+    )
   },
 })
 
@@ -305,14 +316,22 @@ const told = (value: unknown, depth: number): unknown => {
 const resumeNames: Settings.Names<ResumeOptions> = { onIncompatible: true }
 const attachNames: Settings.Names<AttachOptions> = { ...resumeNames, onFailed: true, onCancelled: true }
 /** The names of all options of a run. */
-export const runNames: Settings.Names<RunOptions> = { runId: true, tags: true, source: true, onFailed: true, ...resumeNames }
+export const runNames: Settings.Names<RunOptions> = {
+  runId: true,
+  tags: true,
+  source: true,
+  budget: true,
+  onFailed: true,
+  ...resumeNames,
+}
 const signalWithStartNames: Settings.Names<SignalWithStartOptions> = { ...runNames, ...Commands.signalNames, signal: true }
 
 /** Validates the values of the options of a run, which may come from untyped code. */
-const optionsOf = ({ tags, source, onIncompatible, onFailed }: RunOptions) =>
+const optionsOf = ({ tags, source, budget, onIncompatible, onFailed }: RunOptions) =>
   Either.all({
     tags: Settings.texts("tags", tags),
     source: Settings.text("source", source),
+    budget: budget === undefined ? Either.right(undefined) : Settings.budget("budget", budget),
     onIncompatible: Settings.word("onIncompatible", onIncompatible, ["fail", "rerun"]),
     onFailed: Settings.word("onFailed", onFailed, ends),
   })
@@ -325,7 +344,7 @@ export const runs = <I, A, R, E = never>({ definition, begin, label }: Runnable<
   const request = <O extends RunOptions>(method: string, names: Settings.Names<O>, value: unknown, given: RunOptions = {}) =>
     Effect.gen(function* () {
       yield* Settings.only(method, given, names)
-      const { tags, source, onIncompatible, onFailed } = yield* optionsOf(given)
+      const { tags, source, budget, onIncompatible, onFailed } = yield* optionsOf(given)
       const runId = given.runId ?? (yield* generateRunId)
       if (!isId(runId) || isChildRunId(runId)) return yield* new InvalidRunId({ runId: String(runId) })
       const options = { reopen: onFailed === "resume" ? (["failed"] as const) : [], onIncompatible }
@@ -349,6 +368,7 @@ export const runs = <I, A, R, E = never>({ definition, begin, label }: Runnable<
         inputDigest: said,
         tags,
         source,
+        ...(budget === undefined ? {} : { budgets: Claims.ofRun(budget, runId) }),
       }
       return [begun, RunRequest.start(runId, create, options)] as const
     }) as Effect.Effect<

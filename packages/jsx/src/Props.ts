@@ -2,7 +2,9 @@
  * Props of the components, typed by the schemas and the input of a workflow. A slip is one error at its place, whose first line
  * names it. For that, each component has one signature, and functions are separated from values before either is checked.
  */
+
 import type { AnyAgent } from "@smithers/core/Agent"
+import type * as Budget from "@smithers/core/Budget"
 import type { CacheOptions, Caught, Failure, Startable, Uninferred } from "@smithers/core/Builder"
 import type * as Codec from "@smithers/core/Codec"
 import type { ErrorInfo } from "@smithers/core/ErrorInfo"
@@ -157,6 +159,11 @@ export interface TaskProps<
   readonly root?: "agent" extends keyof All ? string : "a Task without an agent has no tools"
   /** `true` offers the agent only tools that change nothing, and lets its commands read only. Default: false. */
   readonly readOnly?: "agent" extends keyof All ? boolean : "a Task without an agent has no tools"
+  /**
+   * Budget of the task in each iteration, over all attempts. Default: 200 calls of models and 1,000 calls of tools; `Infinity` lifts
+   * one of these.
+   */
+  readonly budget?: "agent" extends keyof All ? Budget.Options : "a Task without an agent has no budget"
   /** Timeout of an attempt: `"2m"`, or milliseconds. */
   readonly timeout?: DurationLike
   /** Milliseconds. Alternative to `timeout`. */
@@ -231,6 +238,16 @@ export interface ChildrenProps {
 export interface WorkflowProps extends ChildrenProps {
   /** Name of the workflow. Equal in every render and for every input. */
   readonly name: string
+  /** Budget of the agents of each run, with its child runs. A crash or a resume does not refill it. Default: none. */
+  readonly budget?: Budget.Options
+}
+
+/**
+ * Props of a region with a budget, on which all agents inside draw, in all passes of its loops, attempts and child runs. A crash or a
+ * resume does not refill it.
+ */
+export interface BudgetProps extends ChildrenProps, Budget.Options {
+  readonly id: string
 }
 
 /** Props of children that run concurrently. A failure inside fails the run once the running siblings have ended. */

@@ -93,6 +93,8 @@ export interface Smithers<S extends Schemas, I extends Codec.AnySchema, A = unkn
   readonly Workflow: typeof Components.Workflow
   readonly Task: Props.TaskComponent<S, Decoded<I>>
   readonly Sequence: typeof Components.Sequence
+  readonly Budget: typeof Components.Budget
+  readonly Aspects: typeof Components.Budget
   readonly Parallel: typeof Components.Parallel
   readonly Branch: typeof Components.Branch
   readonly Loop: Props.LoopComponent<S, Decoded<I>>
@@ -141,6 +143,8 @@ export const createSmithers = <
     Workflow: Components.Workflow,
     Task: Components.Task,
     Sequence: Components.Sequence,
+    Budget: Components.Budget,
+    Aspects: Components.Aspects,
     Parallel: Components.Parallel,
     Branch: Components.Branch,
     Loop: Components.Loop,

@@ -25,6 +25,12 @@ export const Workflow = host<Props.Component<Props.WorkflowProps, "Workflow">>("
 /** Runs its children in sequence. */
 export const Sequence = host<Props.Component<Props.ChildrenProps, "Sequence">>("Sequence")
 
+/** Runs its children in sequence, as a region with a budget. */
+export const Budget = host<Props.Component<Props.BudgetProps, "Budget">>("Budget")
+
+/** Alias of {@link Budget}. */
+export const Aspects = Budget
+
 /** Runs its children concurrently. */
 export const Parallel = host<Props.Component<Props.ParallelProps, "Parallel">>("Parallel")
 

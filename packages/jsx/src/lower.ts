@@ -98,6 +98,8 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
       case "Workflow":
       case "Sequence":
         return { _tag: "Sequence", children: inside(node) }
+      case "Budget":
+        return { ...budgetOf(node, idOf(node), inside(node)), ...waits }
       case "Parallel":
         return tolerateUnsettled(
           () => parallel(node, inside(node)),
@@ -204,6 +206,9 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
       children: inside(root),
       skipsAbsent: true,
       ...defined({ gives: lowering.output }),
+      ...(props.budget === undefined
+        ? {}
+        : defined({ budget: budgetOf({ ...root, props: { ...Object(props.budget) } }, "", []).budget })),
     },
     layout: analysis.layout,
     tasks: analysis.tasks,
@@ -250,6 +255,11 @@ const rootOf = ({ nodes }: Rendered): HostNode => {
     return isKind(stray.type) ? refuse(stray, "it is outside of <Workflow>") : refuse(stray, unknownElement(stray.type))
   }
   return second === undefined ? root : refuse(second, "there is a second <Workflow>; a workflow has exactly one")
+}
+
+const budgetOf = (node: HostNode, id: NodeId, children: ReadonlyArray<Node>): Plan.Sequence => {
+  const { id: _, children: __, ...limits } = node.props
+  return orRefuse(node, NodeOptions.budget(id, children, limits))
 }
 
 const parallel = (node: HostNode, children: ReadonlyArray<Node>): Plan.Parallel => {

@@ -2,6 +2,7 @@
  * The entry point for Effect apps that declare and run workflows: `Smithers.createWorkflow`, a store, and the errors.
  */
 import * as AgentProgram from "@smithers/agents/AgentProgram"
+import * as Prices from "@smithers/agents/Prices"
 import { ToolRights } from "@smithers/agents/ToolSession"
 import type { AgentRunner } from "@smithers/core/AgentRunner"
 import * as Engine from "@smithers/core/Engine"
@@ -35,9 +36,9 @@ export const onStorage = <E>(
 ): Layer.Layer<Runtime, E | InvalidSetting> => {
   // What is no object is refused by the engine.
   if (typeof options !== "object" || options === null || Array.isArray(options))
-    return Layer.merge(Core.onStorage(storage, options), agents(undefined))
-  const { tools, ...engine } = options
-  return Layer.merge(Core.onStorage(storage, engine), agents(tools))
+    return Layer.merge(Core.onStorage(storage, options), agents(undefined, undefined))
+  const { tools, prices, ...engine } = options
+  return Layer.merge(Core.onStorage(storage, engine), agents(tools, prices))
 }
 
 /** Rights of the tools of agents, and the isolation of the commands that they run. */
@@ -54,6 +55,8 @@ export interface ToolOptions extends Schema.Schema.Type<typeof ToolOptions> {}
 /** Options of a runtime. */
 export interface RuntimeOptions extends Core.RuntimeOptions {
   readonly tools?: ToolOptions | undefined
+  /** Prices of models, besides those that are known, or instead of them. In US dollars per million tokens. */
+  readonly prices?: Prices.Prices | undefined
 }
 
 /** The expectation in the message of an issue. */
@@ -76,11 +79,18 @@ const toolOptions = (given: unknown): Either.Either<ToolOptions, InvalidSetting>
     },
   )
 
+const pricesOf = (given: unknown): Either.Either<Prices.Prices, InvalidSetting> =>
+  Either.mapLeft(
+    Prices.read(given ?? {}),
+    ({ path, problem }) =>
+      new InvalidSetting({ setting: ["prices", ...path].join("."), received: Millis.show(given), expected: problem }),
+  )
+
 /** The layer that calls agents, with tools that have these rights. */
-const agents = (given: unknown): Layer.Layer<AgentRunner, InvalidSetting> =>
+const agents = (given: unknown, prices: unknown): Layer.Layer<AgentRunner, InvalidSetting> =>
   Layer.unwrapEffect(
-    Either.map(toolOptions(given), ({ isolation = Runner.isolations[0], ...rights }) =>
-      AgentProgram.layerWith({ rights, commands: Runner.make(isolation) }),
+    Either.flatMap(toolOptions(given), ({ isolation = Runner.isolations[0], ...rights }) =>
+      Either.map(pricesOf(prices), (known) => AgentProgram.layerWith({ rights, commands: Runner.make(isolation), prices: known })),
     ),
   )
 
@@ -102,12 +112,17 @@ export interface SqliteOptions extends SqliteStorage.SqliteConfig, RuntimeOption
 export const sqlite = (options: SqliteOptions): Layer.Layer<Runtime, StoreError | InvalidSetting> =>
   Layer.unwrapEffect(
     Either.map(Settings.only("Smithers.sqlite", options, sqliteNames), () => {
-      const { lease, maxConcurrency, grace, cache, tools, ...store } = options
-      return onStorage(SqliteStorage.layer(store), defined({ lease, maxConcurrency, grace, cache, tools }))
+      const { lease, maxConcurrency, grace, cache, dailyBudget, tools, prices, ...store } = options
+      return onStorage(SqliteStorage.layer(store), defined({ lease, maxConcurrency, grace, cache, dailyBudget, tools, prices }))
     }),
   )
 
-const sqliteNames: Settings.Names<SqliteOptions> = { ...SqliteStorage.configNames, ...Engine.optionNames, tools: true }
+const sqliteNames: Settings.Names<SqliteOptions> = {
+  ...SqliteStorage.configNames,
+  ...Engine.optionNames,
+  tools: true,
+  prices: true,
+}
 
 /** An optional setting. */
 const optional = <A>(config: Config.Config<A>): Config.Config<A | undefined> =>

@@ -1,7 +1,9 @@
 /**
- * Rows of conversations, their entries and their tool calls. Long texts are stored once each, by their hash.
+ * Rows of conversations, their entries, their tool calls, and what those cost. Long texts are stored once each, by their hash.
  */
 import type * as Journal from "@smithers/core/AgentJournal"
+import type * as Budget from "@smithers/core/Budget"
+import type * as Charges from "@smithers/core/Charges"
 import type { Json } from "@smithers/core/Codec"
 import type * as Status from "@smithers/core/Status"
 import { write } from "./Json.ts"
@@ -211,3 +213,127 @@ export const readCall = (row: CallRow, texts: Texts): Journal.ToolCallRecord => 
     ...(endedAt === null ? {} : { endedAt }),
   }
 }
+
+/** Charges: {@link chargeRow}. */
+export const charges: Table = {
+  name: "smithers_charges",
+  key: ["run_id", "node_id", "iteration", "conversation", "attempt", "ordinal", "call_index"],
+  columns: [
+    ...["kind", "status", "agent", "name", "started_at", "ended_at", "input_tokens", "output_tokens", "cached_input_tokens"],
+    ...["cache_write_tokens", "reasoning_tokens", "cost", "estimate", "budgets"],
+  ],
+}
+
+/** Accounts of budgets: {@link accountRow}. */
+export const budgets: Table = {
+  name: "smithers_budgets",
+  key: ["key"],
+  columns: ["name", "run_id", "limits", "started_at", "spent", "reserved", "unpriced", "extensions"],
+}
+
+type Count = number | null
+
+export type ChargeRow = [
+  ...Place,
+  attempt: number,
+  ordinal: number,
+  index: number,
+  kind: Charges.Charge["kind"],
+  status: Charges.ChargeStatus,
+  agent: string,
+  name: Text,
+  startedAt: number,
+  endedAt: Time,
+  inputTokens: Count,
+  outputTokens: Count,
+  cachedInputTokens: Count,
+  cacheWriteTokens: Count,
+  reasoningTokens: Count,
+  cost: Count,
+  estimate: string,
+  budgets: string,
+]
+
+/** Encodes a charge, without the id of its run. */
+export const chargeRow = (from: Charges.Charge): ChargeRow => [
+  from.nodeId,
+  from.iteration,
+  from.conversation,
+  from.attempt,
+  from.ordinal,
+  from.index,
+  from.kind,
+  from.status,
+  from.agent,
+  from.name ?? null,
+  from.startedAt,
+  from.endedAt ?? null,
+  from.inputTokens ?? null,
+  from.outputTokens ?? null,
+  from.cachedInputTokens ?? null,
+  from.cacheWriteTokens ?? null,
+  from.reasoningTokens ?? null,
+  from.cost ?? null,
+  JSON.stringify(from.estimate),
+  JSON.stringify(from.budgets),
+]
+
+/** Decodes a charge. */
+export const readCharge = (row: ChargeRow): Charges.Charge => {
+  const [nodeId, iteration, conversation, attempt, ordinal, index, kind, status, agent, name, startedAt, endedAt, ...used] = row
+  const [inputTokens, outputTokens, cachedInputTokens, cacheWriteTokens, reasoningTokens, cost, estimate, budgets] = used
+  const counts = { inputTokens, outputTokens, cachedInputTokens, cacheWriteTokens, reasoningTokens, cost }
+  const known = Object.fromEntries(Object.entries(counts).filter(([, count]) => count !== null))
+  return {
+    ...{ nodeId, iteration, conversation, attempt, ordinal, index, kind, status, agent, startedAt },
+    ...(name === null ? {} : { name }),
+    ...(endedAt === null ? {} : { endedAt }),
+    ...known,
+    estimate: read<Budget.Amounts>(estimate),
+    budgets: read<ReadonlyArray<string>>(budgets),
+  }
+}
+
+export type AccountRow = [
+  key: string,
+  name: string,
+  runId: Text,
+  limits: string,
+  startedAt: number,
+  spent: string,
+  reserved: string,
+  unpriced: number,
+  extensions: string,
+]
+
+/** Encodes an account. */
+export const accountRow = (from: Budget.Account): AccountRow => [
+  from.key,
+  from.name,
+  from.runId,
+  JSON.stringify(from.limits),
+  from.startedAt,
+  JSON.stringify(from.spent),
+  JSON.stringify(from.reserved),
+  from.unpriced,
+  JSON.stringify(from.extensions),
+]
+
+/** Decodes an account. */
+export const readAccount = ([
+  key,
+  name,
+  runId,
+  limits,
+  startedAt,
+  spent,
+  reserved,
+  unpriced,
+  extensions,
+]: AccountRow): Budget.Account => ({
+  ...{ key, name, runId, startedAt, unpriced },
+  limits: read<Budget.Limits>(limits),
+  spent: read<Budget.Amounts>(spent),
+  reserved: read<Budget.Amounts>(reserved),
+  extensions: read<Budget.Account["extensions"]>(extensions),
+})

@@ -2,7 +2,9 @@
  * Agents of the AI SDK whose loop is recorded: a middleware stores each reply of the model, and wrapped tools store each call. The
  * SDK's own hooks cannot do that: it drops what they throw, and does not wait for them.
  */
+import type { Usage } from "@smithers/core/Charges"
 import * as Digest from "@smithers/core/Digest"
+import { defined } from "@smithers/core/Struct"
 import * as Thrown from "@smithers/core/Thrown"
 import type { LanguageModel, LanguageModelMiddleware, ToolSet } from "ai"
 import type * as Conversation from "../Conversation.ts"
@@ -121,30 +123,64 @@ const recorded = (ai: Sdk, model: LanguageModel, conversation: Conversation.Conv
 
 const middlewareOf = (conversation: Conversation.Conversation): LanguageModelMiddleware => ({
   specificationVersion: "v4",
-  wrapGenerate: async ({ doGenerate }) => {
+  wrapGenerate: async ({ doGenerate, params, model }) => {
     const before = conversation.nextReply(callsOfText)
     if (before !== undefined) return decode(before) as Generated
-    const generated = await doGenerate()
+    const isLast = await conversation.askModel(callOf(model.modelId, params))
+    const generated = await released(conversation, isLast ? () => model.doGenerate(lastOf(params)) : doGenerate)
     const { request: _, response, ...reply } = generated
     const { body: __, headers: ___, ...about } = response ?? {}
     const text = encodeReply({ ...reply, ...(response === undefined ? {} : { response: about }) })
-    const { inputTokens, outputTokens } = generated.usage
     await conversation.keepReply({
       text,
       calls: callsOf(generated.content),
-      model: about.modelId,
-      inputTokens: inputTokens.total,
-      outputTokens: outputTokens.total,
+      model: about.modelId ?? model.modelId,
+      usage: usageOf(generated.usage),
     })
     return generated
   },
-  wrapStream: async ({ doStream }) => {
+  wrapStream: async ({ doStream, params, model }) => {
     const before = conversation.nextReply(callsOfText)
     if (before !== undefined) return { stream: streamOf(decode(before) as ReadonlyArray<Part>) }
-    const streamed = await doStream()
-    return { ...streamed, stream: streamed.stream.pipeThrough(keeping(conversation)) }
+    const isLast = await conversation.askModel(callOf(model.modelId, params))
+    const streamed = await released(conversation, isLast ? () => model.doStream(lastOf(params)) : doStream)
+    return { ...streamed, stream: streamed.stream.pipeThrough(keeping(conversation, model.modelId)) }
   },
 })
+
+type Params = Parameters<NonNullable<LanguageModelMiddleware["wrapGenerate"]>>[0]["params"]
+
+const callOf = (model: string, { prompt, tools = [], maxOutputTokens }: Params): Conversation.ModelCall => ({
+  model,
+  text: () => JSON.stringify([prompt, tools]),
+  maxOutputTokens,
+})
+
+/** The last request of an agent whose budget is used up: without tools. */
+const lastOf = (params: Params): Params => {
+  const text = "Your budget is used up, and tools cannot be called any more. Answer now, with what you have."
+  const { tools: _, toolChoice: __, ...others } = params
+  return { ...others, prompt: [...params.prompt, { role: "user", content: [{ type: "text", text }] }] }
+}
+
+/** Makes a call. One that the provider refuses costs nothing; of any other failure the cost is not known. */
+const released = async <A>(conversation: Conversation.Conversation, call: () => PromiseLike<A>): Promise<A> => {
+  try {
+    return await call()
+  } catch (error) {
+    if (Number(Thrown.get(error, "statusCode")) >= 400) await conversation.releaseCall()
+    throw error
+  }
+}
+
+const usageOf = ({ inputTokens, outputTokens }: Generated["usage"]): Usage =>
+  defined({
+    inputTokens: inputTokens.total,
+    outputTokens: outputTokens.total,
+    cachedInputTokens: inputTokens.cacheRead,
+    cacheWriteTokens: inputTokens.cacheWrite,
+    reasoningTokens: outputTokens.reasoning,
+  })
 
 const streamOf = (parts: ReadonlyArray<Part>): ReadableStream<Part> =>
   new ReadableStream({
@@ -158,7 +194,7 @@ const streamOf = (parts: ReadonlyArray<Part>): ReadableStream<Part> =>
 const isDecisive = ({ type }: Part): boolean => type === "tool-call" || type === "tool-approval-request" || type === "finish"
 
 /** Passes the parts of a stream on, and stores the reply before its tools can run. A reply that breaks off is not stored. */
-const keeping = (conversation: Conversation.Conversation): TransformStream<Part, Part> => {
+const keeping = (conversation: Conversation.Conversation, model: string): TransformStream<Part, Part> => {
   const kept: Array<Part> = []
   let held: Array<Part> | undefined
   let isBroken = false
@@ -169,7 +205,7 @@ const keeping = (conversation: Conversation.Conversation): TransformStream<Part,
       if (held !== undefined || isDecisive(part)) {
         held = [...(held ?? []), part]
         if (part.type !== "finish") return
-        if (!isBroken) await conversation.keepReply(replyOf(kept, part))
+        if (!isBroken) await conversation.keepReply(replyOf(kept, part, model))
         for (const each of held) controller.enqueue(each)
         held = undefined
         return
@@ -193,14 +229,17 @@ const keep = (kept: Array<Part>, part: Part): void => {
   else kept.push(part)
 }
 
-const replyOf = (kept: ReadonlyArray<Part>, { usage }: Extract<Part, { readonly type: "finish" }>): Conversation.Reply => {
-  const model = kept.find((part) => part.type === "response-metadata")?.modelId
+const replyOf = (
+  kept: ReadonlyArray<Part>,
+  { usage }: Extract<Part, { readonly type: "finish" }>,
+  asked: string,
+): Conversation.Reply => {
+  const model = kept.find((part) => part.type === "response-metadata")?.modelId ?? asked
   return {
     text: encodeReply(kept),
     calls: callsOf(kept),
     model,
-    inputTokens: usage.inputTokens.total,
-    outputTokens: usage.outputTokens.total,
+    usage: usageOf(usage),
   }
 }
 

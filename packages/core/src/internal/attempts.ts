@@ -11,6 +11,7 @@ import * as FiberId from "effect/FiberId"
 import type * as Tracer from "effect/Tracer"
 import type { AgentTurn } from "../Agent.ts"
 import type { AgentJournalShape, AttemptRequest } from "../AgentJournal.ts"
+import type * as Budget from "../Budget.ts"
 import type { Json } from "../Codec.ts"
 import { isTransient } from "../Errors.ts"
 import { type NodeKey, nodeKey } from "../Ids.ts"
@@ -25,6 +26,7 @@ import type { RunStoreShape } from "../RunStore.ts"
 import type { Start } from "../Scheduler.ts"
 import * as StepProgram from "../StepProgram.ts"
 import type { Transact } from "../Transaction.ts"
+import * as Claims from "./claims.ts"
 import { toleranceMs } from "./intervals.ts"
 import * as Patience from "./patience.ts"
 import * as Tracing from "./tracing.ts"
@@ -91,6 +93,8 @@ export interface Attempts {
       readonly needs: { readonly values: Record<string, unknown>; readonly missing: string | undefined }
       readonly state: RunState
       readonly now: Millis.Millis
+      /** Budgets that its agents draw on. */
+      readonly budgets: ReadonlyArray<Budget.Claim>
     },
   ) => Effect.Effect<void, never, unknown>
   /** Removes an attempt that has ended, and returns its result. */
@@ -114,6 +118,8 @@ export interface AttemptsOptions {
   /** Called when the store cannot be read. */
   readonly onOutage: Patience.OnOutage
   readonly graceMs: number
+  /** Budget of all runs of the store, per day. */
+  readonly dailyBudget: Budget.Budget | undefined
   /** Calls the code of a step. */
   readonly enter: <A>(body: () => A) => A
   /** Called for each attempt that has ended. */
@@ -176,7 +182,7 @@ export const make = (options: AttemptsOptions): Attempts => {
     return Effect.flatten(Patience.retryWhileBusy(made, options.onOutage))
   }
 
-  const launch: Attempts["launch"] = (start, { record, pass, input, needs, state, now }) => {
+  const launch: Attempts["launch"] = (start, { record, pass, input, needs, state, now, budgets }) => {
     const { step, iteration, attempt } = start
     const key = nodeKey(step.id, iteration)
     const { cache } = step
@@ -234,6 +240,16 @@ export const make = (options: AttemptsOptions): Attempts => {
             options.journal.record({ runId, epoch, nodeId: step.id, iteration, attempt, ...rows }),
             options.onOutage,
           ),
+        budgets: options.dailyBudget === undefined ? budgets : [...budgets, ...Claims.ofDay(options.dailyBudget, now)],
+        reserve: (write) =>
+          Effect.flatMap(Millis.now, (now) => {
+            const { dailyBudget } = options
+            const claims = dailyBudget === undefined ? budgets : [...budgets, ...Claims.ofDay(dailyBudget, now)]
+            const place = { runId, epoch, nodeId: step.id, iteration, attempt }
+            const charge = { ...write.charge, budgets: claims.map(({ key }) => key) }
+            const reserving = options.journal.reserve({ ...place, ...write, charge, budgets: claims, now })
+            return Patience.retryWhileBusy(reserving, options.onOutage)
+          }),
         conversations: Effect.suspend(() =>
           Patience.retryWhileBusy(options.journal.conversations({ runId, nodeId: step.id, iteration }), options.onOutage),
         ),

@@ -13,6 +13,7 @@ import * as RunResult from "../RunResult.ts"
 import * as RunState from "../RunState.ts"
 import type { Frame } from "../RunStore.ts"
 import type { Interrupt } from "../Scheduler.ts"
+import * as Claims from "./claims.ts"
 
 /** A child run that a node has started. */
 export interface StartedChild {
@@ -126,10 +127,20 @@ export const make = (
         const { child } = node.target
         const parent = parentOf(state, node, event.iteration)
         const { input } = (event.request ?? {}) as { readonly input?: Json }
-        const isFinal = node.target.isAttached && Plan.isInFinally(plan, plan.positions.get(event.nodeId) ?? -1)
+        const position = plan.positions.get(event.nodeId) ?? -1
+        const budgets = Claims.inherited(Claims.of(plan, position, state, event.iteration))
+        const isFinal = node.target.isAttached && Plan.isInFinally(plan, position)
         spawned.push({
           runId: event.name,
-          create: { workflow: child.name, version: child.version, input, tags: [], parent, ...(isFinal ? { isFinal } : {}) },
+          create: {
+            workflow: child.name,
+            version: child.version,
+            input,
+            tags: [],
+            parent,
+            ...(isFinal ? { isFinal } : {}),
+            ...budgets,
+          },
         })
         started.push({ runId: event.name, child, parent })
         break

@@ -27,7 +27,19 @@ const waits = {
 }
 const stepKeys = new Set([
   ...["output", "error", "needs", "run", "retry", "timeout", "heartbeatTimeout", "skipIf", "continueOnFail", "cache", "compensate"],
-  ...["agent", "prompt", "corrections", "allowTools", "allowNetwork", "root", "readOnly", "needsApproval", "label", "meta"],
+  ...[
+    "agent",
+    "prompt",
+    "corrections",
+    "allowTools",
+    "allowNetwork",
+    "root",
+    "readOnly",
+    "budget",
+    "needsApproval",
+    "label",
+    "meta",
+  ],
 ])
 const branchKeys = new Set(["needs", "when", "then", "else"])
 const switchKeys = new Set(["needs", "on", "cases", "otherwise"])
@@ -278,6 +290,13 @@ export const make = (workflow: string, prefix = "") => {
     return { plan: orRefuse(where, NodeOptions.scope(parts, options, words)) }
   }
 
+  const budget = (options: Loose) => {
+    const id = identify("budget", options?.id)
+    const where = `budget "${id}"`
+    const { id: _, body, ...limits } = options
+    return { plan: orRefuse(where, NodeOptions.budget(id, [node(where, body, `"body"`)], limits)) }
+  }
+
   const race = (branches: Loose, options: Loose = {}) => {
     checkKeys("race", options, raceKeys)
     if (typeof branches !== "object" || branches === null) refuse("race", "its branches must be an object of nodes by name")
@@ -315,6 +334,7 @@ export const make = (workflow: string, prefix = "") => {
   return {
     step,
     scope,
+    budget,
     race,
     map,
     approval: wait("approval", () => decision),

@@ -1,6 +1,7 @@
 /**
  * Places of nodes in a tree, their valid props, and their rejection.
  */
+import * as Budget from "@smithers/core/Budget"
 import type { NodeId } from "@smithers/core/Ids"
 import type * as NodeOptions from "@smithers/core/NodeOptions"
 import * as Either from "effect/Either"
@@ -24,8 +25,9 @@ const leaving = ["timeout", "timeoutMs", "onTimeout", "label"]
 
 /** Props of each element of a plan. */
 export const known = {
-  Workflow: new Set(["name", "children"]),
+  Workflow: new Set(["name", "budget", "children"]),
   Sequence: new Set(["children"]),
+  Budget: new Set(["id", ...Budget.optionNames, "children"]),
   Parallel: new Set(["children", "maxConcurrency", "failFast"]),
   Branch: new Set(["if", "then", "else"]),
   Loop: new Set(["id", "until", "maxIterations", "onMaxReached", "children"]),
@@ -60,6 +62,7 @@ export const known = {
       "allowNetwork",
       "root",
       "readOnly",
+      "budget",
       "retryPolicy",
       "noRetry",
       "timeout",

@@ -3,6 +3,8 @@
  */
 import type * as Journal from "@smithers/core/AgentJournal"
 import { progressKinds } from "@smithers/core/AgentJournal"
+import type * as Budget from "@smithers/core/Budget"
+import * as Charges from "@smithers/core/Charges"
 import { RunFenced } from "@smithers/core/Errors"
 import { StaleAttempt } from "@smithers/core/Transaction"
 import * as Rows from "@smithers/sql/Journal"
@@ -15,6 +17,10 @@ import type { Connection } from "./connection.ts"
 export interface Conversations {
   /** Writes the rows. Call it within a write transaction, which the caller rolls back if this refuses. */
   readonly record: (write: Journal.JournalWrite) => Either.Either<void, RunFenced | StaleAttempt>
+  /** Writes the rows with a reservation, or nothing. Call it like `record`. */
+  readonly reserve: (write: Journal.ReserveWrite) => Either.Either<Budget.Reservation, RunFenced | StaleAttempt>
+  readonly usage: (filter: Journal.UsageFilter) => ReadonlyArray<Charges.UsageRow>
+  readonly budgets: (runId: string) => ReadonlyArray<Budget.Account>
   readonly progress: (runId: string) => ReadonlyArray<Journal.AttemptName>
   readonly read: (filter: Journal.TranscriptFilter) => ReadonlyArray<Journal.RecordedConversation>
 }
@@ -26,6 +32,7 @@ export const make = ({ prepare }: Connection, texts: Texts): Conversations => {
     return prepare(`INSERT OR REPLACE INTO ${name} (${all.join(", ")}) VALUES (${all.map(() => "?").join(", ")})`)
   }
   const [putConversation, putEntry, putCall] = [put(Rows.conversations), put(Rows.transcript), put(Rows.toolCalls)]
+  const [putCharge, putAccount] = [put(Rows.charges), put(Rows.budgets)]
   const selectClaim = prepare<[number]>("SELECT 1 FROM smithers_runs WHERE run_id = ? AND epoch = ? AND owner IS NOT NULL")
   const selectAttempt = prepare<[number]>(
     "SELECT 1 FROM smithers_nodes WHERE run_id = ? AND node_id = ? AND iteration = ? AND attempt = ? AND status = 'running'",
@@ -49,17 +56,72 @@ export const make = ({ prepare }: Connection, texts: Texts): Conversations => {
   const selectProgress = prepare<[nodeId: string, iteration: number, attempt: number]>(
     `SELECT DISTINCT node_id, iteration, attempt FROM smithers_transcript WHERE run_id = ? AND kind IN ${inList(progressKinds)}`,
   )
+  const isCharge = Rows.charges.key.map((name) => `${name} = ?`).join(" AND ")
+  const selectCharge = prepare<Rows.ChargeRow>(`SELECT ${columns(Rows.charges)} FROM smithers_charges WHERE ${isCharge}`)
+  const accountColumns = [...Rows.budgets.key, ...Rows.budgets.columns].join(", ")
+  const selectAccount = prepare<Rows.AccountRow>(`SELECT ${accountColumns} FROM smithers_budgets WHERE key = ?`)
+  const selectAccounts = prepare<Rows.AccountRow>(`SELECT ${accountColumns} FROM smithers_budgets WHERE run_id = ? ORDER BY key`)
+  const isModel = "c.kind = 'model'"
+  const sums = ["input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens", "reasoning_tokens", "cost"]
+  // Each run with those below it.
+  const selectUsage = prepare<UsageValues>(
+    `WITH RECURSIVE family (run_id) AS (
+       SELECT value FROM json_each(?1)
+       UNION SELECT r.run_id FROM family f CROSS JOIN smithers_runs r ON r.parent_run_id = f.run_id)
+     , used AS (
+       SELECT run_id, node_id, agent, name, kind, status, started_at, ${sums.join(", ")}
+         FROM smithers_charges WHERE kind = 'model'
+       UNION ALL SELECT t.run_id, t.node_id, c.agent, t.tool, 'tool', t.status, t.started_at, ${sums.map(() => "NULL").join(", ")}
+         FROM smithers_tool_calls t JOIN smithers_conversations c USING (run_id, node_id, iteration, conversation)
+         WHERE t.status NOT IN ${inList(Charges.notMade)})
+     SELECT c.run_id, r.workflow, c.node_id, c.agent, c.name, c.kind, count(*),
+       ${sums.map((sum) => `total(c.${sum})`).join(", ")},
+       sum(${isModel} AND c.status = 'settled' AND c.cost IS NULL), sum(${isModel} AND c.status = 'reserved')
+     FROM used c JOIN smithers_runs r ON r.run_id = c.run_id
+     WHERE (?1 IS NULL OR c.run_id IN (SELECT run_id FROM family)) AND c.started_at >= ?2
+     GROUP BY c.run_id, c.node_id, c.agent, c.kind, c.name
+     ORDER BY min(c.started_at), c.run_id, c.node_id, c.kind, c.agent, c.name`,
+  )
+  const accounts: Charges.Accounts = {
+    find: (key) => selectAccount.values(key).map(Rows.readAccount)[0],
+    put: (account) => void putAccount.run(...Rows.accountRow(account)),
+  }
+  const refusal = ({ runId, epoch, nodeId, iteration, attempt }: Journal.JournalWrite): RunFenced | StaleAttempt | undefined => {
+    if (selectClaim.values(runId, epoch).length === 0) return new RunFenced({ runId, epoch })
+    return selectAttempt.values(runId, nodeId, iteration, attempt).length === 0
+      ? new StaleAttempt({ runId, nodeId, iteration, attempt })
+      : undefined
+  }
+  const write = ({ runId, conversations = [], entries = [], calls = [], charges = [] }: Journal.JournalWrite): void => {
+    for (const conversation of conversations) putConversation.run(runId, ...Rows.conversationRow(conversation))
+    for (const entry of entries) putEntry.run(runId, ...Rows.entryRow(entry, texts))
+    for (const call of calls) putCall.run(runId, ...Rows.callRow(call, texts))
+    for (const charge of charges) {
+      const key = [charge.nodeId, charge.iteration, charge.conversation, charge.attempt, charge.ordinal, charge.index] as const
+      const before = selectCharge.values(runId, ...key)[0]
+      const settled = Charges.settle(accounts, before && Rows.readCharge(before), charge)
+      if (settled !== undefined) putCharge.run(runId, ...Rows.chargeRow(settled))
+    }
+  }
   return {
     progress: (runId) => selectProgress.values(runId).map(([nodeId, iteration, attempt]) => ({ nodeId, iteration, attempt })),
-    record: ({ runId, epoch, nodeId, iteration, attempt, conversations = [], entries = [], calls = [] }) => {
-      if (selectClaim.values(runId, epoch).length === 0) return Either.left(new RunFenced({ runId, epoch }))
-      if (selectAttempt.values(runId, nodeId, iteration, attempt).length === 0)
-        return Either.left(new StaleAttempt({ runId, nodeId, iteration, attempt }))
-      for (const conversation of conversations) putConversation.run(runId, ...Rows.conversationRow(conversation))
-      for (const entry of entries) putEntry.run(runId, ...Rows.entryRow(entry, texts))
-      for (const call of calls) putCall.run(runId, ...Rows.callRow(call, texts))
-      return Either.right(undefined)
+    record: (given) => {
+      const refused = refusal(given)
+      if (refused !== undefined) return Either.left(refused)
+      return Either.right(write(given))
     },
+    reserve: (given) => {
+      const refused = refusal(given)
+      if (refused !== undefined) return Either.left(refused)
+      const { runId, charge, budgets, now, isFinal = false, extension } = given
+      const reservation = Charges.reserve(accounts, charge, budgets, { now, isFinal, extension })
+      if (reservation._tag === "Reached") return Either.right(reservation)
+      write(given)
+      putCharge.run(runId, ...Rows.chargeRow(charge))
+      return Either.right(reservation)
+    },
+    usage: ({ runIds, since = 0 }) => selectUsage.values(runIds === undefined ? null : JSON.stringify(runIds), since).map(usageOf),
+    budgets: (runId) => selectAccounts.values(runId).map(Rows.readAccount),
     read: ({ runId, nodeId = null, iteration = null }) => {
       const found = selectConversations.values(runId, nodeId, iteration)
       if (found.length === 0) return []
@@ -78,5 +140,31 @@ export const make = ({ prepare }: Connection, texts: Texts): Conversations => {
         }
       })
     },
+  }
+}
+
+type UsageValues = [
+  runId: string,
+  workflow: string,
+  nodeId: string,
+  agent: string,
+  name: string | null,
+  kind: Charges.Charge["kind"],
+  calls: number,
+  inputTokens: number,
+  outputTokens: number,
+  cachedInputTokens: number,
+  cacheWriteTokens: number,
+  reasoningTokens: number,
+  cost: number,
+  unpriced: number,
+  unknown: number,
+]
+
+const usageOf = ([runId, workflow, nodeId, agent, name, kind, calls, ...counts]: UsageValues): Charges.UsageRow => {
+  const [inputTokens, outputTokens, cachedInputTokens, cacheWriteTokens, reasoningTokens, cost, unpriced, unknown] = counts
+  return {
+    ...{ runId, workflow, nodeId, agent, name, kind, calls },
+    ...{ inputTokens, outputTokens, cachedInputTokens, cacheWriteTokens, reasoningTokens, cost, unpriced, unknown },
   }
 }

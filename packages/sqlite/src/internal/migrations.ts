@@ -378,6 +378,51 @@ CREATE TABLE smithers_tool_calls (
 ALTER TABLE smithers_waits ADD COLUMN is_of_attempt INTEGER;
 `
 
+const charges = `
+-- What the calls of agents have used: of models and of tools.
+CREATE TABLE smithers_charges (
+  run_id TEXT NOT NULL,
+  node_id TEXT NOT NULL,
+  iteration INTEGER NOT NULL,
+  conversation INTEGER NOT NULL,
+  attempt INTEGER NOT NULL, -- that made the call
+  ordinal INTEGER NOT NULL, -- of the reply
+  call_index INTEGER NOT NULL, -- of a tool call among those of the reply; -1 for a call of a model
+  kind TEXT NOT NULL, -- model, tool
+  status TEXT NOT NULL, -- reserved (in flight, or cut off), settled, failed
+  agent TEXT NOT NULL,
+  name TEXT, -- of the model or the tool
+  started_at INTEGER NOT NULL,
+  ended_at INTEGER,
+  input_tokens INTEGER, -- with those of caches
+  output_tokens INTEGER, -- with those of reasoning
+  cached_input_tokens INTEGER,
+  cache_write_tokens INTEGER,
+  reasoning_tokens INTEGER,
+  cost REAL, -- in US dollars; NULL if the price is not known
+  estimate TEXT NOT NULL, -- JSON: what was reserved
+  budgets TEXT NOT NULL, -- JSON: keys of the budgets that it draws on
+  PRIMARY KEY (run_id, node_id, iteration, conversation, attempt, ordinal, call_index)
+) STRICT, WITHOUT ROWID;
+
+-- Accounts of budgets. What is reserved belongs to calls in flight, or to calls that were cut off.
+CREATE TABLE smithers_budgets (
+  key TEXT PRIMARY KEY,
+  name TEXT NOT NULL,
+  run_id TEXT, -- NULL for a budget of the store
+  limits TEXT NOT NULL, -- JSON
+  started_at INTEGER NOT NULL,
+  spent TEXT NOT NULL, -- JSON
+  reserved TEXT NOT NULL, -- JSON
+  unpriced INTEGER NOT NULL, -- calls whose price is not known
+  extensions TEXT NOT NULL -- JSON: what approvals allowed beyond the limits, by the digest of the request
+) STRICT, WITHOUT ROWID;
+CREATE INDEX smithers_budgets_run ON smithers_budgets (run_id) WHERE run_id IS NOT NULL;
+
+-- Budgets that the calls of a run draw on besides those of its plan, as JSON.
+ALTER TABLE smithers_runs ADD COLUMN budgets TEXT;
+`
+
 /** A step from one layout to the next. Released steps never change. */
 export interface Migration {
   /** Layout that it leads to. */
@@ -418,7 +463,7 @@ export const migrations: ReadonlyArray<Migration> = [
   { layout: 21, protocol: 2, sql: Layout21.sql, rewrite: Layout21.run },
   // Waits of a kind, and of an origin, that processes of the version before do not know.
   { layout: 22, protocol: 3, sql: conversations },
-  { layout: 23, protocol: 3, sql: sharedCache },
+  { layout: 23, protocol: 3, sql: [sharedCache, charges].join("\n") },
 ]
 
 /** Layout and protocol of a database. */

@@ -3,6 +3,7 @@
  * An earlier state is folded from the log, whose events are completed with content from other tables.
  */
 
+import type * as Budget from "@smithers/core/Budget"
 import * as Changes from "@smithers/core/Changes"
 import type { Json } from "@smithers/core/Codec"
 import { type ErrorInfo, RunNotFound } from "@smithers/core/Errors"
@@ -49,6 +50,7 @@ type RunRow = [
   parentNodeId: Text,
   parentIteration: number | null,
   isAttached: number | null,
+  budgets: Text,
 ]
 
 /** Statuses of steps whose latest attempt has the error of the step. */
@@ -66,7 +68,7 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
        max((SELECT coalesce(max(frame), 0) FROM smithers_frames WHERE run_id = ?1),
          coalesce((SELECT frame FROM smithers_events WHERE run_id = ?1 ORDER BY seq DESC LIMIT 1), 0)),
        (SELECT coalesce(max(seq), 0) FROM smithers_events WHERE run_id = ?1),
-       paused_at, parent_run_id, parent_node_id, parent_iteration, is_attached
+       paused_at, parent_run_id, parent_node_id, parent_iteration, is_attached, budgets
      FROM smithers_runs WHERE run_id = ?1`,
   )
   const selectFinished = prepare<Rows.FinishedRow>(
@@ -189,16 +191,17 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
       const [workflow, stored, status, cancel, failure, text, output, ending, frame, seq, pausedAt, ...from] = row
       outputs.refresh()
       const [version, input, parent] = [stored ?? undefined, readOptional(text), parentOf(from)]
+      const budgets = budgetsOf(from[4])
       if (at !== undefined) {
         const beats = selectBeats.values(runId).map(([nodeId, iteration, attempt, seq, details]) => ({
           ...{ nodeId, iteration, attempt, seq },
           details: JSON.parse(details) as Json,
         }))
         const events = eventsOf(runId, { workflow, input, output: readOptional(output) }, at)
-        return Either.right(History.stateAt(runId, { workflow, version, input, parent }, events, beats))
+        return Either.right(History.stateAt(runId, { workflow, version, input, parent, budgets }, events, beats))
       }
       const run = {
-        ...{ runId, workflow, version, input, status, parent, frame, seq },
+        ...{ runId, workflow, version, input, status, parent, budgets, frame, seq },
         signals: selectSignals.values(runId).map(Rows.readSignal),
         output: readOptional(output),
         ...Rows.readEnding(ending),
@@ -226,7 +229,9 @@ type CachedRow = [runId: string, workflow: string, nodeId: string, iteration: nu
 
 const empty: ReadonlyArray<never> = []
 
-const parentOf = ([runId, nodeId, iteration, isAttached]: [Text, Text, number | null, number | null]):
+const budgetsOf = (text: Text): ReadonlyArray<Budget.Claim> => (text === null ? empty : JSON.parse(text))
+
+const parentOf = ([runId, nodeId, iteration, isAttached]: readonly [Text, Text, number | null, number | null, Text]):
   | Records.Parent
   | undefined =>
   runId === null || nodeId === null ? undefined : { runId, nodeId, iteration: iteration ?? 0, isAttached: isAttached === 1 }

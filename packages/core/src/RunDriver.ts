@@ -84,6 +84,8 @@ export type { StartedChild } from "./internal/outbox.ts"
  */
 const plansPerFrame = 16
 
+const begun = (runId: string, { budgets = noBudgets }: NewRun): RunState.RunState => ({ ...RunState.empty(runId), budgets })
+
 const noBudgets: ReadonlyArray<Budget.Claim> = []
 
 const undecided = {
@@ -197,7 +199,7 @@ const loop = (
     const clock = yield* Effect.clock
     let now = Millis.unsafeNow(clock)
 
-    const loaded = created === undefined ? yield* store.load(runId) : RunState.empty(runId)
+    const loaded = created === undefined ? yield* store.load(runId) : begun(runId, created)
     if (created === undefined) options.control.stood = loaded.status
     const { workflow } = created ?? loaded
     if (definition.name !== undefined && definition.name !== workflow) {

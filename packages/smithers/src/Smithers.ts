@@ -81,7 +81,7 @@ const toolOptions = (given: unknown): Either.Either<ToolOptions, InvalidSetting>
 
 const pricesOf = (given: unknown): Either.Either<Prices.Prices, InvalidSetting> =>
   Either.mapLeft(
-    Prices.read(given ?? {}),
+    Prices.read(given === undefined ? {} : given),
     ({ path, problem }) =>
       new InvalidSetting({ setting: ["prices", ...path].join("."), received: Millis.show(given), expected: problem }),
   )

@@ -16,6 +16,8 @@ export interface Fault {
   readonly edge: "before" | "after" | "paused" | "shutdown"
   /** Number of the commit, from 1 (0 is before the first), or a predicate for the first match. */
   readonly commit: number | ((frame: Frame) => boolean)
+  /** Number of the write of an agent's journal, from 1, instead of a commit. */
+  readonly write?: number
 }
 
 export interface MortalStorage {
@@ -26,6 +28,8 @@ export interface MortalStorage {
   readonly gone: Effect.Effect<void>
   /** Returns the number of commits that reached the store through this view. */
   readonly commits: () => number
+  /** Returns the number of writes of agents' journals that were made through this view. */
+  readonly writes: () => number
   /** Ends a pause: held calls continue. Has no effect on a dead process. */
   readonly wake: Effect.Effect<void>
 }
@@ -53,7 +57,16 @@ export const make = (disk: StorageShape, fault: Fault | undefined, onCommit: (fr
     <Args extends ReadonlyArray<unknown>, A, E>(method: (...args: Args) => Effect.Effect<A, E>) =>
     (...args: Args): Effect.Effect<A, E> =>
       at(Effect.suspend(() => method(...args)))
-  const isNumber = (number: number): boolean => fault?.commit === number
+  const isNumber = (number: number): boolean => fault?.write === undefined && fault?.commit === number
+  let writes = 0
+  /** A write of an agent's journal, each a transaction of its own. */
+  const journaled =
+    <Write, A, E>(method: (write: Write) => Effect.Effect<A, E>) =>
+    (write: Write): Effect.Effect<A, E> =>
+      Effect.suspend(() => {
+        const number = ++writes
+        return at(method(write), () => fault?.write === number)
+      })
   const storage: StorageShape = {
     storeId: disk.storeId,
     load: of(disk.load),
@@ -64,14 +77,16 @@ export const make = (disk: StorageShape, fault: Fault | undefined, onCommit: (fr
           commits = number
           onCommit(frame)
         })
-        return at(taken, () => (typeof fault?.commit === "function" ? fault.commit(frame) : isNumber(number)))
+        return at(taken, () =>
+          fault?.write === undefined && typeof fault?.commit === "function" ? fault.commit(frame) : isNumber(number),
+        )
       }),
     heartbeat: of(disk.heartbeat),
     prepareOutputs: (...args) => at(disk.prepareOutputs(...args), () => isNumber(0)),
     cached: of(disk.cached),
     transact: of(disk.transact),
-    record: of(disk.record),
-    reserve: of(disk.reserve),
+    record: journaled(disk.record),
+    reserve: journaled(disk.reserve),
     usage: of(disk.usage),
     budgets: of(disk.budgets),
     progress: of(disk.progress),
@@ -101,6 +116,7 @@ export const make = (disk: StorageShape, fault: Fault | undefined, onCommit: (fr
     isGone: () => isGone,
     gone: Deferred.await(dead),
     commits: () => commits,
+    writes: () => writes,
     wake: Effect.asVoid(Deferred.succeed(awake, undefined)),
   }
 }

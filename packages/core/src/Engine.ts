@@ -134,7 +134,13 @@ export interface EngineOptions {
 }
 
 /** The names of the options of an engine. */
-export const optionNames: Settings.Names<EngineOptions> = { lease: true, maxConcurrency: true, grace: true, cache: true, dailyBudget: true }
+export const optionNames: Settings.Names<EngineOptions> = {
+  lease: true,
+  maxConcurrency: true,
+  grace: true,
+  cache: true,
+  dailyBudget: true,
+}
 
 /** Drives the runs of a store. */
 export class Engine extends Context.Tag("@smithers/core/Engine")<Engine, EngineShape>() {}

@@ -29,7 +29,7 @@ export const Sequence = host<Props.Component<Props.ChildrenProps, "Sequence">>("
 export const Budget = host<Props.Component<Props.BudgetProps, "Budget">>("Budget")
 
 /** Alias of {@link Budget}. */
-export const Aspects = Budget
+export const Aspects = Budget as typeof Budget
 
 /** Runs its children concurrently. */
 export const Parallel = host<Props.Component<Props.ParallelProps, "Parallel">>("Parallel")

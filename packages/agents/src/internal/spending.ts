@@ -27,7 +27,7 @@ export const boundsOf = (budget: Budget.Budget | undefined): Bounds => {
 }
 
 /** A call to be made. */
-export interface Asked {
+interface Asked {
   readonly kind: "model" | "tool"
   readonly ordinal: number
   readonly index: number
@@ -40,12 +40,12 @@ export interface Asked {
 }
 
 /** The answer: go on, or answer with what there is. `charge` is to be settled; `until` is when a budget of time ends. */
-export type Permission =
+type Permission =
   | { readonly _tag: "Granted"; readonly charge: Charge; readonly until: number | undefined }
   | { readonly _tag: "Finish"; readonly reached: Budget.Reached }
 
 /** Where a conversation is. */
-export interface Place {
+interface Place {
   readonly conversation: number
   readonly agent: string
 }

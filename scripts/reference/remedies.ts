@@ -61,6 +61,8 @@ export const remedies: ReadonlyArray<{
       InvalidError: "Make the declared schema encode the error; `issues` name the fields.",
       MissingNeed: "Let the needed loop make a pass, or take the need with `$.maybe`.",
       InvalidRequest: "Make the function of the wait return what it must: a title, names, a time, a workflow.",
+      UnknownLimit: "Configure the limit in `limits` of the runtime, or correct its name.",
+      InvalidLimit: "Make the function of `limit` return the name of a limit, or `{ name, key }`.",
       InvalidTimeout: "Make the function of `timeout` return a duration.",
       InvalidCondition: "Return a plain value. Put asynchronous work into a step, and use its output.",
       UnknownCase: "Add the case, or an `otherwise`.",

@@ -24,6 +24,7 @@ export const empty = (): Stored => ({ conversations: new Map(), entries: [], cal
 export const make = (stored: Stored = empty(), attempt = 1, decision?: AttemptDecision): AttemptJournal => ({
   place: { nodeId: "s", iteration: 0, attempt },
   decision,
+  slot: () => Effect.succeed(() => {}),
   record: ({ conversations = [], entries = [], calls = [] }: Pick<JournalWrite, "conversations" | "entries" | "calls">) =>
     Effect.sync(() => {
       for (const each of conversations) stored.conversations.set(each.conversation, each)

@@ -121,6 +121,19 @@ describe("why a run is not done", () => {
     )
   })
 
+  it("it waits for a slot of a limit: which, how many are before it, and what runs beside", () => {
+    const slot = { name: "hub", key: "", nodeId: "upload", iteration: 0, attempt: 1, before: 3, since: now - 90_000 }
+    const at = known({ run: owned, nodes: [node({})] }, { isOwnerAlive: true })
+    const why1 = why({ ...at, details: { ...at.details, nodes: [], slots: [slot] } })
+    expect(why1).toMatchObject({ reason: "slot", commands: ["smithers limit list"] })
+    expect(why1.sentence).toBe('Run r: "upload" waits for a slot of hub, 3 before it, for 1m 30s now.')
+    const keyed = { ...slot, key: "acme", nodeId: "a", before: 0 }
+    expect(why({ ...at, details: { ...at.details, slots: [keyed, slot, slot] } }).sentence).toBe(
+      'Run r: "a" waits for a slot of hub (acme), none before it, for 1m 30s now, and so do 2 others.',
+    )
+    expect(why({ ...at, details: { ...at.details, slots: [slot] } }).sentence).toContain('; "a" runs.')
+  })
+
   it("it waits: people come first, and the commands name the iteration and the database", () => {
     const waits = [
       wait({ kind: "timer", nodeId: "t", deadline: now + 1000, request: null }),

@@ -78,6 +78,15 @@ const tools = [
   ],
   ...[{ network: "some" }, { network: [""] }, { hidden: ".env" }, { hidden: [5] }, { env: { A: 1 } }, { readable: [""] }],
 ]
+const limits = [
+  ...[5, "anthropic", [], null, { "": { concurrency: 1 } }, { a: 4 }, { a: {} }, { a: [] }, { a: { concurency: 4 } }],
+  ...[
+    { a: { concurrency: 0 } },
+    { a: { perMinute: 1.5 } },
+    { a: { perHour: "50" } },
+    { a: { perSecond: Number.POSITIVE_INFINITY } },
+  ],
+]
 const engine: Bad<Smithers.RuntimeOptions> = {
   lease: spans,
   grace: times,
@@ -85,6 +94,7 @@ const engine: Bad<Smithers.RuntimeOptions> = {
   cache: ["no", 0, null, {}],
   dailyBudget: budgets,
   prices,
+  limits,
   tools,
 }
 const sqlite: Bad<Smithers.SqliteOptions> = { filename: texts, access: words, synchronous: words, busyTimeout: times, ...engine }

@@ -15,6 +15,7 @@ import * as Charges from "@smithers/core/Charges"
 import type { Json } from "@smithers/core/Codec"
 import * as Digest from "@smithers/core/Digest"
 import { BudgetExceeded, NonRetryable } from "@smithers/core/Errors"
+import * as Limits from "@smithers/core/Limits"
 import * as Millis from "@smithers/core/Millis"
 import { defined } from "@smithers/core/Struct"
 import * as Thrown from "@smithers/core/Thrown"
@@ -102,6 +103,12 @@ export interface Conversation {
   readonly keepReply: (reply: Reply) => Promise<void>
   /** Makes a tool call, or answers it from the records. Rejects with what the tool fails with. Never settles once it is {@link stopped}. */
   readonly callTool: (call: Call) => Promise<unknown>
+  /**
+   * Calls a function while it holds a slot of a limit, for which it waits. A call within one that holds a slot of the same queue needs
+   * no other. Never settles once it is {@link stopped}, as by a limit
+   * that is unknown.
+   */
+  readonly withSlot: <A>(limit: unknown, act: (release: () => void) => Promise<A>) => Promise<A>
   /** Stores how it ended. */
   readonly end: (failure?: Failure) => Effect.Effect<void, JournalError>
   /** Fails once the agent is stopped for repeating itself. Never succeeds. */
@@ -144,6 +151,9 @@ export const within = <A>(conversation: Conversation | undefined, act: () => A):
 
 /** The conversation of the asynchronous context. */
 export const ofContext = (): Conversation | undefined => current.getStore()
+
+/** Queues of which the asynchronous context holds a slot. */
+const held = new AsyncLocalStorage<ReadonlyArray<string>>()
 
 const WorkspaceRecord = Schema.Struct({
   /** Before the first call, and after the last one. */
@@ -616,7 +626,8 @@ export const make = (options: Options): Effect.Effect<Conversations, JournalErro
           if (held !== undefined) return await refuse("refused", held)
           let returned: unknown
           try {
-            returned = await lastOf(within(undefined, () => (isCut ? Results.storing(callId, execute) : execute())))
+            const made = () => lastOf(within(undefined, () => (isCut ? Results.storing(callId, execute) : execute())))
+            returned = await (rules.limit === undefined ? made() : limited(await rules.limit({ tool, input }), made))
           } catch (thrown) {
             // What an aborted call has done is not known, and not recorded. The agent ends at the next request of its model.
             if (isOver()) throw thrown
@@ -628,6 +639,16 @@ export const make = (options: Options): Effect.Effect<Conversations, JournalErro
           settle()
         }
       }
+
+      /** Makes a call that holds a slot until it has ended. */
+      const limited = <A>(limit: unknown, made: () => Promise<A>): Promise<A> =>
+        withSlot(limit, async (release) => {
+          try {
+            return await made()
+          } finally {
+            release()
+          }
+        })
 
       // The record of agents that report what they do.
 
@@ -662,8 +683,24 @@ export const make = (options: Options): Effect.Effect<Conversations, JournalErro
           }),
       }
 
+      const withSlot: Conversation["withSlot"] = async (limit, act) => {
+        const queue = Limits.queueOf(limit)
+        if (Either.isLeft(queue)) return await halt(new NonRetryable({ message: `The limit of agent "${agent}" ${queue.left}.` }))
+        const name = Limits.nameOf(queue.right)
+        const outer = held.getStore() ?? []
+        if (outer.includes(name)) return await act(() => {})
+        const slot = await Runtime.runPromise(runtime)(Effect.either(journal.slot(queue.right)), { signal: controller.signal })
+        if (Either.isLeft(slot)) {
+          const error = slot.left
+          const isOfCode = error._tag === "UnknownLimit" || error._tag === "InvalidLimit"
+          return await halt(isOfCode ? new NonRetryable({ message: error.message, cause: error }) : error)
+        }
+        return await held.run([...outer, name], () => act(slot.right))
+      }
+
       return {
         begin,
+        withSlot,
         hasBegun: () => record !== undefined,
         nextReply,
         askModel,

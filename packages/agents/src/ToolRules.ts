@@ -4,6 +4,7 @@
  */
 import { AsyncLocalStorage } from "node:async_hooks"
 import type { Json } from "@smithers/core/Codec"
+import type { LimitName } from "@smithers/core/Limits"
 import * as Thrown from "@smithers/core/Thrown"
 import * as Effect from "effect/Effect"
 import type { Keeps } from "./Results.ts"
@@ -69,6 +70,11 @@ export interface ToolRulesOptions<Input, A> {
   readonly afterCrash?: "rerun" | "unknown" | "ask" | ((call: InterruptedCall<Input>) => Answer<Recovery<A>>) | undefined
   /** Describes what a call is about to change, for `afterCrash`. Stored before the call begins. Must change nothing. */
   readonly snapshot?: ((call: Call<Input>) => Answer<Json | undefined>) | undefined
+  /**
+   * A limit of the runtime, by its name or as `{ name, key }`, or a function of the call that returns it. A call is made once it holds a
+   * slot of it. Default: none.
+   */
+  readonly limit?: LimitName | ((call: Call<Input>) => LimitName) | undefined
   /** Tells which calls a person approves before they are made, and under which title. One that fails needs approval. Default: none. */
   readonly needsApproval?: ((call: Call<Input>) => boolean | CallApproval) | undefined
 }
@@ -90,6 +96,10 @@ export interface ToolRules {
   readonly recover: (call: InterruptedCall<unknown>) => Effect.Effect<Recovery<unknown>>
   /** Describes what a call is about to change; `undefined` for a tool without `snapshot`. An effect that fails gives `undefined`. */
   readonly snapshot: ((call: Call<unknown>) => Effect.Effect<Json | undefined>) | undefined
+  /** The limit that a call needs a slot of, as its author gives it; rejects where the author's function throws. `undefined` for none. */
+  readonly limit: ((call: Call<unknown>) => Promise<LimitName>) | undefined
+  /** The limit that the tool names, as its author gives it. */
+  readonly limitName: unknown
   /** The approval that a call needs, `undefined` for none; `undefined` itself for a tool without such a rule. */
   readonly needsApproval: ((call: Call<unknown>) => Effect.Effect<CallApproval | undefined>) | undefined
 }
@@ -110,6 +120,8 @@ export const undeclared: ToolRules = {
   afterCrash: "unknown",
   recover: () => unknown,
   snapshot: undefined,
+  limit: undefined,
+  limitName: undefined,
   needsApproval: undefined,
 }
 
@@ -142,6 +154,7 @@ export const make = <Input, A>(
     snapshot,
     needsApproval,
     loopKey,
+    limit,
   } = options
   const { afterCrash = isReadOnly ? "rerun" : "unknown" } = options
   if (typeof afterCrash !== "function" && afterCrash !== "rerun" && afterCrash !== "unknown" && afterCrash !== "ask")
@@ -178,6 +191,12 @@ export const make = <Input, A>(
               Effect.catchAll(() => Effect.succeed(undefined)),
             )
           },
+    limitName: limit,
+    limit:
+      limit === undefined
+        ? undefined
+        : async (call) =>
+            typeof limit === "function" ? limit({ ...call, input: await Effect.runPromise(decode(call.input)) }) : limit,
     needsApproval:
       needsApproval === undefined
         ? undefined

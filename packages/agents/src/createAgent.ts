@@ -3,19 +3,22 @@
  * run's input, the schema of the step becomes the model's response format, and tools know the step they work for. The SDK is loaded
  * at the first call, so that workflow files load quickly.
  */
-import type { Agent, AgentReply, AgentRequest, AgentUsage, CallContext } from "@smithers/core/Agent"
+import { type Agent, type AgentReply, type AgentRequest, type AgentUsage, type CallContext, limitsKey } from "@smithers/core/Agent"
 import type { JsonSchema } from "@smithers/core/Codec"
 import { NonRetryable } from "@smithers/core/Errors"
+import * as Limits from "@smithers/core/Limits"
 import type { Names } from "@smithers/core/Settings"
 import { defined } from "@smithers/core/Struct"
 import * as Thrown from "@smithers/core/Thrown"
 import type { LanguageModel, ToolLoopAgent, ToolLoopAgentSettings, ToolSet } from "ai"
+import * as Either from "effect/Either"
 import * as Conversation from "./Conversation.ts"
 import * as Durable from "./internal/durable.ts"
 import * as Grace from "./internal/grace.ts"
 import * as Sdk from "./internal/sdk.ts"
 import { checkSettingNames } from "./internal/settingNames.ts"
 import * as McpServer from "./McpServer.ts"
+import * as ToolRules from "./ToolRules.ts"
 import * as ToolSession from "./ToolSession.ts"
 
 /** Input of any workflow. `any`, since its fields must be usable without naming its type. */
@@ -81,6 +84,11 @@ export type AgentSettings<Input = AnyInput> = Omit<ToolLoopAgentSettings<never, 
    */
   readonly mcp?: ReadonlyArray<McpServer.McpServer>
   /**
+   * A limit of the runtime, by its name or as `{ name, key }`, or a function of the decoded input of the run that returns it. Each call
+   * of the model is made once it holds a slot of it, which it gives back with the reply. Default: none.
+   */
+  readonly limit?: Limits.LimitName | ((input: Input) => Limits.LimitName)
+  /**
    * Lets the provider stream its replies, which some require for long ones. Each is recorded as a whole before its tools run.
    * Default: false.
    */
@@ -98,6 +106,7 @@ const settingNames: Names<AgentSettings> = {
   structuredOutput: true,
   mcp: true,
   stream: true,
+  limit: true,
   stopWhen: true,
   activeTools: true,
   experimental_download: true,
@@ -166,12 +175,25 @@ export const createAgent = <Input = AnyInput>(
   settings: AgentSettings<Input>,
 ): Agent & { readonly name: string; readonly wantsContext: true; readonly tools: ToolSet } => {
   checkSettingNames(settings, Object.keys(settingNames))
-  const { name, instructions, model, maxSteps, stopWhen, structuredOutput, stream, toolsContext, mcp = [], ...others } = settings
+  const {
+    name,
+    instructions,
+    model,
+    maxSteps,
+    stopWhen,
+    structuredOutput,
+    stream,
+    toolsContext,
+    limit,
+    mcp = [],
+    ...others
+  } = settings
   /** Schemas that the provider has refused; later calls omit them. */
   const refused = new Set<string>()
 
   const generate = async (request: AgentRequest): Promise<AgentReply> => {
     const { context } = request
+    const limitOfCall: unknown = typeof limit === "function" ? limit(context?.input as Input) : limit
     const [ai, chosen] = [await load(), model ?? modelOfEnvironment(name)]
     const said = typeof instructions === "function" ? await instructions(context?.input as Input) : instructions
     const stepContext = context === undefined ? {} : toolContext(context)
@@ -198,7 +220,7 @@ export const createAgent = <Input = AnyInput>(
       // The SDK ties each context to the type of its tool, which is unknown here.
       const own = new ai.ToolLoopAgent(made as unknown as ToolLoopAgentSettings<never, ToolSet>)
       const conversation = Conversation.ofContext()
-      const agent = conversation === undefined ? own : Durable.derive(ai, own, conversation)
+      const agent = conversation === undefined ? own : Durable.derive(ai, own, conversation, limitOfCall)
       let steps = 0
       let usage: AgentUsage | undefined
       try {
@@ -236,9 +258,24 @@ export const createAgent = <Input = AnyInput>(
     instructions: typeof instructions === "function" ? await instructions(input as Input) : instructions,
   })
   const tools = settings.tools ?? {}
-  const agent = { name, wantsContext: true as const, [Conversation.recordsItself]: true, tools, identity, generate }
+  const agent = {
+    name,
+    wantsContext: true as const,
+    [Conversation.recordsItself]: true,
+    [limitsKey]: limitNames(limit, tools),
+    tools,
+    identity,
+    generate,
+  }
   return agent
 }
+
+/** The limits that an agent and its tools name, without those that a function computes. */
+const limitNames = (limit: unknown, tools: ToolSet): ReadonlyArray<string> =>
+  [limit, ...Object.values(tools).map((tool) => ToolRules.of(tool).limitName)].flatMap((named) => {
+    const queue = named === undefined || typeof named === "function" ? undefined : Limits.queueOf(named)
+    return queue === undefined || Either.isLeft(queue) ? [] : [queue.right.name]
+  })
 
 /**
  * The reply of a streaming agent. The SDK drops the status of an error that ends a stream before there is any output; it is kept from

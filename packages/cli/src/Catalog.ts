@@ -12,7 +12,7 @@ const { up, supervise, retry, cancel, cancelNode, completeNode, pause, unpause, 
 const { ps, inspect, node, logs, events, why, output, chat, tools } = Watching
 const { approve, deny, answer, signal, inbox } = Deciding
 const { init, graph, check, agents, workflowList, workflowRun, workflowPath, workflowCreate } = Writing
-const { dbPath, dbCheck, dbVacuum, dbPrune, cacheList, cacheClear, completions } = Keeping
+const { dbPath, dbCheck, dbVacuum, dbPrune, cacheList, cacheClear, limitList, limitSet, completions } = Keeping
 
 /** Commands by group. */
 export const groups: ReadonlyArray<readonly [title: string, definitions: ReadonlyArray<Definition>]> = [
@@ -20,7 +20,7 @@ export const groups: ReadonlyArray<readonly [title: string, definitions: Readonl
   ["Watch", [ps, why, inspect, node, output, chat, tools, logs, events]],
   ["Decide", [inbox, approve, deny, answer, signal]],
   ["Write", [init, graph, check, agents, workflowList, workflowRun, workflowPath, workflowCreate]],
-  ["Keep", [dbPath, dbCheck, dbVacuum, dbPrune, cacheList, cacheClear, completions]],
+  ["Keep", [dbPath, dbCheck, dbVacuum, dbPrune, cacheList, cacheClear, limitList, limitSet, completions]],
 ]
 
 export const all: ReadonlyArray<Definition> = groups.flatMap(([, definitions]) => definitions)

@@ -4,8 +4,10 @@
  */
 import * as Journal from "@smithers/core/AgentJournal"
 import * as Errors from "@smithers/core/Errors"
+import { Limit } from "@smithers/core/Limits"
 import { Leaving, PendingKind, RunEvent, StrayRead } from "@smithers/core/RunEvent"
 import * as RunReader from "@smithers/core/RunReader"
+import { SlotWait, StoredLimit } from "@smithers/core/Slots"
 import * as Status from "@smithers/core/Status"
 import * as Schema from "effect/Schema"
 import * as AST from "effect/SchemaAST"
@@ -104,6 +106,8 @@ export const Inspected = Schema.Struct({
   uncompensated: Schema.optional(Schema.Array(Uncompensated)),
   nodes: Schema.Array(Node),
   waits: Schema.Array(Wait),
+  /** Slots of limits that steps and calls of agents wait for, if there are any. */
+  slots: Schema.optional(Schema.Array(SlotWait)),
 })
 
 /** `node` */
@@ -145,6 +149,7 @@ const WhyReason = Schema.Literal(
   "pending-command",
   "cancelling",
   "store-unavailable",
+  "slot",
 )
 export type WhyReason = typeof WhyReason.Type
 
@@ -359,6 +364,12 @@ export const Pruned = Schema.Struct({
   pruned: strings,
   kept: Schema.Array(Schema.Struct({ runId: Schema.String, reason: Schema.String })),
 })
+
+/** `limit list` */
+export const LimitList = Schema.Struct({ db: Schema.String, limits: Schema.Array(StoredLimit) })
+
+/** `limit set` */
+export const LimitConfigured = Schema.Struct({ db: Schema.String, name: Schema.String, limit: Limit })
 
 /** `cache list` */
 export const Cached = Schema.Struct({

@@ -4,10 +4,12 @@
 import { text } from "@smithers/core/ErrorInfo"
 import { type Uncompensated, uncompensatedMessage } from "@smithers/core/Errors"
 import { scopeOfTimeout } from "@smithers/core/Ids"
+import * as Limits from "@smithers/core/Limits"
 import type { Signal } from "@smithers/core/Records"
 import { strayReadMessage } from "@smithers/core/RunEvent"
 import type { Stuck } from "@smithers/core/RunOwnership"
 import type { NodeSummary, RunDetails, WaitSummary } from "@smithers/core/RunReader"
+import type { SlotWait } from "@smithers/core/Slots"
 import * as Status from "@smithers/core/Status"
 import { cancelLine, commandLine, type Option, resumeLineOf, uncancelLine } from "./CommandLine.ts"
 import type { Denied } from "./Denials.ts"
@@ -117,6 +119,16 @@ export const askLines = (wait: WaitSummary, db: string | undefined): ReadonlyArr
   ...(wait.refused === null ? [] : [`${oneLine(refusedText(wait.nodeId, wait.refused))}.`]),
   ...commandsFor(wait, db),
 ]
+
+/** Formats what a step or a call of its agent waits for. */
+const slotText = ({ nodeId, before, ...queue }: SlotWait): string =>
+  `"${nodeId}" waits for a slot of ${Limits.nameOf(queue)}, ${before === 0 ? "none" : before} before it`
+
+/** Formats slots that are waited for as list entries. */
+export const slotLines = (slots: ReadonlyArray<SlotWait>): ReadonlyArray<string> => {
+  const shown = slots.slice(0, mostWaits).map((slot) => `${oneLine(slotText(slot))}.`)
+  return slots.length <= mostWaits ? shown : [...shown, `And ${plural(slots.length - mostWaits, "other")}.`]
+}
 
 /** Maximum number of waits that are shown. */
 const mostWaits = 20
@@ -253,6 +265,20 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, denied, db
     }
   }
   const active = nodes.filter((node) => node.kind === "step" && (node.status === "running" || node.status === "retrying"))
+  const { slots = [] } = details
+  const [slot] = slots
+  if (isOwned && slot !== undefined) {
+    const isWaiting = ({ nodeId, iteration }: NodeSummary): boolean =>
+      slots.some((one) => one.nodeId === nodeId && one.iteration === iteration)
+    const busy = active.find((node) => node.status === "running" && !isWaiting(node))
+    const others = slots.length === 1 ? "" : `, and so ${slots.length === 2 ? "does" : "do"} ${plural(slots.length - 1, "other")}`
+    const also = busy === undefined ? "" : `; "${busy.nodeId}" runs`
+    return {
+      reason: "slot",
+      sentence: `${it}: ${slotText(slot)}, for ${span(now - slot.since)} now${others}${also}`,
+      commands: [commandLine(db, "limit list")],
+    }
+  }
   if (isOwned && active.length > 0) {
     const running = active.filter((node) => node.status === "running")
     const [first] = running

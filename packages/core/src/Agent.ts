@@ -141,5 +141,14 @@ export const AgentTurn = Schema.Struct({
 })
 export type AgentTurn = typeof AgentTurn.Type
 
+/** The key under which an agent names the limits that it and its tools need, without those that a function computes. */
+export const limitsKey: unique symbol = Symbol.for("@smithers/core/Limits")
+
+/** The names of the limits that an agent shows. */
+export const limitsOf = (agent: AnyAgent): ReadonlyArray<string> => {
+  const names: unknown = limitsKey in agent ? agent[limitsKey] : undefined
+  return Array.isArray(names) ? names.filter((name) => typeof name === "string") : []
+}
+
 /** The display name of an agent. */
 export const nameOf = (agent: AnyAgent): string => (isModel(agent) ? agent.modelId : (agent.name ?? agent.id ?? "agent"))

@@ -8,7 +8,8 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as Budget from "./Budget.ts"
 import type { Charge, UsageRow } from "./Charges.ts"
-import type { RunFenced, StoreError } from "./Errors.ts"
+import type { InvalidLimit, RunFenced, StoreError, UnknownLimit } from "./Errors.ts"
+import type { Queue } from "./Limits.ts"
 import * as Status from "./Status.ts"
 import type { StaleAttempt } from "./Transaction.ts"
 
@@ -198,6 +199,9 @@ export interface AttemptDecision {
   readonly isTimeout: boolean
 }
 
+/** Errors of a call that needs a slot of a limit. Nothing was called. */
+export type SlotError = UnknownLimit | InvalidLimit | StoreError
+
 /** Rows of one write. */
 type Rows = Pick<JournalWrite, "conversations" | "entries" | "calls" | "charges">
 
@@ -215,6 +219,11 @@ export interface AttemptJournal {
   ) => Effect.Effect<Budget.Reservation, JournalError>
   /** Reads the conversations of the step in this iteration. */
   readonly conversations: Effect.Effect<ReadonlyArray<RecordedConversation>, StoreError>
+  /**
+   * Takes a slot of a limit for one call, and waits for it; the result gives it back. The wait is no part of the timeout of the step.
+   * An attempt that holds a slot of this queue itself needs no other.
+   */
+  readonly slot: (queue: Queue) => Effect.Effect<() => void, SlotError>
   /** The decision that let this attempt begin. */
   readonly decision: AttemptDecision | undefined
 }

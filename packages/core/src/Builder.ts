@@ -15,6 +15,7 @@ import type { Engine } from "./Engine.ts"
 import type { InvalidWorkflow } from "./Errors.ts"
 import type { Caught, Failure } from "./internal/caught.ts"
 import * as Parser from "./internal/parser.ts"
+import type { LimitName } from "./Limits.ts"
 import type * as Plan from "./Plan.ts"
 import type * as RetryPolicy from "./RetryPolicy.ts"
 import type { StepContext } from "./StepProgram.ts"
@@ -138,6 +139,11 @@ interface EveryStep<
   readonly continueOnFail?: Soft
   /** Takes over the output of an earlier run with the same key. `true` is `{}`. Default: false. */
   readonly cache?: boolean | CacheOptions<(context: Condition<Input, N>) => unknown>
+  /**
+   * A limit of the runtime, by its name or as `{ name, key }`, or a function that returns it. An attempt begins once it holds a slot
+   * of it. The wait is no part of its `timeout`.
+   */
+  readonly limit?: LimitName | ((context: Condition<Input, N>) => LimitName)
   /**
    * Requires an approval before the step begins; `true` shows its label or id. The gate has no output of its own. A denial
    * fails the run with `ApprovalDenied`, or skips the step (`onDeny: "skip"`).

@@ -36,8 +36,10 @@ import * as Control from "./internal/control.ts"
 import * as Leases from "./internal/leases.ts"
 import { liveClock } from "./internal/liveClock.ts"
 import { isBegunWith, isSameCall } from "./internal/origin.ts"
+import * as SlotQueue from "./internal/slotQueue.ts"
 import * as Suspects from "./internal/suspects.ts"
 import * as Tracing from "./internal/tracing.ts"
+import * as Limits from "./Limits.ts"
 import * as Metrics from "./Metrics.ts"
 import * as Millis from "./Millis.ts"
 import * as RunDriver from "./RunDriver.ts"
@@ -131,6 +133,11 @@ export interface EngineOptions {
   readonly cache?: boolean
   /** Budget of the agents of all runs of the store, per day in UTC. Default: none. */
   readonly dailyBudget?: Budget.Options
+  /**
+   * Limits that all runs of the store share, by name: `{ anthropic: { concurrency: 4, perMinute: 50 } }`. Steps, agents and tools name
+   * them with `limit`. The last process that configured a limit decides for all.
+   */
+  readonly limits?: Limits.LimitSettings
 }
 
 /** The names of the options of an engine. */
@@ -140,6 +147,7 @@ export const optionNames: Settings.Names<EngineOptions> = {
   grace: true,
   cache: true,
   dailyBudget: true,
+  limits: true,
 }
 
 /** Drives the runs of a store. */
@@ -151,8 +159,10 @@ export class Engine extends Context.Tag("@smithers/core/Engine")<Engine, EngineS
  */
 const followInterval = Duration.seconds(1)
 
-/** Makes an engine. It suspends its runs when the scope closes. Fails with `InvalidSetting` for an invalid option. */
-export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, InvalidSetting, Storage.NarrowPorts | Scope.Scope> =>
+/** Makes an engine. It suspends its runs when the scope closes. Fails with `InvalidSetting` for an invalid option, and with a `StoreError` if limits cannot be stored. */
+export const make = (
+  options: EngineOptions = {},
+): Effect.Effect<EngineShape, InvalidSetting | StoreError, Storage.NarrowPorts | Scope.Scope> =>
   Effect.gen(function* () {
     const ports = yield* Storage.runPorts
     const { store, ownership, inbox, reader } = ports
@@ -170,6 +180,9 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
     const readsCache = yield* Settings.flag("cache", options.cache, true)
     const dailyBudget = options.dailyBudget === undefined ? undefined : yield* Settings.budget("dailyBudget", options.dailyBudget)
     const settings = { maxConcurrency: yield* Settings.count("maxConcurrency", options.maxConcurrency, 4), leaseMs }
+    const limits = yield* Limits.read(options.limits)
+    if (Object.keys(limits).length > 0) yield* Effect.flatMap(Millis.now, (now) => ports.slots.configureLimits(limits, now))
+    const slots = yield* SlotQueue.make(ports.slots, inbox)
     const actives = new Map<string, Active>()
     // Runs are released in parallel, so that their grace periods do not add up.
     const drivers = yield* Scope.fork(scope, ExecutionStrategy.parallel)
@@ -256,6 +269,7 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
               maxConcurrency: definition.maxConcurrency ?? settings.maxConcurrency,
               control,
               suspects,
+              slots,
               callers,
               graceMs,
               readsCache,
@@ -438,5 +452,5 @@ export const make = (options: EngineOptions = {}): Effect.Effect<EngineShape, In
   })
 
 /** An engine as a layer over a store. */
-export const layer = (options?: EngineOptions): Layer.Layer<Engine, InvalidSetting, Storage.NarrowPorts> =>
+export const layer = (options?: EngineOptions): Layer.Layer<Engine, InvalidSetting | StoreError, Storage.NarrowPorts> =>
   Layer.scoped(Engine, make(options))

@@ -6,6 +6,7 @@ import * as Schema from "effect/Schema"
 import * as Budget from "./Budget.ts"
 import { asError, ErrorInfo, NotRetried, sentence, text, whyNotRetried, withoutStacks } from "./ErrorInfo.ts"
 import { idRule, isChildRunId, shownId } from "./Ids.ts"
+import { nearestTo } from "./Names.ts"
 import { name as published } from "./Package.ts"
 import * as Status from "./Status.ts"
 
@@ -51,6 +52,34 @@ export class RenderFailed extends Schema.TaggedError<RenderFailed>()("RenderFail
   override get message(): string {
     const where = this.where === undefined ? "" : `\n${this.where}`
     return `${titled(this.workflow)} could not be rendered: ${sentence(this.problem)} Finished steps are kept: repair the code and resume the run.${where}`
+  }
+}
+
+/**
+ * A step, an agent or a tool names a limit that no runtime of the store has configured. Nothing was called. A name that is part of
+ * the plan is refused before anything of the run begins.
+ */
+export class UnknownLimit extends Schema.TaggedError<UnknownLimit>()("UnknownLimit", {
+  limit: Schema.String,
+  /** The limits of the store. */
+  known: Schema.Array(Schema.String),
+}) {
+  override get message(): string {
+    const { limit, known } = this
+    const nearest = nearestTo(limit, known)
+    const meant = nearest === undefined ? "" : ` Did you mean "${nearest}"?`
+    const there = known.length === 0 ? "The store has no limits" : `The store has ${known.join(", ")}`
+    return `There is no limit "${limit}".${meant} ${there}; configure it in "limits" of the runtime, or with: smithers limit set ${limit} --concurrency NUMBER`
+  }
+}
+
+/** The function under `limit` of a step threw, or what it returned names no limit. The step fails without an attempt at its work. */
+export class InvalidLimit extends Schema.TaggedError<InvalidLimit>()("InvalidLimit", {
+  nodeId: Schema.String,
+  problem: Schema.String,
+}) {
+  override get message(): string {
+    return `The "limit" of step "${this.nodeId}" ${this.problem}`
   }
 }
 

@@ -25,6 +25,7 @@ import * as History from "./History.ts"
 import { compositeKey, nodeKey } from "./Ids.ts"
 import { type Command, childCommand, type InboxMessage, type Response } from "./Inbox.ts"
 import { canonical } from "./internal/json.ts"
+import * as MemorySlots from "./internal/memorySlots.ts"
 import * as VersionSignal from "./internal/versionSignal.ts"
 import * as Millis from "./Millis.ts"
 import * as Pauses from "./Pauses.ts"
@@ -127,6 +128,10 @@ export const make = (): Storage.StorageShape => {
   const cache = new Map<string, Cached>()
   const news = VersionSignal.make()
   news.bump()
+  const slots = MemorySlots.make((runId, epoch, now) => {
+    const run = stored.get(runId)?.run
+    return run !== undefined && run.epoch === epoch && isOwned(run, now)
+  })
 
   const find = (runId: string): Effect.Effect<Stored, RunNotFound> =>
     Effect.suspend(() => {
@@ -482,6 +487,15 @@ export const make = (): Storage.StorageShape => {
         return entry === undefined ? [] : conversationsOf(entry, filter)
       }),
     transact: () => new NoSqlStore(),
+    configureLimits: (limits, now) => Effect.sync(() => slots.configure(limits, now)).pipe(Effect.tap(() => news.bump())),
+    limits: Effect.sync(slots.limits),
+    requestSlot: (request) => Effect.suspend(() => slots.request(request)),
+    leaveSlots: (places, isUsed, now) =>
+      Effect.sync(() => {
+        if (slots.leave(places, isUsed, now)) news.bump()
+      }),
+    pollSlots: (places, now) => Effect.sync(() => slots.poll(places, now)),
+    slotWaits: (runId) => Effect.map(Millis.now, (now) => slots.waits(runId, now)),
     renew: (claims, leaseUntil) =>
       Effect.sync(() =>
         claims.flatMap(({ runId, epoch }) => {
@@ -627,6 +641,7 @@ export const make = (): Storage.StorageShape => {
         const answers = answersOf(entry, openWaitsOf(entry))
         const answerTo = new Map([...answers].map(([wait, command]) => [nodeKey(wait.nodeId, wait.iteration), command]))
         const isWorked = isOwned(entry.run, now)
+        const waits = slots.waits(runId, now)
         const nodes = RunState.records(entry.state).map((record) => {
           const node = summarize(entry, record)
           const answer = answerTo.get(nodeKey(node.nodeId, node.iteration))
@@ -643,6 +658,7 @@ export const make = (): Storage.StorageShape => {
           ...(entry.state.strayReads === undefined ? {} : { strayReads: entry.state.strayReads }),
           nodes: nodes.sort(byNode),
           attempts: attempts.sort((left, right) => byNode(left, right) || left.attempt - right.attempt),
+          ...(waits.length === 0 ? {} : { slots: waits }),
         }
       }),
     events: (runId, { afterSeq = 0, limit = 1000 } = {}) =>

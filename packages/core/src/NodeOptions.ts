@@ -16,6 +16,7 @@ import { InvalidRequest } from "./Errors.ts"
 import { type NodeId, partId, timeoutId } from "./Ids.ts"
 import { parseHost, type StepRights } from "./Isolation.ts"
 import { toJson } from "./internal/json.ts"
+import * as Limits from "./Limits.ts"
 import * as Millis from "./Millis.ts"
 import * as Names from "./Names.ts"
 import * as Plan from "./Plan.ts"
@@ -71,7 +72,7 @@ const checked = <A>(make: () => A): Either.Either<A, Problem> => {
 
 /**
  * Makes a step. Options: `label`, `meta`, `error`, `retry`, `timeout`, `heartbeatTimeout`, `continueOnFail`, `cache`,
- * `needsApproval` and `compensate`.
+ * `limit`, `needsApproval` and `compensate`.
  */
 export const step = (
   leaf: Leaf & {
@@ -87,6 +88,7 @@ export const step = (
     const { id, needs, codec, table, skipIf, run, cacheKey, agentSpec } = leaf
     const gate = gateOf(leaf, options, words)
     const error = errorOf(options.error)
+    const limit = limitNamed(options.limit, words)
     return {
       _tag: "Step",
       id,
@@ -102,7 +104,7 @@ export const step = (
       cache: cacheOf(options.cache, cacheKey, words),
       run,
       compensate: options.compensate === undefined ? undefined : fn(options.compensate, "compensate"),
-      ...defined({ gate, error, agentSpec }),
+      ...defined({ gate, error, agentSpec, limit }),
     }
   })
 
@@ -561,6 +563,13 @@ const cacheOf = (declared: unknown, usual: Plan.Cache["key"], words: Words): Pla
       refuse(`"cache.scope" must be ${cacheScopes.map((one) => JSON.stringify(one)).join(", ")}`),
     version,
   }
+}
+
+/** Reads the limit that a step names. */
+const limitNamed = (declared: unknown, words: Words): Plan.Step["limit"] => {
+  if (declared === undefined) return undefined
+  if (typeof declared === "function") return fn(declared, "limit")
+  return Either.getOrElse(Limits.queueOf(declared), (problem) => refuse(`"limit" ${problem}, or ${words.fn} that returns it`))
 }
 
 const lateDecisions = ["deny", "approve", "fail"] as const

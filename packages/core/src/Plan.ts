@@ -11,6 +11,7 @@ import type { NodeId, NodeKey } from "./Ids.ts"
 import type { StepRights } from "./Isolation.ts"
 import type { Failure } from "./internal/caught.ts"
 import type * as Layout from "./internal/layout.ts"
+import type { Queue } from "./Limits.ts"
 import type { Millis } from "./Millis.ts"
 import type { RetryPolicy } from "./RetryPolicy.ts"
 import type { RunState } from "./RunState.ts"
@@ -130,6 +131,8 @@ export interface Step extends Provisional, Drawn {
   readonly skipIf: ((context: PredicateContext, state: RunState, noteRead: NoteRead) => boolean) | undefined
   readonly continueOnFail: boolean
   readonly cache: Cache | undefined
+  /** The limit of which an attempt holds a slot, or a function that names it when the step is ready. */
+  readonly limit?: Queue | Computation
   /** Set if an agent does the work: the result of `run` is the prompt. */
   readonly agentSpec?: AgentSpec
   /**

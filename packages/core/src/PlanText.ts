@@ -6,6 +6,7 @@
 import { nameOf } from "./Agent.ts"
 import type { NodeId } from "./Ids.ts"
 import type { StepRights } from "./Isolation.ts"
+import * as Limits from "./Limits.ts"
 import type * as Plan from "./Plan.ts"
 import type { RetryOptions, RetryPolicy } from "./RetryPolicy.ts"
 import { defined } from "./Struct.ts"
@@ -64,6 +65,8 @@ export interface Details {
       readonly heartbeatTimeoutMs?: number | undefined
       readonly continueOnFail?: true | undefined
       readonly cache?: true | undefined
+      /** The name of its limit; `computed` by a function when it is ready. */
+      readonly limit?: string | undefined
       readonly compensate?: true | undefined
       readonly needsApproval?: WaitDetails
     }
@@ -290,6 +293,7 @@ const stepDetails = (node: Plan.Step): Details["Step"] => {
     heartbeatTimeoutMs,
     continueOnFail: flag(node.continueOnFail),
     cache: flag(node.cache !== undefined),
+    limit: typeof node.limit === "object" ? Limits.nameOf(node.limit) : computed(node.limit),
     compensate: flag(node.compensate !== undefined),
     ...(node.gate === undefined ? {} : { needsApproval: waitDetails(node.gate) }),
     ...held(node),

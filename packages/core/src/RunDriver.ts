@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import { limitsOf } from "./Agent.ts"
 import type { AttemptName } from "./AgentJournal.ts"
 import type * as Budget from "./Budget.ts"
 import { decodeSharedNow, encodeNow } from "./Codec.ts"
@@ -14,14 +15,16 @@ import type { Definition } from "./Definition.ts"
 import {
   type DriverError,
   IncompatibleOutput,
+  InvalidWorkflow,
   RunFenced,
   type RunNotFound,
   type StaleFrame,
   type StoreError,
   type StoreRefused,
+  UnknownLimit,
   WorkflowMismatch,
 } from "./Errors.ts"
-import { type NodeId, type NodeKey, nodeKey } from "./Ids.ts"
+import { type NodeId, type NodeKey, nodeKey, shownId } from "./Ids.ts"
 import type { Command, InboxMessage } from "./Inbox.ts"
 import * as Attempts from "./internal/attempts.ts"
 import type * as Callers from "./internal/callers.ts"
@@ -31,12 +34,14 @@ import * as Control from "./internal/control.ts"
 import * as FrameBuilder from "./internal/frameBuilder.ts"
 import * as Intervals from "./internal/intervals.ts"
 import * as Jumps from "./internal/jumps.ts"
+import * as Limited from "./internal/limited.ts"
 import * as Outbox from "./internal/outbox.ts"
 import * as Outcome from "./internal/outcome.ts"
 import * as Patience from "./internal/patience.ts"
 import * as Recovery from "./internal/recovery.ts"
 import * as Refusal from "./internal/refusal.ts"
 import * as Restore from "./internal/restore.ts"
+import type { SlotQueue } from "./internal/slotQueue.ts"
 import type * as Suspects from "./internal/suspects.ts"
 import * as Tracing from "./internal/tracing.ts"
 import * as Turn from "./internal/turn.ts"
@@ -72,6 +77,8 @@ export interface DriveOptions {
   readonly callers: Pick<Callers.Callers, "entering">
   /** Holds back steps that are suspected of killing their process. */
   readonly suspects: Suspects.Suspects
+  /** Slots of limits. */
+  readonly slots: SlotQueue
   /** Starts to drive a child run in this process. Called for each that begins, and for the open ones of a resumed run. */
   readonly startChild: (started: Outbox.StartedChild) => Effect.Effect<void, never, unknown>
 }
@@ -187,7 +194,7 @@ export const drive = <R>(
   })
 
 const loop = (
-  { store, inbox, reader, journal }: RunPorts,
+  { store, inbox, reader, journal, slots }: RunPorts,
   definition: Definition<unknown>,
   options: DriveOptions,
 ): Effect.Effect<EndedResult<unknown>, DriverError, unknown> =>
@@ -225,6 +232,13 @@ const loop = (
     }
     const stored = created === undefined ? loaded.input : created.input
     const values = Scheduler.valuesOf(yield* Restore.input(definition, workflow, stored), outputs)
+    const limited = Limited.make({
+      slots: options.slots,
+      runId,
+      epoch,
+      compute: (start) => computeLimit(start),
+      wake: () => intake.push({ _tag: "Turn" }),
+    })
     const attempts = Attempts.make({
       store,
       journal,
@@ -241,7 +255,11 @@ const loop = (
       onExit: (key, exit) => intake.push({ _tag: "Exit", key, exit }),
       onBeat: (key) => intake.push({ _tag: "Beat", key }),
       enter: options.callers.entering(runId),
-      onSettled: (key) => options.suspects.release(runId, key),
+      slot: limited.call,
+      onSettled: (key) => {
+        options.suspects.release(runId, key)
+        limited.end(key)
+      },
     })
 
     const frame = FrameBuilder.make(runId, epoch, loaded)
@@ -342,6 +360,7 @@ const loop = (
     if (drawnBefore !== undefined) planner.recall?.(drawnBefore)
     let plan = yield* Restore.plan(planner, frame.state, values)
     yield* prepareAdded
+    yield* checkLimits(slots, plan, workflow)
     let knownPlan: string | undefined
     if (created === undefined) {
       // It was released in order, perhaps before its attempts were recorded: they did not kill its process.
@@ -386,11 +405,20 @@ const loop = (
     /** Child runs that rest, or are not worked on here, by the nodes that started them. */
     const resting = new Set<NodeKey>()
     const { maxConcurrency } = options
-    const scheduling = { maxConcurrency, resting, observe, accept, running: attempts.keys, intervals, admit }
+    const { grant } = limited
+    const scheduling = { maxConcurrency, resting, observe, accept, running: attempts.keys, intervals, admit, grant }
     const hasLoops = plan.nodes.some(({ _tag }) => _tag === "Loop")
     // The stored plan of a resumed run is the one at its release.
     const drawn = created === undefined && plan.isRendered && hasLoops ? (drawnBefore ?? (yield* readPlan)) : undefined
     let schedule = Scheduler.make(plan, values, { ...scheduling, ...defined({ before: drawn }) })
+    const computeLimit = ({ step, position }: Scheduler.Start): unknown =>
+      typeof step.limit === "function"
+        ? step.limit(
+            { input: values.input, runId, iteration: schedule.pass(position), ...schedule.needs(position).values },
+            frame.state,
+            unnoted,
+          )
+        : undefined
     let absorbed: ReadonlyArray<RunEvent> = []
     /**
      * Runs nodes again that a command named, with the nodes that depend on them. Those are nodes that need them, are unsettled
@@ -442,7 +470,9 @@ const loop = (
     }).pipe(Effect.tapErrorCause(() => suspend)) // What has happened was not the plan's fault, and is kept.
 
     const decide = (): Scheduler.Decision => {
+      limited.begin()
       const decision = schedule.next()
+      limited.sweep()
       frame.appendAll(decision)
       return decision
     }
@@ -523,9 +553,10 @@ const loop = (
         for (const start of decision.starts) {
           const record = RunState.step(frame.state, start.step.id, start.iteration)
           const [pass, needs] = [schedule.pass(start.position), schedule.needs(start.position)]
+          const refusal = limited.launch(start)
           const isAsking = start.step.agentSpec !== undefined
           const budgets = isAsking ? Claims.of(plan, start.position, frame.state, start.iteration) : noBudgets
-          yield* attempts.launch(start, { record, pass, needs, input: values.input, state: frame.state, now, budgets })
+          yield* attempts.launch(start, { record, pass, needs, input: values.input, state: frame.state, now, budgets, refusal })
         }
         // A plan that does not settle cannot decide which attempts to stop.
         if (frame.state.cancel !== undefined && isStale) yield* attempts.stopAll("cancelled")
@@ -581,9 +612,34 @@ const loop = (
     const stopped = Effect.onExit(goOn, (exit) => {
       if (Exit.isSuccess(exit)) return Effect.void
       return Exit.isInterrupted(exit) ? suspend : attempts.interrupt
-    })
+    }).pipe(Effect.ensuring(Effect.sync(limited.close)))
     return yield* isTraced ? Effect.ensuring(stopped, Effect.sync(attempts.endSpans)) : stopped
   })
+
+/** What the key of a limit was computed of changes nothing that the step does. */
+const unnoted: Plan.NoteRead = () => {}
+
+/** Refuses a plan that names a limit which the store has not. Functions, and steps of later plans, are checked when they are ready. */
+const checkLimits = (
+  slots: RunPorts["slots"],
+  plan: Plan.Plan,
+  workflow: string,
+): Effect.Effect<void, StoreError | InvalidWorkflow> => {
+  const named = plan.nodes.flatMap((node) => {
+    if (node._tag !== "Step") return []
+    const own = typeof node.limit === "object" ? [node.limit.name] : []
+    const ofAgents = (node.agentSpec?.agents ?? []).flatMap((agent) => limitsOf(agent))
+    return [...own, ...ofAgents].map((name) => ({ name, nodeId: node.id }))
+  })
+  if (named.length === 0) return Effect.void
+  return Effect.flatMap(slots.limits, (stored) => {
+    const known = stored.map(({ name }) => name)
+    const stray = named.find(({ name }) => !known.includes(name))
+    if (stray === undefined) return Effect.void
+    const { message: problem } = new UnknownLimit({ limit: stray.name, known })
+    return new InvalidWorkflow({ workflow, where: `step ${shownId(stray.nodeId)}`, problem: problem.replace(/\.$/, "") })
+  })
+}
 
 /** The difference between two plans, by id. */
 const planChanged = (before: Plan.Plan, after: Plan.Plan): RunEvent => {

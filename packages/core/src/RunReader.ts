@@ -10,6 +10,7 @@ import type { InboxMessage } from "./Inbox.ts"
 import { isTransient } from "./Records.ts"
 import { LeaveRequest, Leaving, PendingKind, RunEvent, StrayRead, type WaitKind } from "./RunEvent.ts"
 import { type NewRun, Stuck } from "./RunOwnership.ts"
+import { SlotWait } from "./Slots.ts"
 import * as Status from "./Status.ts"
 
 /** The initial data of a run, and its status. */
@@ -256,6 +257,8 @@ export const RunDetails = Schema.Struct({
   strayReads: Schema.optional(Schema.Array(StrayRead)),
   nodes: Schema.Array(NodeSummary),
   attempts: Schema.Array(AttemptSummary),
+  /** Slots of limits that steps and calls of agents wait for, if there are any. */
+  slots: Schema.optional(Schema.Array(SlotWait)),
 })
 
 export type RunDetails = typeof RunDetails.Type

@@ -136,6 +136,8 @@ export interface ScheduleOptions {
   readonly running?: () => Iterable<NodeKey>
   /** Admits a step that is suspected of killing its process; called again at each `next`. Default: admits all. */
   readonly admit?: (key: NodeKey) => boolean
+  /** Admits an attempt at a step with a limit, once it holds a slot; called again at each `next`. Default: admits all. */
+  readonly grant?: (start: Starts.Start, left: number) => boolean
   /** Validates input for a wait, and keeps it as the node's output. Returns its encoded form. */
   readonly accept?: (wait: Plan.Wait, key: NodeKey, given: unknown) => Accepted
 }
@@ -239,7 +241,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     isLeft: (position) => boundaries.isLeft(position),
   })
   const conditions = Conditions.make({ plan, view, journal, agenda, reads, withdrawals, fail })
-  const { maxConcurrency, admit, accept } = options
+  const { maxConcurrency, admit, grant, accept } = options
   const places = Places.make({ plan, view, phases, resume: activate })
   const starts = Starts.make({
     plan,
@@ -256,6 +258,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
       if (node._tag === "Wait" && mayAsk(position)) openWaits.openWait(position, node)
     },
     admit,
+    grant,
   })
   const openWaits = OpenWaits.make({
     plan,

@@ -98,11 +98,11 @@ export type Runtime = Engine.Engine | Ports
 /** Options of the engine, the same for every store. */
 export type RuntimeOptions = Engine.EngineOptions
 
-/** An engine on a given store. Fails with {@link InvalidSetting} for an invalid option. */
+/** An engine on a given store. Fails with {@link InvalidSetting} for an invalid option, and with a {@link StoreError} if limits cannot be stored. */
 export const onStorage = <E>(
   storage: Layer.Layer<Ports, E>,
   options?: RuntimeOptions,
-): Layer.Layer<Runtime, E | InvalidSetting> => {
+): Layer.Layer<Runtime, E | InvalidSetting | StoreError> => {
   const isLayer: boolean = Layer.isLayer(storage)
   if (isLayer) return Layer.provideMerge(Engine.layer(options), storage)
   return Layer.fail(new InvalidSetting({ setting: "storage", received: Millis.show(storage), expected: "a layer of a store" }))

@@ -11,7 +11,7 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type { AgentTurn } from "./Agent.ts"
 import * as AgentIdentity from "./AgentIdentity.ts"
-import { type AttemptDecision, type AttemptJournal, type AttemptRequest, AttemptSuspended } from "./AgentJournal.ts"
+import { type AttemptDecision, type AttemptJournal, type AttemptRequest, AttemptSuspended, type SlotError } from "./AgentJournal.ts"
 import { AgentRunner } from "./AgentRunner.ts"
 import { decodeShared, isUnstorable, type Json, type SharedValue } from "./Codec.ts"
 import * as DeclaredError from "./DeclaredError.ts"
@@ -23,6 +23,7 @@ import {
   BudgetExceeded,
   InvalidDelay,
   InvalidError,
+  InvalidLimit,
   InvalidOutput,
   InvalidTimeout,
   MissingNeed,
@@ -30,11 +31,13 @@ import {
   NonRetryable,
   type StoreError,
   ToolRightsExceeded,
+  UnknownLimit,
 } from "./Errors.ts"
 import { idempotencyKey } from "./Ids.ts"
 import { toJson } from "./internal/json.ts"
 import * as Jumps from "./internal/jumps.ts"
 import { giveJson } from "./internal/sharedValue.ts"
+import type { Queue } from "./Limits.ts"
 import * as Millis from "./Millis.ts"
 import type * as Plan from "./Plan.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
@@ -82,10 +85,18 @@ export interface Ending {
   controller: AbortController | undefined
   /** The output that a transaction of its code stored. */
   settled: Transaction.Settled | undefined
+  /** Calls that wait for slots of limits, since when, and the time that such waits took before. Monotonic time. */
+  readonly slotWaits: { count: number; since: number; totalMs: number }
 }
 
 /** The ending of an attempt before it begins. */
-export const ending = (): Ending => ({ isOver: false, isAborted: false, controller: undefined, settled: undefined })
+export const ending = (): Ending => ({
+  isOver: false,
+  isAborted: false,
+  controller: undefined,
+  settled: undefined,
+  slotWaits: { count: 0, since: 0, totalMs: 0 },
+})
 
 /**
  * Aborts the `signal` of an attempt. Call it when its fiber is to be interrupted, not afterwards: its finalizers may wait for
@@ -133,6 +144,8 @@ export interface Attempt {
   readonly epoch: number
   readonly transact: Transaction.Transact
   readonly journal: Omit<AttemptJournal, "decision">
+  /** The reason the attempt holds no slot of the limit that its step names. */
+  readonly refusal: SlotError | undefined
   /** Looks up an output of an earlier run, and derives the key to store this one under. */
   readonly cache: CacheEntry | undefined
 }
@@ -234,6 +247,7 @@ const unjudged = ({ step }: Attempt, failed: Explained, thrown: Cause.Cause<unkn
 
 const produce = (attempt: Attempt): Effect.Effect<AttemptResult, unknown, unknown> => {
   const { step, cache } = attempt
+  if (attempt.refusal !== undefined) return Effect.fail(attempt.refusal)
   if (attempt.missing !== undefined) return Effect.fail(new MissingNeed({ nodeId: step.id, need: attempt.missing }))
   if (cache === undefined) return Effect.flatMap(limited(attempt), (returned) => accept(attempt, returned, undefined))
   return Effect.gen(function* () {
@@ -361,8 +375,9 @@ const within = (attempt: Attempt, timeoutMs: Millis.Millis | undefined): Effect.
       // Uses the monotonic clock: setting the wall clock must not cause or hide a missed heartbeat.
       const started = yield* Millis.steady
       for (;;) {
-        const silentSince = lastBeat ?? started
-        const left = silentSince + heartbeatTimeoutMs - (yield* Millis.steady)
+        const now = yield* Millis.steady
+        const silentSince = Math.max(lastBeat ?? started, lastWaitOf(ending, now))
+        const left = silentSince + heartbeatTimeoutMs - now
         if (left <= 0) return yield* exceed("heartbeatTimeout", heartbeatTimeoutMs)
         yield* Jumps.sleep(left)
       }
@@ -370,10 +385,42 @@ const within = (attempt: Attempt, timeoutMs: Millis.Millis | undefined): Effect.
     limitedRun = Effect.raceFirst(limitedRun, watch)
   }
   if (timeoutMs !== undefined) {
-    limitedRun = Effect.raceFirst(limitedRun, Effect.zipRight(Jumps.sleep(timeoutMs), exceed("timeout", timeoutMs)))
+    const watch = Effect.gen(function* () {
+      const started = yield* Millis.steady
+      for (let left: number = timeoutMs; left > 0; ) {
+        yield* Jumps.sleep(left)
+        const now = yield* Millis.steady
+        left = started + timeoutMs + waitedFor(ending, now) - now
+        if (ending.slotWaits.count > 0) left = Math.max(left, leastPauseMs)
+      }
+      return yield* exceed("timeout", timeoutMs)
+    })
+    limitedRun = Effect.raceFirst(limitedRun, watch)
   }
   return limitedRun
 }
+
+/** Least pause between two looks at an attempt whose time is up but for a wait (ms). */
+const leastPauseMs = 50
+
+/** The time that an attempt has waited for slots: no part of its timeout. */
+const waitedFor = ({ slotWaits: { count, since, totalMs } }: Ending, now: number): number => totalMs + (count > 0 ? now - since : 0)
+
+/** The last time at which an attempt waited for a slot; 0 if it never did. */
+const lastWaitOf = ({ slotWaits: { count, since } }: Ending, now: number): number => (count > 0 ? now : since)
+
+/** Takes a slot for a call, and keeps the time that this takes. */
+const takeSlot = ({ journal, ending: { slotWaits }, clock }: Attempt, queue: Queue): Effect.Effect<() => void, SlotError> =>
+  Effect.suspend(() => {
+    const now = (): number => Millis.unsafeSteady(clock)
+    if (slotWaits.count++ === 0) slotWaits.since = now()
+    const end = Effect.sync(() => {
+      if (--slotWaits.count > 0) return
+      slotWaits.totalMs += now() - slotWaits.since
+      slotWaits.since = now()
+    })
+    return Effect.ensuring(journal.slot(queue), end)
+  })
 
 const call = (attempt: Attempt, onBeat: () => void): Effect.Effect<unknown, unknown, unknown> =>
   Effect.suspend(() => {
@@ -501,7 +548,7 @@ const ask = (
         idempotencyKey: keyOf(attempt),
       },
       signal: signalOf(ending),
-      journal: { ...attempt.journal, decision: decisionOf(attempt) },
+      journal: { ...attempt.journal, slot: (queue) => takeSlot(attempt, queue), decision: decisionOf(attempt) },
       graceMs: attempt.graceMs,
       feedback: attempt.failures.at(-1)?.error.issues ?? [],
       onTurn: (turn) => {
@@ -578,6 +625,7 @@ const forbids = (thrown: unknown): NotRetried | undefined => {
   if (thrown instanceof NoAgentRunner) return "runner"
   if (thrown instanceof BudgetExceeded) return "budget"
   if (thrown instanceof InvalidOutput && thrown.isFinal === true) return "unstorable"
+  if (thrown instanceof UnknownLimit || thrown instanceof InvalidLimit) return "plan"
   if (thrown instanceof InvalidTimeout || thrown instanceof ToolRightsExceeded) return "plan"
   if (thrown instanceof InvalidError) return "unstorable"
   if (Thrown.isSlip(thrown) || Transaction.isOfCode(thrown)) return "slip"

@@ -9,9 +9,10 @@ import { Inbox, type InboxShape } from "./Inbox.ts"
 import { RunOwnership, type RunOwnershipShape } from "./RunOwnership.ts"
 import { RunReader, type RunReaderShape } from "./RunReader.ts"
 import { RunStore, type RunStoreShape } from "./RunStore.ts"
+import { Slots, type SlotsShape } from "./Slots.ts"
 
 /** All operations of a store. Times are epoch milliseconds. */
-export interface StorageShape extends RunStoreShape, RunOwnershipShape, InboxShape, RunReaderShape, AgentJournalShape {
+export interface StorageShape extends RunStoreShape, RunOwnershipShape, InboxShape, RunReaderShape, AgentJournalShape, SlotsShape {
   /** Identifies the store, such as by the real path of a file: the same for every handle on it in this process. */
   readonly storeId: string
 }
@@ -20,7 +21,7 @@ export interface StorageShape extends RunStoreShape, RunOwnershipShape, InboxSha
 export class Storage extends Context.Tag("@smithers/core/Storage")<Storage, StorageShape>() {}
 
 /** The ports for one part of a store each. */
-export type NarrowPorts = RunStore | RunOwnership | Inbox | RunReader | AgentJournal
+export type NarrowPorts = RunStore | RunOwnership | Inbox | RunReader | AgentJournal | Slots
 
 /** A store and its ports. */
 export type Ports = Storage | NarrowPorts
@@ -33,6 +34,7 @@ export const ports = (storage: StorageShape): Context.Context<Ports> =>
     Context.add(Inbox, storage),
     Context.add(RunReader, storage),
     Context.add(AgentJournal, storage),
+    Context.add(Slots, storage),
   )
 
 /** A scoped layer of a store and all its ports. */
@@ -45,11 +47,12 @@ export interface RunPorts {
   readonly inbox: InboxShape
   readonly reader: RunReaderShape
   readonly journal: AgentJournalShape
+  readonly slots: SlotsShape
 }
 
 /** The ports by name. Dies if they belong to different stores: a run would be stored in one and claimed in another. */
 export const runPorts: Effect.Effect<RunPorts, never, NarrowPorts> = Effect.flatMap(
-  Effect.all({ store: RunStore, ownership: RunOwnership, inbox: Inbox, reader: RunReader, journal: AgentJournal }),
+  Effect.all({ store: RunStore, ownership: RunOwnership, inbox: Inbox, reader: RunReader, journal: AgentJournal, slots: Slots }),
   (found) => {
     const places = new Set(Object.values(found).map(({ storeId }) => storeId))
     return places.size === 1

@@ -8,6 +8,7 @@ import type * as Budget from "@smithers/core/Budget"
 import type { CacheOptions, Caught, Failure, Startable, Uninferred } from "@smithers/core/Builder"
 import type * as Codec from "@smithers/core/Codec"
 import type { ErrorInfo } from "@smithers/core/ErrorInfo"
+import type { LimitName } from "@smithers/core/Limits"
 import type { Progress } from "@smithers/core/Plan"
 import type { DurationLike, RetryOptions } from "@smithers/core/RetryPolicy"
 import type * as Effect from "effect/Effect"
@@ -176,6 +177,11 @@ export interface TaskProps<
   readonly continueOnFail?: boolean
   /** Takes over the output of an earlier run with the same key. `true` is `{}`. */
   readonly cache?: boolean | CacheOptions<(ctx: NoInfer<Ctx<S, Input>>) => unknown>
+  /**
+   * A limit of the runtime, by its name or as `{ name, key }`, or a function of ctx that returns it. An attempt begins once it holds
+   * a slot of it. The wait is no part of its `timeout`.
+   */
+  readonly limit?: LimitName | ((ctx: NoInfer<Ctx<S, Input>>) => LimitName)
   /** Title for people. */
   readonly label?: string
   /** JSON for tools. */

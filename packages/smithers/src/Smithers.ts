@@ -7,6 +7,7 @@ import { ToolRights } from "@smithers/agents/ToolSession"
 import type { AgentRunner } from "@smithers/core/AgentRunner"
 import * as Engine from "@smithers/core/Engine"
 import { InvalidSetting, type StoreError } from "@smithers/core/Errors"
+import type { LimitSettings } from "@smithers/core/Limits"
 import * as Millis from "@smithers/core/Millis"
 import * as Settings from "@smithers/core/Settings"
 import * as Core from "@smithers/core/Smithers"
@@ -29,11 +30,11 @@ export * from "@smithers/core/Smithers"
 /** The services needed to run a workflow: an engine, its store, and a runner of agents. */
 export type Runtime = Core.Runtime | AgentRunner
 
-/** An engine on a given store, for workflows with and without agents. Fails with {@link InvalidSetting} for an invalid option. */
+/** An engine on a given store, for workflows with and without agents. Fails with {@link InvalidSetting} for an invalid option, and with a {@link StoreError} if limits cannot be stored. */
 export const onStorage = <E>(
   storage: Layer.Layer<Ports, E>,
   options?: RuntimeOptions,
-): Layer.Layer<Runtime, E | InvalidSetting> => {
+): Layer.Layer<Runtime, E | InvalidSetting | StoreError> => {
   // What is no object is refused by the engine.
   if (typeof options !== "object" || options === null || Array.isArray(options))
     return Layer.merge(Core.onStorage(storage, options), agents(undefined, undefined))
@@ -112,8 +113,11 @@ export interface SqliteOptions extends SqliteStorage.SqliteConfig, RuntimeOption
 export const sqlite = (options: SqliteOptions): Layer.Layer<Runtime, StoreError | InvalidSetting> =>
   Layer.unwrapEffect(
     Either.map(Settings.only("Smithers.sqlite", options, sqliteNames), () => {
-      const { lease, maxConcurrency, grace, cache, dailyBudget, tools, prices, ...store } = options
-      return onStorage(SqliteStorage.layer(store), defined({ lease, maxConcurrency, grace, cache, dailyBudget, tools, prices }))
+      const { lease, maxConcurrency, grace, cache, dailyBudget, limits, tools, prices, ...store } = options
+      return onStorage(
+        SqliteStorage.layer(store),
+        defined({ lease, maxConcurrency, grace, cache, dailyBudget, limits, tools, prices }),
+      )
     }),
   )
 
@@ -128,9 +132,15 @@ const sqliteNames: Settings.Names<SqliteOptions> = {
 const optional = <A>(config: Config.Config<A>): Config.Config<A | undefined> =>
   Config.map(Config.option(config), Option.getOrUndefined)
 
+/** Limits as JSON, such as `{"anthropic":{"concurrency":4}}`. What is JSON and no limits is refused by the runtime. */
+const limitsConfig: Config.Config<LimitSettings> = Config.mapAttempt(
+  Config.string("SMITHERS_LIMITS"),
+  (text): LimitSettings => JSON.parse(text),
+)
+
 /**
  * The settings of {@link sqlite} from the environment: `SMITHERS_DB` (default: `smithers.db`), `SMITHERS_ACCESS`, `SMITHERS_SYNCHRONOUS`,
- * `SMITHERS_BUSY_TIMEOUT`, `SMITHERS_LEASE`, `SMITHERS_GRACE`, `SMITHERS_MAX_CONCURRENCY` and `SMITHERS_ISOLATION`.
+ * `SMITHERS_BUSY_TIMEOUT`, `SMITHERS_LEASE`, `SMITHERS_GRACE`, `SMITHERS_MAX_CONCURRENCY`, `SMITHERS_LIMITS` (JSON) and `SMITHERS_ISOLATION`.
  */
 export const config: Config.Config<SqliteOptions> = Config.map(
   Config.all({
@@ -141,6 +151,7 @@ export const config: Config.Config<SqliteOptions> = Config.map(
     lease: optional(Config.duration("SMITHERS_LEASE")),
     grace: optional(Config.duration("SMITHERS_GRACE")),
     maxConcurrency: optional(Config.integer("SMITHERS_MAX_CONCURRENCY")),
+    limits: optional(limitsConfig),
     isolation: optional(Config.literal(...Runner.isolations)("SMITHERS_ISOLATION")),
   }),
   ({ filename, isolation, ...others }) => ({
@@ -163,7 +174,10 @@ export const layerConfig = (
         yield* Settings.only("Smithers.layerConfig", settings, sqliteNames)
         // Of `tools` the settings are Configs.
         const other = Object.entries(settings).find(
-          ([name, value]) => value !== undefined && !Config.isConfig(value) && (name !== "tools" || typeof value !== "object"),
+          ([name, value]) =>
+            value !== undefined &&
+            !Config.isConfig(value) &&
+            ((name !== "tools" && name !== "limits") || typeof value !== "object"),
         )
         if (other !== undefined) {
           const expected = 'a Config, such as Config.string("NAME")'

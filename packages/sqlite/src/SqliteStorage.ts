@@ -30,6 +30,7 @@ import * as Plans from "./internal/plans.ts"
 import * as Queries from "./internal/queries.ts"
 import * as Queue from "./internal/queue.ts"
 import * as Reader from "./internal/reader.ts"
+import * as Slots from "./internal/slots.ts"
 import * as States from "./internal/states.ts"
 import * as Texts from "./internal/texts.ts"
 import * as Transactions from "./internal/transactions.ts"
@@ -111,7 +112,9 @@ const makeWriter = (
     )
     const outputs = Outputs.make(connection)
     const plans = Plans.make(connection)
-    const claims = Claims.make(connection, Owner.make())
+    const me = Owner.make()
+    const claims = Claims.make(connection, me)
+    const slots = Slots.make(connection, me)
     const texts = Texts.make(connection)
     const frames = Frames.make(connection, outputs, plans, texts, claims, guard)
     const states = States.make(connection, outputs)
@@ -164,6 +167,31 @@ const makeWriter = (
       budgets: (runId) => read("budgets", () => Either.right(conversations.budgets(runId))),
       progress: (runId) => read("progress", () => Either.right(conversations.progress(runId))),
       conversations: (filter) => read("conversations", () => Either.right(conversations.read(filter))),
+      configureLimits: (limits, now) =>
+        Effect.suspend(() => {
+          if (Object.keys(limits).length === 0) return Effect.void
+          const onCommit = (isNews: boolean) => (isNews ? changes.bump() : undefined)
+          const run = () => Either.right(slots.configure(limits, now))
+          return Effect.asVoid(queue.write({ operation: "configureLimits", run, onCommit }))
+        }),
+      limits: read("limits", () => Either.right(slots.limits())),
+      requestSlot: (request) => queue.write({ operation: "requestSlot", run: () => slots.request(request) }),
+      leaveSlots: (places, isUsed, now) => {
+        const onCommit = (isNews: boolean) => (isNews ? changes.bump() : undefined)
+        return Effect.asVoid(
+          queue.write({ operation: "leaveSlots", run: () => Either.right(slots.leave(places, isUsed, now)), onCommit }),
+        )
+      },
+      pollSlots: (places, now) =>
+        Effect.gen(function* () {
+          // Most looks find nothing to give, and take no lock.
+          if (yield* read("pollSlots", () => Either.right(slots.isDue(places, now)))) {
+            const run = () => Either.right(slots.grantAll(places, now))
+            yield* queue.write({ operation: "pollSlots", run })
+          }
+          return yield* read("pollSlots", () => Either.right(slots.poll(places, now)))
+        }),
+      slotWaits: (runId) => read("slotWaits", () => Either.right(slots.waits(runId))),
       heartbeat: (heartbeat) => queue.write({ operation: "heartbeat", run: () => frames.heartbeat(heartbeat) }),
       renew: (held, leaseUntil) => {
         const run = () => {
@@ -208,7 +236,10 @@ const makeWriter = (
       find: (prefix, limit) => read("find", () => Either.right(queries.find(prefix, limit))),
       run: (runId) => Effect.flatMap(Millis.now, (now) => read("run", () => queries.run(runId, now))),
       wait: (name) => read("wait", () => Either.right(queries.wait(name))),
-      inspect: (runId) => Effect.flatMap(Millis.now, (now) => read("inspect", () => queries.inspect(runId, now))),
+      inspect: (runId) =>
+        Effect.flatMap(Millis.now, (now) =>
+          read("inspect", () => Either.map(queries.inspect(runId, now), (details) => Slots.shownIn(details, slots.waits(runId)))),
+        ),
       events: (runId, options) => read("events", () => queries.events(runId, options)),
     }
   })

@@ -10,6 +10,7 @@ import { AgentRunner } from "@smithers/core/AgentRunner"
 import * as Commands from "@smithers/core/Commands"
 import * as Engine from "@smithers/core/Engine"
 import { InvalidSetting, type RunNotFound, type StoreError } from "@smithers/core/Errors"
+import type { LimitSettings } from "@smithers/core/Limits"
 import * as MemoryStorage from "@smithers/core/MemoryStorage"
 import * as Millis from "@smithers/core/Millis"
 import type { RunReaderShape, WaitSummary } from "@smithers/core/RunReader"
@@ -56,6 +57,8 @@ export interface TestRuntimeOptions {
    * delay a test. Default: 50 milliseconds.
    */
   readonly grace?: Duration.DurationInput
+  /** Limits that runs share, as for an engine. */
+  readonly limits?: LimitSettings
 }
 
 /** Filter of waits. All given fields must match. */
@@ -141,13 +144,17 @@ export const defaultGrace = "50 millis"
 /** Default of `startAt`. */
 export const defaultStart = Date.UTC(2025, 0, 1)
 
+/** Makes an engine on a store in memory, which does not fail. */
+const made = (options: Engine.EngineOptions) =>
+  Effect.catchAll(Engine.make(options), (error) => (error._tag === "InvalidSetting" ? Effect.fail(error) : Effect.die(error)))
+
 /** Creates an engine whose callers let time pass while they wait, and which knows its running steps. */
 export const engineOn = (
   storage: StorageShape,
   passage: Passage.Passage,
   { around = (step) => step.run, atOnce, ...options }: Engine.EngineOptions & Partial<Instrument.Changes>,
 ): Effect.Effect<Engine.EngineShape, InvalidSetting, Scope.Scope> =>
-  Effect.map(Effect.provide(Engine.make(options), ports(storage)), (engine) => {
+  Effect.map(Effect.provide(made(options), ports(storage)), (engine) => {
     const changes = { around: Instrument.watching(passage, around), ...defined({ atOnce }) }
     const instrumented = <R>(definition: Parameters<typeof engine.join<R>>[0]) => Instrument.definition(definition, changes)
     return {
@@ -197,6 +204,7 @@ export const optionNames: Settings.Names<TestRuntimeOptions> = {
   maxConcurrency: true,
   patience: true,
   grace: true,
+  limits: true,
 }
 
 /** Validates a seed. */
@@ -215,7 +223,7 @@ const build = (options: TestRuntimeOptions): Effect.Effect<Context.Context<Servi
     const storage: StorageShape = { ...disk, commit: (frame) => Effect.tap(disk.commit(frame), () => Effect.sync(frames.count)) }
     const engine = yield* engineOn(storage, passage, {
       grace: options.grace === undefined ? defaultGrace : options.grace,
-      ...defined({ maxConcurrency: options.maxConcurrency }),
+      ...defined({ maxConcurrency: options.maxConcurrency, limits: options.limits }),
     })
     const base = ports(storage).pipe(Context.add(Engine.Engine, engine), Context.add(AgentRunner, agentsOf(passage)))
     return Context.add(base, TestRuntime, shapeOf(passage, storage, base, frames))

@@ -40,7 +40,7 @@ const isPreparing = (agent: object): agent is Preparing => typeof Thrown.get(age
 export const isDurable = (agent: object): boolean => isPreparing(agent)
 
 /** Derives an agent whose calls belong to a conversation. Returns the agent itself if it cannot be recorded. */
-export const derive = <A extends object>(ai: Sdk, agent: A, conversation: Conversation.Conversation): A => {
+export const derive = <A extends object>(ai: Sdk, agent: A, conversation: Conversation.Conversation, limit?: unknown): A => {
   if (!isPreparing(agent)) return agent
   /** Calls that need an approval, by their ids. */
   const asked = new Set<string>()
@@ -49,7 +49,7 @@ export const derive = <A extends object>(ai: Sdk, agent: A, conversation: Conver
     const tools = call.tools ?? {}
     const rulesOf = (name: string): ToolRules.ToolRules => ToolRules.of(tools[name] ?? {})
     const { preface } = await conversation.begin({ digest: await digestOf(ai, call), prompt: promptOf(call), rulesOf })
-    const record = (model: LanguageModel): LanguageModel => recorded(ai, model, conversation)
+    const record = (model: LanguageModel): LanguageModel => recorded(ai, model, conversation, limit)
     return {
       ...call,
       ...(preface === undefined ? {} : withPreface(call, preface)),
@@ -113,21 +113,23 @@ type Generated = Awaited<ReturnType<Parameters<NonNullable<LanguageModelMiddlewa
 type Streamed = Awaited<ReturnType<Parameters<NonNullable<LanguageModelMiddleware["wrapStream"]>>[0]["doStream"]>>
 type Part = Streamed["stream"] extends ReadableStream<infer P> ? P : never
 
-const recorded = (ai: Sdk, model: LanguageModel, conversation: Conversation.Conversation): LanguageModel => {
+const recorded = (ai: Sdk, model: LanguageModel, conversation: Conversation.Conversation, limit: unknown): LanguageModel => {
   // As the SDK resolves ids.
   const provider = globalThis.AI_SDK_DEFAULT_PROVIDER ?? ai.gateway
   const inner = typeof model === "string" ? provider.languageModel(model) : model
   type Wrappable = Parameters<typeof ai.wrapLanguageModel>[0]["model"]
-  return ai.wrapLanguageModel({ model: inner as Wrappable, middleware: middlewareOf(conversation) })
+  return ai.wrapLanguageModel({ model: inner as Wrappable, middleware: middlewareOf(conversation, limit) })
 }
 
-const middlewareOf = (conversation: Conversation.Conversation): LanguageModelMiddleware => ({
+const middlewareOf = (conversation: Conversation.Conversation, limit: unknown): LanguageModelMiddleware => ({
   specificationVersion: "v4",
   wrapGenerate: async ({ doGenerate, params, model }) => {
     const before = conversation.nextReply(callsOfText)
     if (before !== undefined) return decode(before) as Generated
-    const isLast = await conversation.askModel(callOf(model.modelId, params))
-    const generated = await released(conversation, isLast ? () => model.doGenerate(lastOf(params)) : doGenerate)
+    const generated = await holding(conversation, limit, async () => {
+      const isLast = await conversation.askModel(callOf(model.modelId, params))
+      return await released(conversation, isLast ? () => model.doGenerate(lastOf(params)) : doGenerate)
+    })
     const { request: _, response, ...reply } = generated
     const { body: __, headers: ___, ...about } = response ?? {}
     const text = encodeReply({ ...reply, ...(response === undefined ? {} : { response: about }) })
@@ -142,9 +144,23 @@ const middlewareOf = (conversation: Conversation.Conversation): LanguageModelMid
   wrapStream: async ({ doStream, params, model }) => {
     const before = conversation.nextReply(callsOfText)
     if (before !== undefined) return { stream: streamOf(decode(before) as ReadonlyArray<Part>) }
-    const isLast = await conversation.askModel(callOf(model.modelId, params))
-    const streamed = await released(conversation, isLast ? () => model.doStream(lastOf(params)) : doStream)
-    return { ...streamed, stream: streamed.stream.pipeThrough(keeping(conversation, model.modelId)) }
+    const call = async () => {
+      const isLast = await conversation.askModel(callOf(model.modelId, params))
+      return await released(conversation, isLast ? () => model.doStream(lastOf(params)) : doStream)
+    }
+    if (limit === undefined) {
+      const streamed = await call()
+      return { ...streamed, stream: streamed.stream.pipeThrough(keeping(conversation, model.modelId)) }
+    }
+    return await conversation.withSlot(limit, async (release) => {
+      try {
+        const { stream, ...streamed } = await call()
+        return { ...streamed, stream: releasing(stream, release).pipeThrough(keeping(conversation, model.modelId)) }
+      } catch (error) {
+        release()
+        throw error
+      }
+    })
   },
 })
 
@@ -181,6 +197,39 @@ const usageOf = ({ inputTokens, outputTokens }: Generated["usage"]): Usage =>
     cacheWriteTokens: inputTokens.cacheWrite,
     reasoningTokens: outputTokens.reasoning,
   })
+
+/** Calls a model while it holds a slot of the agent's limit, if it has one. */
+const holding = <A>(conversation: Conversation.Conversation, limit: unknown, call: () => PromiseLike<A>): PromiseLike<A> =>
+  limit === undefined
+    ? call()
+    : conversation.withSlot(limit, async (release) => {
+        try {
+          return await call()
+        } finally {
+          release()
+        }
+      })
+
+/** Passes a stream on, and gives its slot back once it has ended, failed or is not read any more. */
+const releasing = (stream: ReadableStream<Part>, release: () => void): ReadableStream<Part> => {
+  const reader = stream.getReader()
+  return new ReadableStream({
+    pull: async (controller) => {
+      try {
+        const { done, value } = await reader.read()
+        if (!done) return controller.enqueue(value)
+        controller.close()
+      } catch (error) {
+        controller.error(error)
+      }
+      release()
+    },
+    cancel: async (reason) => {
+      release()
+      await reader.cancel(reason)
+    },
+  })
+}
 
 const streamOf = (parts: ReadonlyArray<Part>): ReadableStream<Part> =>
   new ReadableStream({

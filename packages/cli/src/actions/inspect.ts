@@ -23,7 +23,7 @@ import { Screen, type ScreenShape, widthOf } from "../Screen.ts"
 import { owners } from "../Stores.ts"
 import { excerpt, json, longestFailure, oneLine, plural, pretty, shorten, span, table } from "../Text.ts"
 import { awaitedBy } from "../Waits.ts"
-import { triedText, waitLine, waitLines } from "../Why.ts"
+import { slotLines, triedText, waitLine, waitLines } from "../Why.ts"
 
 interface InspectOptions {
   readonly db: string | undefined
@@ -115,12 +115,16 @@ export const inspect = (given: InspectOptions) =>
         yield* Clock.currentTimeMillis,
         { db: given.db, columns: widthOf(yield* Screen) },
       )
-      return { value: { run, ...stored, failure: failure === null ? null : failureOf(failure), ...undone, nodes, waits }, text }
+      const slots = defined({ slots: details.slots })
+      return {
+        value: { run, ...stored, failure: failure === null ? null : failureOf(failure), ...undone, nodes, waits, ...slots },
+        text,
+      }
     }),
   )
 
 const show = (
-  { run, input, output, failure, attempts }: RunDetails,
+  { run, input, output, failure, attempts, slots = [] }: RunDetails,
   nodes: ReadonlyArray<NodeSummary & { readonly output?: unknown }>,
   {
     waits,
@@ -166,6 +170,7 @@ const show = (
     facts.join("\n"),
     ...(rows.length === 0 ? [] : [table(["NODE", "ITERATION", "STATE", "ATTEMPT", "TIME", "RESULT"], rows, columns)]),
     ...(open.length === 0 ? [] : [["Waits for", ...waitLines(open, now, db, hint)].join("\n")]),
+    ...(slots.length === 0 ? [] : [slotLines(slots).join("\n")]),
     ...(came.length === 0 ? [] : [cameText(came, top, db)]),
     ...(stuck === null ? [] : [`Stuck: ${shorten(stuck.error.message, longestFailure)}\n${triedText(stuck, now)}`]),
     ...errorsOf(nodes, failure),

@@ -85,6 +85,36 @@ export const cacheClear = define({
   action: () => import("../actions/cache.ts").then(({ clear }) => clear),
 })
 
+export const limitList = define({
+  path: ["limit", "list"],
+  summary: "Lists the limits that the runs of the store share, with their slots.",
+  examples: [{ line: "smithers limit list", does: "Shows each limit, the slots that are held, and how many wait." }],
+  parameters: {},
+  output: Output.LimitList,
+  action: () => import("../actions/limits.ts").then(({ list }) => list),
+})
+
+export const limitSet = define({
+  path: ["limit", "set"],
+  summary: "Sets a limit that the runs of the store share, at once and for all processes.",
+  details: "The bounds replace those before. A runtime that names the limit in its own settings sets it again when it starts.",
+  examples: [
+    {
+      line: "smithers limit set anthropic --concurrency 4 --per-minute 50",
+      does: "At most 4 calls at once, and 50 in any minute.",
+    },
+  ],
+  parameters: {
+    name: argument("name", "The name of the limit"),
+    concurrency: integer("concurrency", "Most slots held at the same time", 1),
+    perSecond: integer("per-second", "Most slots given in any second", 1),
+    perMinute: integer("per-minute", "Most slots given in any minute", 1),
+    perHour: integer("per-hour", "Most slots given in any hour", 1),
+  },
+  output: Output.LimitConfigured,
+  action: () => import("../actions/limits.ts").then(({ set }) => set),
+})
+
 export const completions = define({
   path: ["completions"],
   summary: "Prints a completion script for bash, zsh or fish.",

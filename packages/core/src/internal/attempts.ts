@@ -10,11 +10,12 @@ import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import type * as Tracer from "effect/Tracer"
 import type { AgentTurn } from "../Agent.ts"
-import type { AgentJournalShape, AttemptRequest } from "../AgentJournal.ts"
+import type { AgentJournalShape, AttemptRequest, SlotError } from "../AgentJournal.ts"
 import type * as Budget from "../Budget.ts"
 import type { Json } from "../Codec.ts"
 import { isTransient } from "../Errors.ts"
 import { type NodeKey, nodeKey } from "../Ids.ts"
+import type { Queue } from "../Limits.ts"
 import * as Metrics from "../Metrics.ts"
 import * as Millis from "../Millis.ts"
 import type * as Plan from "../Plan.ts"
@@ -95,6 +96,7 @@ export interface Attempts {
       readonly now: Millis.Millis
       /** Budgets that its agents draw on. */
       readonly budgets: ReadonlyArray<Budget.Claim>
+      readonly refusal: SlotError | undefined
     },
   ) => Effect.Effect<void, never, unknown>
   /** Removes an attempt that has ended, and returns its result. */
@@ -122,6 +124,8 @@ export interface AttemptsOptions {
   readonly dailyBudget: Budget.Budget | undefined
   /** Calls the code of a step. */
   readonly enter: <A>(body: () => A) => A
+  /** Takes a slot of a limit for a call of an attempt. */
+  readonly slot: (start: Start, queue: Queue) => Effect.Effect<() => void, SlotError>
   /** Called for each attempt that has ended. */
   readonly onSettled: (key: NodeKey) => void
   readonly clock: Clock.Clock
@@ -182,7 +186,7 @@ export const make = (options: AttemptsOptions): Attempts => {
     return Effect.flatten(Patience.retryWhileBusy(made, options.onOutage))
   }
 
-  const launch: Attempts["launch"] = (start, { record, pass, input, needs, state, now, budgets }) => {
+  const launch: Attempts["launch"] = (start, { record, pass, input, needs, state, now, budgets, refusal }) => {
     const { step, iteration, attempt } = start
     const key = nodeKey(step.id, iteration)
     const { cache } = step
@@ -233,7 +237,9 @@ export const make = (options: AttemptsOptions): Attempts => {
       onRead,
       epoch,
       transact,
+      refusal,
       journal: {
+        slot: (queue) => options.slot(start, queue),
         place: { nodeId: step.id, iteration, attempt },
         record: (rows) =>
           Patience.retryWhileBusy(

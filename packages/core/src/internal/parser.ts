@@ -39,6 +39,7 @@ const stepKeys = new Set([
     "needsApproval",
     "label",
     "meta",
+    "limit",
   ],
 ])
 const branchKeys = new Set(["needs", "when", "then", "else"])

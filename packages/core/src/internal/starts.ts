@@ -39,6 +39,8 @@ export interface Host {
   readonly resting: ReadonlySet<NodeKey>
   /** Admits a step that is suspected of killing its process. */
   readonly admit: ((key: NodeKey) => boolean) | undefined
+  /** Admits an attempt at a step with a limit, once it holds a slot of it. `left` is the number of attempts that could start. */
+  readonly grant: ((start: Start, left: number) => boolean) | undefined
 }
 
 export interface Starts {
@@ -79,7 +81,7 @@ interface Ready {
 
 /** The starts of a schedule. */
 export const make = (host: Host): Starts => {
-  const { plan, view, phases, journal, reads, maxConcurrency, place, admit, resting } = host
+  const { plan, view, phases, journal, reads, maxConcurrency, place, admit, grant, resting } = host
   /** In document order, compensations first. */
   const readySteps = Heap.make<Ready>(({ rank }) => rank)
   const readyChildren = Heap.make<Ready>(({ rank }) => rank)
@@ -111,14 +113,35 @@ export const make = (host: Host): Starts => {
   const orphans = new Set<NodeKey>()
   /** Ready steps that wait for admission. */
   let heldBack: Array<number> = []
+  /** Ready steps that wait for a slot of their limit. */
+  let queued: Array<number> = []
+  const startAt = (position: number): Start => ({
+    position,
+    step: plan.step(position),
+    iteration: view.iterationOf(position),
+    attempt: (view.stepRecord(position)?.attempt ?? 0) + 1,
+  })
   const begin = (position: number): Start => {
-    const step = plan.step(position)
-    const iteration = view.iterationOf(position)
-    const attempt = (view.stepRecord(position)?.attempt ?? 0) + 1
+    const start = startAt(position)
+    const { step, iteration, attempt } = start
     phases[position] = Phase.running
     running++
     journal.emit({ _tag: "AttemptStarted", nodeId: step.id, iteration, attempt, ...reads.readsOf(position) })
-    return { position, step, iteration, attempt }
+    return start
+  }
+  /** Tells whether a step may start as far as its limit goes. Compensations have none. */
+  const isGranted = (position: number): boolean =>
+    grant === undefined || position >= plan.size || plan.step(position).limit === undefined || grant(startAt(position), slotsLeft())
+  /** Starts the steps that hold a slot of their limit, in document order. */
+  const startQueued = (): Array<Start> => {
+    const starts: Array<Start> = []
+    const ready = [...new Set(queued)].filter((position) => phases[position] === Phase.ready)
+    queued = []
+    for (const position of ready.sort((left, right) => left - right)) {
+      if (!isGranted(position)) queued.push(position)
+      else if (place(position)) starts.push(begin(position))
+    }
+    return starts
   }
   /** Starts the admitted suspects, the likeliest first, which clears the others soonest. */
   const startSuspects = (): Array<Start> => {
@@ -127,7 +150,7 @@ export const make = (host: Host): Starts => {
     const crashes = (position: number): number => view.stepRecord(position)?.interruptions ?? 0
     heldBack = []
     for (const position of ready.sort((left, right) => crashes(right) - crashes(left) || left - right)) {
-      if (slotsLeft() > 0 && admit?.(view.keyOf(position)) === true) {
+      if (slotsLeft() > 0 && isGranted(position) && admit?.(view.keyOf(position)) === true) {
         if (place(position)) starts.push(begin(position))
       } else heldBack.push(position)
     }
@@ -138,11 +161,13 @@ export const make = (host: Host): Starts => {
       phases[position] = Phase.ready
       if (position < plan.size && plan.node(position)._tag === "Wait") return readyChildren.push({ position, rank: position })
       if (admit !== undefined && Suspects.isSuspect(view.stepRecord(position))) heldBack.push(position)
+      else if (grant !== undefined && position < plan.size && plan.step(position).limit !== undefined) queued.push(position)
       else readySteps.push({ position, rank: position < plan.size ? position : position - plan.nodes.length })
     },
     start: () => {
       if (journal.isPaused()) return []
       const starts = heldBack.length > 0 ? startSuspects() : []
+      if (queued.length > 0) starts.push(...startQueued())
       for (let left = slotsLeft(); left > 0; ) {
         const ready = readySteps.pop()
         if (ready === undefined) break
@@ -195,6 +220,6 @@ export const make = (host: Host): Starts => {
       if (orphans.delete(key)) running--
     },
     running: () => running,
-    isHeldBack: () => heldBack.length > 0,
+    isHeldBack: () => heldBack.length > 0 || queued.length > 0,
   }
 }

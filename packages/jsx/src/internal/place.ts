@@ -68,7 +68,17 @@ export const known = {
       "timeout",
       "timeoutMs",
     ],
-    ...["heartbeatTimeout", "heartbeatTimeoutMs", "continueOnFail", "cache", "label", "meta", "compensate", "needsApproval"],
+    ...[
+      "heartbeatTimeout",
+      "heartbeatTimeoutMs",
+      "continueOnFail",
+      "cache",
+      "label",
+      "meta",
+      "compensate",
+      "needsApproval",
+      "limit",
+    ],
     "children",
   ]),
 } as const

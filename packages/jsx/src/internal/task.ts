@@ -47,7 +47,7 @@ export const step = (
   comesAfter: ComesAfter,
 ): Step => {
   const { props } = node
-  const { output, cache, needsApproval, compensate } = props
+  const { output, cache, limit, needsApproval, compensate } = props
   const table = lowering.tableOf(output) ?? untypedTable
   const taskId = idOf(node)
 
@@ -142,6 +142,7 @@ export const step = (
     ...props,
     retry: retryOf(node),
     cache: isProps(cache) && "key" in cache ? { ...cache, key: give(cache.key) } : cache,
+    limit: give(limit),
     needsApproval: gateOf(needsApproval, give),
     compensate: typeof compensate === "function" ? undo : compensate,
   }

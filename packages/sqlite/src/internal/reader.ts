@@ -18,6 +18,7 @@ import * as Outputs from "./outputs.ts"
 import * as Owner from "./owner.ts"
 import * as Plans from "./plans.ts"
 import * as Queries from "./queries.ts"
+import * as Slots from "./slots.ts"
 import * as States from "./states.ts"
 import * as Texts from "./texts.ts"
 
@@ -39,6 +40,7 @@ const open = (filename: string) => {
       states: States.make(connection, Outputs.make(connection)),
       queries: Queries.make(connection, Plans.make(connection), Texts.make(connection)),
       conversations: Conversations.make(connection, Texts.make(connection)),
+      slots: Slots.make(connection, ""),
       changes: Changes.make(connection, filename),
     }))
   } catch (thrown) {
@@ -126,6 +128,12 @@ export const make = (patience: Patience): Effect.Effect<StorageShape, StoreError
       budgets: (runId) => read("budgets", ({ conversations }) => Either.right(conversations.budgets(runId))),
       progress: (runId) => read("progress", ({ conversations }) => Either.right(conversations.progress(runId))),
       conversations: (filter) => read("conversations", ({ conversations }) => Either.right(conversations.read(filter))),
+      configureLimits: refuse("configureLimits"),
+      limits: read("limits", ({ slots }) => Either.right(slots.limits())),
+      requestSlot: refuse("requestSlot"),
+      leaveSlots: refuse("leaveSlots"),
+      pollSlots: (places, now) => read("pollSlots", ({ slots }) => Either.right(slots.poll(places, now))),
+      slotWaits: (runId) => read("slotWaits", ({ slots }) => Either.right(slots.waits(runId))),
       renew: refuse("renew"),
       release: refuse("release"),
       noteStuck: refuse("noteStuck"),
@@ -145,7 +153,12 @@ export const make = (patience: Patience): Effect.Effect<StorageShape, StoreError
       find: (prefix, limit) => read("find", ({ queries }) => Either.right(queries.find(prefix, limit))),
       run: (runId) => Effect.flatMap(Millis.now, (now) => read("run", ({ queries }) => queries.run(runId, now))),
       wait: (name) => read("wait", ({ queries }) => Either.right(queries.wait(name))),
-      inspect: (runId) => Effect.flatMap(Millis.now, (now) => read("inspect", ({ queries }) => queries.inspect(runId, now))),
+      inspect: (runId) =>
+        Effect.flatMap(Millis.now, (now) =>
+          read("inspect", ({ queries, slots }) =>
+            Either.map(queries.inspect(runId, now), (details) => Slots.shownIn(details, slots.waits(runId))),
+          ),
+        ),
       events: (runId, options) => read("events", ({ queries }) => queries.events(runId, options)),
     }
   })

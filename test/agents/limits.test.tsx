@@ -1,0 +1,302 @@
+/** Limits of agents and tools: each call of a model, and of a tool, waits for a slot and gives it back. */
+import { MockLanguageModelV4, simulateReadableStream } from "ai/test"
+import { Effect, Schema } from "effect"
+import { createAgent, createSmithers, defineTool, Parallel, Smithers, Task, Workflow } from "smithers-orchestrator"
+import { describe, expect, it } from "vitest"
+import * as z from "zod"
+
+const usage = {
+  inputTokens: { total: 1, noCache: 1, cacheRead: 0, cacheWrite: 0 },
+  outputTokens: { total: 1, text: 1, reasoning: 0 },
+}
+const stop = { unified: "stop" as const, raw: undefined }
+
+/** Counts what is at work. */
+const witness = () => {
+  const seen = { now: 0, most: 0, calls: 0 }
+  const during = async <A,>(act: () => Promise<A>): Promise<A> => {
+    seen.calls++
+    seen.now++
+    seen.most = Math.max(seen.most, seen.now)
+    try {
+      return await act()
+    } finally {
+      seen.now--
+    }
+  }
+  return { seen, during }
+}
+
+const answer = { content: [{ type: "text" as const, text: '{"text":"done"}' }], finishReason: stop, usage, warnings: [] }
+
+/** A model that takes a while for each reply. */
+const modelOf = (during: ReturnType<typeof witness>["during"], ms = 15) =>
+  new MockLanguageModelV4({
+    doGenerate: () =>
+      during(async () => {
+        await Bun.sleep(ms)
+        return answer
+      }),
+  })
+
+const { smithers, outputs } = createSmithers({ done: z.object({ text: z.string() }) }, { input: z.object({ n: z.number() }) })
+type Agent = ReturnType<typeof createAgent>
+
+/** A workflow with tasks that ask one agent, all at once. */
+const asking = (agent: Agent, count = 1, props: { readonly limit?: string; readonly timeout?: number } = {}) =>
+  smithers(() => (
+    <Workflow name="asking">
+      {Array.from({ length: count }, (_, index) => (
+        <Task key={index} id={`t${index}`} output={outputs.done} agent={agent} retries={0} {...props}>
+          Do it.
+        </Task>
+      ))}
+    </Workflow>
+  ))
+
+const running = <A, E>(limits: Smithers.RuntimeOptions["limits"], effect: Effect.Effect<A, E, Smithers.Runtime>) =>
+  Effect.runPromise(
+    Effect.provide(
+      effect,
+      Smithers.sqlite({ filename: ":memory:", maxConcurrency: 8, grace: "50 millis", ...(limits === undefined ? {} : { limits }) }),
+    ),
+  )
+
+describe("a limit of an agent", () => {
+  it("holds for the calls of its model in all runs together", async () => {
+    const { seen, during } = witness()
+    const agent = createAgent({ name: "writer", model: modelOf(during), limit: "api" })
+    const parallel = smithers(() => (
+      <Workflow name="wide">
+        <Parallel>
+          {["a", "b", "c", "d"].map((id) => (
+            <Task key={id} id={id} output={outputs.done} agent={agent} retries={0}>
+              Do it.
+            </Task>
+          ))}
+        </Parallel>
+      </Workflow>
+    ))
+    await running(
+      { api: { concurrency: 2 } },
+      Effect.all(
+        [1, 2, 3].map((n) => parallel.execute({ n })),
+        { concurrency: "unbounded" },
+      ),
+    )
+    expect(seen).toEqual({ now: 0, most: 2, calls: 12 })
+  })
+
+  it("has slots for each key that a function of the input gives", async () => {
+    const { seen, during } = witness()
+    const agent = createAgent<{ n: number }>({
+      name: "writer",
+      model: modelOf(during, 60),
+      limit: ({ n }) => ({ name: "api", key: `customer ${n % 2}` }),
+    })
+    const flow = asking(agent)
+    await running(
+      { api: { concurrency: 1 } },
+      Effect.all(
+        [1, 2, 3, 4, 5, 6].map((n) => flow.execute({ n })),
+        { concurrency: "unbounded" },
+      ),
+    )
+    expect(seen).toEqual({ now: 0, most: 2, calls: 6 })
+  })
+
+  it("is held until a streamed reply has ended, and not while tools run", async () => {
+    const { seen, during } = witness()
+    let atWork = 0
+    let mostAtWork = 0
+    const tool = defineTool({
+      description: "Works.",
+      input: Schema.Struct({}),
+      execute: async () => {
+        mostAtWork = Math.max(mostAtWork, ++atWork)
+        await Bun.sleep(60)
+        atWork--
+        return "worked"
+      },
+    })
+    const model = new MockLanguageModelV4({
+      doStream: async ({ prompt }) => {
+        const isFirst = prompt.at(-1)?.role !== "tool"
+        const ended = Promise.withResolvers<void>()
+        const began = Promise.withResolvers<void>()
+        void during(async () => {
+          began.resolve()
+          await ended.promise
+        })
+        await began.promise
+        const said = isFirst
+          ? [{ type: "tool-call" as const, toolCallId: "c", toolName: "work", input: "{}" }]
+          : [
+              { type: "text-start" as const, id: "1" },
+              { type: "text-delta" as const, id: "1", delta: '{"text":"done"}' },
+              { type: "text-end" as const, id: "1" },
+            ]
+        const finish = {
+          type: "finish" as const,
+          finishReason: isFirst ? { unified: "tool-calls" as const, raw: undefined } : stop,
+          usage,
+        }
+        const stream = simulateReadableStream({
+          chunks: [{ type: "stream-start" as const, warnings: [] }, ...said, finish],
+          chunkDelayInMs: 5,
+        })
+        const ending = new TransformStream({ flush: () => ended.resolve() })
+        return { stream: stream.pipeThrough(ending) }
+      },
+    })
+    const agent = createAgent({ name: "writer", model, stream: true, tools: { work: tool }, limit: "api" })
+    const flow = asking(agent)
+    await running(
+      { api: { concurrency: 1 } },
+      Effect.all(
+        [1, 2, 3].map((n) => flow.execute({ n })),
+        { concurrency: "unbounded" },
+      ),
+    )
+    expect(seen).toEqual({ now: 0, most: 1, calls: 6 })
+    expect(mostAtWork).toBeGreaterThan(1)
+  })
+
+  it("needs no second slot where the task holds one of the same limit", async () => {
+    const { seen, during } = witness()
+    const agent = createAgent({ name: "writer", model: modelOf(during), limit: "api" })
+    const flow = asking(agent, 1, { limit: "api" })
+    await running(
+      { api: { concurrency: 1 } },
+      Effect.all(
+        [1, 2, 3].map((n) => flow.execute({ n })),
+        { concurrency: "unbounded" },
+      ),
+    )
+    expect(seen).toEqual({ now: 0, most: 1, calls: 3 })
+  })
+
+  it("takes no time of the task's timeout while its calls wait", async () => {
+    const { seen, during } = witness()
+    const agent = createAgent({ name: "writer", model: modelOf(during, 300), limit: "api" })
+    const flow = asking(agent, 1, { timeout: 700 })
+    const results = await running(
+      { api: { concurrency: 1 } },
+      Effect.all(
+        [1, 2, 3, 4].map((n) => flow.run({ n })),
+        { concurrency: "unbounded" },
+      ),
+    )
+    expect(results.map(({ status }) => status)).toEqual(["finished", "finished", "finished", "finished"])
+    expect(seen.most).toBe(1)
+  })
+
+  it("lets a cancellation through while a call waits, and says in the run what it waits for", async () => {
+    const { seen, during } = witness()
+    const agent = createAgent({ name: "writer", model: modelOf(during, 60_000), limit: "api" })
+    const flow = asking(agent)
+    await running(
+      { api: { concurrency: 1 } },
+      Effect.gen(function* () {
+        yield* flow.start({ n: 1 }, { runId: "first" })
+        yield* Effect.promise(async () => {
+          while (seen.now === 0) await Bun.sleep(2)
+        })
+        const second = yield* flow.start({ n: 2 }, { runId: "second" })
+        for (;;) {
+          const slots = yield* Effect.orElseSucceed(
+            Effect.map(Smithers.inspect("second"), ({ slots = [] }) => slots),
+            () => [],
+          )
+          if (slots.length > 0) {
+            expect(slots).toMatchObject([{ name: "api", nodeId: "t0", attempt: 1, before: 0 }])
+            break
+          }
+          yield* Effect.sleep(5)
+        }
+        yield* Smithers.cancel("second")
+        yield* Effect.either(second.await)
+        const ended = yield* Smithers.inspect("second")
+        expect([ended.run.status, ended.slots]).toEqual(["cancelled", undefined])
+        expect(seen.calls).toBe(1)
+      }),
+    )
+  })
+
+  it("that is unknown is refused before anything begins; one that a function names fails the task without a retry", async () => {
+    const { seen, during } = witness()
+    const named = asking(createAgent({ name: "writer", model: modelOf(during), limit: "antropic" }))
+    const computed = asking(createAgent({ name: "writer", model: modelOf(during), limit: () => "antropic" }))
+    const ofTool = defineTool({ description: "Works.", input: Schema.Struct({}), limit: "antropic", execute: () => "" })
+    const tooled = asking(createAgent({ name: "writer", model: modelOf(during), tools: { work: ofTool } }))
+    const errors = await running(
+      { anthropic: { concurrency: 1 } },
+      Effect.forEach([named, computed, tooled], (flow) => Effect.flip(flow.execute({ n: 1 }))),
+    )
+    expect(errors.map(({ _tag }) => _tag)).toEqual(["InvalidWorkflow", "StepFailed", "InvalidWorkflow"])
+    for (const { message } of errors) expect(message).toContain('Did you mean "anthropic"?')
+    expect(seen.calls).toBe(0)
+  })
+})
+
+describe("a limit of a tool", () => {
+  it("holds for its calls, whatever model calls them at once", async () => {
+    const { seen, during } = witness()
+    const work = defineTool({
+      description: "Works.",
+      input: Schema.Struct({ item: Schema.Number }),
+      limit: ({ input }) => ({ name: "hub", key: input.item < 4 ? "low" : "high" }),
+      execute: () => during(() => Bun.sleep(20)),
+    })
+    const model = new MockLanguageModelV4({
+      doGenerate: async ({ prompt }) => {
+        if (prompt.at(-1)?.role === "tool") return answer
+        const content = Array.from({ length: 8 }, (_, item) => ({
+          type: "tool-call" as const,
+          toolCallId: `c${item}`,
+          toolName: "work",
+          input: JSON.stringify({ item }),
+        }))
+        return { content, finishReason: { unified: "tool-calls" as const, raw: undefined }, usage, warnings: [] }
+      },
+    })
+    const flow = asking(createAgent({ name: "writer", model, tools: { work } }))
+    await running(
+      { hub: { concurrency: 1 } },
+      Effect.all(
+        [1, 2].map((n) => flow.execute({ n })),
+        { concurrency: "unbounded" },
+      ),
+    )
+    expect(seen).toEqual({ now: 0, most: 2, calls: 16 })
+  })
+})
+
+describe("a limit of a Task", () => {
+  it("may be a function of ctx", async () => {
+    const { seen, during } = witness()
+    const flow = smithers((ctx) => (
+      <Workflow name="keyed">
+        <Task
+          id="call"
+          output={outputs.done}
+          limit={({ input }) => ({ name: "api", key: String(input.n) })}
+          meta={{ n: ctx.input.n }}
+        >
+          {async () => {
+            await during(() => Bun.sleep(30))
+            return { text: "done" }
+          }}
+        </Task>
+      </Workflow>
+    ))
+    await running(
+      { api: { concurrency: 1 } },
+      Effect.all(
+        [1, 1, 1, 2].map((n) => flow.execute({ n })),
+        { concurrency: "unbounded" },
+      ),
+    )
+    expect(seen).toEqual({ now: 0, most: 2, calls: 4 })
+  })
+})

@@ -34,7 +34,7 @@ const outside = {
   sql: { npm: ["effect"], runtime: false },
   sqlite: { npm: ["effect", "@effect/[^/]+"], runtime: true },
   testing: { npm: ["effect"], runtime: false },
-  sandbox: { npm: ["effect"], runtime: true },
+  sandbox: { npm: ["effect", "@anthropic-ai/sandbox-runtime"], runtime: true },
   agents: { npm: ["effect", "ai", "@ai-sdk/[^/]+", "@effect/ai"], runtime: true },
   jsx: {
     npm: [

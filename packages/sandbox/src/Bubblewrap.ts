@@ -20,10 +20,10 @@ export const name = "bubblewrap"
 const privateBytes = 1024 * 1024 * 1024
 
 /** Directories of the system that each command may read, where they exist. */
-const systemDirectories = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt", "/nix/store"]
+export const systemDirectories = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt", "/nix/store"]
 
 /** Files below `/etc` that programs need. The rest holds keys, hashes of passwords and addresses. */
-const systemFiles = [
+export const systemFiles = [
   ...["alternatives", "ca-certificates", "ca-certificates.conf", "crypto-policies", "fonts", "group", "host.conf", "hosts"],
   ...["java", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "locale.alias", "localtime", "login.defs", "magic", "mime.types"],
   ...[

@@ -26,7 +26,8 @@ const defaultTimeout = Duration.minutes(2)
 
 /** Milliseconds between looks at the processes of a command, and of one whose number nothing else bounds. */
 const watchMs = 200
-const hastyMs = 50
+/** Where `ps` lists the processes, looks are costly. */
+const hastyMs = process.platform === "linux" ? 50 : 500
 
 /** Milliseconds that processes outside a namespace are given to end in order. */
 const graceMs = 300

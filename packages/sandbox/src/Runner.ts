@@ -8,14 +8,19 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Bubblewrap from "./Bubblewrap.ts"
 import * as Command from "./Command.ts"
+import * as SandboxRuntime from "./SandboxRuntime.ts"
 import * as Unisolated from "./Unisolated.ts"
 
-/** The isolations by the names by which they are chosen; the first is the default. */
-export const isolations = ["bubblewrap", "container", "none"] as const
+/** The isolations by the names by which they are chosen. */
+export const isolations = ["bubblewrap", "sandbox-runtime", "container", "none"] as const
 export type IsolationName = (typeof isolations)[number]
+
+/** The isolation of a runtime that names none. */
+export const defaultIsolation: IsolationName = process.platform === "darwin" ? "sandbox-runtime" : "bubblewrap"
 
 const layers: { readonly [N in IsolationName]: Layer.Layer<Isolation, IsolationUnavailable> } = {
   bubblewrap: Bubblewrap.layer,
+  "sandbox-runtime": SandboxRuntime.layer,
   container: Unisolated.layerContainer,
   none: Unisolated.layerNone,
 }

@@ -46,8 +46,8 @@ export const onStorage = <E>(
 export const ToolOptions = Schema.Struct({
   ...ToolRights.fields,
   /**
-   * `"bubblewrap"` isolates commands by namespaces, on Linux; `"container"` relies on the container around this process; `"none"` runs them with its rights.
-   * Where it cannot be had, commands fail, and nothing is started. Default: `"bubblewrap"`.
+   * `"bubblewrap"` isolates commands by namespaces, on Linux; `"sandbox-runtime"` by the package of that name, on macOS; `"container"` relies on the container around this process; `"none"` runs them with its rights.
+   * Where it cannot be had, commands fail, and nothing is started. Default: `"sandbox-runtime"` on macOS, `"bubblewrap"` elsewhere.
    */
   isolation: Schema.optional(Schema.Literal(...Runner.isolations)),
 })
@@ -90,7 +90,7 @@ const pricesOf = (given: unknown): Either.Either<Prices.Prices, InvalidSetting> 
 /** The layer that calls agents, with tools that have these rights. */
 const agents = (given: unknown, prices: unknown): Layer.Layer<AgentRunner, InvalidSetting> =>
   Layer.unwrapEffect(
-    Either.flatMap(toolOptions(given), ({ isolation = Runner.isolations[0], ...rights }) =>
+    Either.flatMap(toolOptions(given), ({ isolation = Runner.defaultIsolation, ...rights }) =>
       Either.map(pricesOf(prices), (known) => AgentProgram.layerWith({ rights, commands: Runner.make(isolation), prices: known })),
     ),
   )
@@ -98,7 +98,7 @@ const agents = (given: unknown, prices: unknown): Layer.Layer<AgentRunner, Inval
 /** An engine on a store in memory. Its runs are lost with the layer. */
 export const memory: Layer.Layer<Runtime> = Layer.merge(
   Core.memory,
-  AgentProgram.layerWith({ commands: Runner.make(Runner.isolations[0]) }),
+  AgentProgram.layerWith({ commands: Runner.make(Runner.defaultIsolation) }),
 )
 
 /** Options of the SQLite store, of the engine, and of the tools of agents. */

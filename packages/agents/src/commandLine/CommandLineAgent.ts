@@ -153,7 +153,7 @@ const unheld = (
   if (rights.allowTools !== undefined)
     return "This step lists tools in `allowTools`, and a command-line agent has tools of its own, which that does not reach. Leave it out, and restrict the agent by its settings."
   if (typeof network === "object" && !runner.isBoundary)
-    return `The agent lists hosts in \`network\`, and isolation "${runner.isolation}" holds it to nothing: nothing was started. A runtime with isolation "bubblewrap" runs it.`
+    return `The agent lists hosts in \`network\`, and isolation "${runner.isolation}" holds it to nothing: nothing was started. A runtime with isolation "bubblewrap", on macOS "sandbox-runtime", runs it.`
   return undefined
 }
 

@@ -39,11 +39,11 @@ export const runnerOf = ({ commands, rights, asked }: ToolSession.ToolSession, t
             : "stay below a root of their own"
     if (bound === undefined) return commands
     throw new Error(
-      `Commands of this step ${bound}, and isolation "${commands.isolation}" holds them to nothing: nothing was started. A runtime with isolation "bubblewrap" runs them.`,
+      `Commands of this step ${bound}, and isolation "${commands.isolation}" holds them to nothing: nothing was started. A runtime with isolation "bubblewrap", on macOS "sandbox-runtime", runs them.`,
     )
   }
   throw new Error(
-    `Tool "${tool}" runs commands, and this runtime has no isolation for them. Give it one, by "tools" of the runtime: isolation "bubblewrap" on Linux; "container" where a container is the boundary; "none" to do without.`,
+    `Tool "${tool}" runs commands, and this runtime has no isolation for them. Give it one, by "tools" of the runtime: isolation "bubblewrap" on Linux; "sandbox-runtime" on macOS; "container" where a container is the boundary; "none" to do without.`,
   )
 }
 

@@ -1,13 +1,14 @@
 /**
- * Processes as `/proc` shows them. On systems without it nothing is found.
+ * Processes as `/proc` shows them, and on systems without it as `ps` does. Environments and namespaces are in `/proc` alone.
  */
-import { readdirSync, readFileSync, readlinkSync } from "node:fs"
+import { execFileSync } from "node:child_process"
+import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs"
 
 /** A process: its parent, the time of its start, and the memory that it holds. */
 interface Seen {
   readonly pid: number
   readonly parent: number
-  /** Ticks of the clock since the start of the machine. With its number this is the process, and not a later one of that number. */
+  /** A number of the time at which it started. With its own number this is the process, and not a later one of that number. */
   readonly start: number
   readonly bytes: number
 }
@@ -26,8 +27,28 @@ const seen = (pid: number): Seen | undefined => {
   }
 }
 
+const hasProc = existsSync("/proc/self/stat")
+
+/** The processes that `ps` lists. */
+export const listed = (): ReadonlyArray<Seen> => {
+  try {
+    const options = { encoding: "utf8", env: { ...process.env, LC_ALL: "C" }, maxBuffer: 64 * 1024 * 1024 } as const
+    const lines = execFileSync("ps", ["-axo", "pid=,ppid=,rss=,lstart="], options).split("\n")
+    return lines.flatMap((line) => {
+      const [, pid, parent, kilobytes, start = ""] = /^\s*(\d+)\s+(\d+)\s+(\d+)\s+(.+?)\s*$/.exec(line) ?? []
+      if (pid === undefined) return []
+      return [{ pid: Number(pid), parent: Number(parent), start: Date.parse(start), bytes: Number(kilobytes) * 1024 }]
+    })
+  } catch {
+    return []
+  }
+}
+
+const everyProcess = (): ReadonlyArray<Seen> => (hasProc ? pids().flatMap((pid) => seen(pid) ?? []) : listed())
+
 /** Returns `true` if a process that was seen is still there. */
-export const isThere = (pid: number, start: number): boolean => seen(pid)?.start === start
+export const isThere = (pid: number, start: number): boolean =>
+  hasProc ? seen(pid)?.start === start : listed().some((one) => one.pid === pid && one.start === start)
 
 const pids = (): ReadonlyArray<number> => {
   try {
@@ -56,13 +77,11 @@ export const inNamespaceOf = (init: number): ReadonlyArray<Seen> => {
 }
 
 /** A process and its descendants, those in sessions of their own among them; the deepest last. */
-export const treeOf = (root: number): ReadonlyArray<Seen> => {
+export const treeOf = (root: number, processes: ReadonlyArray<Seen> = everyProcess()): ReadonlyArray<Seen> => {
   const all = new Map<number, Array<Seen>>()
   let own: Seen | undefined
-  for (const pid of pids()) {
-    const found = seen(pid)
-    if (found === undefined) continue
-    if (pid === root) own = found
+  for (const found of processes) {
+    if (found.pid === root) own = found
     const siblings = all.get(found.parent)
     if (siblings === undefined) all.set(found.parent, [found])
     else siblings.push(found)

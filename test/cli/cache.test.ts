@@ -50,7 +50,7 @@ it("the cache is listed, and forgotten by workflow, node, run and age", async ()
   expect((await folder.json("cache", "clear", "--workflow", "other")).value).toMatchObject({ count: 0 })
   expect((await folder.json("cache", "clear", "--older-than", "1h")).value).toMatchObject({ count: 0 })
   expect((await folder.json("cache", "clear", "--workflow", "cached", "--node", "made", "--run", "first")).value).toMatchObject({
-    cleared: 1,
+    count: 1,
   })
   await folder.run("up", "cached.ts", "--run-id", "second")
   expect(await outputOf("second")).toMatchObject({ output: "made by second" })

@@ -295,6 +295,9 @@ describe("with --json every command", () => {
       expect((await place.run("up", "chat.ts", "--run-id", "letter")).code).toBe(3)
       for (const args of [["chat", "letter"], ["tools", "letter"], ["agents"], ["cache", "list"], ["cache", "clear", "--all"]])
         expect((await place.run(...args, "--json")).code).toBe(0)
+      const fact = ["workflow:letter", "style"] as const
+      for (const args of [["set", ...fact, "--value", "1"], ["get", ...fact], ["list"], ["search", "style"], ["delete", ...fact]])
+        expect((await place.run("memory", ...args, "--json")).code).toBe(0)
     } finally {
       place.remove()
     }

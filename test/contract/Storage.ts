@@ -2,8 +2,10 @@
  * What every store must do, as one suite over any layer of `Storage`. Each case gets a store of its own.
  */
 import { expect, it } from "@effect/vitest"
+import type { Json } from "@smithers/core/Codec"
 import { RunEnded, RunFenced, RunNotFound, StepFailed } from "@smithers/core/Errors"
 import type { Command, InboxMessage, Response } from "@smithers/core/Inbox"
+import type { FactFilter } from "@smithers/core/Memory"
 import * as Millis from "@smithers/core/Millis"
 import type { RunEvent } from "@smithers/core/RunEvent"
 import { type RunFilter, RunSummary } from "@smithers/core/RunReader"
@@ -537,6 +539,71 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
         expect(yield* storage.cached({ ...query, workflow: "flow", nodeId: "a" })).toEqual(Option.none())
         yield* run.commit([{ _tag: "NodeReset", nodeId: "a", iteration: 0 }])
         expect(yield* storage.cached({ ...query, isShared: true })).toEqual(Option.none())
+      }),
+    )
+
+    holds("facts are written with their frame, found by namespace, key and words, and replaced by the last write", (storage) =>
+      Effect.gen(function* () {
+        yield* storage.prepareOutputs("flow", History.tables)
+        const run = yield* journal("r")
+        const of = { nodeId: "a", iteration: 0 }
+        const fact = (key: string, value: Json, more = {}) => ({ ...of, namespace: "n", key, value, ...more })
+        yield* run.commit([started, ...step("a", "text", "x")], {
+          facts: [
+            fact("style", "Write briefly, and in plain words."),
+            fact("limits", { words: 200, café: ["Zürich"] }),
+            fact("other", "Nothing to do with it.", { namespace: "m" }),
+          ],
+        })
+        const facts = (filter: FactFilter) =>
+          Effect.map(storage.facts({ now: run.now(), ...filter }), (all) => all.map(({ key }) => key))
+        expect(yield* facts({ namespace: "n" })).toEqual(["limits", "style"])
+        expect(yield* facts({ limit: 1, namespace: "m" })).toEqual(["other"])
+        expect(yield* facts({ keys: ["style", "other"] })).toEqual(["other", "style"])
+        expect(yield* facts({ query: "brief", namespace: "n" })).toEqual(["style"])
+        expect(yield* facts({ query: "ZURICH cafe" })).toEqual(["limits"])
+        expect(yield* facts({ query: "limit" })).toEqual(["limits"])
+        expect(yield* facts({ query: 'nothing" *) (' })).toEqual(["other"])
+        expect(yield* facts({ query: "absent" })).toEqual([])
+        expect(yield* facts({ query: '"*( ' })).toEqual([])
+        const put = yield* storage.putFact({ namespace: "n", key: "style", value: "Write at length.", at: run.now() + 5 })
+        expect(put).toEqual({
+          ...{ namespace: "n", key: "style", value: "Write at length.", version: 2, at: run.now() + 5 },
+          ...{ expiresAt: null, runId: null, nodeId: null },
+        })
+        expect(yield* facts({ query: "brief plain" })).toEqual([])
+        expect(yield* facts({ query: "length" })).toEqual(["style"])
+        expect((yield* storage.facts({ keys: ["limits"], now: run.now() }))[0]).toMatchObject({
+          version: 1,
+          runId: "r",
+          nodeId: "a",
+        })
+        expect(yield* storage.deleteFacts({ namespace: "n", key: "none" })).toBe(0)
+        expect(yield* storage.deleteFacts({ namespace: "n" })).toBe(2)
+        expect(yield* facts({})).toEqual(["other"])
+        expect(yield* facts({ query: "length zurich" })).toEqual([])
+      }),
+    )
+
+    holds("facts that have expired are not found, and are counted from one again", (storage) =>
+      Effect.gen(function* () {
+        const write = { namespace: "n", key: "k", value: [1], ttlMs: 100 }
+        expect(yield* storage.putFact({ ...write, at: 1000 })).toMatchObject({ expiresAt: 1100, version: 1 })
+        expect(yield* storage.facts({ now: 1099 })).toHaveLength(1)
+        expect(yield* storage.facts({ now: 1100 })).toEqual([])
+        expect(yield* storage.facts({ now: 1100, query: "k" })).toEqual([])
+        expect(yield* storage.putFact({ ...write, at: 1100 })).toMatchObject({ expiresAt: 1200, version: 1 })
+      }),
+    )
+
+    holds("a frame that is refused writes no facts", (storage) =>
+      Effect.gen(function* () {
+        yield* storage.prepareOutputs("flow", History.tables)
+        const run = yield* journal("r")
+        yield* storage.release("r", 1, run.now())
+        const facts = [{ nodeId: "a", iteration: 0, namespace: "n", key: "k", value: 1 }]
+        expect(yield* Effect.flip(run.commit([started, ...step("a", "text", "x")], { facts }))).toMatchObject({ _tag: "RunFenced" })
+        expect(yield* storage.facts({ now: run.now() })).toEqual([])
       }),
     )
 

@@ -116,7 +116,7 @@ describe("the file", () => {
       const loose = yield* query(
         filename,
         `SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name <> 'sqlite_schema'
-         AND NOT (strict AND (wr OR name IN ('smithers_reads', 'smithers_inbox', 'smithers_migrations', 'smithers_store')))`,
+         AND NOT (strict AND (wr OR name IN ('smithers_memory', 'smithers_reads', 'smithers_inbox', 'smithers_migrations', 'smithers_store')))`,
       )
       expect(loose).toEqual([])
     }),

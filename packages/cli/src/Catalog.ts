@@ -13,6 +13,7 @@ const { ps, inspect, node, logs, events, why, output, chat, tools } = Watching
 const { approve, deny, answer, signal, inbox } = Deciding
 const { init, graph, check, agents, workflowList, workflowRun, workflowPath, workflowCreate } = Writing
 const { dbPath, dbCheck, dbVacuum, dbPrune, cacheList, cacheClear, limitList, limitSet, completions } = Keeping
+const { memoryList, memorySearch, memoryGet, memorySet, memoryDelete } = Keeping
 
 /** Commands by group. */
 export const groups: ReadonlyArray<readonly [title: string, definitions: ReadonlyArray<Definition>]> = [
@@ -20,6 +21,7 @@ export const groups: ReadonlyArray<readonly [title: string, definitions: Readonl
   ["Watch", [ps, why, inspect, node, output, chat, tools, logs, events]],
   ["Decide", [inbox, approve, deny, answer, signal]],
   ["Write", [init, graph, check, agents, workflowList, workflowRun, workflowPath, workflowCreate]],
+  ["Remember", [memoryList, memorySearch, memoryGet, memorySet, memoryDelete]],
   ["Keep", [dbPath, dbCheck, dbVacuum, dbPrune, cacheList, cacheClear, limitList, limitSet, completions]],
 ]
 

@@ -105,6 +105,16 @@ export class NoSuchNode extends Schema.TaggedError<NoSuchNode>()("NoSuchNode", {
   }
 }
 
+/** There is no such fact, or it has expired. */
+export class NoSuchFact extends Schema.TaggedError<NoSuchFact>()("NoSuchFact", {
+  namespace: Schema.String,
+  key: Schema.String,
+}) {
+  override get message(): string {
+    return `Namespace "${this.namespace}" has no fact "${this.key}". List them: smithers memory list`
+  }
+}
+
 /** A node has no output. */
 export class NoOutput extends Schema.TaggedError<NoOutput>()("NoOutput", {
   runId: Schema.String,
@@ -271,7 +281,9 @@ const inputTags: ReadonlySet<string> = new Set([
   "ForeignDatabase",
   "NoSuchRun",
   "AmbiguousRun",
+  "NoSuchFact",
   "NoSuchNode",
+  "NoSuchFact",
   "NoOutput",
   "InvalidJson",
   "InvalidWorkflowFile",

@@ -5,6 +5,7 @@
 import * as Journal from "@smithers/core/AgentJournal"
 import * as Errors from "@smithers/core/Errors"
 import { Limit } from "@smithers/core/Limits"
+import * as Memory from "@smithers/core/Memory"
 import { Leaving, PendingKind, RunEvent, StrayRead } from "@smithers/core/RunEvent"
 import * as RunReader from "@smithers/core/RunReader"
 import { SlotWait, StoredLimit } from "@smithers/core/Slots"
@@ -392,6 +393,20 @@ export const Cached = Schema.Struct({
 
 /** `cache clear` */
 export const CacheCleared = Schema.Struct({ db: Schema.String, count: Schema.Number })
+
+/** `memory get`, `memory set` */
+export const Fact = Schema.Struct({ db: Schema.String, fact: Memory.Fact })
+
+/** `memory list`, `memory search` */
+export const Facts = Schema.Struct({
+  db: Schema.String,
+  facts: Schema.Array(Memory.Fact),
+  /** `true` if there are more facts beyond `--limit`. */
+  hasMore: Schema.Boolean,
+})
+
+/** `memory delete` */
+export const FactsDeleted = Schema.Struct({ db: Schema.String, count: Schema.Number })
 
 /** `completions` */
 export const Completions = Schema.Struct({ shell: Schema.String, script: Schema.String })

@@ -139,6 +139,11 @@ interface EveryStep<
   readonly continueOnFail?: Soft
   /** Takes over the output of an earlier run with the same key. `true` is `{}`. Default: false. */
   readonly cache?: boolean | CacheOptions<(context: Condition<Input, N>) => unknown>
+  /** Facts that outlive the run: which of them the prompt gets, and which the step stores with its output. */
+  readonly memory?: MemoryOptions<
+    [context: Condition<Input, N>],
+    [context: Condition<Input, N> & { readonly output: Codec.Output<S> }]
+  >
   /**
    * A limit of the runtime, by its name or as `{ name, key }`, or a function that returns it. An attempt begins once it holds a slot
    * of it. The wait is no part of its `timeout`.
@@ -342,6 +347,55 @@ export interface CacheOptions<Key> {
   readonly scope?: Plan.CacheScope
   /** A text to change when the code of the step changes. */
   readonly version?: string
+}
+
+/** Facts by key; one that is `undefined` is left out. */
+export interface FactValues {
+  readonly [key: string]: unknown
+}
+
+/**
+ * The memory of a step: facts that it adds to its prompt, and those that it stores with its output. `Given` are the parameters of
+ * functions, and `After` those of functions of the output.
+ */
+export interface MemoryOptions<Given extends ReadonlyArray<unknown>, After extends ReadonlyArray<unknown>> {
+  /** Where facts are: those of the workflow, of the run, or of any other name. Default: `"workflow"`. */
+  readonly namespace?: Scope | ((...given: Given) => string)
+  /** Adds facts to the end of the prompt: `true` the ten latest. Default: false. */
+  readonly recall?: boolean | RecallOptions<Given>
+  /**
+   * Stores facts in the transaction that stores the output: `true` the output, under the id of the step; a function, what it returns
+   * by key. Default: false.
+   */
+  readonly remember?: boolean | RememberOptions<Given, After> | ((...after: After) => FactValues | null | undefined)
+}
+
+type Scope = "workflow" | "run" | (string & Record<never, never>)
+
+/** Selects the facts that a step recalls. */
+export interface RecallOptions<Given extends ReadonlyArray<unknown>> {
+  /** Default: the namespace of the memory. */
+  readonly namespace?: Scope | ((...given: Given) => string)
+  /** Default: all keys. */
+  readonly keys?: ReadonlyArray<string> | ((...given: Given) => ReadonlyArray<string>)
+  /** Words to search for; `true` those of the prompt. The most relevant facts come first. Default: the latest facts. */
+  readonly query?: string | true | ((...given: Given) => string)
+  /** Default: 10. */
+  readonly limit?: number
+}
+
+/** Names the facts that a step remembers. */
+export interface RememberOptions<Given extends ReadonlyArray<unknown>, After extends ReadonlyArray<unknown>> {
+  /** Default: the namespace of the memory. */
+  readonly namespace?: Scope | ((...given: Given) => string)
+  /** Default: the id of the step. */
+  readonly key?: string | ((...after: After) => string)
+  /** Returns JSON, or `undefined` to remember nothing. Default: the output. */
+  readonly value?: (...after: After) => unknown
+  /** Returns several facts by key, instead of `key` and `value`. */
+  readonly facts?: (...after: After) => FactValues | null | undefined
+  /** Time after which the facts are forgotten. Default: never. */
+  readonly ttl?: RetryPolicy.DurationLike
 }
 
 declare const Failing: unique symbol

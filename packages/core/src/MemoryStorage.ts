@@ -27,6 +27,7 @@ import { type Command, childCommand, type InboxMessage, type Response } from "./
 import { canonical } from "./internal/json.ts"
 import * as MemorySlots from "./internal/memorySlots.ts"
 import * as VersionSignal from "./internal/versionSignal.ts"
+import { defaultLimit, type Fact, type FactWrite, newest, search } from "./Memory.ts"
 import * as Millis from "./Millis.ts"
 import * as Pauses from "./Pauses.ts"
 import * as Records from "./Records.ts"
@@ -126,6 +127,7 @@ export const make = (): Storage.StorageShape => {
   /** Applied commands, by run and id: delivering one again does nothing. */
   const consumed = new Map<string, Command>()
   const cache = new Map<string, Cached>()
+  const facts = new Map<string, Fact>()
   const news = VersionSignal.make()
   news.bump()
   const slots = MemorySlots.make((runId, epoch, now) => {
@@ -351,6 +353,17 @@ export const make = (): Storage.StorageShape => {
     for (const [key, cached] of cache) if (cached.row === row) cache.delete(key)
   }
 
+  const putFact = ({ namespace, key, value, ttlMs, runId, nodeId, at }: FactWrite & { readonly at: number }): Fact => {
+    const place = canonical([namespace, key])
+    const before = facts.get(place)
+    const isExpired = before?.expiresAt != null && before.expiresAt <= at
+    const version = before === undefined || isExpired ? 1 : before.version + 1
+    const expiresAt = ttlMs === undefined ? null : at + ttlMs
+    const fact = { namespace, key, value, version, at, expiresAt, runId: runId ?? null, nodeId: nodeId ?? null }
+    facts.set(place, fact)
+    return fact
+  }
+
   const commit = (entry: Stored, frame: Frame): void => {
     const { runId, frame: number, at, changes } = frame
     for (const [index, event] of frame.events.entries())
@@ -376,6 +389,7 @@ export const make = (): Storage.StorageShape => {
     if (frame.plan !== undefined) entry.plans.push({ frame: frame.frame, text: frame.plan.text })
     entry.run = { ...entry.run, status: entry.state.status, updatedAt: frame.at, finishedAt: null }
     for (const id of frame.consumed) consume(frame.runId, id)
+    for (const fact of frame.facts ?? []) putFact({ ...fact, runId, at: frame.at })
     for (const { nodeId, iteration, key, isShared } of frame.cache) {
       const record = RunState.step(entry.state, nodeId, iteration)
       const row = canonical([frame.runId, nodeId, iteration])
@@ -545,6 +559,23 @@ export const make = (): Storage.StorageShape => {
         entry.state = { ...entry.state, status }
         entry.crashes = Math.max(0, entry.crashes - 1)
         news.bump()
+      }),
+    facts: ({ namespace, keys, query, limit = defaultLimit, now }) =>
+      Effect.sync(() => {
+        const found = [...facts.values()].filter(
+          (fact) =>
+            (namespace === undefined || fact.namespace === namespace) &&
+            (keys === undefined || keys.includes(fact.key)) &&
+            (fact.expiresAt === null || fact.expiresAt > now),
+        )
+        return (query === undefined ? found.sort(newest) : search(found, query)).slice(0, limit)
+      }),
+    putFact: (write) => Effect.sync(() => putFact(write)),
+    deleteFacts: ({ namespace, key }) =>
+      Effect.sync(() => {
+        const found = [...facts].filter(([, fact]) => fact.namespace === namespace && (key === undefined || fact.key === key))
+        for (const [place] of found) facts.delete(place)
+        return found.length
       }),
     prepareOutputs: () => Effect.void,
     cached: ({ workflow, nodeId, key, notBefore, isShared }) =>

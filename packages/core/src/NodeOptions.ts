@@ -104,7 +104,7 @@ export const step = (
       cache: cacheOf(options.cache, cacheKey, words),
       run,
       compensate: options.compensate === undefined ? undefined : fn(options.compensate, "compensate"),
-      ...defined({ gate, error, agentSpec, limit }),
+      ...defined({ gate, error, agentSpec, limit, memory: memoryOf(leaf, options.memory, words) }),
     }
   })
 
@@ -570,6 +570,76 @@ const limitNamed = (declared: unknown, words: Words): Plan.Step["limit"] => {
   if (declared === undefined) return undefined
   if (typeof declared === "function") return fn(declared, "limit")
   return Either.getOrElse(Limits.queueOf(declared), (problem) => refuse(`"limit" ${problem}, or ${words.fn} that returns it`))
+}
+
+const textOrFn = (given: unknown, option: string): Plan.GivenText | undefined => {
+  if (given === undefined || (typeof given === "string" && given.trim() !== "")) return given
+  return typeof given === "function" ? fn(given, option) : refuse(`"${option}" must be text, or a function that returns it`)
+}
+
+/** Makes the memory of a step. */
+const memoryOf = (
+  { id, agentSpec }: Leaf & { readonly agentSpec?: Plan.AgentSpec | undefined },
+  declared: unknown,
+  words: Words,
+): Plan.StepMemory | undefined => {
+  if (declared === undefined || declared === null || declared === false) return undefined
+  if (!isObject(declared)) return refuse(`"memory" must be an object`)
+  checkNames("memory", declared, ["namespace", "recall", "remember"])
+  const recall = recallOf(declared.recall)
+  const remember = rememberOf(id, declared.remember, words)
+  if (recall !== undefined && agentSpec === undefined)
+    return refuse(`it has "memory.recall" and no agent: facts are added to a prompt. Read them in code with Smithers.facts`)
+  return { namespace: textOrFn(declared.namespace, "memory.namespace"), ...defined({ recall, remember }) }
+}
+
+/** Most facts that a step recalls. */
+const defaultRecall = 10
+
+const recallOf = (declared: unknown): Plan.StepMemory["recall"] => {
+  if (declared === undefined || declared === false) return undefined
+  if (declared === true) return { namespace: undefined, keys: undefined, query: undefined, limit: defaultRecall }
+  if (!isObject(declared)) return refuse(`"memory.recall" must be true or an object`)
+  checkNames("memory.recall", declared, ["namespace", "keys", "query", "limit"])
+  const { keys, query, limit = defaultRecall } = declared
+  const problem = countProblem("memory.recall.limit", limit)
+  if (problem !== undefined || typeof limit !== "number" || !Number.isFinite(limit))
+    return refuse(`"memory.recall.limit" must be a whole number of at least 1`)
+  return {
+    namespace: textOrFn(declared.namespace, "memory.recall.namespace"),
+    keys:
+      typeof keys === "function"
+        ? fn(keys, "memory.recall.keys")
+        : textsOf({ "memory.recall.keys": keys }, "memory.recall.keys", "keys"),
+    query: query === true ? true : textOrFn(query, "memory.recall.query"),
+    limit,
+  }
+}
+
+const rememberOf = (id: NodeId, declared: unknown, words: Words): Plan.StepMemory["remember"] => {
+  if (declared === undefined || declared === false) return undefined
+  const whole: Plan.Computation = ({ output }) => ({ [id]: output })
+  if (declared === true) return { namespace: undefined, ttlMs: undefined, facts: whole }
+  if (typeof declared === "function") return { namespace: undefined, ttlMs: undefined, facts: fn(declared, "memory.remember") }
+  if (!isObject(declared)) return refuse(`"memory.remember" must be true, an object, or a function that returns facts by key`)
+  checkNames("memory.remember", declared, ["namespace", "key", "value", "facts", "ttl"])
+  const { key, value, facts } = declared
+  if (facts !== undefined && (key !== undefined || value !== undefined))
+    return refuse(`it has "memory.remember.facts" beside "key" or "value": give one of them`)
+  const [keyOf, valueOf] = [
+    textOrFn(key, "memory.remember.key"),
+    value === undefined ? undefined : fn<Plan.Computation>(value, "memory.remember.value"),
+  ]
+  const one: Plan.Computation = (context, state, noteRead) => {
+    const named = typeof keyOf === "function" ? keyOf(context, state, noteRead) : (keyOf ?? id)
+    if (typeof named !== "string") throw new TypeError(`"memory.remember.key" must give text, and gave ${Thrown.show(named)}`)
+    return { [named]: valueOf === undefined ? context.output : valueOf(context, state, noteRead) }
+  }
+  return {
+    namespace: textOrFn(declared.namespace, "memory.remember.namespace"),
+    ttlMs: span(declared, "ttl", { ...words, hasMillis: false }, "memory.remember."),
+    facts: facts === undefined ? one : fn(facts, "memory.remember.facts"),
+  }
 }
 
 const lateDecisions = ["deny", "approve", "fail"] as const

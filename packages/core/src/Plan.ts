@@ -111,6 +111,29 @@ export interface Cache {
   readonly version: string | undefined
 }
 
+/** A text, or a function of the author's that returns it. */
+export type GivenText = string | Computation
+
+/** The memory of a step. Default of a namespace: that of the workflow. */
+export interface StepMemory {
+  readonly namespace: GivenText | undefined
+  /** Facts to add to the prompt of its agent. */
+  readonly recall?: {
+    readonly namespace: GivenText | undefined
+    readonly keys: ReadonlyArray<string> | Computation | undefined
+    /** `true` searches by the words of the prompt. */
+    readonly query: GivenText | true | undefined
+    readonly limit: number
+  }
+  /** Facts to store with the output. The context of its functions has the `output` besides. */
+  readonly remember?: {
+    readonly namespace: GivenText | undefined
+    readonly ttlMs: Millis | undefined
+    /** Returns facts by key, or nothing. */
+    readonly facts: Computation
+  }
+}
+
 /** A unit of work: the only node that runs user code as an attempt. */
 export interface Step extends Provisional, Drawn {
   readonly _tag: "Step"
@@ -133,6 +156,7 @@ export interface Step extends Provisional, Drawn {
   readonly cache: Cache | undefined
   /** The limit of which an attempt holds a slot, or a function that names it when the step is ready. */
   readonly limit?: Queue | Computation
+  readonly memory?: StepMemory
   /** Set if an agent does the work: the result of `run` is the prompt. */
   readonly agentSpec?: AgentSpec
   /**

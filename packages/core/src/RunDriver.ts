@@ -194,7 +194,7 @@ export const drive = <R>(
   })
 
 const loop = (
-  { store, inbox, reader, journal, slots }: RunPorts,
+  { store, inbox, reader, journal, slots, memory }: RunPorts,
   definition: Definition<unknown>,
   options: DriveOptions,
 ): Effect.Effect<EndedResult<unknown>, DriverError, unknown> =>
@@ -242,6 +242,7 @@ const loop = (
     const attempts = Attempts.make({
       store,
       journal,
+      memory,
       onOutage,
       graceMs: options.graceMs,
       dailyBudget: options.dailyBudget,
@@ -287,6 +288,7 @@ const loop = (
       outputs.set(item.key, settled.result.value)
       const { nodeId, iteration } = event
       const { cacheKey } = settled.result
+      if (settled.result.facts !== undefined) frame.remember(settled.result.facts.map((fact) => ({ ...fact, nodeId, iteration })))
       const shared = settled.isShared === true ? { isShared: true } : {}
       if (cacheKey !== undefined) frame.cache({ nodeId, iteration, key: cacheKey, ...shared })
     }

@@ -9,6 +9,7 @@ import type { Json, JsonSchema } from "./Codec.ts"
 import type { RunFenced, RunNotFound, StaleFrame, StoreError } from "./Errors.ts"
 import type { Moment } from "./History.ts"
 import type { InboxMessage } from "./Inbox.ts"
+import type { FactWrite } from "./Memory.ts"
 import type { Millis } from "./Millis.ts"
 import type { RunEvent } from "./RunEvent.ts"
 import type { NewRun } from "./RunOwnership.ts"
@@ -40,6 +41,8 @@ export interface Frame {
     /** `true` to cache it for all steps of the store. */
     readonly isShared?: boolean
   }>
+  /** Facts that the steps which end remember. */
+  readonly facts?: ReadonlyArray<FactWrite & { readonly nodeId: string; readonly iteration: number }>
   /** Ids of the inbox commands that these events apply. */
   readonly consumed: ReadonlyArray<string>
   /** Child runs that these events start. Each is created without an owner, unless its id is taken. */

@@ -7,6 +7,7 @@ import * as Layer from "effect/Layer"
 import { AgentJournal, type RecordedConversation } from "./AgentJournal.ts"
 import * as Engine from "./Engine.ts"
 import { InvalidSetting, type RunNotFound, type StoreError } from "./Errors.ts"
+import { check as checkFact, type Fact, type FactFilter, type InvalidFact, Memory } from "./Memory.ts"
 import * as MemoryStorage from "./MemoryStorage.ts"
 import * as Millis from "./Millis.ts"
 import { type RunDetails, type RunFilter, RunReader, type RunSummary } from "./RunReader.ts"
@@ -38,6 +39,7 @@ export {
 export type { AttemptError } from "./DeclaredError.ts"
 export * from "./Errors.ts"
 export { itemId } from "./Ids.ts"
+export { type Fact, type FactFilter, InvalidFact } from "./Memory.ts"
 export type { RunDetails, RunFilter, RunSummary } from "./RunReader.ts"
 export type { RunResult, Waits } from "./RunResult.ts"
 export { createWorkflow, type ExecuteError, type RunHandle, type Workflow } from "./Workflow.ts"
@@ -86,6 +88,46 @@ export const conversations = (
   { nodeId, iteration }: { readonly nodeId?: string; readonly iteration?: number } = {},
 ): Effect.Effect<ReadonlyArray<RecordedConversation>, StoreError, AgentJournal> =>
   Effect.flatMap(AgentJournal, (journal) => journal.conversations({ runId, ...defined({ nodeId, iteration }) }))
+
+const factNames: Settings.Names<FactFilter> = { namespace: true, keys: true, query: true, limit: true }
+
+/**
+ * Reads facts that have not expired: with a `query` the most relevant first, otherwise the latest first. Namespaces are those of
+ * steps' `memory`; that of a workflow is `workflow:<name>`, and that of a run `run:<id>`. Fails with {@link InvalidSetting} for an
+ * unknown filter.
+ */
+export const facts = (filter: FactFilter = {}): Effect.Effect<ReadonlyArray<Fact>, StoreError | InvalidSetting, Memory> =>
+  Effect.gen(function* () {
+    yield* Settings.only("facts", filter, factNames)
+    const memory = yield* Memory
+    return yield* memory.facts({ ...filter, now: yield* Millis.now })
+  })
+
+/** A fact to remember. */
+export interface FactOptions {
+  readonly namespace: string
+  readonly key: string
+  /** Any JSON. */
+  readonly value: unknown
+  /** Time after which it is forgotten. Default: never. */
+  readonly ttl?: Millis.DurationLike
+}
+
+/**
+ * Stores a fact durably, in the place of the one with its key. In a step's code, prefer the option `memory`: it stores facts together
+ * with the output. Fails with `InvalidFact` for a fact that cannot be stored.
+ */
+export const remember = ({ ttl, ...fact }: FactOptions): Effect.Effect<Fact, StoreError | InvalidFact | InvalidSetting, Memory> =>
+  Effect.gen(function* () {
+    const memory = yield* Memory
+    const checked = yield* checkFact(fact)
+    const ttlMs = ttl === undefined ? {} : { ttlMs: yield* Settings.duration("ttl", ttl, "1 day") }
+    return yield* memory.putFact({ ...checked, ...ttlMs, at: yield* Millis.now })
+  })
+
+/** Deletes a fact, or all of a namespace, and returns their number. */
+export const forget = (of: { readonly namespace: string; readonly key?: string }): Effect.Effect<number, StoreError, Memory> =>
+  Effect.flatMap(Memory, (memory) => memory.deleteFacts(of))
 
 /** Resumes runs that no process drives. A layer beside the store's. */
 export const supervisor = Supervisor.layer

@@ -37,7 +37,9 @@ import { idempotencyKey } from "./Ids.ts"
 import { toJson } from "./internal/json.ts"
 import * as Jumps from "./internal/jumps.ts"
 import { giveJson } from "./internal/sharedValue.ts"
+import * as StepMemory from "./internal/stepMemory.ts"
 import type { Queue } from "./Limits.ts"
+import * as Memory from "./Memory.ts"
 import * as Millis from "./Millis.ts"
 import type * as Plan from "./Plan.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
@@ -148,6 +150,8 @@ export interface Attempt {
   readonly refusal: SlotError | undefined
   /** Looks up an output of an earlier run, and derives the key to store this one under. */
   readonly cache: CacheEntry | undefined
+  readonly workflow: string
+  readonly readFacts: (filter: Memory.FactFilter) => Effect.Effect<ReadonlyArray<Memory.Fact>, StoreError>
 }
 
 /** The cache of outputs, as one attempt uses it. */
@@ -173,6 +177,8 @@ export type AttemptResult =
       readonly cachedFrom: string | undefined
       /** The key to cache the output under. */
       readonly cacheKey: string | undefined
+      /** Facts to remember with the output. */
+      readonly facts?: ReadonlyArray<Memory.FactWrite>
     }
   | {
       readonly _tag: "Failed"
@@ -197,7 +203,7 @@ class LimitExceeded {
 
 /** Runs the attempt. It is interrupted, not failed, when its fiber is. */
 export const run = (attempt: Attempt): Effect.Effect<AttemptResult, never, unknown> =>
-  Effect.catchAllCause(produce(attempt), (cause) => {
+  Effect.catchAllCause(attempt.step.memory?.remember === undefined ? produce(attempt) : remembering(attempt), (cause) => {
     const [raised] = Cause.failures(cause)
     if (raised instanceof AttemptSuspended) return Effect.succeed<AttemptResult>({ _tag: "Suspended", request: raised.request })
     const failed = explain(cause, attempt.step)
@@ -270,6 +276,26 @@ const produce = (attempt: Attempt): Effect.Effect<AttemptResult, unknown, unknow
     return yield* accept(attempt, returned, looked?.key)
   })
 }
+
+/** Produces the output, and the facts that are remembered of it. */
+const remembering = (attempt: Attempt): Effect.Effect<AttemptResult, unknown, unknown> =>
+  Effect.flatMap(produce(attempt), (result) => {
+    const { step, input, needs, runId, pass, state, onRead } = attempt
+    if (result._tag !== "Succeeded" || step.memory === undefined) return Effect.succeed(result)
+    const context = { input, runId, iteration: pass, ...needs, output: result.value.give() }
+    const asked = { ...context, workflow: attempt.workflow }
+    return Effect.map(StepMemory.factsOf(step.memory, asked, state, onRead), (facts) => ({ ...result, facts }))
+  })
+
+/** The prompt, with the facts that the step recalls. */
+const recalling = (attempt: Attempt, prompt: string): Effect.Effect<string, unknown> =>
+  Effect.gen(function* () {
+    const { step, input, needs, runId, pass, state, onRead } = attempt
+    if (step.memory?.recall === undefined) return prompt
+    const context = { input, runId, iteration: pass, ...needs }
+    const filter = yield* StepMemory.filterOf(step.memory, { ...context, workflow: attempt.workflow }, prompt, state, onRead)
+    return Memory.intoPrompt(prompt, yield* attempt.readFacts(filter))
+  })
 
 /** What a look into the cache has found. */
 interface LookedUp {
@@ -517,13 +543,14 @@ const ask = (
     const { step, ending, runId } = attempt
     const runner = yield* Effect.serviceOption(AgentRunner)
     if (Option.isNone(runner)) return yield* new NoAgentRunner({ nodeId: step.id })
-    const prompt = yield* call(attempt, onBeat)
-    if (typeof prompt !== "string") {
-      return yield* Effect.fail(new TypeError(`the prompt of step "${step.id}" must be text, and is ${Thrown.show(prompt)}`))
+    const made = yield* call(attempt, onBeat)
+    if (typeof made !== "string") {
+      return yield* Effect.fail(new TypeError(`the prompt of step "${step.id}" must be text, and is ${Thrown.show(made)}`))
     }
-    if (prompt.trim() === "") {
+    if (made.trim() === "") {
       return yield* Effect.fail(new TypeError(`the prompt of step "${step.id}" is empty: no agent was asked`))
     }
+    const prompt = step.memory?.recall === undefined ? made : yield* recalling(attempt, made)
     const { cache } = attempt
     const looked = cache === undefined || cache.declared.isOwnKey ? undefined : yield* lookUp(attempt, cache, prompt)
     if (looked?.hit !== undefined) return new PromptLookedUp(looked, undefined)

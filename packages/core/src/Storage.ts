@@ -6,13 +6,21 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { AgentJournal, type AgentJournalShape } from "./AgentJournal.ts"
 import { Inbox, type InboxShape } from "./Inbox.ts"
+import { Memory, type MemoryShape } from "./Memory.ts"
 import { RunOwnership, type RunOwnershipShape } from "./RunOwnership.ts"
 import { RunReader, type RunReaderShape } from "./RunReader.ts"
 import { RunStore, type RunStoreShape } from "./RunStore.ts"
 import { Slots, type SlotsShape } from "./Slots.ts"
 
 /** All operations of a store. Times are epoch milliseconds. */
-export interface StorageShape extends RunStoreShape, RunOwnershipShape, InboxShape, RunReaderShape, AgentJournalShape, SlotsShape {
+export interface StorageShape
+  extends RunStoreShape,
+    RunOwnershipShape,
+    InboxShape,
+    RunReaderShape,
+    AgentJournalShape,
+    SlotsShape,
+    MemoryShape {
   /** Identifies the store, such as by the real path of a file: the same for every handle on it in this process. */
   readonly storeId: string
 }
@@ -21,7 +29,7 @@ export interface StorageShape extends RunStoreShape, RunOwnershipShape, InboxSha
 export class Storage extends Context.Tag("@smithers/core/Storage")<Storage, StorageShape>() {}
 
 /** The ports for one part of a store each. */
-export type NarrowPorts = RunStore | RunOwnership | Inbox | RunReader | AgentJournal | Slots
+export type NarrowPorts = RunStore | RunOwnership | Inbox | RunReader | AgentJournal | Slots | Memory
 
 /** A store and its ports. */
 export type Ports = Storage | NarrowPorts
@@ -35,6 +43,7 @@ export const ports = (storage: StorageShape): Context.Context<Ports> =>
     Context.add(RunReader, storage),
     Context.add(AgentJournal, storage),
     Context.add(Slots, storage),
+    Context.add(Memory, storage),
   )
 
 /** A scoped layer of a store and all its ports. */
@@ -48,11 +57,15 @@ export interface RunPorts {
   readonly reader: RunReaderShape
   readonly journal: AgentJournalShape
   readonly slots: SlotsShape
+  readonly memory: MemoryShape
 }
 
 /** The ports by name. Dies if they belong to different stores: a run would be stored in one and claimed in another. */
 export const runPorts: Effect.Effect<RunPorts, never, NarrowPorts> = Effect.flatMap(
-  Effect.all({ store: RunStore, ownership: RunOwnership, inbox: Inbox, reader: RunReader, journal: AgentJournal, slots: Slots }),
+  Effect.all({
+    ...{ store: RunStore, ownership: RunOwnership, inbox: Inbox, reader: RunReader, journal: AgentJournal },
+    ...{ slots: Slots, memory: Memory },
+  }),
   (found) => {
     const places = new Set(Object.values(found).map(({ storeId }) => storeId))
     return places.size === 1

@@ -21,6 +21,7 @@ import * as Claims from "./internal/claims.ts"
 import * as Connection from "./internal/connection.ts"
 import * as Conversations from "./internal/conversations.ts"
 import * as Driver from "./internal/driver.ts"
+import * as Facts from "./internal/facts.ts"
 import { retryWhileBusy } from "./internal/failures.ts"
 import * as Frames from "./internal/frames.ts"
 import * as Migrations from "./internal/migrations.ts"
@@ -116,7 +117,8 @@ const makeWriter = (
     const claims = Claims.make(connection, me)
     const slots = Slots.make(connection, me)
     const texts = Texts.make(connection)
-    const frames = Frames.make(connection, outputs, plans, texts, claims, guard)
+    const facts = Facts.make(connection)
+    const frames = Frames.make(connection, outputs, plans, texts, claims, guard, facts)
     const states = States.make(connection, outputs)
     const queries = Queries.make(connection, plans, texts)
     const changes = Changes.make(connection, filename)
@@ -192,6 +194,10 @@ const makeWriter = (
           return yield* read("pollSlots", () => Either.right(slots.poll(places, now)))
         }),
       slotWaits: (runId) => read("slotWaits", () => Either.right(slots.waits(runId))),
+      facts: (filter) => read("facts", () => Either.right(facts.find(filter))),
+      putFact: (write) => queue.write({ operation: "putFact", run: () => Either.right(facts.put(write)), synchronous: "full" }),
+      deleteFacts: (of) =>
+        queue.write({ operation: "deleteFacts", run: () => Either.right(facts.remove(of)), synchronous: "full" }),
       heartbeat: (heartbeat) => queue.write({ operation: "heartbeat", run: () => frames.heartbeat(heartbeat) }),
       renew: (held, leaseUntil) => {
         const run = () => {

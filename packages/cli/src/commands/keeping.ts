@@ -1,7 +1,7 @@
 /**
  * Commands that maintain the database and set up the shell.
  */
-import { argument, define, flag, integer, text } from "../Definition.ts"
+import { argument, define, flag, integer, optionalArgument, text } from "../Definition.ts"
 import * as Output from "../Output.ts"
 
 export const dbPath = define({
@@ -113,6 +113,75 @@ export const limitSet = define({
   },
   output: Output.LimitConfigured,
   action: () => import("../actions/limits.ts").then(({ set }) => set),
+})
+
+const fact = {
+  namespace: argument("namespace", "The namespace, such as workflow:<name>, run:<id>, or one of your own"),
+  key: argument("key", "The key of the fact"),
+}
+
+const mostFacts = integer("limit", "Maximum number of facts. Default: 50", 1)
+
+export const memoryList = define({
+  path: ["memory", "list"],
+  summary: "Lists the facts that steps have stored, latest first.",
+  examples: [{ line: "smithers memory list workflow:review", does: "Lists the facts of one workflow." }],
+  parameters: { namespace: optionalArgument("namespace", "Only this namespace, such as workflow:<name>"), limit: mostFacts },
+  output: Output.Facts,
+  action: () => import("../actions/memory.ts").then(({ list }) => list),
+})
+
+export const memorySearch = define({
+  path: ["memory", "search"],
+  summary: "Searches facts by words of their keys and values, most relevant first.",
+  examples: [
+    { line: "smithers memory search 'release notes'", does: "Finds facts with one of the words, or with words that begin so." },
+  ],
+  parameters: {
+    query: argument("query", "The words"),
+    namespace: text("namespace", "name", "Only this namespace"),
+    limit: mostFacts,
+  },
+  output: Output.Facts,
+  action: () => import("../actions/memory.ts").then(({ search }) => search),
+})
+
+export const memoryGet = define({
+  path: ["memory", "get"],
+  summary: "Prints the value of a fact as JSON.",
+  examples: [{ line: "smithers memory get workflow:review style", does: "Prints one fact." }],
+  parameters: fact,
+  output: Output.Fact,
+  action: () => import("../actions/memory.ts").then(({ get }) => get),
+})
+
+export const memorySet = define({
+  path: ["memory", "set"],
+  summary: "Stores a fact, in the place of the one with its key.",
+  examples: [{ line: `smithers memory set workflow:review style --value '"Be brief."'`, does: "Stores a text." }],
+  parameters: {
+    ...fact,
+    value: text("value", "JSON|@file|-", "The value as JSON, from a file, or from standard input"),
+    ttl: text("ttl", "time", "Time after which it is forgotten, such as 12h or 30d. Default: never"),
+  },
+  output: Output.Fact,
+  action: () => import("../actions/memory.ts").then(({ set }) => set),
+})
+
+export const memoryDelete = define({
+  path: ["memory", "delete"],
+  summary: "Deletes a fact, or with --all those of a namespace.",
+  examples: [
+    { line: "smithers memory delete workflow:review style", does: "Deletes one fact." },
+    { line: "smithers memory delete run:m1abc2 --all", does: "Deletes the facts of a namespace." },
+  ],
+  parameters: {
+    namespace: fact.namespace,
+    key: optionalArgument("key", "The key of the fact"),
+    all: flag("all", "Delete all facts of the namespace"),
+  },
+  output: Output.FactsDeleted,
+  action: () => import("../actions/memory.ts").then(({ remove }) => remove),
 })
 
 export const completions = define({

@@ -16,6 +16,7 @@ import type { Json } from "../Codec.ts"
 import { isTransient } from "../Errors.ts"
 import { type NodeKey, nodeKey } from "../Ids.ts"
 import type { Queue } from "../Limits.ts"
+import type { MemoryShape } from "../Memory.ts"
 import * as Metrics from "../Metrics.ts"
 import * as Millis from "../Millis.ts"
 import type * as Plan from "../Plan.ts"
@@ -117,6 +118,7 @@ export interface Attempts {
 export interface AttemptsOptions {
   readonly store: RunStoreShape
   readonly journal: AgentJournalShape
+  readonly memory: MemoryShape
   /** Called when the store cannot be read. */
   readonly onOutage: Patience.OnOutage
   readonly graceMs: number
@@ -261,6 +263,8 @@ export const make = (options: AttemptsOptions): Attempts => {
         ),
       },
       cache: found,
+      workflow,
+      readFacts: (filter) => Patience.retryWhileBusy(options.memory.facts({ ...filter, now }), options.onOutage),
     })
     Metrics.attemptsStarted.unsafeUpdate(1, Metrics.tagged(workflow))
     const place = { runId, workflow, nodeId: step.id, iteration, attempt }

@@ -12,6 +12,7 @@ import type { Interrupt } from "../Scheduler.ts"
 import * as CommandEvents from "./commandEvents.ts"
 
 type CacheEntry = Frame["cache"][number]
+type FactEntry = NonNullable<Frame["facts"]>[number]
 
 /** The parts committed with the events. */
 interface Committed {
@@ -39,6 +40,8 @@ export interface FrameBuilder {
   readonly consume: (command: InboxMessage, at: Millis) => boolean
   /** Caches an output for other runs. */
   readonly cache: (entry: CacheEntry) => void
+  /** Remembers facts of a step. */
+  readonly remember: (entries: ReadonlyArray<FactEntry>) => void
   readonly interrupt: (interrupt: Interrupt) => void
   /** Marks the current content of the frame as given from outside; later additions follow from it. */
   readonly mark: () => void
@@ -49,10 +52,10 @@ export interface FrameBuilder {
   /** Records that the store has committed the pending frame. */
   readonly accept: () => void
   /**
-   * Rolls back to the state before the pending frame. The next frame keeps its consumed commands, and those cache entries that
+   * Rolls back to the state before the pending frame. The next frame keeps its consumed commands, and those cache entries and facts that
    * are `kept`. The caller appends the {@link given} events again.
    */
-  readonly takeBack: (kept?: (entry: CacheEntry) => boolean) => void
+  readonly takeBack: (kept?: (entry: Pick<CacheEntry, "nodeId" | "iteration">) => boolean) => void
 }
 
 /** Starts the first frame after a state. */
@@ -62,9 +65,10 @@ export const make = (runId: string, epoch: number, loaded: RunState.RunState): F
   let events: Array<RunEvent> = []
   let consumed: Array<string> = []
   let cache: Array<CacheEntry> = []
+  let facts: Array<FactEntry> = []
   let interrupts: Array<Interrupt> = []
   let pending: Frame | undefined
-  let marked = { events: 0, consumed: 0, cache: 0 }
+  let marked = { events: 0, consumed: 0, cache: 0, facts: 0 }
   const seen = new Set<string>()
 
   const append: FrameBuilder["append"] = (event, at) => {
@@ -102,11 +106,14 @@ export const make = (runId: string, epoch: number, loaded: RunState.RunState): F
     cache: (entry) => {
       cache.push(entry)
     },
+    remember: (entries) => {
+      facts.push(...entries)
+    },
     interrupt: (interrupt) => {
       interrupts.push(interrupt)
     },
     mark: () => {
-      marked = { events: events.length, consumed: consumed.length, cache: cache.length }
+      marked = { events: events.length, consumed: consumed.length, cache: cache.length, facts: facts.length }
     },
     given: () => pending?.events.slice(0, marked.events) ?? [],
     build: ({ at, plan, spawned = [], sent = [] }) => {
@@ -124,11 +131,13 @@ export const make = (runId: string, epoch: number, loaded: RunState.RunState): F
         consumed,
         ...(spawned.length === 0 ? {} : { spawned }),
         ...(sent.length === 0 ? {} : { sent }),
+        ...(facts.length === 0 ? {} : { facts }),
       }
       state = RunState.committed(state, frame)
       events = []
       consumed = []
       cache = []
+      if (facts.length > 0) facts = []
       interrupts = []
       return pending
     },
@@ -139,6 +148,7 @@ export const make = (runId: string, epoch: number, loaded: RunState.RunState): F
     takeBack: (kept = () => true) => {
       consumed = pending?.consumed.slice(0, marked.consumed) ?? []
       cache = pending?.cache.slice(0, marked.cache).filter(kept) ?? []
+      facts = pending?.facts?.slice(0, marked.facts).filter(kept) ?? []
       pending = undefined
       state = accepted
       events = []

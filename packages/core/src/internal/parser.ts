@@ -26,21 +26,9 @@ const waits = {
   timer: new Set([...waitKeys, "duration", "until"]),
 }
 const stepKeys = new Set([
-  ...["output", "error", "needs", "run", "retry", "timeout", "heartbeatTimeout", "skipIf", "continueOnFail", "cache", "compensate"],
-  ...[
-    "agent",
-    "prompt",
-    "corrections",
-    "allowTools",
-    "allowNetwork",
-    "root",
-    "readOnly",
-    "budget",
-    "needsApproval",
-    "label",
-    "meta",
-    "limit",
-  ],
+  ...["output", "error", "needs", "run", "retry", "timeout", "heartbeatTimeout", "skipIf", "continueOnFail", "cache", "memory"],
+  ...["agent", "prompt", "corrections", "allowTools", "allowNetwork", "root", "readOnly", "budget", "compensate"],
+  ...["needsApproval", "label", "meta", "limit"],
 ])
 const branchKeys = new Set(["needs", "when", "then", "else"])
 const switchKeys = new Set(["needs", "on", "cases", "otherwise"])

@@ -73,6 +73,7 @@ export const known = {
       "heartbeatTimeoutMs",
       "continueOnFail",
       "cache",
+      "memory",
       "label",
       "meta",
       "compensate",

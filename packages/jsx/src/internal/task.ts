@@ -138,11 +138,18 @@ export const step = (
       ? lowering.calling(() => compensate(context.output, ctxOf(context, state, unnoted)), state, unnoted)
       : undefined
   const give = (value: unknown) => given(value, loop, lowering)
+  /** Converts a function of the output and ctx. */
+  const giveAfter = (value: unknown) =>
+    typeof value !== "function"
+      ? value
+      : ({ output }: Props, state: RunState, noteRead: NoteRead): unknown =>
+          lowering.calling(() => value(output, lowering.ctxAt(state, loop, noteRead)), state, noteRead)
   const options = {
     ...props,
     retry: retryOf(node),
     cache: isProps(cache) && "key" in cache ? { ...cache, key: give(cache.key) } : cache,
     limit: give(limit),
+    memory: memoryOf(props.memory, give, giveAfter),
     needsApproval: gateOf(needsApproval, give),
     compensate: typeof compensate === "function" ? undo : compensate,
   }
@@ -158,6 +165,28 @@ export const step = (
 const gateOf = (asked: unknown, give: (value: unknown) => unknown): unknown => {
   if (asked === null || isPending(asked)) return undefined
   return isProps(asked) && "request" in asked ? { ...asked, request: requestOf(asked.request, give) } : asked
+}
+
+type Give = (value: unknown) => unknown
+
+/** Converts the functions in the memory of a task. */
+const memoryOf = (declared: unknown, give: Give, giveAfter: Give): unknown => {
+  if (!isProps(declared)) return declared
+  const { namespace, recall, remember } = declared
+  const each = (part: unknown, convert: Give, names: ReadonlyArray<string>): unknown =>
+    isProps(part)
+      ? Object.fromEntries(
+          Object.entries(part).map(([name, value]) => [
+            name,
+            name === "namespace" ? give(value) : names.includes(name) ? convert(value) : value,
+          ]),
+        )
+      : part
+  const after = typeof remember === "function" ? giveAfter(remember) : each(remember, giveAfter, ["key", "value", "facts"])
+  return {
+    ...declared,
+    ...defined({ namespace: give(namespace), recall: each(recall, give, ["keys", "query"]), remember: after }),
+  }
 }
 
 const isProps = (value: unknown): value is Props => typeof value === "object" && value !== null && !Array.isArray(value)

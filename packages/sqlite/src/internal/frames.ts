@@ -22,6 +22,7 @@ import * as Turns from "@smithers/sql/Turns"
 import * as Either from "effect/Either"
 import type { Claims } from "./claims.ts"
 import type { Connection } from "./connection.ts"
+import type { Facts } from "./facts.ts"
 import { Blamed, blame } from "./failures.ts"
 import type * as Migrations from "./migrations.ts"
 import type { Outputs } from "./outputs.ts"
@@ -73,6 +74,7 @@ export const make = (
   texts: Texts,
   claims: Pick<Claims, "spawn" | "deliver" | "told">,
   { protocol, check: guard }: Migrations.Guard,
+  facts: Pick<Facts, "put">,
 ): Frames => {
   const { prepare } = connection
   const selectClaim = prepare<[workflow: string]>(
@@ -295,6 +297,7 @@ export const make = (
         const insert = isShared === true ? insertShared : insertCache
         insert.run(runId, nodeId, iteration, workflow, hash(key), at)
       }
+      for (const fact of frame.facts ?? []) facts.put({ ...fact, runId, at })
       for (const id of frame.consumed) consume.run(runId, id, frame.frame)
       for (const { runId, create } of frame.spawned ?? []) {
         // The input of the child is not in an event; it belongs to the wait that starts the child.

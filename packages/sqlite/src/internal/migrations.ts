@@ -454,6 +454,24 @@ CREATE TABLE smithers_shared_cache (
 CREATE INDEX smithers_shared_cache_run ON smithers_shared_cache (run_id, node_id, iteration);
 `
 
+/** Facts that outlive runs. Their full-text index is made with the first of them. */
+const memory = `
+CREATE TABLE smithers_memory (
+  id INTEGER PRIMARY KEY, -- the row of the index
+  namespace TEXT NOT NULL,
+  key TEXT NOT NULL,
+  value TEXT NOT NULL, -- JSON
+  version INTEGER NOT NULL, -- the number of writes
+  at_ms INTEGER NOT NULL,
+  expires_at INTEGER,
+  written_by TEXT, -- the run that wrote it last
+  node_id TEXT,
+  run_id TEXT, -- the run that it is deleted with
+  UNIQUE (namespace, key)
+) STRICT;
+CREATE INDEX smithers_memory_run ON smithers_memory (run_id) WHERE run_id IS NOT NULL;
+`
+
 export const migrations: ReadonlyArray<Migration> = [
   { layout: 17, protocol: 1, sql: initial },
   // A child run in a `finally` of its parent, which the cancellation of the parent does not cancel.
@@ -464,7 +482,7 @@ export const migrations: ReadonlyArray<Migration> = [
   { layout: 21, protocol: 2, sql: Layout21.sql, rewrite: Layout21.run },
   // Waits of a kind, and of an origin, that processes of the version before do not know.
   { layout: 22, protocol: 3, sql: conversations },
-  { layout: 23, protocol: 3, sql: [sharedCache, charges, Slots.sql].join("\n") },
+  { layout: 23, protocol: 3, sql: [sharedCache, charges, Slots.sql, memory].join("\n") },
 ]
 
 /** Layout and protocol of a database. */

@@ -12,6 +12,7 @@ import * as Changes from "./changes.ts"
 import * as Claims from "./claims.ts"
 import * as Connection from "./connection.ts"
 import * as Conversations from "./conversations.ts"
+import * as Facts from "./facts.ts"
 import { failure, type Patience, retryWhileBusy } from "./failures.ts"
 import * as Migrations from "./migrations.ts"
 import * as Outputs from "./outputs.ts"
@@ -41,6 +42,7 @@ const open = (filename: string) => {
       queries: Queries.make(connection, Plans.make(connection), Texts.make(connection)),
       conversations: Conversations.make(connection, Texts.make(connection)),
       slots: Slots.make(connection, ""),
+      facts: Facts.make(connection),
       changes: Changes.make(connection, filename),
     }))
   } catch (thrown) {
@@ -134,6 +136,9 @@ export const make = (patience: Patience): Effect.Effect<StorageShape, StoreError
       leaveSlots: refuse("leaveSlots"),
       pollSlots: (places, now) => read("pollSlots", ({ slots }) => Either.right(slots.poll(places, now))),
       slotWaits: (runId) => read("slotWaits", ({ slots }) => Either.right(slots.waits(runId))),
+      facts: (filter) => read("facts", ({ facts }) => Either.right(facts.find(filter))),
+      putFact: refuse("putFact"),
+      deleteFacts: refuse("deleteFacts"),
       renew: refuse("renew"),
       release: refuse("release"),
       noteStuck: refuse("noteStuck"),

@@ -28,7 +28,7 @@ const waits = {
 const stepKeys = new Set([
   ...["output", "error", "needs", "run", "retry", "timeout", "heartbeatTimeout", "skipIf", "continueOnFail", "cache", "memory"],
   ...["agent", "prompt", "corrections", "allowTools", "allowNetwork", "root", "readOnly", "budget", "compensate"],
-  ...["needsApproval", "label", "meta", "limit"],
+  ...["needsApproval", "limit", "label", "meta"],
 ])
 const branchKeys = new Set(["needs", "when", "then", "else"])
 const switchKeys = new Set(["needs", "on", "cases", "otherwise"])

@@ -11,6 +11,7 @@ import * as CliErrors from "@smithers/cli/Errors"
 import { Exit } from "@smithers/cli/Exit"
 import * as Errors from "@smithers/core/Errors"
 import * as Isolation from "@smithers/core/Isolation"
+import * as Memory from "@smithers/core/Memory"
 import * as RunEvent from "@smithers/core/RunEvent"
 import * as Status from "@smithers/core/Status"
 import * as Transaction from "@smithers/core/Transaction"
@@ -451,6 +452,7 @@ const modules: { readonly [path: string]: object } = {
   "packages/core/src/Errors.ts": Errors,
   "packages/core/src/Transaction.ts": Transaction,
   "packages/core/src/Isolation.ts": Isolation,
+  "packages/core/src/Memory.ts": Memory,
   "packages/sqlite/src/internal/sqlRows.ts": Sql,
   "packages/jsx/src/Ctx.ts": JsxCtx,
   "packages/jsx/src/PromptInput.ts": PromptInput,

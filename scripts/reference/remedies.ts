@@ -23,6 +23,11 @@ export const remedies: ReadonlyArray<{
     },
   },
   {
+    where: "Memory",
+    module: "packages/core/src/Memory.ts",
+    errors: { InvalidFact: "Store a shorter value, or one that is JSON. Put documents into files, and remember their paths." },
+  },
+  {
     where: "The end of a run",
     module: "packages/core/src/Errors.ts",
     errors: {
@@ -186,6 +191,7 @@ export const remedies: ReadonlyArray<{
       NoSuchRun: "List the runs with `smithers ps`.",
       AmbiguousRun: "Type more of the id.",
       NoSuchNode: "Choose one of the nodes that `smithers inspect` shows.",
+      NoSuchFact: "Choose one that `smithers memory list` shows.",
       NoOutput: "Wait for the node, or look at `smithers node`.",
       NoSource: "Name the workflow's file: `smithers up file.ts --resume true --run-id <run>`.",
       SeveralWaits: "Name one with `--node` and `--iteration`.",

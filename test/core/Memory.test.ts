@@ -37,7 +37,7 @@ const listening = () => {
   return { agent, prompts }
 }
 
-const sectionOf = (prompt: string | undefined) => /<memory>\n.*\n([^]*)\n<\/memory>/.exec(prompt ?? "")?.[1]?.split("\n") ?? []
+const sectionOf = (prompt: string | undefined) => /<memory>\n.*\n([\s\S]*)\n<\/memory>/.exec(prompt ?? "")?.[1]?.split("\n") ?? []
 const keysOf = (prompt: string | undefined) => sectionOf(prompt).map((line) => /"key":"([^"]*)"/.exec(line)?.[1])
 
 describe.each(stores)("on %s", (_, layer) => {

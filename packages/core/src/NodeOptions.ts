@@ -626,14 +626,14 @@ const rememberOf = (id: NodeId, declared: unknown, words: Words): Plan.StepMemor
   const { key, value, facts } = declared
   if (facts !== undefined && (key !== undefined || value !== undefined))
     return refuse(`it has "memory.remember.facts" beside "key" or "value": give one of them`)
-  const [keyOf, valueOf] = [
+  const [givenKey, givenValue] = [
     textOrFn(key, "memory.remember.key"),
     value === undefined ? undefined : fn<Plan.Computation>(value, "memory.remember.value"),
   ]
   const one: Plan.Computation = (context, state, noteRead) => {
-    const named = typeof keyOf === "function" ? keyOf(context, state, noteRead) : (keyOf ?? id)
+    const named = typeof givenKey === "function" ? givenKey(context, state, noteRead) : (givenKey ?? id)
     if (typeof named !== "string") throw new TypeError(`"memory.remember.key" must give text, and gave ${Thrown.show(named)}`)
-    return { [named]: valueOf === undefined ? context.output : valueOf(context, state, noteRead) }
+    return { [named]: givenValue === undefined ? context.output : givenValue(context, state, noteRead) }
   }
   return {
     namespace: textOrFn(declared.namespace, "memory.remember.namespace"),

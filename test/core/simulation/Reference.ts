@@ -340,7 +340,7 @@ export const expect = ({ seed, root }: Scenario, { records }: Seen = nothing): E
     const winners = seen?.winners ?? []
     const isOver = seen?.status === "finished"
     const inside = branchesOf(spec)
-    const isRest = (part: PartSpec): boolean => isOver && !winners.includes(part.key) && spec.rest === "cancel"
+    const isRest = (part: PartSpec): boolean => isOver && !winners.includes(part.key) && !isKeeping(spec, seen)
     const entries = new Map(inside.map((part) => [part.key, evaluatePart(part, isRest(part))]))
     const left = evaluateLeft(spec)
     if (left !== undefined) return left
@@ -349,7 +349,7 @@ export const expect = ({ seed, root }: Scenario, { records }: Seen = nothing): E
       const won = winners.map((winner) => ({ winner, value: entries.get(winner)?.value }))
       const isLost = winners.some((winner) => entries.get(winner)?.isBlocked !== false)
       const beside = inside.flatMap(({ key }) =>
-        winners.includes(key) || spec.rest === "cancel" ? [] : (entries.get(key)?.failures ?? []),
+        winners.includes(key) || !isKeeping(spec, seen) ? [] : (entries.get(key)?.failures ?? []),
       )
       if (isLost) return blocked(`${at} was won by ${winners.join()}, which cannot be`)
       return { ...done(shapeOf(spec, won)), failures: beside }
@@ -575,6 +575,10 @@ const denialOf = ({ onDeny }: Verdict): Verdict["onDeny"] => (onDeny === "contin
 /** Whether a place is in a pass, or is it. */
 const isPrefix = (outer: string, inner: string): boolean => outer === "" || inner === outer || inner.startsWith(`${outer}.`)
 
+/** Whether what has not ended goes on beside what follows: of a race that is lost, too few are left, and nothing does. */
+const isKeeping = (group: RaceSpec | ListSpec, record: Records.BoundaryRecord | undefined): boolean =>
+  group.rest === "keep" && (group.kind === "list" || (record?.winners?.length ?? 0) >= group.count)
+
 /** How a run ended, for whoever looks at it from outside. */
 export interface Ending {
   readonly status: "finished" | "failed" | "cancelled"
@@ -644,7 +648,7 @@ export const differences = (scenario: Scenario, state: RunState.RunState, ending
     const group = plan.parent(label) as Spec
     const record = records.get(`${group.label}/${at}`)
     if (record?.kind !== "boundary" || record.status !== "finished") return false
-    const isKept = record.isDecided === true && (group.kind === "race" || group.kind === "list") && group.rest === "keep"
+    const isKept = record.isDecided === true && (group.kind === "race" || group.kind === "list") && isKeeping(group, record)
     return !isKept || isDone(expected.boundaries.get(`${group.label}/${at}`)?.part ?? "")
   }
   /** Whether a region around a row was left, and not on a way out. */

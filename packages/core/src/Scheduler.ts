@@ -239,6 +239,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     isHalted: (position) => boundaries.isHalted(position),
     isRunHalted: () => boundaries.isRunHalted(),
     isLeft: (position) => boundaries.isLeft(position),
+    armOf: (branch) => cursors[branch] ?? -1,
   })
   const conditions = Conditions.make({ plan, view, journal, agenda, reads, withdrawals, fail })
   const { maxConcurrency, admit, grant, accept } = options
@@ -558,7 +559,8 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
       case "LeaveRequested": {
         const position = positionOf(event)
         if (position !== undefined) agenda.settle(position)
-        return
+        // The run may not come to it, or not any more.
+        return withdrawals.request()
       }
       case "DeadlineMoved": {
         const position = positionOf(event)

@@ -7,6 +7,7 @@ import * as Plan from "../Plan.ts"
 import * as Records from "../Records.ts"
 import type { RunEvent } from "../RunEvent.ts"
 import * as RunState from "../RunState.ts"
+import { defined } from "../Struct.ts"
 import * as View from "./view.ts"
 
 /** Crashes of one attempt in a row after which the step is taken to kill its process. Deploys rarely hit one step five times. */
@@ -27,10 +28,21 @@ const isDenied = (plan: Plan.Plan, view: View.View, record: Records.NodeRecord):
   return asked?.target.kind === "approval" && asked.target.onDeny === "fail" && !isCaught(plan, view, record)
 }
 
+/** The outermost try that had caught a failure in its body, and whose `catch` failed then; -1 if there is none. */
+const caughtBefore = (plan: Plan.Plan, view: View.View, nodeId: NodeId): number => {
+  let found = -1
+  let inner = plan.positions.get(nodeId) ?? -1
+  for (let up = inner < 0 ? -1 : plan.parent(inner); up >= 0; inner = up, up = plan.parent(up)) {
+    if (plan.nodes[up]?._tag === "TryCatch" && inner === up + 1 && view.boundaryRecord(up)?.caught !== undefined) found = up
+  }
+  return found
+}
+
 /**
  * Computes the events that recover a resumed run. Attempts that the last process left in flight are interrupted. If an ended
  * run is reopened (`isRevived`), its failed nodes get a fresh budget. The boundaries that the failure left start again, and so
  * do their compensated steps. A denied node that is not `retried` keeps all of that ended: the run fails again by the denial.
+ * If a try had caught the denial and its `catch` failed, only that starts again.
  */
 export const recover = (
   plan: Plan.Plan,
@@ -44,11 +56,21 @@ export const recover = (
   const view = viewOf(plan, state)
   const denied = isRevived ? records.filter((record) => isDenied(plan, view, record)) : []
   const lifted = denied.length === 0 || retried.length === 0 ? undefined : resetForRetry(plan, state, retried).nodeIds
-  const isStanding = denied.some(({ nodeId }) => lifted?.has(nodeId) !== true)
+  const standing = denied.filter(({ nodeId }) => lifted?.has(nodeId) !== true)
+  /** Tries that stay with the denial that they have caught. */
+  const kept = new Set(standing.map(({ nodeId }) => caughtBefore(plan, view, nodeId)))
+  const isStanding = kept.delete(-1)
+  const isKept = ({ nodeId }: Records.NodeRecord): boolean => {
+    const position = plan.positions.get(nodeId) ?? -1
+    const inside = position < plan.size ? position : plan.undone(position)
+    for (const around of kept) if (around < inside && inside < plan.end(around + 1)) return true
+    return false
+  }
   const events: Array<RunEvent> = []
+  const catches: Array<RunEvent> = []
   for (const record of records) {
     if (record.kind === "step" && record.status === "running") events.push(...interrupted(record, plan, reason, hasProgress))
-    if (!isRevived || isStanding) continue
+    if (!isRevived || isStanding || isKept(record)) continue
     // Its tasks have fixed ids now, or it fails again after as many more.
     if (record.kind === "loop" && (record.mounting?.count ?? 0) > Records.mostMountings) {
       const { nodeId, iteration, mounting } = record
@@ -57,8 +79,10 @@ export const recover = (
     if (record.kind === "step" && record.status === "failed" && record.isSoft !== true && !isCaught(plan, view, record)) {
       events.push(resetOf(record))
     }
-    if (record.kind === "boundary" && isLeftByFailure(record) && !isCaught(plan, view, record))
-      events.push(...restart(plan, view, state, record))
+    if (record.kind !== "boundary" || !isLeftByFailure(record) || isCaught(plan, view, record)) continue
+    const position = plan.positions.get(record.nodeId) ?? -1
+    if (kept.has(position)) catches.push(...catchAgain(plan, view, state, position, record))
+    else events.push(...restart(plan, view, state, record))
   }
   if (!isRevived || isStanding) return events
   // Results derived from a node that runs again are computed again.
@@ -67,7 +91,22 @@ export const recover = (
     return record?.status === "finished" && Records.undoneBy(record.nodeId) === undefined ? [record.nodeId] : []
   })
   if (undone.length > 0) events.push(...readersOf(plan, state, view, undone))
-  return effective(plan, events)
+  return effective(plan, [...events, ...catches])
+}
+
+/** Starts the `catch` of a try again, with its body as it was left: the failed nodes of the `catch` are reset beside it. */
+const catchAgain = (
+  plan: Plan.Plan,
+  view: View.View,
+  state: RunState.RunState,
+  position: number,
+  record: Records.BoundaryRecord,
+): ReadonlyArray<RunEvent> => {
+  const { nodeId, iteration, caught } = record
+  const halted = { _tag: "BoundaryHalted", nodeId, iteration, isCaught: true, ...defined({ cause: caught }) } as const
+  const node = plan.nodes[position]
+  const last = node?._tag === "TryCatch" ? Plan.tryParts(plan, position, node).finally : undefined
+  return [resetOf(record), halted, ...(last === undefined ? [] : resetAll(plan, view, state, position, last))]
 }
 
 /** Removes repeated resets, and those made obsolete by the reset of a loop around them. */

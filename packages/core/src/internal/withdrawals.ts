@@ -27,6 +27,8 @@ export interface Host {
   readonly isRunHalted: () => boolean
   /** Tells whether a node is in a scope that is being left early, and not on its way out. */
   readonly isLeft: (position: number) => boolean
+  /** The arm that a branch has taken. */
+  readonly armOf: (branch: number) => number
 }
 
 export interface Withdrawals {
@@ -49,7 +51,7 @@ const isInFlight = (record: Records.NodeRecord | undefined): record is Records.S
   record?.kind === "step" && record.status === "waiting" && record.wait?.kind === "subflow" && record.wait.child === undefined
 
 /** The withdrawals of a schedule. A new one searches everything once. */
-export const make = ({ plan, view, phases, journal, agenda, isHalted, isRunHalted, isLeft }: Host): Withdrawals => {
+export const make = ({ plan, view, phases, journal, agenda, isHalted, isRunHalted, isLeft, armOf }: Host): Withdrawals => {
   const { state, emit, isPaused } = journal
   let isRequested = true
   let isCutShort = false
@@ -84,8 +86,9 @@ export const make = ({ plan, view, phases, journal, agenda, isHalted, isRunHalte
     if (iteration !== view.iterationOf(position)) return around < 0 || iteration < view.passesOf(around)
     if (isHalted(position)) return true
     // The innermost begun node around it decides, since parts that are kept running outlive the others.
-    for (let up = plan.parent(position); up >= 0; up = plan.parent(up)) {
+    for (let inner = position, up = plan.parent(position); up >= 0; inner = up, up = plan.parent(up)) {
       const phase = phases[up]
+      if (phase === Phase.running && plan.node(up)._tag === "Branch" && armOf(up) !== inner) return true
       if (phase === Phase.done || phase === Phase.failed) return true
       if (phase === Phase.running) return false
     }

@@ -123,32 +123,38 @@ describe.each(stores)("on %s", (_, store) => {
     ),
   )
 
-  it.effect("a denial that a try caught stands where its catch failed: resuming starts the catch again, and nothing before it", () =>
-    on(
-      Effect.gen(function* () {
-        const { done, step, undoable } = journal()
-        let isBroken = true
-        const w = workflow(($) =>
-          $.sequence(
-            $.tryCatch({
-              id: "t",
-              try: $.sequence(step($, "before"), $.saga($.sequence(undoable($, "book"), $.approval("ok", ask))), step($, "never")),
-              catch: $.sequence(step($, "told"), step($, "instead", { fails: () => isBroken })),
-              finally: step($, "closed"),
-            }),
-            step($, "last"),
-          ),
-        )
-        yield* w.run({}, { runId: "r" })
-        yield* Commands.deny("r", "ok")
-        for (const request of [{ runId: "r" }, resumed])
-          expect(yield* w.run({}, request)).toMatchObject({ status: "failed", error: { nodeId: "instead" } })
-        isBroken = false
-        expect(yield* w.execute({}, resumed)).toBe("last")
-        const again = ["instead", "closed"]
-        expect(done).toEqual(["before", "book", "undo book 0", "told", ...again, ...again, ...again, "last"])
-      }),
-    ),
+  it.effect(
+    "a denial that a try caught stands where its catch failed: resuming starts the catch again, and nothing before it",
+    () =>
+      on(
+        Effect.gen(function* () {
+          const { done, step, undoable } = journal()
+          let isBroken = true
+          const w = workflow(($) =>
+            $.sequence(
+              $.tryCatch({
+                id: "t",
+                try: $.sequence(
+                  step($, "before"),
+                  $.saga($.sequence(undoable($, "book"), $.approval("ok", ask))),
+                  step($, "never"),
+                ),
+                catch: $.sequence(step($, "told"), step($, "instead", { fails: () => isBroken })),
+                finally: step($, "closed"),
+              }),
+              step($, "last"),
+            ),
+          )
+          yield* w.run({}, { runId: "r" })
+          yield* Commands.deny("r", "ok")
+          for (const request of [{ runId: "r" }, resumed])
+            expect(yield* w.run({}, request)).toMatchObject({ status: "failed", error: { nodeId: "instead" } })
+          isBroken = false
+          expect(yield* w.execute({}, resumed)).toBe("last")
+          const again = ["instead", "closed"]
+          expect(done).toEqual(["before", "book", "undo book 0", "told", ...again, ...again, ...again, "last"])
+        }),
+      ),
   )
 
   it.effect("a denial that a try caught is asked for again where it is retried after its catch failed", () =>

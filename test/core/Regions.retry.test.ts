@@ -5,6 +5,8 @@ import { expect, it } from "@effect/vitest"
 import * as Commands from "@smithers/core/Commands"
 import { Storage } from "@smithers/core/Storage"
 import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import * as TestClock from "effect/TestClock"
 import { describe } from "vitest"
 import { always, journal, runningOn, stores, workflow } from "./Flows.ts"
 
@@ -40,6 +42,87 @@ describe.each(stores)("on %s", (_, store) => {
         expect(yield* w.run({}, { runId: "r" })).toMatchObject({ status: "finished" })
         expect(yield* statuses).toMatchObject({ region: "interrupted" })
         expect(done).toEqual(["a", "b", "c", "a"])
+      }),
+    ),
+  )
+
+  it.effect(
+    "what an arm had finished that is not taken any more stays: it is used again with the arm, and undone by its saga",
+    () =>
+      on(
+        Effect.gen(function* () {
+          const { done, step, undoable } = journal()
+          let arm: "one" | "two" = "one"
+          const w = workflow(($) => {
+            const choice = $.step("choice", { output: Schema.Literal("one", "two"), run: () => arm })
+            const cases = { one: undoable($, "one"), two: undoable($, "two") }
+            const branch = $.switch({ needs: { choice }, on: ({ choice }) => choice, cases })
+            const ask = $.approval("ask", { request: { title: "?" } })
+            return $.saga($.sequence(choice, branch, ask, step($, "last", { fails: always })))
+          })
+          yield* w.run({}, { runId: "r" })
+          for (const next of ["two", "one"] as const) {
+            arm = next
+            yield* Commands.retryNode("r", "choice")
+            expect((yield* w.run({}, { runId: "r" })).status).toBe("waiting-approval")
+          }
+          expect(done).toEqual(["one", "two"])
+          yield* Commands.approve("r", "ask")
+          expect((yield* w.run({}, { runId: "r" })).status).toBe("failed")
+          expect(done.slice(2)).toEqual(["last", "undo two 0", "undo one 0"])
+        }),
+      ),
+  )
+
+  it.effect("a race that was won keeps its winner where that was undone and the run is resumed, however fast others are now", () =>
+    on(
+      Effect.gen(function* () {
+        const { done, step, undoable } = journal()
+        let isBroken = true
+        const w = workflow(($) => {
+          const late = $.approval("late", { request: { title: "?" } })
+          const first = undoable($, "first")
+          const second = undoable($, "second", { needs: { first } })
+          const beside = step($, "beside", { needs: { late } })
+          const race = $.race({ slow: $.sequence(first, second), fast: beside }, { id: "race" })
+          return $.saga($.sequence($.parallel(late, race), step($, "pay", { fails: () => isBroken })))
+        })
+        yield* w.run({}, { runId: "r" })
+        yield* Commands.approve("r", "late")
+        expect((yield* w.run({}, { runId: "r" })).status).toBe("failed")
+        expect(done).toEqual(["first", "second", "pay", "undo second 0", "undo first 0"])
+        isBroken = false
+        expect(yield* w.execute({}, { runId: "r", onFailed: "resume" })).toBe("pay")
+        expect(done.slice(5)).toEqual(["first", "second", "pay"])
+        const { nodes } = yield* (yield* Storage).inspect("r")
+        expect(nodes.find(({ nodeId }) => nodeId === "race")).toMatchObject({ status: "finished", winners: ["slow"] })
+      }),
+    ),
+  )
+
+  it.effect("a race whose winner runs again and fails then is lost, and begins again as a whole where it is retried", () =>
+    on(
+      Effect.gen(function* () {
+        const { done, step, undoable } = journal()
+        let [isBroken, isFirstBad] = [true, false]
+        const w = workflow(($) => {
+          const late = $.approval("late", { request: { title: "?" } })
+          const race = $.race(
+            { one: undoable($, "one", { fails: () => isFirstBad }), other: step($, "other", { needs: { late } }) },
+            { id: "race", onFailure: "ignore" },
+          )
+          return $.saga($.sequence($.parallel(late, race), step($, "pay", { fails: () => isBroken })))
+        })
+        yield* w.run({}, { runId: "r" })
+        yield* Commands.approve("r", "late")
+        expect((yield* w.run({}, { runId: "r" })).status).toBe("failed")
+        ;[isBroken, isFirstBad] = [false, true]
+        expect(yield* w.run({}, { runId: "r", onFailed: "resume" })).toMatchObject({ status: "failed", error: { nodeId: "race" } })
+        expect(done).toEqual(["one", "pay", "undo one 0", "one"])
+        yield* TestClock.adjust("1 second")
+        yield* Commands.retryNode("r", "race")
+        expect(yield* w.run({}, { runId: "r" })).toMatchObject({ status: "finished" })
+        expect(done.slice(4)).toEqual(["one", "other", "pay"])
       }),
     ),
   )

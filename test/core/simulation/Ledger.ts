@@ -136,6 +136,9 @@ export const make = ({ root, seed }: Pick<Scenario, "root" | "seed">, isReactive
   const begun = new Set<string>()
   /** Boundaries that were reset, and have not begun since. */
   const reset = new Set<NodeKey>()
+  /** What was decided of races before they were reset, and what of it is kept as they start again. */
+  const wonBefore = new Map<NodeKey, ReadonlyArray<string>>()
+  const kept = new Map<NodeKey, Pick<Bound, "winners" | "isDecided">>()
   let frames = 0
   let isRootHalted = false
   let isRootHaltedBefore = false
@@ -471,7 +474,9 @@ export const make = ({ root, seed }: Pick<Scenario, "root" | "seed">, isReactive
           for (const other of [...outputs.keys()]) if (isInLoop(label, event.iteration, other)) outputs.delete(other)
           for (const [other, bound] of bounds) if (plan.contains(label, split(other)[0])) bound.isOpen = false
         } else if (beside === undefined && isBoundary(plan.find(label))) {
+          wonBefore.set(key, bounds.get(key)?.winners ?? kept.get(key)?.winners ?? [])
           bounds.delete(key)
+          kept.delete(key)
           reset.add(key)
         } else move(key, ["settled", "interrupted", "retrying", "waiting", "withdrawn"], "interrupted")
         return
@@ -597,8 +602,14 @@ export const make = ({ root, seed }: Pick<Scenario, "root" | "seed">, isReactive
         else bound.asked = event.outcome
         return
       }
-      case "PartsDecided":
-        return decide(nodeKey(event.nodeId, event.iteration), event)
+      case "PartsDecided": {
+        const key = nodeKey(event.nodeId, event.iteration)
+        if (!reset.has(key)) return decide(key, event)
+        const { winners = [], isDecided = false } = event
+        if (winners.join() !== wonBefore.get(key)?.join()) refuse(`${key} was won by ${wonBefore.get(key)}, and keeps ${winners}`)
+        kept.set(key, { winners, isDecided })
+        return
+      }
       case "RunPaused":
       case "RunUnpaused":
         wasPaused = true
@@ -613,7 +624,8 @@ export const make = ({ root, seed }: Pick<Scenario, "root" | "seed">, isReactive
         const isPart = plan.find(event.nodeId).kind === "part"
         if (bounds.has(key) && !isPart) refuse(`${key} began twice`)
         if (!reset.delete(key) && isPart) refuse(`${key} is said to have begun`)
-        bounds.set(key, { ...opened(), since: entries.length })
+        bounds.set(key, { ...opened(), ...kept.get(key), since: entries.length })
+        kept.delete(key)
         return
       }
       case "BoundaryHalted": {

@@ -109,7 +109,7 @@ const catchAgain = (
   return [resetOf(record), halted, ...(last === undefined ? [] : resetAll(plan, view, state, position, last))]
 }
 
-/** Removes repeated resets, and those made obsolete by the reset of a loop around them. */
+/** Removes repeated resets, and what the reset of a loop or a handler around it makes obsolete. */
 const effective = (plan: Plan.Plan, events: ReadonlyArray<RunEvent>): ReadonlyArray<RunEvent> => {
   const positionOf = (nodeId: NodeId): number => {
     const position = plan.positions.get(nodeId) ?? -1
@@ -119,11 +119,17 @@ const effective = (plan: Plan.Plan, events: ReadonlyArray<RunEvent>): ReadonlyAr
     const position = event._tag === "NodeReset" ? positionOf(event.nodeId) : -1
     return plan.nodes[position]?._tag === "Loop" ? [position] : []
   })
+  /** Parts of tries that begin again as a whole. */
+  const handlers = events.flatMap((event) => {
+    const position = event._tag === "NodeReset" ? positionOf(event.nodeId) : -1
+    return plan.nodes[position]?._tag === "TryCatch" ? [{ from: plan.end(position + 1), to: plan.end(position) }] : []
+  })
   const seen = new Set<string>()
   return events.filter((event) => {
-    if (event._tag !== "NodeReset" && event._tag !== "LoopAdvanced") return true
+    if (event._tag !== "NodeReset" && event._tag !== "LoopAdvanced" && event._tag !== "PartsDecided") return true
     const position = positionOf(event.nodeId)
     if (event._tag === "LoopAdvanced" && loops.includes(position)) return false
+    if (event._tag === "PartsDecided" && handlers.some(({ from, to }) => from <= position && position < to)) return false
     if (loops.some((loop) => loop < position && position < plan.end(loop))) return false
     const key = `${event._tag} ${nodeKey(event.nodeId, event.iteration)}`
     return !seen.has(key) && seen.add(key) !== undefined
@@ -176,7 +182,7 @@ const restart = (
   const position = plan.positions.get(record.nodeId)
   const node = plan.nodes[position ?? -1]
   if (position === undefined || !Plan.isBoundary(node) || view.iterationOf(position) !== record.iteration) return []
-  const events: Array<RunEvent> = [resetOf(record)]
+  const events: Array<RunEvent> = [resetOf(record), ...decisionOf(plan, position, record)]
   plan.undoes.forEach((undone) => {
     if (undone < position || undone >= plan.end(position)) return
     const id = plan.id(undone)
@@ -199,6 +205,17 @@ const restart = (
       if (part !== undefined) events.push(...resetAll(plan, view, state, position, part))
   }
   return events
+}
+
+/** Keeps the winners of a race that starts again, so that no other branch wins in their place. */
+const decisionOf = (plan: Plan.Plan, position: number, record: Records.BoundaryRecord): ReadonlyArray<RunEvent> => {
+  const { nodeId, iteration, winners = [] } = record
+  const race = plan.nodes[position + 1]
+  if (race?._tag !== "Race" || winners.length === 0) return []
+  const keys = View.childPositions(plan, position + 1).map((part) => View.partOf(plan.node(part)).key)
+  if (!winners.every((key) => keys.includes(key))) return []
+  // One that was lost may be won by what is mended.
+  return [{ _tag: "PartsDecided", nodeId, iteration, winners, ...(winners.length < race.count ? {} : { isDecided: true }) }]
 }
 
 /** Resets the boundaries in a scope that were given up when it was left, so that they continue where they were. */
@@ -441,7 +458,19 @@ export const resetForRetry = (
       events.push(...restart(plan, view, state, record), ...resetAll(plan, view, state, position, position))
   }
   events.push(...restartBeside(plan, view, state, events))
-  return { events: effective(plan, events), nodeIds: resetIds }
+  /** Tells whether an event keeps the winners of a race that is reset as a whole. */
+  const isUndecided = (event: RunEvent): boolean => {
+    if (event._tag !== "PartsDecided") return false
+    const race = plan.positions.get(event.nodeId) ?? -1
+    return [...chosen].some((around) => around <= race && race < plan.end(around))
+  }
+  return {
+    events: effective(
+      plan,
+      events.filter((event) => !isUndecided(event)),
+    ),
+    nodeIds: resetIds,
+  }
 }
 
 /** Resets the boundaries that were given up by the failure of a node that is reset, wherever that was caught. */

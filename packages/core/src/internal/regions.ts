@@ -111,9 +111,10 @@ export const make = (host: Host): Regions => {
     agenda.settle(position)
     const isLeaving = recordOf(position)?.isDecided === true && node.rest === "cancel"
     const isWon = node._tag === "Race" && node.rest === "cancel" && isWonUnbegun(position, node, parts)
+    const winners = winnersOf(position)
     for (const part of parts.reverse()) {
-      const isUnbegun = (isLeaving || isWon) && !view.hasBegun(part)
-      if (isLeaving && isUnbegun && !winnersOf(position).includes(keyOf(part))) pass(position, part)
+      const isUnbegun = (isLeaving || isWon) && !winners.includes(keyOf(part)) && !view.hasBegun(part)
+      if (isLeaving && isUnbegun) pass(position, part)
       else if (!isWon || !isUnbegun) agenda.begin(part)
     }
   }
@@ -149,8 +150,10 @@ export const make = (host: Host): Regions => {
     cursors[group] = (cursors[group] ?? 0) - 1
   }
   const leaveRest = (group: number, trigger: Leaving["trigger"]): void => {
+    const winners = winnersOf(group)
     for (const part of childPositions(plan, group)) {
-      if (isOver(part)) continue
+      // A winner may run again, in a run that was resumed.
+      if (isOver(part) || winners.includes(keyOf(part))) continue
       if (!view.hasBegun(part)) pass(group, part)
       else host.boundaries().leave(part, { outcome: "cancelled", trigger })
     }
@@ -226,7 +229,12 @@ export const make = (host: Host): Regions => {
       if (isDecided || winners.length > before.length) decide(position, winners, isDecided)
       if (!isDecided) return
     }
-    const isLost = winnersOf(position).length < count
+    const winning = winnersIn(position)
+    if (winning.some((part) => !isOver(part))) {
+      if (rest === "cancel") leaveRest(position, "lost")
+      return
+    }
+    const isLost = winning.filter(isWon).length < count
     conclude(position, isLost ? "cancel" : rest, "lost", () => {
       const failures = isLost ? failuresIn(position) : empty
       if (failures.length === 0) return agenda.complete(position)
@@ -237,9 +245,13 @@ export const make = (host: Host): Regions => {
       })
     })
   }
+  const winnersIn = (race: number): ReadonlyArray<number> => {
+    const winners = winnersOf(race)
+    return winners.length === 0 ? empty : childPositions(plan, race).filter((part) => winners.includes(keyOf(part)))
+  }
   /** Number of parts that have not ended and may still win. Excludes those that have failed or are being left. */
   const mayWin = (race: number): number => {
-    let losing = 0
+    let losing = winnersIn(race).filter((part) => !isOver(part)).length
     for (const part of state().failureCount === 0 ? empty : childPositions(plan, race)) {
       const record = isOver(part) ? undefined : view.boundaryRecord(part)
       if (record?.status === "halted" && record.isCaught === true && record.left?.outcome !== "completed") losing++

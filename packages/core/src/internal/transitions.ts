@@ -53,14 +53,16 @@ export const foldBoundary = (record: BoundaryRecord | undefined, event: Boundary
   const { nodeId, iteration } = event
   const began = record?.startedAt ?? (event._tag === "BoundaryStarted" ? at : undefined)
   const base = { kind: "boundary", nodeId, iteration, ...(began === undefined ? noFields : { startedAt: began }) } as const
-  if (event._tag === "BoundaryStarted") return { ...base, status: "running" }
+  /** A race that starts again keeps its winners. */
+  const kept = record?.status === "interrupted" ? decisionIn(record) : noFields
+  if (event._tag === "BoundaryStarted") return { ...base, status: "running", ...kept }
   const before = record ?? { ...base, status: "running" }
   if (event._tag === "BoundaryEnded") return { ...before, status: event.status, finishedAt: at }
   if (event._tag === "LeaveRequested") {
     const { outcome, reason, by, submittedAt = at } = event
     return {
       // One that was reset is as if it had not begun.
-      ...(before.status === "interrupted" ? { kind: "boundary", nodeId, iteration, status: "running" } : before),
+      ...(before.status === "interrupted" ? { kind: "boundary", nodeId, iteration, status: "running", ...kept } : before),
       leaveRequest: { outcome, submittedAt, ...(reason === undefined ? {} : { reason }), ...(by === undefined ? {} : { by }) },
     }
   }
@@ -75,8 +77,8 @@ export const foldBoundary = (record: BoundaryRecord | undefined, event: Boundary
   const caught = event.isCaught ? undefined : caughtBy(record)
   const causes = { ...(event.cause === undefined ? {} : { cause: event.cause }), ...(caught === undefined ? {} : { caught }) }
   const last = event.isFinallySkipped === true || record?.isFinallySkipped === true ? { isFinallySkipped: true } : {}
-  const { winners, isDecided, left = event.left } = record ?? {}
-  const decided = { ...(winners === undefined ? {} : { winners }), ...(isDecided === undefined ? {} : { isDecided }) }
+  const left = record?.left ?? event.left
+  const decided = record === undefined ? noFields : decisionIn(record)
   return {
     ...base,
     status: "halted",
@@ -87,6 +89,12 @@ export const foldBoundary = (record: BoundaryRecord | undefined, event: Boundary
     ...decided,
   }
 }
+
+/** What is decided of the parts of a race or a list. */
+const decisionIn = ({ winners, isDecided }: BoundaryRecord): Pick<BoundaryRecord, "winners" | "isDecided"> => ({
+  ...(winners === undefined ? noFields : { winners }),
+  ...(isDecided === undefined ? noFields : { isDecided }),
+})
 
 /** The times at which a record first began, and its latest attempt did. */
 export const timesOf = ({ startedAt, attemptedAt }: Pick<StepRecord, "startedAt" | "attemptedAt">) => ({

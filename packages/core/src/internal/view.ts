@@ -85,7 +85,8 @@ const stripped = <A>(fields: { readonly [name: string]: A | undefined }): { read
 }
 
 const noPart: Plan.Part = { key: "", isCatching: false }
-const partOf = (node: Plan.Node): Plan.Part => (node._tag === "Scope" ? (node.part ?? noPart) : noPart)
+/** The key and the item of a part of a race or a list. */
+export const partOf = (node: Plan.Node): Plan.Part => (node._tag === "Scope" ? (node.part ?? noPart) : noPart)
 
 /** The JSON of a failure; it is JSON except for absent fields. */
 const toJsonOf = (caught: Caught): Json => Either.getOrElse(toJson(caught), () => null)

@@ -15,7 +15,19 @@ import { dirname, join } from "node:path"
 import { ToolLoopAgent } from "ai"
 import { MockLanguageModelV4 } from "ai/test"
 import { Effect, Schema } from "effect"
-import { bash, createSmithers, defineTool, edit, grep, read, Smithers, Task, Workflow, write } from "smithers-orchestrator"
+import {
+  applyPatch,
+  bash,
+  createSmithers,
+  defineTool,
+  edit,
+  grep,
+  read,
+  Smithers,
+  Task,
+  Workflow,
+  write,
+} from "smithers-orchestrator"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import * as z from "zod"
 import { hasBubblewrap } from "../sandbox/fixtures/here.ts"
@@ -64,7 +76,7 @@ const calling = (calls: ReadonlyArray<Call>) => {
   return { model, results }
 }
 
-const tools = { read, write, edit, grep, bash }
+const tools = { read, write, edit, grep, bash, apply_patch: applyPatch }
 
 /** What a model is told of its calls, in a step of a run. */
 const told = async (options: Smithers.ToolOptions, ...calls: ReadonlyArray<Call>): Promise<ReadonlyArray<string>> => {
@@ -168,6 +180,56 @@ describe("tools for files", () => {
     expect([get("a.ts"), get("crlf.txt")]).toEqual(["let a = 1\nlet b = 20\nlet b2 = 2\n", "1\r\n2\r\nthree\r\n"])
   })
 
+  it("patch several files, all or none, and only those that were read and have not changed since", async () => {
+    put("a.ts", "one\r\ntwo\r\nthree\r\n")
+    put("b.ts", "b\n")
+    put("old.ts", "old\n")
+    put("taken.ts", "taken\n")
+    const patch = (...lines: ReadonlyArray<string>) => ({
+      tool: "apply_patch",
+      input: { input: ["*** Begin Patch", ...lines, "*** End Patch"].join("\n") },
+    })
+    const update = ["*** Update File: a.ts", " one", "-two", "+TWO"]
+    const results = await told(
+      {},
+      patch(...update),
+      { tool: "read", input: { path: "a.ts" } },
+      patch(...update, "*** Add File: taken.ts", "+mine"),
+      patch(...update, "*** Delete File: b.ts"),
+      patch(...update, "*** Update File: ../outside.ts", "-a", "+b"),
+      patch(...update, "*** Add File: .git/hooks/pre-commit", "+evil"),
+      patch(...update, "*** Update File: ./a.ts", "-three", "+3"),
+      { tool: "read", input: { path: "b.ts" } },
+      { tool: "read", input: { path: "old.ts" } },
+      patch(
+        ...update,
+        "*** Delete File: b.ts",
+        "*** Add File: src/new.ts",
+        "+new",
+        "*** Update File: old.ts",
+        "*** Move to: src/moved.ts",
+        "-old",
+        "+moved",
+      ),
+      patch("*** Update File: a.ts", "-three", "+3", "*** Update File: src/moved.ts", "-moved", "+again"),
+    )
+    expect(results[0]).toContain("a.ts was not read yet")
+    expect(results[2]).toContain("taken.ts exists already. Nothing was changed.")
+    expect(results[3]).toContain("b.ts was not read yet")
+    expect(results[4]).toContain("leads outside the root")
+    expect(results[5]).toContain("belongs to git")
+    expect(results[6]).toContain("names a.ts twice")
+    expect(results[9]).toBe("Updated a.ts\nDeleted b.ts\nAdded src/new.ts\nAdded src/moved.ts\nDeleted old.ts")
+    expect(results[10]).toBe("Updated a.ts\nUpdated src/moved.ts")
+    expect([get("a.ts"), get("src/new.ts"), get("src/moved.ts"), get("taken.ts")]).toEqual([
+      "one\r\nTWO\r\n3\r\n",
+      "new\n",
+      "again\n",
+      "taken\n",
+    ])
+    for (const path of ["b.ts", "old.ts", ".git"]) expect(existsSync(join(root, path))).toBe(false)
+  })
+
   it("stay below the root, leave git alone, and change nothing where a step may only read", async () => {
     put(".git/config", "config\n")
     put("a.txt", "a\n")
@@ -255,7 +317,7 @@ describe("a runtime without isolation", () => {
     const runtime = Smithers.sqlite({ filename: ":memory:", tools: { isolation: "docker" as "none" } })
     const error = await Effect.runPromise(Effect.flip(Effect.scoped(Effect.provide(Effect.void, runtime))))
     expect(error.message).toContain("tools.isolation")
-    expect(error.message).toContain('"bubblewrap" or "container" or "none"')
+    expect(error.message).toContain('"bubblewrap" or "sandbox-runtime" or "container" or "none"')
   })
 
   it("searches files by a walk of its own", async () => {

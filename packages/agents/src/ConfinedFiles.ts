@@ -117,6 +117,8 @@ export interface ConfinedFiles {
   readonly list: (path: string) => ReadonlyArray<{ readonly name: string; readonly kind: "file" | "directory" | "link" | "other" }>
   /** Replaces or creates a file; missing directories are made. The permission bits of a replaced file are kept. */
   readonly write: (path: string, bytes: Uint8Array) => void
+  /** Removes a regular file. */
+  readonly remove: (path: string) => void
   /** The path from the root, as it is shown. Fails as the others do for a path that is refused. */
   readonly resolve: (path: string) => string
 }
@@ -317,6 +319,12 @@ export const make = (directory: string, hidden: ReadonlyArray<string> = []): Con
         } finally {
           if (fd !== undefined) closeSync(fd)
         }
+      }),
+    remove: (path) =>
+      walk(path, true, (place) => {
+        const { fd } = openFile(place, (reason) => new PathRefused({ path, reason }))
+        closeSync(fd)
+        if (place.name !== undefined) unlinkSync(below(place.directory, place.name))
       }),
     write: (path, bytes) =>
       walk(path, true, (place) => {

@@ -13,7 +13,7 @@ export {
 } from "@smithers/agents/commandLine/agents"
 export { createAgent } from "@smithers/agents/createAgent"
 export { defineTool } from "@smithers/agents/defineTool"
-export { bash, edit, grep, read, write } from "@smithers/agents/tools"
+export { applyPatch, bash, edit, grep, read, write } from "@smithers/agents/tools"
 export type { Agent, AnyAgent } from "@smithers/core/Agent"
 export type { RunResult } from "@smithers/core/RunResult"
 export type { Ctx, TaskCtx } from "@smithers/jsx/Ctx"

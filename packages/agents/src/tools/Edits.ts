@@ -2,6 +2,7 @@
  * Exact replacements in a text. Nothing is guessed: text that looks like what is to be replaced and is not the same was edited in the wrong place too often.
  * Only the ends of lines may differ, since models write `\n` whatever the file has.
  */
+import * as Endings from "./Endings.ts"
 
 /** A replacement of the only place where a text stands, or of all with `replaceAll`. */
 export interface Edit {
@@ -47,13 +48,12 @@ export const apply = (text: string, edits: ReadonlyArray<Edit>): Edited => {
         `"old" stands in ${places.length} places, in lines ${lines.join(", ")}${more}: give more of the text around it, or replaceAll.`,
       )
     }
-    const ending = edited.includes("\r\n") ? "\r\n" : "\n"
-    const replacement = edit.new.replaceAll("\r\n", "\n").replaceAll("\n", ending)
     const before = edited
+    const replacement = (old: string, index: number): string => Endings.fitted(before, index, old, edit.new)
     // A function, since `$` in a replacement text would mean parts of the match.
-    edited = edited.replaceAll(patternOf(edit.old), () => replacement)
+    edited = edited.replaceAll(patternOf(edit.old), replacement)
     const [first] = places
-    if (first !== undefined) diffs.push(diffOf(before, first.index, first[0], replacement, places.length))
+    if (first !== undefined) diffs.push(diffOf(before, first.index, first[0], replacement(first[0], first.index), places.length))
   }
   return { text: edited, diff: diffs.join("\n") }
 }

@@ -1,7 +1,8 @@
 /**
- * Tools for files: `read`, `write` and `edit`. They stay below the root of the step's tools, leave git's directory alone, and change no file that the model
+ * Tools for files: `read`, `write`, `edit` and `applyPatch`. They stay below the root of the step's tools, leave git's directory alone, and change no file that the model
  * has not seen as it is.
  */
+import { relative, resolve } from "node:path"
 import { defined } from "@smithers/core/Struct"
 import type { Tool } from "ai"
 import * as Schema from "effect/Schema"
@@ -11,6 +12,7 @@ import * as Results from "../Results.ts"
 import type { Recovery } from "../ToolRules.ts"
 import * as ToolSession from "../ToolSession.ts"
 import * as Edits from "./Edits.ts"
+import * as Patch from "./Patch.ts"
 import { isBinary } from "./text.ts"
 
 const Path = Schema.NonEmptyString.annotations({ description: "Path from the root of the work, such as src/main.ts." })
@@ -161,8 +163,8 @@ export const edit: Tool<typeof EditInput.Encoded, string> = defineTool({
   },
 })
 
-/** Works out an edit, and changes nothing. */
-const edited = (session: ToolSession.ToolSession, { path, edits }: typeof EditInput.Type) => {
+/** The text of a file that is to be changed, and that was read. */
+const textOf = (session: ToolSession.ToolSession, path: string) => {
   const { bytes, hash } = session.files.read(path)
   const place = session.files.resolve(path)
   checkSeen(session, place, hash)
@@ -170,7 +172,128 @@ const edited = (session: ToolSession.ToolSession, { path, edits }: typeof EditIn
   const text = bytes.toString("utf8")
   // Bytes that are not UTF-8 would change when they are written back.
   if (!Buffer.from(text).equals(bytes)) throw new Error(`${place} is no UTF-8 text: edit would damage it. Nothing was changed.`)
+  return { place, text, hash, bytes }
+}
+
+/** Works out an edit, and changes nothing. */
+const edited = (session: ToolSession.ToolSession, { path, edits }: typeof EditInput.Type) => {
+  const { place, text, hash } = textOf(session, path)
   const result = Edits.apply(text, edits)
   if ("problem" in result) throw new Error(`${place}: ${result.problem}`)
   return { place, before: hash, bytes: Buffer.from(result.text), diff: result.diff }
+}
+
+const PatchInput = Schema.Struct({
+  input: Schema.String.annotations({ description: 'The patch, from "*** Begin Patch" to "*** End Patch".' }),
+})
+
+/** A file that a patch leaves: its bytes, or `undefined` for one that it removes. */
+interface Patched {
+  readonly path: string
+  readonly before: Buffer | undefined
+  readonly after: Buffer | undefined
+}
+
+const hashed = (bytes: Buffer | undefined): string | undefined => (bytes === undefined ? undefined : hashOf(bytes))
+
+/** Files of a patch, by their hashes. */
+const PatchedFiles = Schema.Array(
+  Schema.Struct({ path: Schema.String, before: Schema.optional(Schema.String), after: Schema.optional(Schema.String) }),
+)
+
+/**
+ * Changes several files by a patch in the format that models of OpenAI are trained on. Offer it to them as `apply_patch`; other models are better at
+ * {@link edit}.
+ */
+export const applyPatch: Tool<typeof PatchInput.Encoded, string> = defineTool({
+  name: "applyPatch",
+  usesWorkspace: true,
+  description: `Changes files by a patch. Files that are updated or deleted are read before. All is done, or nothing.
+*** Begin Patch
+*** Update File: src/a.ts
+@@ export const main
+ a line that is kept
+-a line that is removed
++a line that is added
+*** Add File: src/b.ts
++a line of the new file
+*** Delete File: src/c.ts
+*** End Patch
+"*** Move to: <path>" below an update moves the file. Lines that are kept or removed stand in the file exactly, and in one place: give three lines around a change, and after @@ a line above it where that is not enough. There are no line numbers.`,
+  input: PatchInput,
+  snapshot: ({ input }) =>
+    patched(ToolSession.current("applyPatch"), input).map(({ path, before, after }) => ({
+      path,
+      ...defined({ before: hashed(before), after: hashed(after) }),
+    })),
+  afterCrash: ({ snapshot }) => {
+    const session = ToolSession.current("applyPatch")
+    if (!Schema.is(PatchedFiles)(snapshot)) return "unknown"
+    const now = snapshot.map(({ path }) => contentOf(session, path)?.hash)
+    if (snapshot.every(({ before }, index) => now[index] === before)) return "rerun"
+    if (!snapshot.every(({ after }, index) => now[index] === after)) return "unknown"
+    for (const { path, after } of snapshot) if (after !== undefined) session.seen.set(session.files.resolve(path), after)
+    return { output: `Patched ${snapshot.map(({ path }) => path).join(", ")}.` }
+  },
+  execute: ({ input }, { toolCallId }) => {
+    const session = ToolSession.current("applyPatch")
+    const files = patched(session, { input })
+    const done: Array<Patched> = []
+    try {
+      for (const file of files) {
+        put(session, file.path, file.after)
+        done.push(file)
+      }
+    } catch (thrown) {
+      for (const { path, before } of done.reverse()) put(session, path, before)
+      throw thrown
+    }
+    const lines = files.map(
+      ({ path, before, after }) => `${before === undefined ? "Added" : after === undefined ? "Deleted" : "Updated"} ${path}`,
+    )
+    return Results.bounded(lines.join("\n"), toolCallId)
+  },
+})
+
+const put = ({ files, seen }: ToolSession.ToolSession, path: string, bytes: Buffer | undefined): void => {
+  if (bytes === undefined) return files.remove(path)
+  files.write(path, bytes)
+  seen.set(files.resolve(path), hashOf(bytes))
+}
+
+/** Works out a patch, and changes nothing. */
+const patched = (session: ToolSession.ToolSession, { input }: typeof PatchInput.Type): ReadonlyArray<Patched> => {
+  const patch = Patch.parse(input)
+  if ("problem" in patch) throw new Error(patch.problem)
+  const checkFree = (path: string): void => {
+    if (contentOf(session, path) !== undefined)
+      throw new Error(`${session.files.resolve(path)} exists already. Nothing was changed.`)
+  }
+  const files = patch.flatMap((file): ReadonlyArray<Patched> => {
+    if (file.kind === "add") {
+      checkFree(file.path)
+      return [{ path: file.path, before: undefined, after: Buffer.from(file.text) }]
+    }
+    if (file.kind === "delete") {
+      const { bytes, hash } = session.files.read(file.path)
+      checkSeen(session, session.files.resolve(file.path), hash)
+      return [{ path: file.path, before: bytes, after: undefined }]
+    }
+    const { place, text, bytes } = textOf(session, file.path)
+    const result = Patch.apply(text, file.hunks)
+    if ("problem" in result) throw new Error(`${place}: ${result.problem}`)
+    const after = Buffer.from(result.text)
+    if (file.to === undefined) return [{ path: file.path, before: bytes, after }]
+    checkFree(file.to)
+    return [
+      { path: file.to, before: undefined, after },
+      { path: file.path, before: bytes, after: undefined },
+    ]
+  })
+  // Directories of new files may be missing, so that their paths cannot be walked yet.
+  const { root } = session.files
+  const places = files.map(({ path }) => relative(root, resolve(root, path)))
+  const twice = places.find((place, index) => places.indexOf(place) !== index)
+  if (twice !== undefined) throw new Error(`The patch names ${twice} twice. Nothing was changed.`)
+  return files
 }

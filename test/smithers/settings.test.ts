@@ -78,6 +78,7 @@ const tools = [
   ],
   ...[{ network: "some" }, { network: [""] }, { hidden: ".env" }, { hidden: [5] }, { env: { A: 1 } }, { readable: [""] }],
 ]
+const secrets = [5, "STRIPE_KEY", true, [5], [""], { A: 5 }, { A: null }, null]
 const limits = [
   ...[5, "anthropic", [], null, { "": { concurrency: 1 } }, { a: 4 }, { a: {} }, { a: [] }, { a: { concurency: 4 } }],
   ...[
@@ -95,6 +96,7 @@ const engine: Bad<Smithers.RuntimeOptions> = {
   dailyBudget: budgets,
   prices,
   limits,
+  secrets,
   tools,
 }
 const sqlite: Bad<Smithers.SqliteOptions> = { filename: texts, access: words, synchronous: words, busyTimeout: times, ...engine }

@@ -17,6 +17,7 @@ import * as Digest from "@smithers/core/Digest"
 import { BudgetExceeded, NonRetryable } from "@smithers/core/Errors"
 import * as Limits from "@smithers/core/Limits"
 import * as Millis from "@smithers/core/Millis"
+import * as Secrets from "@smithers/core/Secrets"
 import { defined } from "@smithers/core/Struct"
 import * as Thrown from "@smithers/core/Thrown"
 import * as Deferred from "effect/Deferred"
@@ -770,14 +771,15 @@ const noteOf = ({ note }: Journal.AttemptDecision): string => (note === undefine
 
 const parse = (text: string): unknown => JSON.parse(text)
 
-/** The result of a tool as the model gets it, as JSON, and the whole of it if it was cut. */
+/** The result of a tool as the model gets it, as JSON without secrets, and the whole of it if it was cut. */
 const outputOf = (
   value: unknown,
   keeps: ToolRules.ToolRules["keeps"] | undefined,
 ): { readonly output: string | undefined; readonly whole?: string } => {
-  const json = encode(value)
+  const encoded = encode(value)
+  const json = encoded === undefined ? undefined : Secrets.text(encoded)
   if (json === undefined || keeps === undefined) return { output: json }
-  const whole = typeof value === "string" ? value : json
+  const whole = typeof value === "string" ? Secrets.text(value) : json
   const shown = Results.cut(whole, keeps)
   return shown === whole ? { output: json } : { output: JSON.stringify(shown), whole }
 }

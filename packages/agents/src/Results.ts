@@ -3,6 +3,7 @@
  * of a result is stored where a conversation records its calls.
  */
 import { AsyncLocalStorage } from "node:async_hooks"
+import * as Secrets from "@smithers/core/Secrets"
 
 /** Bytes of one result that a model gets. */
 export const longestResult = 40_000
@@ -14,8 +15,10 @@ const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes).repl
 
 /** Cuts a text to the bytes that a model gets, with a line that says how much is left out. */
 export const cut = (whole: string, keeps: Keeps = "head"): string => {
-  const bytes = Buffer.from(whole)
-  if (bytes.length <= longestResult) return whole
+  if (Buffer.byteLength(whole) <= longestResult) return whole
+  // Before the cut, which might leave half of a secret.
+  const bytes = Buffer.from(Secrets.text(whole))
+  if (bytes.length <= longestResult) return bytes.toString()
   const left = bytes.length - longestResult
   if (keeps === "head") return `${text(bytes.subarray(0, longestResult))}\n… ${left} more bytes`
   const half = longestResult / 2

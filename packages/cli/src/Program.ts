@@ -9,6 +9,7 @@ import * as FileSystem from "@effect/platform/FileSystem"
 import * as Path from "@effect/platform/Path"
 import * as Terminal from "@effect/platform/Terminal"
 import { version } from "@smithers/core/Package"
+import * as Secrets from "@smithers/core/Secrets"
 import { defined } from "@smithers/core/Struct"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
@@ -27,6 +28,7 @@ import { Exit as Codes, type ExitCode } from "./Exit.ts"
 import * as Help from "./Help.ts"
 import { Host } from "./Host.ts"
 import { leading, self } from "./Launch.ts"
+import * as Redaction from "./Redaction.ts"
 import * as Results from "./Results.ts"
 import { type Drawing, Screen, type ScreenShape } from "./Screen.ts"
 import * as Signals from "./Signals.ts"
@@ -57,6 +59,7 @@ type Stopped =
 
 export const run = async (argv: ReadonlyArray<string>): Promise<void> => {
   const isJson = asksFor(optionsOf(argv), argv, ["--json"])
+  Redaction.install()
   const exit = process.exit.bind(process)
   process.exit = ((code?: unknown) => {
     throw exitCalled(code)
@@ -303,7 +306,7 @@ const makeScreen = (isJson: boolean, results: Results.Results): Remembering => {
     rows: () => process.stdout.rows || 24,
     print: (value, text) => {
       if (isJson && value === undefined) return Effect.void
-      return Effect.promise(() => results.write(isJson ? `${json(value)}\n` : `${neutralise(text)}\n`))
+      return Effect.promise(() => results.write(Secrets.text(isJson ? `${json(value)}\n` : `${neutralise(text)}\n`)))
     },
     log: (text) => (isJson ? Effect.void : Effect.async((resume) => logNow(text, () => resume(Effect.void)))),
     logNow: (text) => logNow(text),

@@ -4,6 +4,7 @@
  */
 import { dlopen } from "bun:ffi"
 import { writeSync } from "node:fs"
+import * as Secrets from "@smithers/core/Secrets"
 import { libraries } from "./CLibrary.ts"
 import { redirectConsole } from "./Screen.ts"
 
@@ -99,7 +100,7 @@ const through =
 /** Writes a short text synchronously, also if the process ends with the next statement. */
 export const last = (descriptor: number, text: string): void => {
   try {
-    writeSync(descriptor, text)
+    writeSync(descriptor, Secrets.text(text))
   } catch {
     // The descriptor is closed or blocked.
   }

@@ -2,6 +2,7 @@
  * Formats text for people. Text of workflows, agents and the web is inert: its control sequences do not reach the terminal. Long
  * values are cut, with a hint on how to see the rest.
  */
+import * as Secrets from "@smithers/core/Secrets"
 
 /**
  * Characters that move the cursor, change colours, ring, reverse the text direction or are invisible. These are controls (C1
@@ -30,7 +31,10 @@ export const json = (value: unknown, indent?: number): string | undefined =>
 export const oneLine = (text: string): string => neutralise(text).replaceAll("\n", "\\n").replaceAll("\t", " ")
 
 /** Truncates a text to `length` characters; the last one is then an ellipsis. */
-export const shorten = (text: string, length: number): string => {
+export const shorten = (whole: string, length: number): string => {
+  if (whole.length <= length) return whole
+  // Before the cut, which might leave half of a secret.
+  const text = Secrets.text(whole)
   if (text.length <= length) return text
   // Never splits a surrogate pair.
   const end = /[\uD800-\uDBFF]$/.test(text.slice(0, length - 1)) ? length - 2 : length - 1

@@ -32,6 +32,7 @@ import * as PlanText from "./PlanText.ts"
 import { undoneBy } from "./Records.ts"
 import type { NewRun } from "./RunOwnership.ts"
 import { RunReader, requestSeqOf, type WaitSummary } from "./RunReader.ts"
+import * as Secrets from "./Secrets.ts"
 import type * as Settings from "./Settings.ts"
 import * as Status from "./Status.ts"
 import { defined } from "./Struct.ts"
@@ -131,6 +132,7 @@ export const answer = Effect.fn("Commands.answer")(function* (
     const { path, problem } = copied.left
     return yield* new InvalidCommand({ runId, problem: `an answer must be JSON: ${path} ${problem}` })
   }
+  yield* checkSecrets(runId, "the answer", copied.right)
   const { iteration } = found
   const schema = schemaOf(found)
   const issues = schema === undefined ? [] : yield* issuesOf(schema, copied.right)
@@ -207,6 +209,8 @@ const signalOf = Effect.fnUntraced(function* (runId: string, name: string, { pay
     const { path, problem } = copied.left
     return yield* new InvalidCommand({ runId, problem: `a payload must be JSON: ${path} ${problem}` })
   }
+  yield* checkSecrets(runId, "the payload", copied?.right)
+  yield* checkSecrets(runId, "the signal", [name, correlation, givenId])
   const kept = {
     ...(copied === undefined ? {} : { payload: copied.right }),
     ...(correlation === undefined ? {} : { correlation: storable(correlation) }),
@@ -424,7 +428,8 @@ const decided = Effect.fnUntraced(function* (found: WaitSummary, id: string, sai
   yield* checkHeard(found)
   const who = defined({ by: said.by })
   const note = said._tag === "Decide" && said.note !== undefined ? { note: said.note } : {}
-  return { runId, nodeId, iteration, requestId, request, ...who, ...note, at } satisfies DecisionReceipt
+  // As it is stored.
+  return Secrets.value({ runId, nodeId, iteration, requestId, request, ...who, ...note, at } satisfies DecisionReceipt)
 })
 
 /** The earlier response, from the wait or, if the run has not applied it, from the inbox. */
@@ -474,6 +479,12 @@ const checkNames = <O>(runId: string, command: string, given: unknown, names: Se
 const checkTexts = (runId: string, given: { readonly [name: string]: unknown }): Effect.Effect<void, InvalidCommand> => {
   const wrong = Object.entries(given).find(([, value]) => value !== undefined && typeof value !== "string")
   return wrong === undefined ? Effect.void : new InvalidCommand({ runId, problem: `"${wrong[0]}" must be a text` })
+}
+
+/** Refuses a value with a secret: stored without it, the run would take its name for the value. */
+const checkSecrets = (runId: string, of: string, value: unknown): Effect.Effect<void, InvalidCommand> => {
+  const found = Secrets.problemIn(value)
+  return found === undefined ? Effect.void : new InvalidCommand({ runId, problem: `${of}: ${found.problem}`, secret: found.secret })
 }
 
 /** Fails if a wait has ended. The deadline of an open wait is checked by the store when it takes the response. */

@@ -42,10 +42,12 @@ import * as Tracing from "./internal/tracing.ts"
 import * as Limits from "./Limits.ts"
 import * as Metrics from "./Metrics.ts"
 import * as Millis from "./Millis.ts"
+import * as RedactedTelemetry from "./RedactedTelemetry.ts"
 import * as RunDriver from "./RunDriver.ts"
 import type * as RunReader from "./RunReader.ts"
 import * as RunRequest from "./RunRequest.ts"
 import type * as RunResult from "./RunResult.ts"
+import * as SecretSettings from "./SecretSettings.ts"
 import * as Settings from "./Settings.ts"
 import * as Status from "./Status.ts"
 import * as Storage from "./Storage.ts"
@@ -138,6 +140,11 @@ export interface EngineOptions {
    * them with `limit`. The last process that configured a limit decides for all.
    */
   readonly limits?: Limits.LimitSettings
+  /**
+   * Secrets besides the keys of providers: names of variables, or values by name. In all that is stored, logged, traced and printed their names stand for their values.
+   * They are those of the whole process, and known until it ends. Default: none.
+   */
+  readonly secrets?: SecretSettings.Settings
 }
 
 /** The names of the options of an engine. */
@@ -148,6 +155,7 @@ export const optionNames: Settings.Names<EngineOptions> = {
   cache: true,
   dailyBudget: true,
   limits: true,
+  secrets: true,
 }
 
 /** Drives the runs of a store. */
@@ -172,6 +180,7 @@ export const make = (
     if (foreign?.isFatal === true) return yield* Effect.die(new EffectMismatch({ problem: foreign.problem }))
     if (foreign !== undefined) yield* Effect.logWarning(foreign.problem)
     yield* Settings.only("the engine", options, optionNames)
+    yield* SecretSettings.warn([...SecretSettings.addEnvironment(), ...(yield* SecretSettings.addSettings(options.secrets))])
     const leaseMs =
       options.lease === undefined && clock !== liveClock
         ? Millis.longest
@@ -341,10 +350,13 @@ export const make = (
         ) as Effect.Effect<RunResult.EndedResult<unknown>, EngineError, R>
         const place = { runId, workflow: definition.name ?? create?.workflow ?? "" }
         const driven = Effect.flatMap(Tracing.isTraced, (isTraced) =>
-          Tracing.at(
-            place,
+          RedactedTelemetry.within(
             isTraced,
-            isTraced ? Tracing.within("smithers.run", { attributes: place }, worked, Tracing.endOfRun) : worked,
+            Tracing.at(
+              place,
+              isTraced,
+              isTraced ? Tracing.within("smithers.run", { attributes: place }, worked, Tracing.endOfRun) : worked,
+            ),
           ),
         )
         return startWatch.pipe(

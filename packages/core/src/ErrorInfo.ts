@@ -4,6 +4,7 @@
  * a size that a database and a screen can hold.
  */
 import * as Schema from "effect/Schema"
+import * as Secrets from "./Secrets.ts"
 import { defined } from "./Struct.ts"
 
 /** A stored error, with its chain of causes. */
@@ -112,8 +113,13 @@ export const whyNotRetried = ({ notRetried }: Pick<ErrorInfo, "notRetried">): st
 /** Characters that a text may exceed its limit by before it is cut: about the length of the notice. */
 const slack = 64
 
-/** Cuts a text to about `length` characters. Its beginning and end are kept, with a notice between them. */
-export const cut = (text: string, length: number): string => {
+/**
+ * Cuts a text to about `length` characters. Its beginning and end are kept, with a notice between them. Secrets are replaced before, since a cut may leave half of
+ * one, which cannot be found any more.
+ */
+export const cut = (whole: string, length: number): string => {
+  if (whole.length <= length + slack) return whole
+  const text = Secrets.text(whole)
   if (text.length <= length + slack) return text
   const tail = Math.floor(length / 4)
   // Half of a surrogate pair would be another character.
@@ -134,7 +140,7 @@ const longestIssue = 512
 
 /** Cuts issues to their stored number and length. */
 export const cutIssues = (issues: ReadonlyArray<string>): ReadonlyArray<string> => {
-  const kept = issues.slice(0, mostIssues).map((issue) => cut(issue, longestIssue))
+  const kept = issues.slice(0, mostIssues).map((issue) => cut(Secrets.text(issue), longestIssue))
   const more = issues.length - mostIssues
   // A list that was cut before stays as it is.
   return more > 1 ? [...kept, `and ${more} more like these`] : [...kept, ...issues.slice(mostIssues)]

@@ -8,6 +8,7 @@ import { asError, ErrorInfo, NotRetried, sentence, text, whyNotRetried, withoutS
 import { idRule, isChildRunId, shownId } from "./Ids.ts"
 import { nearestTo } from "./Names.ts"
 import { name as published } from "./Package.ts"
+import { Found } from "./Redactor.ts"
 import * as Status from "./Status.ts"
 
 export { ErrorInfo } from "./ErrorInfo.ts"
@@ -87,6 +88,8 @@ export class InvalidLimit extends Schema.TaggedError<InvalidLimit>()("InvalidLim
 export class InvalidInput extends Schema.TaggedError<InvalidInput>()("InvalidInput", {
   workflow: Schema.String,
   issues: Schema.Array(Schema.String),
+  /** The secret that it holds, if that is the reason. */
+  secret: Schema.optional(Found),
 }) {
   override get message(): string {
     return `The input of ${this.workflow === unnamed ? "the workflow" : `workflow "${this.workflow}"`} is not valid: ${this.issues.join("; ")}. Nothing was started.`
@@ -533,6 +536,8 @@ export class NodeNotFound extends Schema.TaggedError<NodeNotFound>()("NodeNotFou
 export class InvalidCommand extends Schema.TaggedError<InvalidCommand>()("InvalidCommand", {
   ...runFields,
   problem: Schema.String,
+  /** The secret that it holds, if that is the reason. */
+  secret: Schema.optional(Found),
 }) {
   override get message(): string {
     return `The command for run "${this.runId}" is not valid: ${this.problem}.`
@@ -719,8 +724,11 @@ export class StoreRefused extends Schema.TaggedError<StoreRefused>()("StoreRefus
   ...storeFields,
   /** Index in the frame of the event that cannot be stored, if known. */
   event: Schema.optional(Schema.Number),
+  /** The secret that it holds, if that is the reason. */
+  secret: Schema.optional(Found),
 }) {
   override get message(): string {
+    if (this.secret !== undefined) return `This is not stored (${this.operation}): ${this.detail}. Nothing was written.`
     return `The database cannot store this (${this.operation}: ${this.detail}). Nothing was written: make the output of the step smaller, or store it elsewhere and return a reference to it.`
   }
 }
@@ -818,6 +826,8 @@ export class InvalidOutput extends Schema.TaggedError<InvalidOutput>()("InvalidO
   nodeId: Schema.String,
   issues: Schema.Array(Schema.String),
   isFinal: Schema.optional(Schema.Boolean),
+  /** The secret that it holds, if that is the reason. */
+  secret: Schema.optional(Found),
   /** The failures of the step's other agents, if it has several. */
   others: Schema.optional(Schema.Array(Schema.String)),
 }) {

@@ -31,6 +31,7 @@ import { defaultLimit, type Fact, type FactWrite, newest, search } from "./Memor
 import * as Millis from "./Millis.ts"
 import * as Pauses from "./Pauses.ts"
 import * as Records from "./Records.ts"
+import * as RedactedStorage from "./RedactedStorage.ts"
 import { mergeStuck, type NewRun, newRunProblem, type OpenResult } from "./RunOwnership.ts"
 import {
   type AttemptSummary,
@@ -120,7 +121,9 @@ const isSameCall = (one: NewRun, other: NewRun): boolean =>
 let made = 0
 
 /** Makes an empty store. */
-export const make = (): Storage.StorageShape => {
+export const make = (): Storage.StorageShape => RedactedStorage.make(bare())
+
+const bare = (): Storage.StorageShape => {
   const stored = new Map<string, Stored>()
   /** Commands by run and id. */
   const inbox = new Map<string, InboxMessage>()

@@ -13,6 +13,7 @@ import * as NodeOptions from "./NodeOptions.ts"
 import * as Plan from "./Plan.ts"
 import * as PlanText from "./PlanText.ts"
 import { compensationId } from "./Records.ts"
+import * as Secrets from "./Secrets.ts"
 
 const empty: ReadonlyArray<never> = []
 
@@ -118,7 +119,7 @@ export const make = (
     pending: unsettled,
     isRendered,
     get text() {
-      text ??= PlanText.encode({ nodes, size, parent, needs })
+      text ??= Secrets.text(PlanText.encode({ nodes, size, parent, needs }))
       return text
     },
   }

@@ -4,15 +4,13 @@
  *
  * Not found: a secret that is reversed, encrypted, compressed or split by other text.
  */
+import * as Schema from "effect/Schema"
 import * as Automaton from "./internal/automaton.ts"
 import { isPlainObject, setOwn } from "./internal/json.ts"
 
-/** A secret of a value. */
-export interface Found {
-  readonly name: string
-  /** Its path in the value, such as `headers.authorization` or `items[0]`; empty for the value itself. */
-  readonly path: string
-}
+/** A secret of a value: its name, and its path in the value, such as `headers.authorization` or `items[0]`; empty for the value itself. */
+export const Found = Schema.Struct({ name: Schema.String, path: Schema.String })
+export interface Found extends Schema.Schema.Type<typeof Found> {}
 
 /** Replaces secrets in a text that comes in chunks. */
 export interface Stream {

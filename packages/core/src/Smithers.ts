@@ -10,6 +10,7 @@ import { InvalidSetting, type RunNotFound, type StoreError } from "./Errors.ts"
 import { check as checkFact, type Fact, type FactFilter, type InvalidFact, Memory } from "./Memory.ts"
 import * as MemoryStorage from "./MemoryStorage.ts"
 import * as Millis from "./Millis.ts"
+import * as RedactedTelemetry from "./RedactedTelemetry.ts"
 import { type RunDetails, type RunFilter, RunReader, type RunSummary } from "./RunReader.ts"
 import * as Settings from "./Settings.ts"
 import type { Ports } from "./Storage.ts"
@@ -42,6 +43,7 @@ export { itemId } from "./Ids.ts"
 export { type Fact, type FactFilter, InvalidFact } from "./Memory.ts"
 export type { RunDetails, RunFilter, RunSummary } from "./RunReader.ts"
 export type { RunResult, Waits } from "./RunResult.ts"
+export { secret } from "./SecretSettings.ts"
 export { createWorkflow, type ExecuteError, type RunHandle, type Workflow } from "./Workflow.ts"
 
 /**
@@ -133,6 +135,9 @@ export const forget = (of: { readonly namespace: string; readonly key?: string }
 export const supervisor = Supervisor.layer
 
 export { type Registry, registry } from "./Supervisor.ts"
+
+/** Puts the loggers and the tracer of a program behind ones that no secret gets into. Those of steps are so without it. */
+export const redactedTelemetry = RedactedTelemetry.layer
 
 /** The services needed to run a workflow. */
 export type Runtime = Engine.Engine | Ports

@@ -13,7 +13,7 @@ import type { AgentTurn } from "./Agent.ts"
 import * as AgentIdentity from "./AgentIdentity.ts"
 import { type AttemptDecision, type AttemptJournal, type AttemptRequest, AttemptSuspended, type SlotError } from "./AgentJournal.ts"
 import { AgentRunner } from "./AgentRunner.ts"
-import { decodeShared, isUnstorable, type Json, type SharedValue } from "./Codec.ts"
+import { decodeShared, type Issues, isUnstorable, type Json, type SharedValue } from "./Codec.ts"
 import * as DeclaredError from "./DeclaredError.ts"
 import { canonicalText } from "./Digest.ts"
 import * as EffectVersion from "./EffectVersion.ts"
@@ -45,6 +45,7 @@ import type * as Plan from "./Plan.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 import * as RunState from "./RunState.ts"
 import type { CachedOutput } from "./RunStore.ts"
+import * as Secrets from "./Secrets.ts"
 import { defined } from "./Struct.ts"
 import * as Thrown from "./Thrown.ts"
 import * as Transaction from "./Transaction.ts"
@@ -334,9 +335,9 @@ const lookUp = (
     const found = yield* find(key)
     if (Option.isNone(found)) return { key, hit: undefined }
     const { output, runId } = found.value
-    // An entry that does not match the current schema does not count.
+    // An entry that does not match the current schema does not count, nor does one that holds a secret.
     const restored = yield* Effect.option(decodeShared(step.codec, output))
-    if (Option.isNone(restored)) return { key, hit: undefined }
+    if (Option.isNone(restored) || Secrets.problemIn(output) !== undefined) return { key, hit: undefined }
     return { key, hit: { _tag: "Succeeded", output, value: restored.value, cachedFrom: runId, cacheKey: undefined } }
   })
 
@@ -350,16 +351,18 @@ const accept = (
     const { output, value } = settled
     return Effect.succeed({ _tag: "Succeeded", output, value, cachedFrom: undefined, cacheKey })
   }
-  const accepted = step.codec.encode(returned)
-  const restored = Effect.flatMap(accepted, (output) =>
-    Effect.map(
-      decodeShared(step.codec, output),
-      (value) => ({ _tag: "Succeeded", output, value, cachedFrom: undefined, cacheKey }) as const,
-    ),
-  )
-  return Effect.mapError(restored, (issues) => {
+  const refused = (issues: Issues) => {
     const isFinal = step.isConstant === true || isUnstorable(issues)
     return new InvalidOutput({ nodeId: step.id, issues, ...(isFinal ? { isFinal } : {}) })
+  }
+  return Effect.flatMap(Effect.mapError(step.codec.encode(returned), refused), (output) => {
+    const found = Secrets.problemIn(output)
+    if (found !== undefined)
+      return new InvalidOutput({ nodeId: step.id, issues: [found.problem], isFinal: true, secret: found.secret })
+    return Effect.mapBoth(decodeShared(step.codec, output), {
+      onFailure: refused,
+      onSuccess: (value) => ({ _tag: "Succeeded", output, value, cachedFrom: undefined, cacheKey }) as const,
+    })
   })
 }
 
@@ -460,7 +463,7 @@ const call = (attempt: Attempt, onBeat: () => void): Effect.Effect<unknown, unkn
         if (details === undefined) return
         const copied = toJson(details)
         if (Either.isLeft(copied)) throw new TypeError(`heartbeat details must be JSON: ${copied.left.path} ${copied.left.problem}`)
-        attempt.onHeartbeat(copied.right)
+        attempt.onHeartbeat(Secrets.value(copied.right))
       },
       lastHeartbeat: giveJson(attempt.lastHeartbeat),
       get signal() {
@@ -560,7 +563,7 @@ const ask = (
       prompt,
       output: {
         inputSchema: step.codec.inputSchema,
-        encode: (value) => Effect.provide(step.codec.encode(value), services),
+        encode: (value) => Effect.tap(Effect.provide(step.codec.encode(value), services), withoutSecrets),
       },
       isText,
       corrections,
@@ -580,7 +583,7 @@ const ask = (
       feedback: attempt.failures.at(-1)?.error.issues ?? [],
       onTurn: (turn) => {
         onBeat()
-        attempt.onTurn(turn)
+        attempt.onTurn(Secrets.value(turn))
       },
     })
     const answer = yield* Effect.onExit(asked, (exit) => Effect.sync(() => (Exit.isInterrupted(exit) ? abort(ending) : undefined)))
@@ -593,6 +596,12 @@ const decisionOf = ({ state, step, iteration }: Attempt): AttemptDecision | unde
   if (wait?.isOfAttempt !== true || wait.kind !== "approval" || wait.status !== "finished") return undefined
   const { approved = false, note, by } = wait.decision ?? {}
   return { digest: wait.digest ?? "", approved, isTimeout: wait.decision === undefined, ...defined({ note, by }) }
+}
+
+/** Refuses an output with a secret. */
+const withoutSecrets = (output: Json | undefined): Effect.Effect<void, Issues> => {
+  const found = Secrets.problemIn(output)
+  return found === undefined ? Effect.void : Effect.fail([found.problem])
 }
 
 /** An attempt as its transactions see it. */
@@ -641,7 +650,7 @@ const explain = (cause: Cause.Cause<unknown>, { id: stepId, error: codec }: Plan
     const refused = new InvalidError({ nodeId: stepId, issues: declared.left, cause: error })
     return { error: describe(refused, beside), cause: refused }
   }
-  const described = { ...describe(error, beside), ...(declared === undefined ? {} : { declared: declared.right }) }
+  const described = { ...describe(error, beside), ...(declared === undefined ? {} : { declared: Secrets.value(declared.right) }) }
   if (!isDefect || !described.retryable) return { error: described, cause: error }
   return { error: { ...described, retryable: false, notRetried: "defect" }, cause: error }
 }

@@ -7,6 +7,7 @@ import * as Either from "effect/Either"
 import * as Runtime from "effect/Runtime"
 import { cut, type ErrorCause, longestMessage } from "./ErrorInfo.ts"
 import { toJson } from "./internal/json.ts"
+import * as Secrets from "./Secrets.ts"
 import { defined } from "./Struct.ts"
 
 /** Limits of a stored error, in characters: of each part, and of the whole with all its causes. */
@@ -76,13 +77,14 @@ const inside = (several: ReadonlyArray<unknown>, reading: Reading): ReadonlyArra
 const read = (thrown: unknown, reading: Reading): ErrorCause => {
   reading.seen.add(thrown)
   const take = (text: string, length: number): string => {
-    const taken = cut(text, Math.max(shortest, Math.min(length, reading.left)))
+    // Before the cut, which might leave half of a secret.
+    const taken = cut(Secrets.text(text), Math.max(shortest, Math.min(length, reading.left)))
     reading.left -= taken.length
     return taken
   }
   if (typeof thrown !== "object" || thrown === null) return { name: "Error", message: take(asText(thrown), longest.message) }
   const full = messageOf(thrown)
-  const name = cut(nameOf(thrown), longest.name)
+  const name = cut(Secrets.text(nameOf(thrown)), longest.name)
   const message = take(full, longest.message)
   const frames = framesOf(get(thrown, "stack"), full)
   const stack = frames === undefined || reading.left <= 0 ? undefined : take(frames, longest.stack)
@@ -141,7 +143,7 @@ const codeOf = (thrown: object): string | number | undefined => {
   // The numbers of a DOMException are legacy and say less than its name.
   if (typeof DOMException !== "undefined" && thrown instanceof DOMException) return undefined
   const code = [get(thrown, "code"), get(thrown, "exitCode")].find((one) => isWord(one) || isNumber(one))
-  return isText(code) ? cut(code, longest.name) : isNumber(code) ? code : undefined
+  return isText(code) ? cut(Secrets.text(code), longest.name) : isNumber(code) ? code : undefined
 }
 
 const statusOf = (thrown: object): number | undefined =>

@@ -48,6 +48,7 @@ import { type LoggedEvent, type Origin, RunReader, type RunReaderShape } from ".
 import * as RunRequest from "./RunRequest.ts"
 import { type EndedResult, type RunResult, toEither, type Waiting } from "./RunResult.ts"
 import { RunStore } from "./RunStore.ts"
+import * as Secrets from "./Secrets.ts"
 import * as Settings from "./Settings.ts"
 import * as Status from "./Status.ts"
 import * as Storage from "./Storage.ts"
@@ -346,7 +347,8 @@ export const runs = <I, A, R, E = never>({ definition, begin, label }: Runnable<
       yield* Settings.only(method, given, names)
       const { tags, source, budget, onIncompatible, onFailed } = yield* optionsOf(given)
       const runId = given.runId ?? (yield* generateRunId)
-      if (!isId(runId) || isChildRunId(runId)) return yield* new InvalidRunId({ runId: String(runId) })
+      if (!isId(runId) || isChildRunId(runId) || Secrets.problemIn(runId) !== undefined)
+        return yield* new InvalidRunId({ runId: Secrets.text(String(runId)) })
       const options = { reopen: onFailed === "resume" ? (["failed"] as const) : [], onIncompatible }
       const { origin } = yield* Engine
       const said = givenOf(value)
@@ -360,6 +362,8 @@ export const runs = <I, A, R, E = never>({ definition, begin, label }: Runnable<
         Effect.catchAllDefect((thrown) => Effect.fail([Codec.thrownMessage(thrown)])),
         Effect.mapError(refused),
       )
+      const found = Secrets.problemIn(stored)
+      if (found !== undefined) return yield* new InvalidInput({ workflow: label(), issues: [found.problem], secret: found.secret })
       const begun = yield* begin(stored, runId)
       const create = {
         workflow: begun.name,

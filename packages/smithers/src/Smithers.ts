@@ -113,10 +113,10 @@ export interface SqliteOptions extends SqliteStorage.SqliteConfig, RuntimeOption
 export const sqlite = (options: SqliteOptions): Layer.Layer<Runtime, StoreError | InvalidSetting> =>
   Layer.unwrapEffect(
     Either.map(Settings.only("Smithers.sqlite", options, sqliteNames), () => {
-      const { lease, maxConcurrency, grace, cache, dailyBudget, limits, tools, prices, ...store } = options
+      const { lease, maxConcurrency, grace, cache, dailyBudget, limits, secrets, tools, prices, ...store } = options
       return onStorage(
         SqliteStorage.layer(store),
-        defined({ lease, maxConcurrency, grace, cache, dailyBudget, limits, tools, prices }),
+        defined({ lease, maxConcurrency, grace, cache, dailyBudget, limits, secrets, tools, prices }),
       )
     }),
   )
@@ -172,12 +172,12 @@ export const layerConfig = (
     Effect.gen(function* () {
       if (!Config.isConfig(settings)) {
         yield* Settings.only("Smithers.layerConfig", settings, sqliteNames)
-        // Of `tools` the settings are Configs.
+        // Of `tools`, `limits` and `secrets` the settings are Configs.
         const other = Object.entries(settings).find(
           ([name, value]) =>
             value !== undefined &&
             !Config.isConfig(value) &&
-            ((name !== "tools" && name !== "limits") || typeof value !== "object"),
+            (!["tools", "limits", "secrets"].includes(name) || typeof value !== "object"),
         )
         if (other !== undefined) {
           const expected = 'a Config, such as Config.string("NAME")'

@@ -8,6 +8,7 @@
 import { type InvalidSetting, type StoreError, StoreRefused } from "@smithers/core/Errors"
 import type { Command } from "@smithers/core/Inbox"
 import * as Millis from "@smithers/core/Millis"
+import * as RedactedStorage from "@smithers/core/RedactedStorage"
 import { type NewRun, newRunProblem, type OpenResult } from "@smithers/core/RunOwnership"
 import * as Settings from "@smithers/core/Settings"
 import * as Storage from "@smithers/core/Storage"
@@ -79,7 +80,7 @@ export const make = (config: SqliteConfig): Effect.Effect<Storage.StorageShape, 
     const synchronous = yield* Settings.word("synchronous", config.synchronous, ["normal", "full"])
     const patienceMs = yield* Settings.duration("busyTimeout", config.busyTimeout, "30 seconds", Millis.zero)
     const patience = { filename, patienceMs }
-    return yield* access === "read" ? Reader.make(patience) : makeWriter({ access, synchronous }, patience)
+    return RedactedStorage.make(yield* access === "read" ? Reader.make(patience) : makeWriter({ access, synchronous }, patience))
   })
 
 const makeWriter = (

@@ -4,6 +4,8 @@
  */
 import type { Usage } from "@smithers/core/Charges"
 import * as Digest from "@smithers/core/Digest"
+import type * as Redactor from "@smithers/core/Redactor"
+import * as Secrets from "@smithers/core/Secrets"
 import { defined } from "@smithers/core/Struct"
 import * as Thrown from "@smithers/core/Thrown"
 import type { LanguageModel, LanguageModelMiddleware, ToolSet } from "ai"
@@ -112,6 +114,7 @@ const recordedSteps =
 type Generated = Awaited<ReturnType<Parameters<NonNullable<LanguageModelMiddleware["wrapGenerate"]>>[0]["doGenerate"]>>
 type Streamed = Awaited<ReturnType<Parameters<NonNullable<LanguageModelMiddleware["wrapStream"]>>[0]["doStream"]>>
 type Part = Streamed["stream"] extends ReadableStream<infer P> ? P : never
+type DeltaPart = Extract<Part, { readonly delta: string }>
 
 const recorded = (ai: Sdk, model: LanguageModel, conversation: Conversation.Conversation, limit: unknown): LanguageModel => {
   // As the SDK resolves ids.
@@ -126,10 +129,13 @@ const middlewareOf = (conversation: Conversation.Conversation, limit: unknown): 
   wrapGenerate: async ({ doGenerate, params, model }) => {
     const before = conversation.nextReply(callsOfText)
     if (before !== undefined) return decode(before) as Generated
-    const generated = await holding(conversation, limit, async () => {
-      const isLast = await conversation.askModel(callOf(model.modelId, params))
-      return await released(conversation, isLast ? () => model.doGenerate(lastOf(params)) : doGenerate)
-    })
+    // What is acted on is what is stored.
+    const generated = Secrets.value(
+      await holding(conversation, limit, async () => {
+        const isLast = await conversation.askModel(callOf(model.modelId, params))
+        return await released(conversation, isLast ? () => model.doGenerate(lastOf(params)) : doGenerate)
+      }),
+    )
     const { request: _, response, ...reply } = generated
     const { body: __, headers: ___, ...about } = response ?? {}
     const text = encodeReply({ ...reply, ...(response === undefined ? {} : { response: about }) })
@@ -150,12 +156,15 @@ const middlewareOf = (conversation: Conversation.Conversation, limit: unknown): 
     }
     if (limit === undefined) {
       const streamed = await call()
-      return { ...streamed, stream: streamed.stream.pipeThrough(keeping(conversation, model.modelId)) }
+      return { ...streamed, stream: streamed.stream.pipeThrough(redacting()).pipeThrough(keeping(conversation, model.modelId)) }
     }
     return await conversation.withSlot(limit, async (release) => {
       try {
         const { stream, ...streamed } = await call()
-        return { ...streamed, stream: releasing(stream, release).pipeThrough(keeping(conversation, model.modelId)) }
+        return {
+          ...streamed,
+          stream: releasing(stream, release).pipeThrough(redacting()).pipeThrough(keeping(conversation, model.modelId)),
+        }
       } catch (error) {
         release()
         throw error
@@ -238,6 +247,35 @@ const streamOf = (parts: ReadonlyArray<Part>): ReadableStream<Part> =>
       controller.close()
     },
   })
+
+/** Replaces the secrets in the parts of a stream; of texts that come in deltas also those that are spread over several. */
+const redacting = (): TransformStream<Part, Part> => {
+  const streams = new Map<string, { readonly last: DeltaPart; readonly stream: Redactor.Stream }>()
+  const release = (controller: TransformStreamDefaultController<Part>, key: string): void => {
+    const open = streams.get(key)
+    streams.delete(key)
+    const delta = open?.stream.end() ?? ""
+    if (open !== undefined && delta !== "") controller.enqueue({ ...open.last, delta })
+  }
+  return new TransformStream({
+    transform: (part, controller) => {
+      if (part.type === "text-delta" || part.type === "reasoning-delta" || part.type === "tool-input-delta") {
+        const key = `${part.type}/${part.id}`
+        const stream = streams.get(key)?.stream ?? Secrets.stream()
+        streams.set(key, { last: part, stream })
+        const delta = stream.push(part.delta)
+        if (delta !== "" || part.delta === "") controller.enqueue({ ...part, delta })
+        return
+      }
+      if (part.type === "text-end" || part.type === "reasoning-end" || part.type === "tool-input-end")
+        release(controller, `${part.type.replace(/-end$/, "-delta")}/${part.id}`)
+      controller.enqueue(Secrets.value(part))
+    },
+    flush: (controller) => {
+      for (const key of [...streams.keys()]) release(controller, key)
+    },
+  })
+}
 
 /** Parts that make the SDK act, or end the reply. They pass once the whole reply is stored. */
 const isDecisive = ({ type }: Part): boolean => type === "tool-call" || type === "tool-approval-request" || type === "finish"

@@ -26,6 +26,7 @@ import type { RunEvent } from "../RunEvent.ts"
 import type { RunState } from "../RunState.ts"
 import type { RunStoreShape } from "../RunStore.ts"
 import type { Start } from "../Scheduler.ts"
+import * as Secrets from "../Secrets.ts"
 import * as StepProgram from "../StepProgram.ts"
 import type { Transact } from "../Transaction.ts"
 import * as Claims from "./claims.ts"
@@ -158,7 +159,14 @@ const requested = (
   asked: AttemptRequest,
   now: Millis.Millis,
 ): RunEvent => {
-  const wait = { _tag: "WaitStarted", nodeId, iteration, kind: asked.kind, request: asked.request, isOfAttempt: true } as const
+  const wait = {
+    _tag: "WaitStarted",
+    nodeId,
+    iteration,
+    kind: asked.kind,
+    request: Secrets.value(asked.request),
+    isOfAttempt: true,
+  } as const
   if (asked.kind === "quota") return { ...wait, deadline: Millis.make(Math.max(now, Math.ceil(asked.until))) }
   const { digest, timeoutMs } = asked
   return { ...wait, digest, ...(timeoutMs === undefined ? {} : { deadline: Millis.after(now, Millis.make(Math.ceil(timeoutMs))) }) }

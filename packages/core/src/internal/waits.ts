@@ -5,7 +5,7 @@ import * as Either from "effect/Either"
 import { encodeNow, type Json } from "../Codec.ts"
 import * as Decision from "../Decision.ts"
 import { cutMessage, type ErrorInfo } from "../ErrorInfo.ts"
-import { InvalidRequest, type NodeFailureName } from "../Errors.ts"
+import { InvalidInput, InvalidRequest, type NodeFailureName } from "../Errors.ts"
 import { childRunId, type NodeKey, storable } from "../Ids.ts"
 import * as Millis from "../Millis.ts"
 import { areNames } from "../NodeOptions.ts"
@@ -14,6 +14,7 @@ import type * as Plan from "../Plan.ts"
 import * as Records from "../Records.ts"
 import type { RunEvent } from "../RunEvent.ts"
 import * as RunState from "../RunState.ts"
+import * as Secrets from "../Secrets.ts"
 import { defined } from "../Struct.ts"
 import { describe, show } from "../Thrown.ts"
 import { digest } from "./digest.ts"
@@ -209,6 +210,9 @@ export const requestOf = (
         encodeNow(target.child.input, target.input(context, state, noteRead)),
         (issues) => new TypeError(`it is no input of workflow "${target.child.name}": ${issues.join("; ")}`),
       )
+      const found = Secrets.problemIn(stored)
+      if (found !== undefined)
+        throw new InvalidInput({ workflow: target.child.name, issues: [found.problem], secret: found.secret })
       const input = defined({ input: stored })
       return {
         request: { workflow: target.child.name, ...input },
@@ -225,7 +229,8 @@ export const requestOf = (
       if (Either.isLeft(copied)) throw new TypeError(`a request must be JSON: ${copied.left.path} ${copied.left.problem}`)
       // The request includes the approvers, so that a client can show them.
       const approvers = target.kind === "approval" ? namesOf(node.id, target.approvers, context, state, noteRead) : {}
-      const request = { ...(copied.right as { readonly [key: string]: Json }), ...approvers }
+      // What is shown is what the digest is of.
+      const request = { ...(Secrets.value(copied.right) as { readonly [key: string]: Json }), ...approvers }
       return { request, digest: digest(canonical(request)) }
     }
   }

@@ -6,6 +6,7 @@ import { SqlError } from "@effect/sql/SqlError"
 import * as Codec from "@smithers/core/Codec"
 import { InvalidOutput, InvalidSetting, type StoreError } from "@smithers/core/Errors"
 import * as Millis from "@smithers/core/Millis"
+import * as Secrets from "@smithers/core/Secrets"
 import * as Settings from "@smithers/core/Settings"
 import * as Transaction from "@smithers/core/Transaction"
 import type * as Cause from "effect/Cause"
@@ -135,9 +136,14 @@ export const kept = <A>(codec: Codec.Codec<A, unknown>, nodeId: string, services
   return {
     accept: (value: unknown): Either.Either<Transaction.Done<Kept<A>>, InvalidOutput> =>
       Codec.encodeNow(codec, value, services).pipe(
-        Either.flatMap(restore),
-        Either.map((stored) => ({ value: stored, output: stored.output })),
         Either.mapLeft(refuse),
+        Either.flatMap((output) => {
+          const found = Secrets.problemIn(output)
+          return found === undefined
+            ? Either.mapLeft(restore(output), refuse)
+            : Either.left(new InvalidOutput({ nodeId, issues: [found.problem], isFinal: true, secret: found.secret }))
+        }),
+        Either.map((stored) => ({ value: stored, output: stored.output })),
       ),
     restore: (output: Codec.Json | undefined) => Either.mapLeft(restore(output), refuse),
   }

@@ -115,7 +115,7 @@ const cut = (secret: string): string => {
   return `${"a".repeat(at)}${secret}${"b".repeat(9000)}`
 }
 
-export const names = { leaky: "leaky", child: "leaky-child" }
+const names = { leaky: "leaky", child: "leaky-child" }
 
 /** A workflow with a failure of each kind, all of which it survives, and an approval and a signal in between. */
 export const leaky = (secret: string, shown: Shown = { prompts: [] }) => {

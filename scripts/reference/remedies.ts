@@ -73,6 +73,7 @@ export const remedies: ReadonlyArray<{
       UnknownCase: "Add the case, or an `otherwise`.",
       InvalidDelay: "Make the `Schedule` give a finite delay.",
       AgentFailed: "Look at `failures`: a wrong key, an unknown model, a busy provider.",
+      BudgetExceeded: 'Raise the limit of the budget that it names and resume the run, or let it ask: `onReached: "ask"`.',
       ToolRightsExceeded: "Narrow the option that `option` names, or widen `tools` of the runtime.",
       NoAgentRunner: "Provide `Smithers.sqlite`, `Smithers.memory`, or `AgentProgram.layer` beside another store.",
     },

@@ -2,7 +2,10 @@
  * Schemas of the `--json` output of commands. `docs/cli.schema.json` is generated from them, and tests check every command against
  * them. Fields are only ever added. Times are epoch milliseconds.
  */
+
 import * as Journal from "@smithers/core/AgentJournal"
+import { Account } from "@smithers/core/Budget"
+import { UsageRow } from "@smithers/core/Charges"
 import * as Errors from "@smithers/core/Errors"
 import { Limit } from "@smithers/core/Limits"
 import * as Memory from "@smithers/core/Memory"
@@ -59,10 +62,29 @@ const ShortWait = Schema.Struct({
   deadline: Schema.NullOr(Schema.Number),
 })
 
+/** What calls of models have used, added up. Costs are in US dollars. */
+const Total = Schema.Struct({
+  calls: Schema.Number,
+  tokens: Schema.Number,
+  /** Sum of the known costs. */
+  cost: Schema.Number,
+  /** Calls whose price is not known. */
+  unpriced: Schema.Number,
+  /** Calls in flight or cut off, whose use is not known. */
+  unknown: Schema.Number,
+})
+
 /** `ps` */
 export const Runs = Schema.Struct({
   db: Schema.String,
-  runs: Schema.Array(Schema.Struct({ ...RunReader.RunSummary.fields, waits: Schema.Array(ShortWait) })),
+  runs: Schema.Array(
+    Schema.Struct({
+      ...RunReader.RunSummary.fields,
+      waits: Schema.Array(ShortWait),
+      /** What its agents and those of its child runs have used. */
+      usage: Total,
+    }),
+  ),
   /** `true` if there are older runs beyond `--limit`. */
   hasMore: Schema.Boolean,
 })
@@ -128,6 +150,16 @@ export const ChatEntry = Schema.Struct({ runId: Schema.String, agent: Schema.Str
 export const ToolCalls = Schema.Struct({
   runId: Schema.String,
   calls: Schema.Array(Schema.Struct({ ...Journal.ToolCallRecord.fields, agent: Schema.String })),
+})
+
+/** `costs` */
+export const Costs = Schema.Struct({
+  runId: Schema.optional(Schema.String),
+  /** By run, step, agent and model or tool. */
+  usage: Schema.Array(UsageRow),
+  total: Total,
+  /** Budgets of the run that have been drawn on. */
+  budgets: Schema.Array(Account),
 })
 
 /** A line of `logs` and `events`. */

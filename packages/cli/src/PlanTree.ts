@@ -1,6 +1,7 @@
 /**
  * A plan as a tree, and that tree as people and tools draw it. Plain functions.
  */
+import * as Budget from "@smithers/core/Budget"
 import { scopeOfTimeout } from "@smithers/core/Ids"
 import * as PlanRows from "@smithers/core/PlanRows"
 import * as PlanText from "@smithers/core/PlanText"
@@ -123,15 +124,37 @@ const rightsText = (rights: object): string => {
   return oneLine(parts.filter((part) => part !== undefined).join("; "))
 }
 
+/** The limits of a budget, and the reaction to them. */
+const budgetText = (budget: object): string => {
+  const { onReached, of } = { onReached: Thrown.get(budget, "onReached"), of: Thrown.get(budget, "of") }
+  const then = onReached === "fail" ? "" : `, then ${onReached === "ask" ? "asks" : "finishes"}`
+  return oneLine(`budget${typeof of === "string" ? ` ${of}` : ""} of ${Budget.showLimits(budget)}${then}`)
+}
+
 /** Describes a node beyond its kind and id. */
 const remarks = ({ details, status, left, winners, parts: counts }: GraphNode): string => {
-  const { label, needs, maxIterations, maxConcurrency, name, agents, cases, hasElse, pending, siblingRead, count, rest, rights } =
-    details
+  const {
+    label,
+    needs,
+    maxIterations,
+    maxConcurrency,
+    name,
+    agents,
+    cases,
+    hasElse,
+    pending,
+    siblingRead,
+    count,
+    rest,
+    rights,
+    budget,
+  } = details
   const parts = [
     typeof label === "string" ? shorten(oneLine(label), 60) : undefined,
     typeof name === "string" ? `"${oneLine(name)}"` : undefined,
     Array.isArray(agents) ? `asks ${agents.join(", ")}` : undefined,
     typeof rights === "object" && rights !== null ? rightsText(rights) : undefined,
+    typeof budget === "object" && budget !== null ? budgetText(budget) : undefined,
     typeof needs === "object" && needs !== null ? `needs ${[...new Set(Object.values(needs))].join(", ")}` : undefined,
     Array.isArray(cases) ? `one of ${oneLine([...cases, ...(hasElse === true ? ["otherwise"] : [])].join(", "))}` : undefined,
     typeof maxIterations === "number" ? `at most ${maxIterations} times` : undefined,

@@ -3,7 +3,9 @@
  * keep a plan as this text. Equal text means an equal plan. Lines do not contain positions, so plans that differ by a node
  * differ by a line.
  */
+
 import { nameOf } from "./Agent.ts"
+import type { Budget, Limits, OnReached } from "./Budget.ts"
 import type { NodeId } from "./Ids.ts"
 import type { StepRights } from "./Isolation.ts"
 import * as Limits from "./Limits.ts"
@@ -52,6 +54,12 @@ interface WaitDetails {
   readonly onTimeout?: Plan.Wait["onTimeout"]
 }
 
+/** A budget; `of` is the id of the region, which has no line of its own. */
+interface BudgetDetails extends Limits {
+  readonly of?: NodeId
+  readonly onReached: OnReached
+}
+
 /** The details in the line of a node, by its kind, without those at their default. */
 export interface Details {
   readonly Step: Named &
@@ -59,6 +67,7 @@ export interface Details {
     Needing & {
       readonly agents?: ReadonlyArray<string> | undefined
       readonly rights?: StepRights | undefined
+      readonly budget?: BudgetDetails | undefined
       readonly retry?: "schedule" | (Omit<RetryOptions, "maxAttempts"> & { readonly maxAttempts?: Count }) | undefined
       readonly timeoutMs?: number | undefined
       readonly timeout?: "computed" | undefined
@@ -71,7 +80,7 @@ export interface Details {
       readonly needsApproval?: WaitDetails
     }
   readonly Wait: Named & Held & Needing & WaitDetails & { readonly kind: Plan.WaitTarget["kind"] }
-  readonly Sequence: Pending
+  readonly Sequence: Pending & { readonly budget?: BudgetDetails | undefined }
   readonly Parallel: { readonly maxConcurrency?: Count | undefined; readonly failFast?: true | undefined }
   readonly Branch: Needing & {
     /** Of a switch, the names of its cases. */
@@ -224,6 +233,12 @@ const changeOf = (was: string, is: string): Change =>
 export const changed = (changes: ReadonlyMap<NodeId, Change>, ...ways: ReadonlyArray<Change>): ReadonlyArray<NodeId> =>
   [...changes].flatMap(([nodeId, change]) => (ways.includes(change) ? [nodeId] : []))
 
+const budgetOf = ({ limits, onReached, ...named }: Budget & { readonly id?: NodeId }): BudgetDetails => ({
+  ...(named.id === undefined || named.id === "" ? {} : { of: named.id }),
+  ...Object.fromEntries(Object.entries(limits).filter(([, limit]) => Number.isFinite(limit))),
+  onReached,
+})
+
 /** The details of a node, without those at their default. */
 const detailsOf = (node: Plan.Node): Details[keyof Details] => {
   switch (node._tag) {
@@ -234,7 +249,7 @@ const detailsOf = (node: Plan.Node): Details[keyof Details] => {
       return { kind: node.target.kind, label, meta, table, ...waitDetails(node), ...held(node) }
     }
     case "Sequence":
-      return { pending: pendingOf(node) }
+      return { pending: pendingOf(node), budget: node.budget && budgetOf(node.budget) }
     case "Parallel":
       return { maxConcurrency: countOf(node.maxConcurrency), failFast: node.failFast || undefined }
     case "Branch":
@@ -287,6 +302,7 @@ const stepDetails = (node: Plan.Step): Details["Step"] => {
     table,
     agents: node.agentSpec?.agents.map(nameOf),
     rights: node.agentSpec?.rights,
+    budget: node.agentSpec?.budget && budgetOf(node.agentSpec.budget),
     retry: node.retry.shown && retryOf(node.retry.shown),
     timeoutMs,
     timeout: computed(node.computeTimeout),

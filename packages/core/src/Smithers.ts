@@ -4,7 +4,9 @@
 
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { AgentJournal, type RecordedConversation } from "./AgentJournal.ts"
+import { AgentJournal, type RecordedConversation, type UsageFilter } from "./AgentJournal.ts"
+import type { Account } from "./Budget.ts"
+import type { UsageRow } from "./Charges.ts"
 import * as Engine from "./Engine.ts"
 import { InvalidSetting, type RunNotFound, type StoreError } from "./Errors.ts"
 import { check as checkFact, type Fact, type FactFilter, type InvalidFact, Memory } from "./Memory.ts"
@@ -130,6 +132,23 @@ export const remember = ({ ttl, ...fact }: FactOptions): Effect.Effect<Fact, Sto
 /** Deletes a fact, or all of a namespace, and returns their number. */
 export const forget = (of: { readonly namespace: string; readonly key?: string }): Effect.Effect<number, StoreError, Memory> =>
   Effect.flatMap(Memory, (memory) => memory.deleteFacts(of))
+/**
+ * Reads what agents have used: tokens, costs and calls of tools, by run, step, agent and model. Some runs are read with their child
+ * runs; without `runIds`, those of all runs. `since` is a time in epoch milliseconds. Read only.
+ */
+export const usage = (
+  filter: UsageFilter = {},
+): Effect.Effect<ReadonlyArray<UsageRow>, StoreError | InvalidSetting, AgentJournal> =>
+  Effect.zipRight(
+    Settings.only("usage", filter, usageNames),
+    Effect.flatMap(AgentJournal, (journal) => journal.usage(filter)),
+  )
+
+const usageNames: Settings.Names<UsageFilter> = { runIds: true, since: true }
+
+/** Reads the budgets of a run that have been drawn on, with what is spent and reserved. Read only. */
+export const budgets = (runId: string): Effect.Effect<ReadonlyArray<Account>, StoreError, AgentJournal> =>
+  Effect.flatMap(AgentJournal, (journal) => journal.budgets(runId))
 
 /** Resumes runs that no process drives. A layer beside the store's. */
 export const supervisor = Supervisor.layer

@@ -16,6 +16,7 @@ import { owners } from "../Stores.ts"
 import { plural, shorten, span, table } from "../Text.ts"
 import { awaited } from "../Waits.ts"
 import { waitLine } from "../Why.ts"
+import { money, type Total, totalOf } from "./costs.ts"
 
 interface PsOptions {
   readonly db: string | undefined
@@ -79,12 +80,14 @@ const list = ({ file, storage }: Database, given: PsOptions, named: Named) =>
     const page = yield* pageOf(storage, given, named)
     const shown = [...page.roots.shown, ...page.children.shown]
     const waits = yield* waitsOf(storage, shown)
+    const totals = yield* totalsOf(storage, shown)
     const runs = shown.map((run) => ({
       ...run,
+      usage: totals.get(run.runId) ?? totalOf([]),
       waits: (waits.get(run.runId) ?? []).map((wait) => inShort(wait, run.runId)),
     }))
     const hasMore = page.roots.hasMore || page.children.hasMore
-    return { value: { db: file, runs, hasMore }, text: yield* show(page, waits, { file, given }) }
+    return { value: { db: file, runs, hasMore }, text: yield* show(page, { waits, totals }, { file, given }) }
   })
 
 const inShort = ({ runId, nodeId, iteration, kind, deadline }: WaitSummary, of: string) => ({
@@ -99,9 +102,28 @@ const waitsOf = (storage: StorageShape, runs: ReadonlyArray<RunSummary>) => {
   return runIds.length === 0 ? Effect.succeed(new Map<string, ReadonlyArray<WaitSummary>>()) : awaited(storage, runIds)
 }
 
+/** What the agents of runs have used, with those of the runs below them. Runs without agents are left out. */
+const totalsOf = (storage: StorageShape, runs: ReadonlyArray<RunSummary>) =>
+  Effect.gen(function* () {
+    const usage = yield* storage.usage({ runIds: runs.map(({ runId }) => runId) })
+    const totals = new Map<string, Total>()
+    if (usage.length === 0) return totals
+    for (const { runId, children } of runs) {
+      const rows = children === 0 ? usage.filter((row) => row.runId === runId) : yield* storage.usage({ runIds: [runId] })
+      if (rows.length > 0) totals.set(runId, totalOf(rows))
+    }
+    return totals
+  })
+
+const spent = (total: Total | undefined): ReadonlyArray<string> =>
+  total === undefined ? ["", ""] : [String(total.tokens), money(total)]
+
 const show = (
   { roots, children }: { readonly roots: Part; readonly children: Part },
-  waits: ReadonlyMap<string, ReadonlyArray<WaitSummary>>,
+  {
+    waits,
+    totals,
+  }: { readonly waits: ReadonlyMap<string, ReadonlyArray<WaitSummary>>; readonly totals: ReadonlyMap<string, Total> },
   { file, given }: { readonly file: string; readonly given: PsOptions },
 ) =>
   Effect.gen(function* () {
@@ -117,6 +139,8 @@ const show = (
     if (runs.length === 0)
       return isWhole ? `No runs in ${file}. Run "smithers up <workflow>" to start one.` : `No matching runs in ${file}.`
     const now = yield* Clock.currentTimeMillis
+    // Runs without agents have no costs to show.
+    const hasCosts = runs.some(({ runId }) => totals.has(runId))
     const rows = runs.map((run) => {
       const wait = waits.get(run.runId)?.[0]
       const stuck = owners.isAlive(run, now) ? null : run.stuck
@@ -127,6 +151,7 @@ const show = (
         run.status,
         `${span(now - run.createdAt)} ago`,
         span((run.finishedAt ?? now) - run.createdAt),
+        ...(hasCosts ? spent(totals.get(run.runId)) : []),
         shorten(stuck === null ? waitsFor : `stuck: ${stuck.error.message}`, 60),
       ]
     })
@@ -138,7 +163,11 @@ const show = (
     }
     const hidden = listsChildren(given) || given.parent !== undefined ? 0 : runs.reduce((count, run) => count + run.children, 0)
     const also = hidden === 0 ? "" : `\n… and ${plural(hidden, "child run")}: ${commandLine(given.db, "ps", [], ["children"])}`
-    const text = table(["RUN", "WORKFLOW", "STATUS", "CREATED", "TIME", "WAITS FOR"], rows, widthOf(yield* Screen))
+    const text = table(
+      ["RUN", "WORKFLOW", "STATUS", "CREATED", "TIME", ...(hasCosts ? ["TOKENS", "COST"] : []), "WAITS FOR"],
+      rows,
+      widthOf(yield* Screen),
+    )
     return `${text}${older(roots, "ones")}${older(children, roots.shown.length === 0 ? "ones" : "child runs")}${also}`
   })
 

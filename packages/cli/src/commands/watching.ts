@@ -142,3 +142,21 @@ export const tools = define({
   output: Output.ToolCalls,
   action: () => import("../actions/chat.ts").then(({ tools }) => tools),
 })
+
+export const costs = define({
+  path: ["costs"],
+  summary: "Shows what agents have used: tokens, cost and calls of tools, and what is left of budgets.",
+  details:
+    "A run is shown with its child runs, by step. Without a run, all runs are added up by workflow, agent and model. A cost that is not known is shown as unknown; with ≥ a part of it is not known.",
+  examples: [
+    { line: "smithers costs m1abc2", does: "Shows what a run has cost, and its budgets." },
+    { line: "smithers costs --since 7d", does: "Adds up the calls of the last week." },
+    { line: "smithers costs --since 2026-01-31", does: "Adds up the calls since a day, in UTC." },
+  ],
+  parameters: {
+    run: optionalArgument("run", "Id of the run, or a unique prefix of it. Default: all runs"),
+    since: text("since", "time", "Only calls of the last 12h or 7d, or since a day such as 2026-01-31"),
+  },
+  output: Output.Costs,
+  action: () => import("../actions/costs.ts").then(({ costs }) => costs),
+})

@@ -38,17 +38,17 @@ hh:mm:ss ▸ prompt
     "properties": {"sent":{"type":"boolean"}},
     "additionalProperties": false
   }
-hh:mm:ss ◂ reply (7 + 7 tokens)
+hh:mm:ss ◂ reply (scripted-1, 7 + 7 tokens)
   I look first.
   → look({"what":"address"})
 hh:mm:ss ← look
   the address is known
-hh:mm:ss ◂ reply (7 + 7 tokens)
+hh:mm:ss ◂ reply (scripted-1, 7 + 7 tokens)
   → send({"to":"ann@example.com"})
 hh:mm:ss · continued by attempt 2
 hh:mm:ss ← send
   sent to ann@example.com
-hh:mm:ss ◂ reply (7 + 7 tokens)
+hh:mm:ss ◂ reply (scripted-1, 7 + 7 tokens)
   {"sent":true}
 `)
     expect(

@@ -5,7 +5,7 @@
  */
 
 import { nameOf } from "./Agent.ts"
-import type { Budget, Limits, OnReached } from "./Budget.ts"
+import type { Budget, Limits as BudgetLimits, OnReached } from "./Budget.ts"
 import type { NodeId } from "./Ids.ts"
 import type { StepRights } from "./Isolation.ts"
 import * as Limits from "./Limits.ts"
@@ -55,7 +55,7 @@ interface WaitDetails {
 }
 
 /** A budget; `of` is the id of the region, which has no line of its own. */
-interface BudgetDetails extends Limits {
+interface BudgetDetails extends BudgetLimits {
   readonly of?: NodeId
   readonly onReached: OnReached
 }

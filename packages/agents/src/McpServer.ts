@@ -225,11 +225,16 @@ const connect = async (server: McpServer, session: ToolSession.ToolSession): Pro
     await transport?.close().catch(() => {})
     if (thrown instanceof McpServerFailed) throw thrown
     const problem = ending?.problem ?? `did not start: ${Thrown.describe(thrown).message}`
-    throw new McpServerFailed({ server: server.name, problem, isRetryable: ending?.isStarted !== false })
+    throw new McpServerFailed({ server: server.name, problem, isRetryable: ending?.isStarted !== false && !isRefusal(thrown) })
   } finally {
     clearTimeout(timer)
   }
 }
+
+/** Statuses by which a server refuses a client for good: its request, its key, its address. */
+const refusals: ReadonlySet<unknown> = new Set([400, 401, 403, 404, 405, 410])
+
+const isRefusal = (thrown: unknown): boolean => refusals.has(Thrown.get(thrown, "statusCode"))
 
 /** The tools that the agent is to have. */
 const chosen = ({ name, tools }: McpServer, definitions: ReadonlyArray<Definition>): ReadonlyArray<Definition> => {

@@ -294,6 +294,7 @@ const columns: { readonly [name: string]: string } = {
   "smithers_runs.crashes": "processes in a row that died before the run made progress",
   "smithers_runs.updated_at": "when this row changed",
   "smithers_runs.paused_at": "when it was paused",
+  "smithers_runs.deadline": "when it ends as failed unless it has finished before",
   "smithers_runs.tags": "JSON list of text",
   "smithers_runs.source": "path of the code",
   "smithers_runs.input_digest": "digest of the input as the caller gave it",

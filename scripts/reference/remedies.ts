@@ -36,6 +36,8 @@ export const remedies: ReadonlyArray<{
       LoopLimitReached: 'Raise `maxIterations`, or set `onMaxReached: "return-last"`, and resume the run.',
       EndlessPass: "Give the tasks of a loop ids that stay the same in each pass, and resume the run.",
       UnsettledRead: "Mount a task that gives the output, or read it with `ctx.outputMaybe`. Then resume the run.",
+      RunTimedOut:
+        "Resume the run with a later deadline: `workflow.resume(runId, { deadline })` or `up --resume <run> --deadline 2h`.",
       CompensationFailed: "Undo by hand what `failed` names. `cause` is the failure that began it.",
       CrashLoop: "Find out in the log of the process why it dies. Repair that, then resume the run.",
       RunCancelled: "Nothing, if the cancellation was meant. `up --uncancel` or `workflow.resume` takes it back.",

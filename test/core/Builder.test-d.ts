@@ -678,6 +678,7 @@ export const running = () => {
     | Errors.LoopLimitReached
     | Errors.EndlessPass
     | Errors.UnsettledRead
+    | Errors.RunTimedOut
     | Errors.CompensationFailed
     | Errors.RunCancelled
   is<Smithers.ExecuteError, ExecuteError>()

@@ -157,7 +157,10 @@ export const why = (known: Known): Why => {
   const requests = known.waits.filter(
     (wait) => wait.requestId !== null && commandsFor(wait, known.db).some((command) => found.commands.includes(command)),
   )
-  const said = known.details.run.finishedAt === null ? untaken(known).map((sentence) => ` ${ended(sentence)}`) : []
+  const { run, deadline, cancel } = known.details
+  const isOpen = run.finishedAt === null
+  const due = isOpen && deadline !== undefined && cancel === null ? [` Its deadline is ${inTime(deadline, known.now)}.`] : []
+  const said = isOpen ? [...due, ...untaken(known).map((sentence) => ` ${ended(sentence)}`)] : []
   return { ...found, sentence: oneLine(`${ended(found.sentence)}${said.join("")}${strays(known.details)}`), requests }
 }
 
@@ -208,7 +211,10 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, denied, db
     }
   }
   if (cancel !== null && run.finishedAt === null) {
-    const why = cancel.reason === null ? "" : ` (${shorten(oneLine(cancel.reason), 200)})`
+    const passed =
+      cancel.deadline === undefined ? undefined : `its deadline, ${new Date(cancel.deadline).toISOString()}, has passed`
+    const reason = passed ?? cancel.reason
+    const why = reason === null ? "" : ` (${shorten(oneLine(reason), 200)})`
     if (isOwned) {
       const busy = nodes.find(({ kind, status }) => kind === "step" && status === "running")
       const at = busy === undefined ? "" : `, and runs "${busy.nodeId}"`

@@ -20,7 +20,7 @@ import { defined } from "./Struct.ts"
 
 /** The mutable part of a run, without its initial data and its owner. Times are epoch milliseconds. */
 export interface RunRecord
-  extends Pick<RunState.RunState, "status" | "output" | "from" | "failure" | "strayReads" | "cancel" | "pausedAt"> {
+  extends Pick<RunState.RunState, "status" | "output" | "from" | "failure" | "strayReads" | "cancel" | "deadline" | "pausedAt"> {
   readonly updatedAt: Millis.Millis
   readonly finishedAt: Millis.Millis | undefined
 }
@@ -214,8 +214,8 @@ export const of = (state: RunState.RunState): Changes => {
 }
 
 const runRecord = (state: RunState.RunState, updatedAt: Millis.Millis): Omit<RunRecord, "finishedAt"> => {
-  const { status, output, from, failure, strayReads, cancel, pausedAt } = state
-  return { status, output, from, failure, strayReads, cancel, pausedAt, updatedAt }
+  const { status, output, from, failure, strayReads, cancel, deadline, pausedAt } = state
+  return { status, output, from, failure, strayReads, cancel, deadline, pausedAt, updatedAt }
 }
 
 type AttemptEnd = Extract<RunEvent, { readonly _tag: "AttemptSucceeded" | "AttemptFailed" | "AttemptInterrupted" }>

@@ -6,6 +6,7 @@ import type { Codec } from "./Codec.ts"
 import type { ErrorCodec } from "./DeclaredError.ts"
 import type { InvalidWorkflow, RenderFailed } from "./Errors.ts"
 import type { NodeId } from "./Ids.ts"
+import type { Millis } from "./Millis.ts"
 import type * as Plan from "./Plan.ts"
 import type { RunEvent, StrayRead } from "./RunEvent.ts"
 import type { RunState } from "./RunState.ts"
@@ -20,6 +21,8 @@ export interface Planner {
   readonly observe: (events: ReadonlyArray<RunEvent>) => boolean
   /** Tables that the last plan needs beside those of the definition; the same array as long as they are the same. */
   readonly tables?: () => ReadonlyArray<OutputTable> | undefined
+  /** Time in which a run must finish, by the last plan. */
+  readonly deadlineMs?: () => Millis | undefined
   /** Receives the stored plan before the first plan of a resumed run. */
   readonly recall?: (plan: Plan.PlanOutline) => void
   /** Reads that can never find a task of the run. */
@@ -43,5 +46,7 @@ export interface Definition<out R = never> {
   /** The codec of a run's output, if known without the plan. */
   readonly output?: Codec<unknown, unknown>
   readonly maxConcurrency: number | undefined
+  /** Time in which a run must finish, if known without the plan. */
+  readonly deadlineMs?: Millis
   readonly _R?: (_: never) => R
 }

@@ -275,6 +275,8 @@ export const make = (
               epoch: opened.epoch,
               created: opened._tag === "Created" ? request.create : undefined,
               onIncompatible: request.onIncompatible,
+              deadline: request.deadline,
+              isForReopened: request.isForReopened,
               maxConcurrency: definition.maxConcurrency ?? settings.maxConcurrency,
               control,
               suspects,

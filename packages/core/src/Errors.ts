@@ -772,6 +772,21 @@ export const isTransient = (error: unknown): error is StoreBusy | StoreFull | St
   error instanceof StoreReadOnly ||
   (error instanceof StoreFailed && error.isTransient === true)
 
+/**
+ * A run has reached its `deadline` before it had finished. What was in flight was interrupted, its sagas were undone and its `finally`
+ * parts have run. `deadline` is in epoch milliseconds.
+ */
+export class RunTimedOut extends Schema.TaggedError<RunTimedOut>()("RunTimedOut", { ...runFields, deadline: Schema.Number }) {
+  override get message(): string {
+    return `${this.summary} Finished steps are kept: resume it with a later deadline.`
+  }
+
+  /** The first sentence of the message, without the advice on resuming. */
+  get summary(): string {
+    return `Run "${this.runId}" has reached its deadline, ${new Date(this.deadline).toISOString()}, before it had finished.`
+  }
+}
+
 /** A step that could not be compensated, and the error of its compensation. `runId` is set for a step of a child run. */
 export const Uncompensated = Schema.Struct({
   runId: Schema.optional(Schema.String),
@@ -784,7 +799,7 @@ export type Uncompensated = typeof Uncompensated.Type
 /** A failure left a saga, and the compensations of `failed` failed too; its other steps were undone. `cause` is the failure. */
 export class CompensationFailed extends Schema.TaggedError<CompensationFailed>()("CompensationFailed", {
   ...runFields,
-  cause: Schema.Union(StepFailed, StepTimedOut, CrashLoop, LoopLimitReached, EndlessPass, UnsettledRead),
+  cause: Schema.Union(StepFailed, StepTimedOut, CrashLoop, LoopLimitReached, EndlessPass, UnsettledRead, RunTimedOut),
   failed: Schema.Array(Uncompensated),
 }) {
   override get message(): string {
@@ -805,6 +820,7 @@ export const RunFailure = Schema.Union(
   LoopLimitReached,
   EndlessPass,
   UnsettledRead,
+  RunTimedOut,
   CompensationFailed,
 )
 export type RunFailure = typeof RunFailure.Type

@@ -49,6 +49,7 @@ import * as RunState from "./RunState.ts"
 import { type Frame, type Heartbeat, isStaleFrame } from "./RunStore.ts"
 import * as Status from "./Status.ts"
 import * as Storage from "./Storage.ts"
+import { defined } from "./Struct.ts"
 import { NoSqlStore, StaleAttempt } from "./Transaction.ts"
 
 /** A run as stored. */
@@ -215,6 +216,7 @@ const bare = (): Storage.StorageShape => {
       status,
       parent,
       budgets: create.budgets ?? [],
+      deadline: create.deadline,
     }
     const rows = {
       events: [],
@@ -350,6 +352,7 @@ const bare = (): Storage.StorageShape => {
     hasPendingCommands: commandsOf(entry.run.runId).length > 0,
     leaving: DerivedStatus.leaving(commandsOf(entry.run.runId)),
     cancel: cancelOf(entry),
+    ...defined({ deadline: entry.state.deadline }),
   })
 
   const forget = (row: string): void => {
@@ -409,7 +412,10 @@ const bare = (): Storage.StorageShape => {
   /** The cancellation of a run that has not ended. */
   const cancelOf = ({ run, state }: Stored): RunDetails["cancel"] => {
     if (isEnded(run)) return null
-    if (state.cancel !== undefined) return { reason: state.cancel.reason ?? null, isDelivered: true }
+    if (state.cancel !== undefined) {
+      const { reason = null, deadline } = state.cancel
+      return { reason, isDelivered: true, ...defined({ deadline }) }
+    }
     for (const { command } of commandsOf(run.runId))
       if (command._tag === "Cancel") return { reason: command.reason ?? null, isDelivered: false }
     return null
@@ -532,11 +538,14 @@ const bare = (): Storage.StorageShape => {
           waitsOf(entry, RunState.pending(entry.state)).flatMap(({ status, deadline }) =>
             status === "open" && deadline !== null ? [deadline] : [],
           )
+        const endsAt = ({ state: { deadline } }: Stored) => (deadline === undefined ? [] : [deadline])
         const canGoOn = (entry: Stored) =>
           !Status.isIdle(entry.run.status) ||
+          endsAt(entry).some((deadline) => deadline <= now) ||
           told.has(entry.run.runId) ||
           (entry.run.status === "waiting" && deadlines(entry).some((deadline) => deadline <= now))
-        const later = free.filter((entry) => entry.run.status === "waiting" && !canGoOn(entry)).flatMap(deadlines)
+        const resting = free.filter((entry) => Status.isIdle(entry.run.status) && !canGoOn(entry))
+        const later = resting.flatMap((entry) => [...endsAt(entry), ...(entry.run.status === "waiting" ? deadlines(entry) : [])])
         const isWanted = ({ run }: Stored) => !workflows.includes(run.workflow) && !runIds.includes(run.runId)
         const runs = free
           .filter((entry) => canGoOn(entry) && isWanted(entry))

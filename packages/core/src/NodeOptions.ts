@@ -412,6 +412,10 @@ export const parallel = (
     }
   })
 
+/** Reads the deadline of a workflow. */
+export const deadline = (options: Options): Either.Either<Millis.Millis | undefined, Problem> =>
+  checked(() => (options.deadline === undefined ? undefined : durationOf(`"deadline"`, options.deadline)))
+
 /** The problem of a limit that is no integer of at least 1, nor `Infinity`. */
 export const countProblem = (option: string, value: unknown): Problem | undefined =>
   value === Number.POSITIVE_INFINITY || (Number.isInteger(value) && Number(value) >= 1)

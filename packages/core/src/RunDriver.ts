@@ -66,6 +66,10 @@ export interface DriveOptions {
   /** Set if the run was just created from this. */
   readonly created: NewRun | undefined
   readonly onIncompatible: "fail" | "rerun"
+  /** Time by which a resumed run must finish (epoch ms). Default: as before. */
+  readonly deadline: Millis.Millis | undefined
+  /** `true` if that is only for a run that is reopened. */
+  readonly isForReopened: boolean
   readonly maxConcurrency: number
   readonly control: Control.Control
   /** Longest time an interrupted attempt may take to clean up (ms). */
@@ -91,7 +95,11 @@ export type { StartedChild } from "./internal/outbox.ts"
  */
 const plansPerFrame = 16
 
-const begun = (runId: string, { budgets = noBudgets }: NewRun): RunState.RunState => ({ ...RunState.empty(runId), budgets })
+const begun = (runId: string, { budgets = noBudgets, deadline }: NewRun): RunState.RunState => ({
+  ...RunState.empty(runId),
+  budgets,
+  deadline,
+})
 
 const noBudgets: ReadonlyArray<Budget.Claim> = []
 
@@ -276,6 +284,11 @@ const loop = (
     const hear = (command: InboxMessage): void => {
       if (frame.consume(command, now) && command.command._tag === "Retry") wanted.push(command.command)
     }
+    /** Gives the run up once its deadline has passed, like a cancellation: through its boundaries. */
+    const expire = (): void => {
+      const { deadline, cancel } = frame.state
+      if (deadline !== undefined && deadline <= now && cancel === undefined) append({ _tag: "CancelRequested", deadline })
+    }
     /** Turns incoming items into events. */
     const ingest = (item: Control.Item): void => {
       if (item._tag === "Command") hear(item.command)
@@ -363,6 +376,10 @@ const loop = (
     let plan = yield* Restore.plan(planner, frame.state, values)
     yield* prepareAdded
     yield* checkLimits(slots, plan, workflow)
+    if (frame.state.seq === 1) {
+      const deadline = deadlineOf(frame.state, planner.deadlineMs?.() ?? definition.deadlineMs, now)
+      if (deadline !== undefined) append({ _tag: "DeadlineSet", deadline })
+    }
     let knownPlan: string | undefined
     if (created === undefined) {
       // It was released in order, perhaps before its attempts were recorded: they did not kill its process.
@@ -370,7 +387,8 @@ const loop = (
       const commands = (yield* inbox.pending).filter((command) => command.runId === runId)
       // A command to run a node again reopens the run.
       const retried = commands.flatMap(({ command }) => (command._tag === "Retry" ? [command.nodeId] : []))
-      const isRevived = RunState.isEnded(frame.state) || retried.length > 0
+      const isEnded = RunState.isEnded(frame.state)
+      const isRevived = isEnded || retried.length > 0
       // A run that is only to be cancelled keeps its outputs.
       const isToBeCancelled = commands.some(({ command }) => command._tag === "Cancel")
       const isStopping = isToBeCancelled || (frame.state.cancel !== undefined && !isRevived)
@@ -379,6 +397,8 @@ const loop = (
       const compared = Restore.compare(plan, records)
       yield* Effect.logDebug(`run ${runId} resumed: ${compared.kept} kept, ${compared.added} new, ${compared.removed} removed`)
       append({ _tag: "RunResumed", epoch, ...compared })
+      if (options.deadline !== undefined && (isEnded || !options.isForReopened))
+        append({ _tag: "DeadlineSet", deadline: options.deadline })
       for (const { nodeId, iteration } of isStopping ? [] : incompatible) append({ _tag: "NodeReset", nodeId, iteration })
       const isClose = records.some(Recovery.isAtCrashLimit)
       const made = isClose ? yield* journal.progress(runId) : []
@@ -390,6 +410,7 @@ const loop = (
       for (const item of intake.drain()) ingest(item)
       if (planner.observe(frame.events)) plan = yield* Restore.plan(planner, frame.state, values)
     }
+    expire()
     const observe = (event: RunEvent): boolean => planner.observe([event])
     const services = yield* Effect.context<unknown>()
     /** Validates input from outside synchronously, in the middle of scheduling. */
@@ -564,7 +585,7 @@ const loop = (
         if (frame.state.cancel !== undefined && isStale) yield* attempts.stopAll("cancelled")
 
         // Waits until something happens or the next retry is due, unless more work follows already.
-        const { wakeAt } = decision
+        const wakeAt = earliest(decision.wakeAt, frame.state.cancel === undefined ? frame.state.deadline : undefined)
         const isPartial = isStale || consequences.isPartial || decision.isPartial
         const news = wakeAt === undefined ? intake.filled : Effect.raceFirst(intake.filled, Jumps.pauseUntil(wakeAt))
         let [hasJumped, isTurn] = [false, false]
@@ -595,6 +616,7 @@ const loop = (
           if (isDue) {
             for (const command of yield* Effect.orElseSucceed(inbox.pending, () => [])) if (command.runId === runId) hear(command)
           }
+          if (isDue) expire()
           isNews = isPartial || !frame.isEmpty || isDue || isTurn
         }
         options.control.waiting = []
@@ -617,6 +639,20 @@ const loop = (
     }).pipe(Effect.ensuring(Effect.sync(limited.close)))
     return yield* isTraced ? Effect.ensuring(stopped, Effect.sync(attempts.endSpans)) : stopped
   })
+
+const earliest = (one: number | undefined, other: number | undefined): number | undefined =>
+  one === undefined || other === undefined ? (one ?? other) : Math.min(one, other)
+
+/** The deadline of a run that begins: as its caller asks, or by its workflow; for a child run the earlier of both. */
+const deadlineOf = (
+  { deadline, parent }: RunState.RunState,
+  ownMs: Millis.Millis | undefined,
+  now: Millis.Millis,
+): Millis.Millis | undefined => {
+  const own = ownMs === undefined ? undefined : Millis.after(now, ownMs)
+  if (deadline === undefined || own === undefined) return deadline ?? own
+  return parent !== undefined && own < deadline ? own : deadline
+}
 
 /** What the key of a limit was computed of changes nothing that the step does. */
 const unnoted: Plan.NoteRead = () => {}

@@ -308,7 +308,14 @@ export const RunPaused = Schema.TaggedStruct("RunPaused", { by: Schema.optional(
 /** The run was unpaused. Deadlines that the pause moved have events of their own. */
 export const RunUnpaused = Schema.TaggedStruct("RunUnpaused", { by: Schema.optional(Schema.String), submittedAt })
 
-export const CancelRequested = Schema.TaggedStruct("CancelRequested", { reason: Schema.optional(Schema.String) })
+export const CancelRequested = Schema.TaggedStruct("CancelRequested", {
+  reason: Schema.optional(Schema.String),
+  /** Set if its deadline has passed: the run then ends as failed. */
+  deadline: Schema.optional(Schema.Number),
+})
+
+/** The time by which the run must have finished was set, or moved. */
+export const DeadlineSet = Schema.TaggedStruct("DeadlineSet", { deadline: Millis })
 
 /**
  * The source of a run's output: one row, a list of sources (null for a branch without one), a constant of the plan (`fixed`),
@@ -396,6 +403,7 @@ export const RunEvent = Schema.Union(
   RunPaused,
   RunUnpaused,
   CancelRequested,
+  DeadlineSet,
   RunFinished,
   RunFailed,
   RunCancelled,

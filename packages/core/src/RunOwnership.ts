@@ -22,6 +22,8 @@ export interface NewRun {
   /** Path of the workflow's code as its starter passed it, for processes that load it. */
   readonly source?: string | undefined
   readonly parent?: Parent | undefined
+  /** Time at which it ends as failed unless it has finished before (epoch ms): that of its starter, or as its caller asks. */
+  readonly deadline?: Millis | undefined
   /** `true` for a child run in a `finally` of its parent, which runs to completion even if the parent is cancelled. */
   readonly isFinal?: true | undefined
   /** Budgets that its calls draw on besides those of its plan. */

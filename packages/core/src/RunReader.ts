@@ -240,7 +240,16 @@ export const RunOverview = Schema.Struct({
   /** `true` if it has commands that are not applied yet. */
   hasPendingCommands: Schema.Boolean,
   /** The cancellation of a run that has not ended; `isDelivered` once the owner has begun with it. */
-  cancel: Schema.NullOr(Schema.Struct({ reason: Schema.NullOr(Schema.String), isDelivered: Schema.Boolean })),
+  cancel: Schema.NullOr(
+    Schema.Struct({
+      reason: Schema.NullOr(Schema.String),
+      isDelivered: Schema.Boolean,
+      /** Set if its deadline has passed: it then ends as failed. */
+      deadline: Schema.optional(Schema.Number),
+    }),
+  ),
+  /** Time at which it ends as failed unless it has finished before, if it has one. */
+  deadline: Schema.optional(Schema.Number),
   /** Requests to leave scopes that are not applied yet. Of several for one node the first counts. */
   leaving: Schema.Array(Schema.Struct({ nodeId: Schema.String, iteration: Schema.Number, ...LeaveRequest.fields })),
 })

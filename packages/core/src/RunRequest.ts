@@ -3,6 +3,7 @@
  * an ended run is reopened.
  */
 
+import type { Millis } from "./Millis.ts"
 import type { NewRun } from "./RunOwnership.ts"
 import * as Status from "./Status.ts"
 
@@ -18,17 +19,28 @@ export interface RunRequest {
   readonly reopen: ReadonlyArray<Status.ReopenableStatus>
   /** Reaction to stored outputs that do not match the current schemas: fail, or run their nodes again. */
   readonly onIncompatible: "fail" | "rerun"
+  /** Time by which the run must finish then (epoch ms). Default: as before. */
+  readonly deadline: Millis | undefined
+  /** `true` if the deadline is only for a run that is reopened. */
+  readonly isForReopened: boolean
   /** `true` to wait while another process owns the run; otherwise the request fails with `RunFenced`. */
   readonly waitForOwner: boolean
 }
 
 /** The options of callers. */
-export interface Options extends Partial<Pick<RunRequest, "reopen" | "onIncompatible">> {}
+export interface Options extends Partial<Pick<RunRequest, "reopen" | "onIncompatible" | "deadline" | "isForReopened">> {}
 
 const request = (
   runId: string,
-  { create, reopen = [], onIncompatible = "fail", waitForOwner = true }: Partial<Omit<RunRequest, "runId">>,
-): RunRequest => ({ runId, create, reopen, onIncompatible, waitForOwner })
+  {
+    create,
+    reopen = [],
+    onIncompatible = "fail",
+    deadline,
+    isForReopened = false,
+    waitForOwner = true,
+  }: Partial<Omit<RunRequest, "runId">>,
+): RunRequest => ({ runId, create, reopen, onIncompatible, deadline, isForReopened, waitForOwner })
 
 /** Starts a run; if the id exists, resumes or joins it. A run that has ended answers with its result. */
 export const start = (runId: string, create: NewRun, options: Options = {}): RunRequest => request(runId, { ...options, create })

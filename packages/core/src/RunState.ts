@@ -38,6 +38,7 @@ import {
 } from "./Records.ts"
 import type { OutputSource, RunEvent, StrayRead } from "./RunEvent.ts"
 import * as Status from "./Status.ts"
+import { defined } from "./Struct.ts"
 
 /** The state of a run after some of its events. */
 export interface RunState {
@@ -62,7 +63,9 @@ export interface RunState {
   /** Reads of an ended run that found no node. */
   readonly strayReads: ReadonlyArray<StrayRead> | undefined
   /** Set once a cancellation was requested. */
-  readonly cancel: { readonly reason: string | undefined } | undefined
+  readonly cancel: { readonly reason: string | undefined; readonly deadline?: number | undefined } | undefined
+  /** Time at which it ends as failed unless it has finished before (epoch ms). */
+  readonly deadline: Millis.Millis | undefined
   /** Epoch ms of the pause. */
   readonly pausedAt: Millis.Millis | undefined
   /** The run that started this one. */
@@ -103,6 +106,7 @@ export const empty = (runId: string): RunState => ({
   failure: undefined,
   strayReads: undefined,
   cancel: undefined,
+  deadline: undefined,
   pausedAt: undefined,
   parent: undefined,
   budgets: [],
@@ -211,7 +215,9 @@ const fold = (state: RunState, event: RunEvent, at: Millis.Millis): RunState => 
     case "PlanChanged":
       return state
     case "CancelRequested":
-      return { ...state, cancel: { reason: event.reason } }
+      return { ...state, cancel: { reason: event.reason, ...defined({ deadline: event.deadline }) } }
+    case "DeadlineSet":
+      return { ...state, deadline: event.deadline }
     case "RunFinished":
       return {
         ...withdrawAll(state, at),

@@ -62,6 +62,26 @@ export const budget = (setting: string, given: unknown): Either.Either<Budget.Bu
     (problem) => new InvalidSetting({ setting, received: Millis.show(given), expected: `a budget: it ${problem}` }),
   )
 
+/** Reads a deadline: a duration from `now`, or a `Date`. */
+export const deadline = (
+  setting: string,
+  given: unknown,
+  now: Millis.Millis,
+): Either.Either<Millis.Millis | undefined, InvalidSetting> => {
+  if (given === undefined) return Either.right(undefined)
+  const read: Either.Either<Millis.Millis, unknown> =
+    given instanceof Date ? Millis.instant(given) : Either.map(Millis.positiveDuration(given), (ms) => Millis.after(now, ms))
+  return Either.mapLeft(
+    read,
+    () =>
+      new InvalidSetting({
+        setting,
+        received: Millis.show(given),
+        expected: 'a duration longer than 0, such as "2 hours", or a Date',
+      }),
+  )
+}
+
 /** Reads a positive integer. Default: `fallback`. */
 export const count = (setting: string, given: unknown, fallback: number): Either.Either<number, InvalidSetting> => {
   const value = given === undefined ? fallback : given

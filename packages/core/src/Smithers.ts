@@ -46,7 +46,7 @@ export { type Fact, type FactFilter, InvalidFact } from "./Memory.ts"
 export type { RunDetails, RunFilter, RunSummary } from "./RunReader.ts"
 export type { RunResult, Waits } from "./RunResult.ts"
 export { secret } from "./SecretSettings.ts"
-export { createWorkflow, type ExecuteError, type RunHandle, type Workflow } from "./Workflow.ts"
+export { createWorkflow, type Deadline, type ExecuteError, type RunHandle, type Workflow } from "./Workflow.ts"
 
 /**
  * Sends a signal to a run of a workflow, and starts the run if it does not exist: both or nothing. This process drives the run,

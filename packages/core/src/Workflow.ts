@@ -38,6 +38,7 @@ import * as Claims from "./internal/claims.ts"
 import { digest } from "./internal/digest.ts"
 import { canonical, isPlainObject, isTooDeep, toJson } from "./internal/json.ts"
 import * as Lists from "./internal/lists.ts"
+import * as Millis from "./Millis.ts"
 import * as Names from "./Names.ts"
 import * as NodeOptions from "./NodeOptions.ts"
 import * as Plan from "./Plan.ts"
@@ -67,6 +68,11 @@ export interface RunOptions {
   readonly source?: string
   /** Budget of the agents of a new run and of its child runs, besides that of the workflow. Ignored for an existing run. */
   readonly budget?: Budget.Options
+  /**
+   * Time in which a new run must finish, from now, or a `Date` by which it must. Time that it waits or that no process works on it counts. It
+   * then ends as failed with `RunTimedOut`, once its sagas are undone. Also for a failed run that is resumed. Default: that of the workflow.
+   */
+  readonly deadline?: Deadline
   readonly onIncompatible?: ResumeOptions["onIncompatible"]
   /**
    * Reaction to a failed run of this id. `"answer"` returns its failure. `"resume"` continues where it failed, with a fresh
@@ -75,8 +81,13 @@ export interface RunOptions {
   readonly onFailed?: "answer" | "resume"
 }
 
+/** A time by which a run must finish: a duration from now, or a `Date`. */
+export type Deadline = Millis.DurationLike | Date
+
 /** Options of resuming a run. */
 export interface ResumeOptions {
+  /** Time in which the run must finish, from now, or a `Date` by which it must. Default: the deadline that it has. */
+  readonly deadline?: Deadline
   /** Reaction to finished steps whose outputs the current schemas reject: fail, or run them again. Default: `"fail"`. */
   readonly onIncompatible?: "fail" | "rerun"
 }
@@ -214,6 +225,8 @@ export interface WorkflowOptions<S extends Codec.AnySchema> {
   readonly maxConcurrency?: number
   /** Budget of the agents of each run, with its child runs. A crash or a resume does not refill it. Default: none. */
   readonly budget?: Budget.Options
+  /** Time in which a run must finish, with its child runs; otherwise it ends as failed with `RunTimedOut`. Default: none. */
+  readonly deadline?: Millis.DurationLike
 }
 
 /** A declared workflow, before its steps are built. */
@@ -224,12 +237,12 @@ export interface DeclaredWorkflow<S extends Codec.AnySchema> {
   ) => Workflow<Codec.Input<S>, A, R | Codec.Services<S>, W, E>
 }
 
-const workflowKeys: ReadonlySet<string> = new Set(["name", "input", "version", "maxConcurrency", "budget"])
+const workflowKeys: ReadonlySet<string> = new Set(["name", "input", "version", "maxConcurrency", "budget", "deadline"])
 
 /** Declares a workflow. */
 export const createWorkflow = <S extends Codec.AnySchema>(options: WorkflowOptions<S>): DeclaredWorkflow<S> => ({
   build: (write) => {
-    const { name, version, maxConcurrency, budget } = options
+    const { name, version, maxConcurrency, budget, deadline } = options
     const refuse = (problem: string): never => {
       throw new InvalidWorkflow({ workflow: String(name), where: "createWorkflow", problem })
     }
@@ -243,6 +256,7 @@ export const createWorkflow = <S extends Codec.AnySchema>(options: WorkflowOptio
     if (version !== undefined && typeof version !== "string") refuse(`"version" must be a string`)
     const problem = maxConcurrency === undefined ? undefined : NodeOptions.countProblem("maxConcurrency", maxConcurrency)
     if (problem !== undefined) refuse(problem)
+    if (deadline !== undefined) Either.getOrElse(NodeOptions.deadline({ deadline }), refuse)
     const root = write(Builder.make(name))
     if (!Builder.isNode(root)) return refuse("build must return a node made by $")
     if (budget === undefined) return fromPlan(options, root.plan)
@@ -314,7 +328,7 @@ const told = (value: unknown, depth: number): unknown => {
   return isPlainObject(value) ? Object.fromEntries(fields) : { [value.constructor?.name ?? "object"]: Object.fromEntries(fields) }
 }
 
-const resumeNames: Settings.Names<ResumeOptions> = { onIncompatible: true }
+const resumeNames: Settings.Names<ResumeOptions> = { onIncompatible: true, deadline: true }
 const attachNames: Settings.Names<AttachOptions> = { ...resumeNames, onFailed: true, onCancelled: true }
 /** The names of all options of a run. */
 export const runNames: Settings.Names<RunOptions> = {
@@ -349,7 +363,9 @@ export const runs = <I, A, R, E = never>({ definition, begin, label }: Runnable<
       const runId = given.runId ?? (yield* generateRunId)
       if (!isId(runId) || isChildRunId(runId) || Secrets.problemIn(runId) !== undefined)
         return yield* new InvalidRunId({ runId: Secrets.text(String(runId)) })
-      const options = { reopen: onFailed === "resume" ? (["failed"] as const) : [], onIncompatible }
+      const deadline = yield* Settings.deadline("deadline", given.deadline, yield* Millis.now)
+      const reopen = onFailed === "resume" ? (["failed"] as const) : []
+      const options = { reopen, onIncompatible, deadline, isForReopened: true }
       const { origin } = yield* Engine
       const said = givenOf(value)
       const known = given.runId === undefined ? undefined : yield* Effect.orElseSucceed(origin(runId), () => undefined)
@@ -373,6 +389,7 @@ export const runs = <I, A, R, E = never>({ definition, begin, label }: Runnable<
         tags,
         source,
         ...(budget === undefined ? {} : { budgets: Claims.ofRun(budget, runId) }),
+        ...defined({ deadline }),
       }
       return [begun, RunRequest.start(runId, create, options)] as const
     }) as Effect.Effect<
@@ -404,7 +421,7 @@ export const runs = <I, A, R, E = never>({ definition, begin, label }: Runnable<
 
   const signalWithStart: Runs<I, A, R, E>["signalWithStart"] = (value, given) =>
     Effect.gen(function* () {
-      const [begun, { runId, create, reopen, onIncompatible }] = yield* request(
+      const [begun, { runId, create, reopen, onIncompatible, deadline }] = yield* request(
         "signalWithStart",
         signalWithStartNames,
         value,
@@ -421,7 +438,10 @@ export const runs = <I, A, R, E = never>({ definition, begin, label }: Runnable<
       const ended = Either.isLeft(sent) ? sent.left : undefined
       const isReopened = ended?._tag === "RunEnded" && reopen.some((status) => status === ended.status)
       if (ended !== undefined && !isReopened) return yield* ended
-      const { handle, started } = yield* startedOn<A, R, E>(begun, RunRequest.join(runId, { reopen, onIncompatible }))
+      const { handle, started } = yield* startedOn<A, R, E>(
+        begun,
+        RunRequest.join(runId, { reopen, onIncompatible, deadline, isForReopened: true }),
+      )
       if (isReopened) {
         // An ended run takes no signal; one that is resumed does.
         yield* Effect.raceFirst(started.commits(0), Effect.exit(started.settled))
@@ -435,7 +455,9 @@ export const runs = <I, A, R, E = never>({ definition, begin, label }: Runnable<
       const engine = yield* Engine
       yield* Settings.only("resume", given, resumeNames)
       const { onIncompatible } = yield* optionsOf(given)
-      return yield* outputOf<A, E>(definition, yield* engine.join(definition, RunRequest.resume(runId, { onIncompatible })))
+      const deadline = yield* Settings.deadline("deadline", given.deadline, yield* Millis.now)
+      const wanted = RunRequest.resume(runId, { onIncompatible, deadline })
+      return yield* outputOf<A, E>(definition, yield* engine.join(definition, wanted))
     })
 
   return {
@@ -508,7 +530,8 @@ export const attach = <A, R, E = never>(
     const { onIncompatible, onFailed } = yield* optionsOf(others)
     const on = { failed: onFailed, cancelled: yield* Settings.word("onCancelled", onCancelled, ends) }
     const reopen = Status.ReopenableStatus.literals.filter((status) => on[status] === "resume")
-    return yield* startOn<A, R, E>(definition, RunRequest.join(runId, { reopen, onIncompatible }))
+    const deadline = yield* Settings.deadline("deadline", options.deadline, yield* Millis.now)
+    return yield* startOn<A, R, E>(definition, RunRequest.join(runId, { reopen, onIncompatible, deadline }))
   })
 
 /** Reads the result of a run of this definition, without running anything. */
@@ -552,7 +575,7 @@ const fromPlan = <S extends Codec.AnySchema, A, R, W, E>(
   options: WorkflowOptions<S>,
   root: Plan.Node,
 ): Workflow<Codec.Input<S>, A, R, W, E> => {
-  const { name, version, maxConcurrency } = options
+  const { name, version, maxConcurrency, deadline } = options
   const plan = PlanLayout.make(name, root)
   const leaves = plan.nodes.filter(Plan.isLeaf)
   /** Tells whether a node is the template of one node per item. */
@@ -580,6 +603,7 @@ const fromPlan = <S extends Codec.AnySchema, A, R, W, E>(
       )
     },
     maxConcurrency,
+    ...defined({ deadlineMs: Either.getOrThrow(NodeOptions.deadline({ deadline })) }),
   }
   return { name, version, plan, definition, ...runs({ definition, begin: () => Effect.succeed(definition), label: () => name }) }
 }

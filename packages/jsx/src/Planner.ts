@@ -425,6 +425,7 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
 
   return {
     draw,
+    deadlineMs: () => drawn?.lowered.deadlineMs,
     recall: (plan) => {
       holders = Identity.holdersIn(plan)
     },

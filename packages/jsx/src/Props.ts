@@ -248,6 +248,8 @@ export interface WorkflowProps extends ChildrenProps {
   readonly name: string
   /** Budget of the agents of each run, with its child runs. A crash or a resume does not refill it. Default: none. */
   readonly budget?: Budget.Options
+  /** Time in which a run must finish, with its child runs; otherwise it ends as failed with `RunTimedOut`. Default: none. */
+  readonly deadline?: DurationLike
 }
 
 /**

@@ -3,6 +3,7 @@
  * plan, such as cyclic needs, are rejected by the plan itself.
  */
 import { idRule, isId, type NodeId } from "@smithers/core/Ids"
+import type { Millis } from "@smithers/core/Millis"
 import * as NodeOptions from "@smithers/core/NodeOptions"
 import type * as Plan from "@smithers/core/Plan"
 import type { Node, PendingRead } from "@smithers/core/Plan"
@@ -50,6 +51,8 @@ import type { Rendered } from "./render.ts"
 export interface Lowered {
   readonly name: string
   readonly root: Node
+  /** Time in which a run must finish. */
+  readonly deadlineMs: Millis | undefined
   readonly layout: TaskIndex
   /** Tasks of the plan, for tools; a run does not use them. */
   readonly tasks: () => ReadonlyArray<PlacedTask>
@@ -210,6 +213,7 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
         ? {}
         : defined({ budget: budgetOf({ ...root, props: { ...Object(props.budget) } }, "", []).budget })),
     },
+    deadlineMs: orRefuse(root, NodeOptions.deadline(props)),
     layout: analysis.layout,
     tasks: analysis.tasks,
     nodes: analysis.nodes,

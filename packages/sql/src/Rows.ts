@@ -43,11 +43,32 @@ export const readFailure = (text: string): RunFailure => decodeFailure(JSON.pars
 const read = <A>(text: string): A => JSON.parse(text)
 
 /** Columns of a run that its frames write, in the order of {@link runRow}. */
-export const runColumns = ["status", "updated_at", "finished_at", "output", "ending", "failure", "cancel", "paused_at"] as const
+export const runColumns = [
+  "status",
+  "updated_at",
+  "finished_at",
+  "output",
+  "ending",
+  "failure",
+  "cancel",
+  "paused_at",
+  "deadline",
+] as const
 
 /** Encodes a run. */
 export const runRow = (record: RunRecord): ReadonlyArray<Value> => {
-  const { status, updatedAt, finishedAt = null, output, from, strayReads, failure, cancel, pausedAt = null } = record
+  const {
+    status,
+    updatedAt,
+    finishedAt = null,
+    output,
+    from,
+    strayReads,
+    failure,
+    cancel,
+    pausedAt = null,
+    deadline = null,
+  } = record
   const ending = from === undefined && strayReads === undefined ? null : JSON.stringify({ from, strayReads })
   const why = failure === undefined ? null : writeFailure(failure)
   return [
@@ -59,6 +80,7 @@ export const runRow = (record: RunRecord): ReadonlyArray<Value> => {
     why,
     cancel === undefined ? null : JSON.stringify(cancel),
     pausedAt,
+    deadline,
   ]
 }
 
@@ -71,7 +93,7 @@ export const readEnding = (text: Text): Pick<RunState.RunState, "from" | "strayR
 
 /** Decodes the column `cancel` of a run. */
 export const readCancel = (text: Text): RunState.RunState["cancel"] =>
-  text === null ? undefined : { reason: read<{ readonly reason?: string }>(text).reason }
+  text === null ? undefined : { reason: undefined, ...read<{ readonly reason?: string; readonly deadline?: number }>(text) }
 
 /** Columns of a node, in the order of {@link nodeRow}. */
 export const nodeColumns = [

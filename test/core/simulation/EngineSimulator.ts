@@ -319,7 +319,8 @@ export const simulate = (
     const failures = isMended ? undefined : ledger.failures
     if (violations.length > 0) return yield* Effect.die(violations[0])
     if (state.failure !== undefined) {
-      const { nodeId = "", iteration = 0 } = state.failure._tag === "CompensationFailed" ? state.failure.cause : state.failure
+      const cause = state.failure._tag === "CompensationFailed" ? state.failure.cause : state.failure
+      const { nodeId = "", iteration = 0 } = cause._tag === "RunTimedOut" ? {} : cause
       const failedAt = nodeKey(nodeId, iteration)
       return { state, ending: { status: "failed", failedAt, output: undefined, failures }, ...count, ledger } as const
     }

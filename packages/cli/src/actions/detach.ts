@@ -16,6 +16,7 @@ interface Detached {
   readonly given: {
     readonly tag: ReadonlyArray<string>
     readonly maxConcurrency: number | undefined
+    readonly deadline: string | undefined
     readonly noCache: boolean
     readonly wait: boolean
     readonly uncancel: boolean
@@ -58,6 +59,7 @@ export const detach = ({ given, runId, file, root, target, input, isResume }: De
       ...given.tag.map((tag) => `--tag=${tag}`),
       ...(given.maxConcurrency === undefined ? [] : [`--max-concurrency=${given.maxConcurrency}`]),
       ...(given.onIncompatible === undefined ? [] : [`--on-incompatible=${given.onIncompatible}`]),
+      ...(given.deadline === undefined ? [] : [`--deadline=${given.deadline}`]),
       ...(given.noCache ? ["--no-cache"] : []),
       ...(given.wait ? ["--wait"] : []),
       ...(given.uncancel ? ["--uncancel"] : []),

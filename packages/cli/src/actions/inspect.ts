@@ -124,7 +124,7 @@ export const inspect = (given: InspectOptions) =>
   )
 
 const show = (
-  { run, input, output, failure, attempts, slots = [] }: RunDetails,
+  { run, input, output, failure, attempts, slots = [], deadline }: RunDetails,
   nodes: ReadonlyArray<NodeSummary & { readonly output?: unknown }>,
   {
     waits,
@@ -151,6 +151,7 @@ const show = (
     ["Status", stuck === null ? status : `${status}, stuck`],
     ["Created", `${new Date(createdAt).toISOString()}, ${span(now - createdAt)} ago`],
     ["Time", span((finishedAt ?? now) - createdAt)],
+    ...(deadline === undefined ? [] : [["Deadline", new Date(deadline).toISOString()]]),
     ...(tags.length === 0 ? [] : [["Tags", tags.join(", ")]]),
     ["Input", shorten(oneLine(json(input) ?? "none"), 200)],
   ].map(([name = "", value = ""]) => `${name.padEnd(9)} ${oneLine(value)}`)

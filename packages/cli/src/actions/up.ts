@@ -7,6 +7,7 @@ import * as AgentProgram from "@smithers/agents/AgentProgram"
 import { Engine } from "@smithers/core/Engine"
 import { InvalidInput, InvalidRunId, unnamed, WorkflowMismatch } from "@smithers/core/Errors"
 import { generateRunId, isChildRunId, isId } from "@smithers/core/Ids"
+import * as Millis from "@smithers/core/Millis"
 import type { RunDetails } from "@smithers/core/RunReader"
 import { ofState } from "@smithers/core/RunResult"
 import * as Settings from "@smithers/core/Settings"
@@ -51,6 +52,7 @@ export interface UpOptions {
   readonly runId: string | undefined
   readonly tag: ReadonlyArray<string>
   readonly maxConcurrency: number | undefined
+  readonly deadline: string | undefined
   readonly noCache: boolean
   readonly wait: boolean
   readonly uncancel: boolean
@@ -132,6 +134,10 @@ export const up = (asked: UpOptions) =>
       return yield* new InvalidRunId({ runId: given.runId })
     if (given.maxConcurrency !== undefined && given.maxConcurrency < 1)
       return yield* invalid("--max-concurrency must be at least 1")
+    const deadline = deadlineOf(given.deadline, yield* Clock.currentTimeMillis)
+    if (Either.isLeft(deadline)) return yield* invalid(deadline.left)
+    // From here on a date, so that what starts later does not move it.
+    given = { ...given, deadline: deadline.right }
     const here = process.cwd()
     const root = realPath(given.root ?? ".")
     if (!statSync(root, { throwIfNoEntry: false })?.isDirectory()) return yield* invalid(`--root ${root} is not a folder`)
@@ -156,6 +162,17 @@ export const up = (asked: UpOptions) =>
       ),
     )
   })
+
+/** Reads `--deadline`: a duration from now, or a date. Returns the date in ISO 8601. */
+const deadlineOf = (given: string | undefined, now: number): Either.Either<string | undefined, string> => {
+  if (given === undefined) return Either.right(undefined)
+  const span = Millis.parseDuration(given, "s")
+  const at = Either.isRight(span) ? Millis.after(Math.floor(now), span.right) : Date.parse(given)
+  const isTime = Number.isFinite(at) && !(Either.isRight(span) && span.right <= 0)
+  return isTime
+    ? Either.right(new Date(at).toISOString())
+    : Either.left(`--deadline must be a time such as 2h, or a date such as 2030-01-31T18:00Z, not "${given}"`)
+}
 
 const targetOf = ({ path, exported }: WorkflowModule): string => (exported === undefined ? path : `${path}#${exported}`)
 
@@ -263,11 +280,12 @@ const sourceFor = (file: string, loaded: WorkflowModule): string => {
 const start = ({ given, file, runId, loaded, input, existing }: Work): Effect.Effect<RunHandle<unknown>, Tagged, Runtime> => {
   const { workflow } = loaded
   const onIncompatible = given.onIncompatible ?? "fail"
+  const times = given.deadline === undefined ? {} : { deadline: new Date(given.deadline) }
   if (existing === undefined)
-    return workflow.start(input, { runId, tags: given.tag, onIncompatible, source: sourceFor(file, loaded) })
+    return workflow.start(input, { runId, tags: given.tag, onIncompatible, source: sourceFor(file, loaded), ...times })
   // Its owner may just have ended it as cancelled.
   const onCancelled = given.uncancel ? "resume" : "answer"
-  const options = { onIncompatible, onFailed: "resume", onCancelled } as const
+  const options = { onIncompatible, onFailed: "resume", onCancelled, ...times } as const
   return attach(definitionFor(loaded, existing.run.workflow) ?? workflow.definition, runId, options)
 }
 

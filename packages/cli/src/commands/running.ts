@@ -15,6 +15,11 @@ export const runOptions = {
     "Maximum number of steps in flight. A limit in the workflow takes precedence. Default: 4",
     1,
   ),
+  deadline: text(
+    "deadline",
+    "time",
+    "Time in which the run must finish, such as 2h, or a date such as 2030-01-31T18:00Z. It then ends as failed. Default: that of the workflow, or of the resumed run",
+  ),
   noCache: flag("no-cache", "Run steps although their outputs are cached, and cache the new outputs instead"),
   wait: flag("wait", "Stay until the run has ended, also while it waits for approvals, signals or timers"),
   uncancel: flag("uncancel", "Resume a cancelled run: steps that were undone or interrupted run again"),

@@ -13,6 +13,7 @@ import * as RunResult from "../RunResult.ts"
 import * as RunState from "../RunState.ts"
 import type { Frame } from "../RunStore.ts"
 import type { Interrupt } from "../Scheduler.ts"
+import { defined } from "../Struct.ts"
 import * as Claims from "./claims.ts"
 
 /** A child run that a node has started. */
@@ -138,7 +139,8 @@ export const make = (
             input,
             tags: [],
             parent,
-            ...(isFinal ? { isFinal } : {}),
+            // What undoes or ends the parent has to end, too.
+            ...(isFinal ? { isFinal } : node.target.isAttached ? defined({ deadline: state.deadline }) : {}),
             ...budgets,
           },
         })

@@ -7,6 +7,7 @@ import {
   EndlessPass,
   LoopLimitReached,
   type RunFailure,
+  RunTimedOut,
   StepFailed,
   StepTimedOut,
   type StoreRefused,
@@ -59,6 +60,8 @@ export const of = ({ outcome, state, plan, schedule, attempts, refused }: Standi
     // Without boundaries there is nothing to do on the way out, even if the plan does not settle.
     const isOver = outcome !== undefined || plan.boundaries.length === 0
     if (!isOver || attempts.size() > 0 || Outbox.isAwaitingChildren(state)) return undefined
+    const { deadline } = state.cancel
+    if (deadline !== undefined) return failedWith(beside(new RunTimedOut({ runId, deadline }), state))
     const { reason, uncompensated } = RunResult.cancelled(state)
     const event = { _tag: "RunCancelled", ...defined({ reason, uncompensated }) } as const
     return { event, result: RunResult.cancelled }

@@ -85,8 +85,8 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
   )
   const insertRun = prepare(
     `INSERT INTO smithers_runs (run_id, workflow, version, status, epoch, owner, lease_until, created_at, updated_at, tags, input,
-       source, parent_run_id, parent_node_id, parent_iteration, is_attached, input_digest, is_final, budgets)
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18) ON CONFLICT DO NOTHING`,
+       source, parent_run_id, parent_node_id, parent_iteration, is_attached, input_digest, is_final, budgets, deadline)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19) ON CONFLICT DO NOTHING`,
   )
   const reopen = prepare(
     `UPDATE smithers_runs SET status = 'suspended', updated_at = ?2, finished_at = NULL, failure = NULL, cancel = NULL
@@ -127,6 +127,8 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
        WHERE w.status = 'open' AND w.deadline <= ?1 AND r.owner IS NULL AND r.status = 'waiting' AND ${isWanted}`,
     `SELECT DISTINCT ${columns} FROM smithers_nodes n INDEXED BY smithers_nodes_retrying CROSS JOIN smithers_runs r ON r.run_id = n.run_id
        WHERE n.status = 'retrying' AND n.retry_at <= ?1 AND r.owner IS NULL AND r.status = 'waiting' AND ${isWanted}`,
+    `SELECT ${columns} FROM smithers_runs r INDEXED BY smithers_runs_deadline
+       WHERE r.deadline <= ?1 AND r.owner IS NULL AND r.status IN ${inList(Status.IdleStatus.literals)} AND ${isWanted}`,
   ]
   const eachDue = dueParts.map((part) => `SELECT * FROM (${part} LIMIT 100)`).join(" UNION ")
   const selectDue = prepare<DueRow>(`${eachDue} LIMIT 100`)
@@ -141,6 +143,8 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
      WHERE w.status = 'open' AND w.deadline > ?1 AND r.owner IS NULL AND r.status = 'waiting' ORDER BY w.deadline LIMIT 1`,
     `SELECT n.retry_at AS at FROM smithers_nodes n INDEXED BY smithers_nodes_retrying CROSS JOIN smithers_runs r ON r.run_id = n.run_id
      WHERE n.status = 'retrying' AND n.retry_at > ?1 AND r.owner IS NULL AND r.status = 'waiting' ORDER BY n.retry_at LIMIT 1`,
+    `SELECT r.deadline AS at FROM smithers_runs r INDEXED BY smithers_runs_deadline
+     WHERE r.deadline > ?1 AND r.owner IS NULL AND r.status IN ${inList(Status.IdleStatus.literals)} ORDER BY r.deadline LIMIT 1`,
   ]
   const selectNext = prepare<[at: number | null]>(
     `SELECT min(at) FROM (${nextParts.map((part) => `SELECT * FROM (${part})`).join(" UNION ALL ")})`,
@@ -226,6 +230,7 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
       create.inputDigest ?? null,
       isFinal,
       create.budgets === undefined ? null : JSON.stringify(create.budgets),
+      create.deadline ?? null,
     ] as const
     insertRun.run(runId, workflow, version, ...claim, now, ...given)
   }

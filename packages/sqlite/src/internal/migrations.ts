@@ -424,6 +424,12 @@ CREATE INDEX smithers_budgets_run ON smithers_budgets (run_id) WHERE run_id IS N
 ALTER TABLE smithers_runs ADD COLUMN budgets TEXT;
 `
 
+const deadlines = `
+-- Time at which the run ends as failed unless it has finished before.
+ALTER TABLE smithers_runs ADD COLUMN deadline INTEGER;
+CREATE INDEX smithers_runs_deadline ON smithers_runs (deadline) WHERE deadline IS NOT NULL AND status IN ('waiting', 'paused');
+`
+
 /** A step from one layout to the next. Released steps never change. */
 export interface Migration {
   /** Layout that it leads to. */
@@ -482,7 +488,7 @@ export const migrations: ReadonlyArray<Migration> = [
   { layout: 21, protocol: 2, sql: Layout21.sql, rewrite: Layout21.run },
   // Waits of a kind, and of an origin, that processes of the version before do not know.
   { layout: 22, protocol: 3, sql: conversations },
-  { layout: 23, protocol: 3, sql: [sharedCache, charges, Slots.sql, memory].join("\n") },
+  { layout: 23, protocol: 3, sql: [sharedCache, charges, Slots.sql, memory, deadlines].join("\n") },
 ]
 
 /** Layout and protocol of a database. */

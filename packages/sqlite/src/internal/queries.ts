@@ -79,7 +79,7 @@ type SummaryRow = [
   children: number,
 ]
 
-type DetailsRow = [input: Text, output: Text, ending: Text, failure: Text, cancel: Text, toldCancel: Text]
+type DetailsRow = [input: Text, output: Text, ending: Text, failure: Text, cancel: Text, toldCancel: Text, deadline: Time]
 
 type FactsRow = [
   runId: string,
@@ -201,7 +201,7 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
   const selectRun = prepare<[...SummaryRow, ...DetailsRow]>(
     `SELECT ${summaryColumns}, r.input, r.output, r.ending, r.failure, r.cancel,
        (SELECT i.command FROM smithers_inbox i WHERE i.run_id = r.run_id AND i.frame IS NULL AND i.command ->> '$._tag' = 'Cancel'
-         ORDER BY i.seq LIMIT 1)
+         ORDER BY i.seq LIMIT 1), r.deadline
      FROM smithers_runs r WHERE r.run_id = ?`,
   )
   const selectFacts = prepare<FactsRow>(
@@ -330,13 +330,14 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
     commands: ReadonlyArray<InboxMessage>,
     now: number,
   ): RunOverview => {
-    const [, , , , heard, told] = row.slice(summarySize) as [...DetailsRow]
+    const [, , , , heard, told, deadline] = row.slice(summarySize) as [...DetailsRow]
     return {
       run: summariesOf([row.slice(0, summarySize) as SummaryRow], now)[0] as RunSummary,
       seq: selectLastSeq.values(row[0])[0]?.[0] ?? 0,
       hasPendingCommands: commands.length > 0,
       leaving: DerivedStatus.leaving(commands),
       cancel: row[7] === null ? cancelOf(heard, told) : null,
+      ...(deadline === null ? {} : { deadline }),
     }
   }
 
@@ -441,8 +442,8 @@ const strayOf = ({ strayReads }: ReturnType<typeof Rows.readEnding>) => (strayRe
 const cancelOf = (heard: Text, told: Text): RunDetails["cancel"] => {
   const text = heard ?? told
   if (text === null) return null
-  const { reason = null } = JSON.parse(text) as { readonly reason?: string }
-  return { reason, isDelivered: heard !== null }
+  const { reason = null, deadline } = JSON.parse(text) as { readonly reason?: string; readonly deadline?: number }
+  return { reason, isDelivered: heard !== null, ...(deadline === undefined ? {} : { deadline }) }
 }
 
 /** Number of columns of a summary. */

@@ -51,6 +51,7 @@ type RunRow = [
   parentIteration: number | null,
   isAttached: number | null,
   budgets: Text,
+  deadline: Millis | null,
 ]
 
 /** Statuses of steps whose latest attempt has the error of the step. */
@@ -68,7 +69,7 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
        max((SELECT coalesce(max(frame), 0) FROM smithers_frames WHERE run_id = ?1),
          coalesce((SELECT frame FROM smithers_events WHERE run_id = ?1 ORDER BY seq DESC LIMIT 1), 0)),
        (SELECT coalesce(max(seq), 0) FROM smithers_events WHERE run_id = ?1),
-       paused_at, parent_run_id, parent_node_id, parent_iteration, is_attached, budgets
+       paused_at, parent_run_id, parent_node_id, parent_iteration, is_attached, budgets, deadline
      FROM smithers_runs WHERE run_id = ?1`,
   )
   const selectFinished = prepare<Rows.FinishedRow>(
@@ -208,6 +209,7 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
         failure: failure === null ? undefined : Rows.readFailure(failure),
         cancel: Rows.readCancel(cancel),
         pausedAt: pausedAt ?? undefined,
+        deadline: from[5] ?? undefined,
       }
       return Either.right(Changes.stateOf(run, recordsOf(runId, workflow)))
     },
@@ -231,7 +233,7 @@ const empty: ReadonlyArray<never> = []
 
 const budgetsOf = (text: Text): ReadonlyArray<Budget.Claim> => (text === null ? empty : JSON.parse(text))
 
-const parentOf = ([runId, nodeId, iteration, isAttached]: readonly [Text, Text, number | null, number | null, Text]):
+const parentOf = ([runId, nodeId, iteration, isAttached]: readonly [Text, Text, number | null, number | null, ...unknown[]]):
   | Records.Parent
   | undefined =>
   runId === null || nodeId === null ? undefined : { runId, nodeId, iteration: iteration ?? 0, isAttached: isAttached === 1 }

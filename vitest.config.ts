@@ -18,6 +18,7 @@ const long = [
   "test/cli/decisions.test.ts",
   "test/cli/errors.test.ts",
   "test/cli/outcomes.test.ts",
+  "test/cli/secrets.test.ts",
   "test/cli/signalled.test.ts",
   "test/cli/status.test.ts",
   "test/cli/stories.test.ts",

@@ -1,3 +1,4 @@
+import { inspect } from "node:util"
 import * as Redactor from "@smithers/core/Redactor"
 import * as fc from "effect/FastCheck"
 import { describe, expect, it } from "vitest"
@@ -19,6 +20,8 @@ const spellings: { readonly [name: string]: (text: string) => string } = {
   plain: (text) => text,
   json: (text) => JSON.stringify(text),
   "json in json": (text) => JSON.stringify({ inner: JSON.stringify(text) }),
+  "a literal of JavaScript": (text) => inspect(text, { breakLength: Number.POSITIVE_INFINITY }),
+  "a word of a shell": (text) => `'${text.replaceAll("'", "'\\''")}'`,
   url: encodeURIComponent,
   form: (text) => new URLSearchParams({ key: text }).toString(),
   base64: (text) => Buffer.from(text).toString("base64"),

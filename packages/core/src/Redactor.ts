@@ -241,6 +241,10 @@ const escaped = (text: string): ReadonlyArray<string> => {
     level = [...new Set(level)].filter((one) => one !== text)
     found.push(...level)
   }
+  // Literals of JavaScript, as consoles print them, and of shells.
+  const literal = text.replaceAll("\\", "\\\\").replaceAll("\n", "\\n").replaceAll("\r", "\\r").replaceAll("\t", "\\t")
+  for (const quote of ["'", "`"]) found.push(literal.replaceAll(quote, `\\${quote}`))
+  found.push(literal, text.replaceAll("'", "'\\''"))
   const url = encodeURIComponent(text.toWellFormed())
   const strict = url.replace(/[!'()*~]/g, (one) => `%${one.charCodeAt(0).toString(16).toUpperCase()}`)
   const form = new URLSearchParams({ "": text.toWellFormed() }).toString().slice(1)

@@ -83,8 +83,10 @@ const inEffect = (ast: AST.AST, path: Path, seen: Set<AST.AST>): Found => {
     case "Union":
       return first(ast.types, (type) => inEffect(type, path, seen))
     case "Refinement":
-    case "Transformation":
       return inEffect(ast.from, path, seen)
+    case "Transformation":
+      // Its encoded form is the secret itself.
+      return isRedacted(ast.to) ? { ...redacted, path } : inEffect(ast.from, path, seen)
     case "Suspend":
       if (seen.has(ast)) return undefined
       seen.add(ast)
@@ -94,8 +96,17 @@ const inEffect = (ast: AST.AST, path: Path, seen: Set<AST.AST>): Found => {
   }
 }
 
+const redacted: Kind = {
+  what: "a secret (Schema.Redacted)",
+  instead: "its name as text, and Config.redacted or a service in the step that needs its value",
+}
+
+const isRedacted = (ast: AST.AST): boolean =>
+  Option.getOrUndefined(AST.getTypeConstructorAnnotation(ast))?._tag === "effect/Redacted"
+
 /** A declared type may be a plain object; these are not. */
 const declared = (ast: AST.Declaration): Kind | undefined => {
+  if (isRedacted(ast)) return redacted
   const type = Option.getOrUndefined(AST.getTypeConstructorAnnotation(ast))
   if (type !== undefined) {
     const name = type._tag.replace(/.*[/.]/s, "")

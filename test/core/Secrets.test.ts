@@ -1,0 +1,193 @@
+import { describe, expect, it } from "@effect/vitest"
+import * as Commands from "@smithers/core/Commands"
+import * as SecretSettings from "@smithers/core/SecretSettings"
+import * as Secrets from "@smithers/core/Secrets"
+import { Storage } from "@smithers/core/Storage"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import { Smithers } from "smithers-orchestrator"
+
+const random = (): string => `sk-test-${crypto.randomUUID()}`
+const quiet = Logger.remove(Logger.defaultLogger)
+const memory = Layer.merge(Smithers.memory, quiet)
+
+/** A secret that is registered, with its name. */
+const known = Effect.sync(() => {
+  const [name, value] = [`NAME_${crypto.randomUUID().slice(0, 8)}`, random()]
+  Secrets.add(name, value)
+  return { name, value }
+})
+
+const flow = <A, I>(input: Schema.Schema<A, I>) => Smithers.createWorkflow({ name: "flow", input })
+
+describe("a secret in a value that a run computes with", () => {
+  it.live("refuses the input of a run, by its name and its path, before anything is stored", () =>
+    Effect.gen(function* () {
+      const { name, value } = yield* known
+      const Input = Schema.Struct({ auth: Schema.Struct({ keys: Schema.Array(Schema.String) }) })
+      const w = flow(Input).build(($) => $.step("a", { output: Schema.Void, run: () => undefined }))
+      for (const spelled of [value, `Bearer ${value}`, Buffer.from(value).toString("base64")]) {
+        const refused = yield* Effect.flip(w.execute({ auth: { keys: ["x", spelled] } }, { runId: "r" }))
+        expect(refused).toMatchObject({ _tag: "InvalidInput", secret: { name, path: "auth.keys[1]" } })
+        expect(refused.message).not.toContain(value)
+        expect(refused.message).toContain(`auth.keys[1] holds the secret ${name}`)
+      }
+      expect(yield* Smithers.list()).toEqual([])
+    }).pipe(Effect.provide(memory)),
+  )
+
+  it.live("refuses the id of a run, without saying it", () =>
+    Effect.gen(function* () {
+      const { name, value } = yield* known
+      const w = flow(Schema.Struct({})).build(($) => $.step("a", { output: Schema.Void, run: () => undefined }))
+      const refused = yield* Effect.flip(w.execute({}, { runId: `run-${value}` }))
+      expect(refused).toMatchObject({ _tag: "InvalidRunId", runId: `run-[secret ${name}]` })
+    }).pipe(Effect.provide(memory)),
+  )
+
+  it.live("fails a step whose output holds it, at once, and tells the name and the path", () =>
+    Effect.gen(function* () {
+      const { name, value } = yield* known
+      let calls = 0
+      const w = flow(Schema.Struct({})).build(($) =>
+        $.step("a", { output: Schema.Unknown, run: () => ({ call: ++calls, deep: [{ [value]: 1 }] }) }),
+      )
+      const failed = yield* Effect.flip(w.execute({}, { runId: "r" }))
+      expect(failed).toMatchObject({ _tag: "StepFailed", error: { name: "InvalidOutput", notRetried: "unstorable" } })
+      expect(failed.message).toContain(`deep[0].[secret ${name}] holds the secret ${name}`)
+      expect(failed.message).not.toContain(value)
+      expect(calls).toBe(1)
+    }).pipe(Effect.provide(memory)),
+  )
+
+  it.live("fails a child run before it begins whose input holds it", () =>
+    Effect.gen(function* () {
+      const { name, value } = yield* known
+      const child = Smithers.createWorkflow({ name: "child", input: Schema.Struct({ key: Schema.String }) }).build(($) =>
+        $.step("in", { output: Schema.Void, run: () => undefined }),
+      )
+      const w = flow(Schema.Struct({})).build(($) => $.subflow("sub", { workflow: child, input: () => ({ key: value }) }))
+      const failed = yield* Effect.flip(w.execute({}, { runId: "r" }))
+      expect(failed._tag).toBe("StepFailed")
+      expect(failed.message).toContain(`key holds the secret ${name}`)
+      expect(failed.message).not.toContain(value)
+      expect(yield* Smithers.list()).toHaveLength(1)
+    }).pipe(Effect.provide(memory)),
+  )
+
+  it.live("refuses the payload of a signal and an answer, and the run waits on", () =>
+    Effect.gen(function* () {
+      const { name, value } = yield* known
+      const w = flow(Schema.Struct({})).build(($) =>
+        $.sequence(
+          $.signal("go", { name: "go", payload: Schema.String }),
+          $.human("who", { output: Schema.Struct({ token: Schema.String }), prompt: "Who?" }),
+        ),
+      )
+      expect((yield* w.run({}, { runId: "r" })).status).toBe("waiting-event")
+      const refused = { _tag: "InvalidCommand", runId: "r", secret: { name } }
+      expect(yield* Effect.flip(Commands.signal("r", "go", { payload: value }))).toMatchObject(refused)
+      yield* Commands.signal("r", "go", { payload: "fine" })
+      yield* w.run({}, { runId: "r" })
+      const answer = yield* Effect.flip(Commands.answer("r", "who", { token: value }))
+      expect(answer).toMatchObject({ ...refused, secret: { name, path: "token" } })
+      expect(answer.message).not.toContain(value)
+      yield* Commands.answer("r", "who", { token: "mine" })
+      expect(yield* w.execute({}, { runId: "r" })).toEqual({ token: "mine" })
+    }).pipe(Effect.provide(memory)),
+  )
+
+  it("refuses Schema.Redacted where the workflow is built, since its encoded form is the secret", () => {
+    const Token = Schema.Struct({ login: Schema.Struct({ token: Schema.Redacted(Schema.String) }) })
+    const build = () =>
+      flow(Schema.Struct({})).build(($) => $.step("a", { output: Token, run: () => ({ login: { token: Redacted.make("x") } }) }))
+    expect(build).toThrow(/a secret \(Schema\.Redacted\) cannot be stored \(at login\.token\): use its name as text/)
+  })
+})
+
+describe("a store whose writer knows a secret", () => {
+  it.live("refuses a new run whose input holds it, whoever asks for the run", () =>
+    Effect.gen(function* () {
+      const { name, value } = yield* known
+      const storage = yield* Storage
+      const create = { workflow: "w", version: undefined, input: { key: value }, tags: [] }
+      const at = 1 as Parameters<typeof storage.open>[0]["now"]
+      const opened = yield* Effect.flip(storage.open({ runId: "r", create, reopen: [], leaseMs: at, now: at }))
+      expect(opened).toMatchObject({ _tag: "StoreRefused", secret: { name, path: "key" } })
+    }).pipe(Effect.provide(memory)),
+  )
+})
+
+describe("the secrets of a process", () => {
+  const withEnv = (variables: { readonly [name: string]: string }, act: () => void): void => {
+    const before = { ...process.env }
+    Object.assign(process.env, variables)
+    try {
+      act()
+    } finally {
+      for (const name of Object.keys(variables)) {
+        if (before[name] === undefined) delete process.env[name]
+        else process.env[name] = before[name]
+      }
+    }
+  }
+
+  it("are by default the keys of providers, each under the name of its variable", () => {
+    const values = SecretSettings.providerVariables.map((name) => [name, random()] as const)
+    withEnv(Object.fromEntries(values), () => {
+      SecretSettings.addEnvironment()
+    })
+    for (const [name, value] of values) expect(Secrets.text(`key ${value}.`)).toBe(`key [secret ${name}].`)
+  })
+
+  it("are those that SMITHERS_SECRETS lists; what is weak or missing is named without its value", () => {
+    const value = random()
+    withEnv({ SMITHERS_SECRETS: "SHOP_ONE, SHOP_TWO  SHOP_THREE", SHOP_ONE: value, SHOP_TWO: "admin" }, () => {
+      expect(SecretSettings.addEnvironment()).toEqual([
+        { name: "SHOP_TWO", reason: "is shorter than 8 characters" },
+        { name: "SHOP_THREE", reason: "is not set" },
+      ])
+    })
+    expect(Secrets.text(value)).toBe("[secret SHOP_ONE]")
+    expect(Secrets.text("admin")).toBe("admin")
+  })
+
+  it.live("are those of the settings of a runtime, which warns once of each that it refuses", () =>
+    Effect.gen(function* () {
+      const lines: Array<string> = []
+      const logger = Logger.replace(
+        Logger.defaultLogger,
+        Logger.make(({ message }) => void lines.push(String(message))),
+      )
+      const [one, two] = [random(), random()]
+      process.env.SETTING_ONE = one
+      const secrets = { SETTING_TWO: Redacted.make(two), SETTING_WEAK: "hunter2" }
+      const build = (given: SecretSettings.Settings) =>
+        Effect.scoped(Effect.asVoid(Layer.build(Smithers.sqlite({ filename: ":memory:", secrets: given })))).pipe(
+          Effect.provide(logger),
+        )
+      yield* build(["SETTING_ONE", "SETTING_MISSING"])
+      for (let time = 0; time < 2; time++) yield* build(secrets)
+      expect(Secrets.text(`${one} ${two} hunter2`)).toBe("[secret SETTING_ONE] [secret SETTING_TWO] hunter2")
+      expect(lines).toEqual([
+        "The secret SETTING_MISSING is not protected: it is not set.",
+        "The secret SETTING_WEAK is not protected: its value is shorter than 8 characters.",
+      ])
+    }),
+  )
+
+  it.live("are those that are registered, also while a stream is open", () =>
+    Effect.gen(function* () {
+      const value = random()
+      const stream = Secrets.stream()
+      let out = stream.push(value.slice(0, 4))
+      const kept = yield* Smithers.secret("LATE", Redacted.make(value))
+      expect(Redacted.value(kept)).toBe(value)
+      for (const character of ` ${value}!`) out += stream.push(character)
+      expect(out + stream.end()).toBe(`${value.slice(0, 4)} [secret LATE]!`)
+    }),
+  )
+})

@@ -45,9 +45,16 @@ const run = (script: string, ...args: Array<string>): string => {
   return child.stdout.toString()
 }
 
+/** The last line that a script prints. On a slow machine the engine logs warnings before it. */
+const lastLineOf = (script: string, ...args: Array<string>): string =>
+  run(script, ...args)
+    .trimEnd()
+    .split("\n")
+    .at(-1) ?? ""
+
 const workload = (name: string, size: number, mode: string): Measured & { readonly file: string } => {
   const file = newFile()
-  const measured = JSON.parse(run("workload.ts", name, String(size), mode, file)) as Measured
+  const measured = JSON.parse(lastLineOf("workload.ts", name, String(size), mode, file)) as Measured
   return { ...measured, bytes: sizeOf(file), file }
 }
 
@@ -132,7 +139,7 @@ for (const mode of isMeasured() ? ["normal", "full"] : []) {
     // In turn, so that a machine that slows down slows both.
     const pairs = Array.from({ length: repeats }, () => {
       const ours = workload("sequential", size, mode)
-      const limit = JSON.parse(run("limit.ts", ours.file, mode, newFile())) as Measured
+      const limit = JSON.parse(lastLineOf("limit.ts", ours.file, mode, newFile())) as Measured
       return { ours, ms: limit.ms / ours.ms, limitUsPerStep: (limit.ms / size) * 1000 }
     })
     const middle = median(pairs.map(({ ms }) => ms))
@@ -224,7 +231,7 @@ if (isMeasured("sql")) {
   // Steps of two statements in a transaction of the engine, and as many that do nothing, in turn.
   const measure = (what: string, size: number): Measured => {
     const file = newFile()
-    const measured = JSON.parse(run("sql.ts", what, String(size), "normal", file)) as Measured
+    const measured = JSON.parse(lastLineOf("sql.ts", what, String(size), "normal", file)) as Measured
     return { ...measured, bytes: sizeOf(file) }
   }
   const pairs = Array.from({ length: repeats }, () => {
@@ -243,7 +250,10 @@ if (isMeasured("sql")) {
 if (isMeasured("agents")) {
   // Steps whose agent answers at once, and as many without an agent, in turn; then agents whose model takes its time.
   const measure = (what: string, size: number) => {
-    const measured = JSON.parse(run("agents.tsx", what, String(size), newFile())) as { readonly ms: number; readonly bytes: number }
+    const measured = JSON.parse(lastLineOf("agents.tsx", what, String(size), newFile())) as {
+      readonly ms: number
+      readonly bytes: number
+    }
     return measured
   }
   const beyond = (what: string): number =>
@@ -272,7 +282,7 @@ const waitingHeading = ["| runs that wait | measured |", "|---|---|"]
 const waiting = (name: string, size: number, file = newFile, times = repeats): Record<string, number> => {
   const all = Array.from(
     { length: times },
-    () => JSON.parse(run("waiting.ts", name, String(size), file())) as Record<string, number>,
+    () => JSON.parse(lastLineOf("waiting.ts", name, String(size), file())) as Record<string, number>,
   )
   return Object.fromEntries(Object.keys(all[0] ?? {}).map((key) => [key, median(all.map((measured) => measured[key] as number))]))
 }

@@ -40,6 +40,8 @@ export interface NamedOptions<S extends Codec.AnySchema> extends TransactionOpti
 export type Failure = Transaction.TransactionError | InvalidOutput | InvalidSetting | StoreError
 
 const [defaultLimit, longestLimitMs] = ["1 second", 10_000] as const
+/** Read once: each transaction without a limit of its own has it. */
+const ordinaryLimit = Settings.duration("limit", undefined, defaultLimit)
 
 /** Time in milliseconds after which a transaction is logged: all runs of the process and all writes to the file wait for it. */
 const longMs = 100
@@ -71,16 +73,18 @@ export type Rest<R> = Exclude<R, SqlClient.SqlClient | SqlClient.TransactionConn
 type Keep<A, B> = (value: A) => Either.Either<Transaction.Done<B>, InvalidOutput>
 
 const limitOf = ({ limit }: TransactionOptions): Either.Either<Millis.Millis, InvalidSetting> =>
-  Either.filterOrLeft(
-    Settings.duration("limit", limit, defaultLimit),
-    (ms) => ms <= longestLimitMs,
-    (ms) =>
-      new InvalidSetting({
-        setting: "limit",
-        received: Millis.show(ms),
-        expected: `at most ${longestLimitMs} ms, since it blocks all other writes`,
-      }),
-  )
+  limit === undefined
+    ? ordinaryLimit
+    : Either.filterOrLeft(
+        Settings.duration("limit", limit, defaultLimit),
+        (ms) => ms <= longestLimitMs,
+        (ms) =>
+          new InvalidSetting({
+            setting: "limit",
+            received: Millis.show(ms),
+            expected: `at most ${longestLimitMs} ms, since it blocks all other writes`,
+          }),
+      )
 
 /** Runs a transaction on a store, or returns the stored value of an earlier one. */
 export const make = <A, E, R, B>(

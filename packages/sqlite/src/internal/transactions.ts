@@ -38,12 +38,13 @@ interface Open {
 /** Creates the transactions of a connection. */
 export const make = (connection: Connection): Transactions => {
   const { prepare } = connection
-  const selectClaim = prepare<[number]>("SELECT 1 FROM smithers_runs WHERE run_id = ? AND epoch = ? AND owner IS NOT NULL")
-  const selectAttempt = prepare<[number]>(
-    "SELECT 1 FROM smithers_nodes WHERE run_id = ? AND node_id = ? AND iteration = ? AND attempt = ? AND status = 'running'",
-  )
-  const select = prepare<[attempt: number, output: string | null]>(
-    "SELECT attempt, output FROM smithers_transactions WHERE run_id = ? AND key = ? AND name = ?",
+  /** Everything that is known before a transaction, in one statement: reads of their own would cost more than their rows. */
+  const selectBefore = prepare<[claim: number | null, running: number | null, attempt: number | null, output: string | null]>(
+    `SELECT
+       (SELECT 1 FROM smithers_runs WHERE run_id = ?1 AND epoch = ?2 AND owner IS NOT NULL),
+       (SELECT 1 FROM smithers_nodes WHERE run_id = ?1 AND node_id = ?3 AND iteration = ?4 AND attempt = ?5 AND status = 'running'),
+       made.attempt, made.output
+     FROM (SELECT 1) LEFT JOIN smithers_transactions AS made ON made.run_id = ?1 AND made.key = ?6 AND made.name = ?7`,
   )
   const insert = prepare(
     "INSERT INTO smithers_transactions (run_id, key, name, node_id, iteration, attempt, at_ms, output) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -180,16 +181,13 @@ export const make = (connection: Connection): Transactions => {
       if (request.of === undefined) return made(request, () => {})
       const { attempt: of, name } = request.of
       const { runId, nodeId, iteration, attempt, epoch, idempotencyKey: key } = of
-      if (selectClaim.values(runId, epoch).length === 0) return Either.left(new RunFenced({ runId, epoch }))
+      const [before] = selectBefore.values(runId, epoch, nodeId, iteration, attempt, key, name)
+      const [claim, running, by, output] = before ?? [null, null, null, null]
+      if (claim === null) return Either.left(new RunFenced({ runId, epoch }))
       const place = { runId, nodeId, iteration }
-      if (of.isOver() || selectAttempt.values(runId, nodeId, iteration, attempt).length === 0)
-        return Either.left(new Transaction.StaleAttempt({ ...place, attempt }))
-      const [stored] = select.values(runId, key, name)
-      if (stored !== undefined) {
-        const [by, output] = stored
-        if (by !== attempt) return Either.right({ _tag: "Stored", output: readOptional(output) })
-        return Either.left(new Transaction.TransactionTaken({ ...place, ...(name === "" ? {} : { name }) }))
-      }
+      if (of.isOver() || running === null) return Either.left(new Transaction.StaleAttempt({ ...place, attempt }))
+      if (by !== null && by !== attempt) return Either.right({ _tag: "Stored", output: readOptional(output) })
+      if (by !== null) return Either.left(new Transaction.TransactionTaken({ ...place, ...(name === "" ? {} : { name }) }))
       return made(request, (output) => {
         insert.run(runId, key, name, nodeId, iteration, attempt, now, writeOptional(output))
       })

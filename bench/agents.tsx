@@ -1,5 +1,5 @@
 /**
- * Measures agent steps in a process of their own: `bun bench/agents.tsx <steps|calls|tools|waiting> <size> <file>`. Prints one line of JSON.
+ * Measures agent steps in a process of their own: `bun bench/agents.tsx <steps|calls|budgets|tools|waiting> <size> <file>`. Prints one line of JSON.
  */
 
 import { jsonSchema, tool } from "ai"
@@ -42,11 +42,11 @@ const look = tool({
   execute: async ({ n }) => `seen ${n}`,
 })
 
-const workflowOf = (calls: number, delayMs: number) => {
+const workflowOf = (calls: number, delayMs: number, budget: object = {}) => {
   const agent = createAgent({ name: "worker", model: modelOf(calls, delayMs) as never, ...(calls > 0 ? { tools: { look } } : {}) })
   const Around = delayMs > 0 ? Parallel : Sequence
   return smithers(() => (
-    <Workflow name="agents">
+    <Workflow name="agents" {...budget}>
       <Around>
         {Array.from({ length: size }, (_, index) => (
           <Task key={index} id={`ask-${index}`} output={outputs.note} agent={agent} retries={0}>
@@ -70,7 +70,7 @@ const plain = smithers(() => (
   </Workflow>
 ))
 
-const runtime = Smithers.sqlite({ filename, maxConcurrency: 200 })
+const runtime = Smithers.sqlite({ filename, maxConcurrency: 200, prices: { bench: { input: 1, output: 1 } } })
 const timed = async (workflow: typeof plain): Promise<number> => {
   const start = performance.now()
   const { status } = await runWorkflow(workflow, { input: {}, runtime })
@@ -90,6 +90,9 @@ switch (what) {
     break
   case "calls":
     await repeated(workflowOf(0, 0))
+    break
+  case "budgets":
+    await repeated(workflowOf(0, 0, { budget: { tokens: 1e9, cost: 1e6, agentCalls: 1e6 } }))
     break
   case "tools":
     await repeated(workflowOf(4, 0))

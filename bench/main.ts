@@ -261,6 +261,10 @@ if (isMeasured("agents")) {
   const [calls, tools] = [beyond("calls"), beyond("tools")]
   goal("an agent step, its conversation recorded, under 2 ms beyond its model", `${calls.toFixed(2)} ms`, calls < 2)
   goal("the same with four tool calls, each recorded twice, under 5 ms", `${tools.toFixed(2)} ms`, tools < 5)
+  const reserved = median(
+    Array.from({ length: Math.max(repeats, 3) }, () => (measure("budgets", 200).ms - measure("calls", 200).ms) / 200),
+  )
+  goal("a reservation in a budget, before a call of a model, under 1 ms", `${reserved.toFixed(2)} ms`, reserved < 1)
   const bytes = (size: number): number => median(Array.from({ length: repeats }, () => measure("waiting", size).bytes))
   const more = (bytes(200) - bytes(1)) / 2 ** 20
   goal("200 agent steps that wait for slow models, under 40 MB more than one", `${more.toFixed(0)} MB`, more < 40)

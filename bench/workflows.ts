@@ -58,6 +58,7 @@ export const items = (count: number, onStep: Noted) =>
   Smithers.createWorkflow({ name: "items", input: Count }).build(($) =>
     $.map({
       id: "list",
+      maxItems: Number.POSITIVE_INFINITY,
       items: () => Array.from({ length: count }, (_, index) => index),
       maxConcurrency: 4,
       body: (item) =>
@@ -86,6 +87,7 @@ export const childItems = (count: number, onStep: Noted) => {
   return Smithers.createWorkflow({ name: "child-items", input: Count }).build(($) =>
     $.map({
       id: "list",
+      maxItems: Number.POSITIVE_INFINITY,
       items: () => Array.from({ length: count }, (_, index) => index),
       body: (item) => $.subflow("child", { needs: { item }, workflow: child, input: ({ item }) => ({ index: item }) }),
     }),

@@ -75,6 +75,8 @@ export const remedies: ReadonlyArray<{
       UnknownCase: "Add the case, or an `otherwise`.",
       InvalidDelay: "Make the `Schedule` give a finite delay.",
       AgentFailed: "Look at `failures`: a wrong key, an unknown model, a busy provider.",
+      TooManyItems: "Make fewer items, or raise `maxItems` of the list and resume the run.",
+      ChildRunsTooDeep: "End the recursion, or raise `maxDepth` of the node and resume the run.",
       BudgetExceeded: 'Raise the limit of the budget that it names and resume the run, or let it ask: `onReached: "ask"`.',
       ToolRightsExceeded: "Narrow the option that `option` names, or widen `tools` of the runtime.",
       NoAgentRunner: "Provide `Smithers.sqlite`, `Smithers.memory`, or `AgentProgram.layer` beside another store.",

@@ -51,7 +51,7 @@ const forEach = (
 ): Plan.Scope => {
   const { isCatching, ...others } = options
   const children = Object.entries(items).map(([key, body]) => part(id, key, body, isCatching))
-  const list = { needs: [], maxConcurrency: undefined, until: undefined, rest: "cancel", isSettled: false } as const
+  const list = { needs: [], maxConcurrency: undefined, maxItems: 100, until: undefined, rest: "cancel", isSettled: false } as const
   return scope(id, { _tag: "ForEach", children, ...list, ...others })
 }
 

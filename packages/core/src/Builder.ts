@@ -440,6 +440,8 @@ export interface SubflowOptions<
    * the child's output, and cancels it when it is cancelled itself. Default: true.
    */
   readonly attach?: Attach
+  /** Most runs above the child run; beyond it the node fails with `ChildRunsTooDeep`. `Infinity` for no limit. Default: 50. */
+  readonly maxDepth?: number
   /** Reaction to a child that fails or is cancelled: fail the node, or leave its output absent. Default: `fail`. */
   readonly onFail?: T
 }
@@ -588,6 +590,8 @@ interface MapOptions<Input, N extends Needs, Item, Body extends AnyNode, Settled
   readonly key?: (item: Item, index: number) => string | number
   /** Makes the part of the plan for an item, whose nodes can take the item as a need. Called once, when the workflow is built. */
   readonly body: (item: Reference<Item>) => Body
+  /** Most items; with more the list fails with `TooManyItems`. `Infinity` for no limit. Default: 10,000. */
+  readonly maxItems?: number
   /** Most items in progress at once. With 1 they run one after another. `0` is no limit. Default: no limit. */
   readonly maxConcurrency?: number
   /** Ends the list when it returns true. Called when an item ends. Must be pure. */

@@ -933,6 +933,34 @@ export class BudgetExceeded extends Schema.TaggedError<BudgetExceeded>()("Budget
   }
 }
 
+/**
+ * A list has more items than its `maxItems`. None of the new items was begun. A larger `maxItems` lets the run continue when it is
+ * resumed.
+ */
+export class TooManyItems extends Schema.TaggedError<TooManyItems>()("TooManyItems", {
+  nodeId: Schema.String,
+  items: Schema.Number,
+  maxItems: Schema.Number,
+}) {
+  override get message(): string {
+    return `List "${this.nodeId}" has ${this.items} items, and may have ${this.maxItems}. Raise its "maxItems", or make fewer.`
+  }
+}
+
+/**
+ * A child run that would be nested deeper than its node allows: a workflow that starts itself may not end. It was not started. A
+ * larger `maxDepth` of the node lets the run continue when it is resumed.
+ */
+export class ChildRunsTooDeep extends Schema.TaggedError<ChildRunsTooDeep>()("ChildRunsTooDeep", {
+  nodeId: Schema.String,
+  workflow: Schema.String,
+  maxDepth: Schema.Number,
+}) {
+  override get message(): string {
+    return `Node "${this.nodeId}" does not start workflow "${this.workflow}", since its run is ${this.maxDepth} child runs deep already. Raise its "maxDepth" if that is meant.`
+  }
+}
+
 /** A dependency has no output although its node is done: its loop made no pass. */
 export class MissingNeed extends Schema.TaggedError<MissingNeed>()("MissingNeed", { nodeId: Schema.String, need: Schema.String }) {
   override get message(): string {

@@ -35,7 +35,7 @@ export interface Beat {
 
 /** The initial data of a run. */
 type Origin = Pick<RunState.RunState, "workflow" | "version" | "input"> & {
-  readonly [Field in "parent" | "budgets"]?: RunState.RunState[Field] | undefined
+  readonly [Field in "parent" | "budgets" | "depth"]?: RunState.RunState[Field] | undefined
 }
 
 /**
@@ -44,11 +44,11 @@ type Origin = Pick<RunState.RunState, "workflow" | "version" | "input"> & {
  */
 export const stateAt = (
   runId: string,
-  { workflow, version, input, parent, budgets = [] }: Origin,
+  { workflow, version, input, parent, budgets = [], depth = 0 }: Origin,
   events: Iterable<Entry>,
   beats: Iterable<Beat>,
 ): RunState.RunState => {
-  let state: RunState.RunState = { ...RunState.empty(runId), workflow, version, input, parent, budgets }
+  let state: RunState.RunState = { ...RunState.empty(runId), workflow, version, input, parent, budgets, depth }
   const later = beats[Symbol.iterator]()
   let beat = later.next()
   for (const { event, seq, frame, at } of events) {

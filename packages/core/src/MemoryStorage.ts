@@ -217,6 +217,7 @@ const bare = (): Storage.StorageShape => {
       parent,
       budgets: create.budgets ?? [],
       deadline: create.deadline,
+      depth: create.depth ?? 0,
     }
     const rows = {
       events: [],

@@ -354,6 +354,9 @@ export const forEach = (
     // 0, the length of an empty list, is no limit.
     const given = options.maxConcurrency
     const maxConcurrency = given === undefined || given === 0 ? undefined : countOf("maxConcurrency", given)
+    const maxItems = options.maxItems === undefined ? Plan.defaultMaxItems : countOf("maxItems", options.maxItems)
+    if (items.length > maxItems)
+      refuse(`it has ${items.length} items, and may have ${maxItems}: raise its "maxItems", or make fewer`)
     const children = items.map(([key, body]) => part(id, key, body, isSettled))
     const body: Plan.ForEach = {
       _tag: "ForEach",
@@ -361,6 +364,7 @@ export const forEach = (
       maxConcurrency,
       rest: oneOf(options, "rest", rests),
       isSettled,
+      maxItems,
       ...list,
     }
     const timeNeeds = list.needs.filter(({ name }) => name !== Plan.moreNeed)
@@ -731,7 +735,8 @@ const targetOf = (kind: Plan.WaitTarget["kind"], options: Options, words: Words,
     case "subflow": {
       const isAttached = options.attach === undefined || flag(options, "attach", words)
       const onFail = oneOf(options, "onFail", ["fail", "continue"])
-      return { kind, child: childOf(options.workflow, id), input: giving(options.input), isAttached, onFail }
+      const maxDepth = options.maxDepth === undefined ? Plan.defaultMaxDepth : countOf("maxDepth", options.maxDepth)
+      return { kind, child: childOf(options.workflow, id), input: giving(options.input), isAttached, onFail, maxDepth }
     }
   }
 }

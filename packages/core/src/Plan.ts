@@ -248,6 +248,8 @@ export type WaitTarget =
        */
       readonly isAttached: boolean
       readonly onFail: "fail" | "continue"
+      /** Most runs above the child run. */
+      readonly maxDepth: number
     }
   /**
    * `due` is a duration from the beginning of the wait, or a function. It returns epoch ms or a `Date`; with `isSpan` it may
@@ -377,6 +379,12 @@ export interface Progress {
   readonly values: ReadonlyArray<unknown>
 }
 
+/** Most runs above a child run without a `maxDepth`. */
+export const defaultMaxDepth = 50
+
+/** Most items of a list without a `maxItems`. */
+export const defaultMaxItems = 10_000
+
 /** Runs a part of the plan for each item. It is the body of a scope. */
 export interface ForEach extends Provisional {
   readonly _tag: "ForEach"
@@ -384,6 +392,8 @@ export interface ForEach extends Provisional {
   readonly children: ReadonlyArray<Node>
   /** Most items in progress at once. */
   readonly maxConcurrency: number | undefined
+  /** Most items. */
+  readonly maxItems: number
   /** The node that keeps the list open ({@link moreNeed}), and the needs of its `until`. */
   readonly needs: ReadonlyArray<Need>
   readonly until: ((context: PredicateContext & Progress, state: RunState, noteRead: NoteRead) => boolean) | undefined

@@ -9,7 +9,7 @@ import type { Budget, Limits as BudgetLimits, OnReached } from "./Budget.ts"
 import type { NodeId } from "./Ids.ts"
 import type { StepRights } from "./Isolation.ts"
 import * as Limits from "./Limits.ts"
-import type * as Plan from "./Plan.ts"
+import * as Plan from "./Plan.ts"
 import type { RetryOptions, RetryPolicy } from "./RetryPolicy.ts"
 import { defined } from "./Struct.ts"
 
@@ -103,6 +103,7 @@ export interface Details {
   readonly ForEach: Pending &
     Needing & {
       readonly maxConcurrency?: Count | undefined
+      readonly maxItems?: Count | undefined
       readonly until?: true | undefined
       readonly rest?: "keep" | undefined
       readonly isSettled?: true | undefined
@@ -274,8 +275,13 @@ const detailsOf = (node: Plan.Node): Details[keyof Details] => {
     case "Race":
       return { count: node.count, rest: keeping(node.rest), isList: flag(node.isList) }
     case "ForEach": {
-      const { maxConcurrency, until, rest, isSettled, isOpen } = node
-      const limits = { maxConcurrency: countOf(maxConcurrency), until: flag(until !== undefined), isOpen: flag(isOpen === true) }
+      const { maxConcurrency, maxItems, until, rest, isSettled, isOpen } = node
+      const limits = {
+        maxItems: maxItems === Plan.defaultMaxItems ? undefined : countOf(maxItems),
+        maxConcurrency: countOf(maxConcurrency),
+        until: flag(until !== undefined),
+        isOpen: flag(isOpen === true),
+      }
       return { ...limits, rest: keeping(rest), isSettled: flag(isSettled), pending: pendingOf(node) }
     }
     case "Saga":

@@ -95,10 +95,11 @@ export type { StartedChild } from "./internal/outbox.ts"
  */
 const plansPerFrame = 16
 
-const begun = (runId: string, { budgets = noBudgets, deadline }: NewRun): RunState.RunState => ({
+const begun = (runId: string, { budgets = noBudgets, deadline, depth = 0 }: NewRun): RunState.RunState => ({
   ...RunState.empty(runId),
   budgets,
   deadline,
+  depth,
 })
 
 const noBudgets: ReadonlyArray<Budget.Claim> = []

@@ -28,6 +28,8 @@ export interface NewRun {
   readonly isFinal?: true | undefined
   /** Budgets that its calls draw on besides those of its plan. */
   readonly budgets?: ReadonlyArray<Budget.Claim> | undefined
+  /** Number of runs above it. Default: 0. */
+  readonly depth?: number | undefined
 }
 
 /**

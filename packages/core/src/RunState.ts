@@ -72,6 +72,8 @@ export interface RunState {
   readonly parent: Parent | undefined
   /** Budgets that its calls draw on besides those of its plan: of its starter, and of the runs above. */
   readonly budgets: ReadonlyArray<Budget.Claim>
+  /** Number of runs above it. */
+  readonly depth: number
   /** Number of the last committed frame and event; 0 before the first. */
   readonly frame: number
   readonly seq: number
@@ -110,6 +112,7 @@ export const empty = (runId: string): RunState => ({
   pausedAt: undefined,
   parent: undefined,
   budgets: [],
+  depth: 0,
   frame: 0,
   seq: 0,
   uncommitted: undefined,

@@ -406,6 +406,8 @@ export interface ForEachProps<S extends Schemas = Schemas, Input = Undeclared, I
   readonly items: ReadonlyArray<Item>
   /** Key of an item: stable across renders, and unique. Default: the item itself, if it is text or a number. */
   readonly by?: (item: NoInfer<Item>, index: number) => string | number
+  /** Maximum number of items; with more the render is refused. `Infinity` for no limit. Default: 10,000. */
+  readonly maxItems?: number
   /** Maximum number of items in progress. `0`, the length of an empty list, means no limit. Default: no limit. */
   readonly maxConcurrency?: number
   /**
@@ -559,6 +561,8 @@ interface ChildProps<I, S extends Schemas, Input> extends GivingProps<S, Input> 
   readonly workflow: Startable<I, unknown, unknown> | (() => Startable<I, unknown, unknown>)
   /** `false` detaches the child: it outlives its parent, and the output is `{ runId }` as soon as it exists. */
   readonly attach?: boolean
+  /** Most runs above the child run; beyond it the node fails with `ChildRunsTooDeep`. `Infinity` for no limit. Default: 50. */
+  readonly maxDepth?: number
   /** `fail` fails the run if the child fails or is cancelled; `continue` continues without an output. Default: `fail`. */
   readonly onFail?: "fail" | "continue"
   /** The child is cancelled at the timeout. Then `fail` fails the run; `continue` continues without an output. Default: `fail`. */

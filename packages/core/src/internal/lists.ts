@@ -5,7 +5,7 @@
  */
 import * as Either from "effect/Either"
 import type { Planner } from "../Definition.ts"
-import { InvalidWorkflow } from "../Errors.ts"
+import { InvalidWorkflow, TooManyItems } from "../Errors.ts"
 import { type NodeId, partId } from "../Ids.ts"
 import * as Plan from "../Plan.ts"
 import * as PlanLayout from "../PlanLayout.ts"
@@ -44,6 +44,8 @@ export const planner = (workflow: string, root: Plan.Node): Planner => {
     try {
       const given = source.items(view.context(position))
       if (!Array.isArray(given)) throw new TypeError(`it gave ${show(given)}, and must give a list`)
+      if (given.length > list.maxItems)
+        throw new TooManyItems({ nodeId: plan.id(plan.parent(position)), items: given.length, maxItems: list.maxItems })
       return fill(plan, position, list, source, given, { isAsked: true })
     } catch (problem) {
       return fill(plan, position, list, source, [], { isAsked: true, problem })

@@ -134,6 +134,7 @@ export const make = (
         spawned.push({
           runId: event.name,
           create: {
+            depth: state.depth + 1,
             workflow: child.name,
             version: child.version,
             input,

@@ -22,7 +22,7 @@ const waits = {
   approval: new Set([...waitKeys, "request", "onDeny", "approvers", "timeout", "deadline", "onTimeout"]),
   human: new Set([...waitKeys, "prompt", "output", "timeout", "deadline", "onTimeout"]),
   signal: new Set([...waitKeys, "name", "payload", "correlation", "transient", "timeout", "deadline", "onTimeout"]),
-  subflow: new Set([...waitKeys, "workflow", "input", "attach", "onFail", "timeout", "deadline", "onTimeout"]),
+  subflow: new Set([...waitKeys, "workflow", "input", "attach", "onFail", "maxDepth", "timeout", "deadline", "onTimeout"]),
   timer: new Set([...waitKeys, "duration", "until"]),
 }
 const stepKeys = new Set([
@@ -37,7 +37,7 @@ const limitKeys = ["timeout", "onTimeout", "label"]
 const scopeKeys = new Set(["id", "needs", "body", "completeWhen", "cancelWhen", ...limitKeys])
 const raceKeys = new Set(["id", "needs", "count", "rest", "onFailure", ...limitKeys])
 const mapKeys = new Set([
-  ...["id", "needs", "items", "key", "body", "maxConcurrency", "until", "rest", "settled", "more"],
+  ...["id", "needs", "items", "key", "body", "maxConcurrency", "maxItems", "until", "rest", "settled", "more"],
   ...limitKeys,
 ])
 const parallelKeys = new Set(["maxConcurrency", "failFast"])

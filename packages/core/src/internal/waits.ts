@@ -5,7 +5,7 @@ import * as Either from "effect/Either"
 import { encodeNow, type Json } from "../Codec.ts"
 import * as Decision from "../Decision.ts"
 import { cutMessage, type ErrorInfo } from "../ErrorInfo.ts"
-import { InvalidInput, InvalidRequest, type NodeFailureName } from "../Errors.ts"
+import { ChildRunsTooDeep, InvalidInput, InvalidRequest, type NodeFailureName } from "../Errors.ts"
 import { childRunId, type NodeKey, storable } from "../Ids.ts"
 import * as Millis from "../Millis.ts"
 import { areNames } from "../NodeOptions.ts"
@@ -206,6 +206,8 @@ export const requestOf = (
       return { ...named, correlation: storable(String(correlation)) }
     }
     case "subflow": {
+      const { maxDepth } = target
+      if (state.depth >= maxDepth) throw new ChildRunsTooDeep({ nodeId: node.id, workflow: target.child.name, maxDepth })
       const stored = Either.getOrThrowWith(
         encodeNow(target.child.input, target.input(context, state, noteRead)),
         (issues) => new TypeError(`it is no input of workflow "${target.child.name}": ${issues.join("; ")}`),

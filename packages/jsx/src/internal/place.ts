@@ -35,7 +35,7 @@ export const known = {
   TryCatchFinally: new Set(["id", "try", "catch", "catchWhen", "finally", "children"]),
   Scope: new Set(["id", "until", "cancelWhen", ...leaving, "children"]),
   Race: new Set(["id", "count", "rest", "onFailure", ...leaving, "children"]),
-  ForEach: new Set(["id", "items", "by", "maxConcurrency", "until", "rest", "settled", "more", ...leaving, "children"]),
+  ForEach: new Set(["id", "items", "by", "maxConcurrency", "maxItems", "until", "rest", "settled", "more", ...leaving, "children"]),
   RaceBranch: new Set(["of", "name", "children"]),
   ForEachItem: new Set(["of", "name", "given", "children"]),
   Try: new Set(["of", "given", "children"]),
@@ -45,7 +45,7 @@ export const known = {
   HumanTask: new Set([...waiting, "prompt", "children"]),
   Signal: new Set([...waiting, "name", "correlation", "transient"]),
   WaitForEvent: new Set([...waiting, "name", "correlation", "transient"]),
-  Subflow: new Set([...waiting, "workflow", "input", "attach", "onFail"]),
+  Subflow: new Set([...waiting, "workflow", "input", "attach", "onFail", "maxDepth"]),
   Timer: new Set(["id", "label", "meta", "skipIf", "dependsOn", "duration", "durationMs", "until"]),
   Task: new Set([
     ...[

@@ -85,8 +85,8 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
   )
   const insertRun = prepare(
     `INSERT INTO smithers_runs (run_id, workflow, version, status, epoch, owner, lease_until, created_at, updated_at, tags, input,
-       source, parent_run_id, parent_node_id, parent_iteration, is_attached, input_digest, is_final, budgets, deadline)
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19) ON CONFLICT DO NOTHING`,
+       source, parent_run_id, parent_node_id, parent_iteration, is_attached, input_digest, is_final, budgets, deadline, depth)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20) ON CONFLICT DO NOTHING`,
   )
   const reopen = prepare(
     `UPDATE smithers_runs SET status = 'suspended', updated_at = ?2, finished_at = NULL, failure = NULL, cancel = NULL
@@ -231,6 +231,7 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
       isFinal,
       create.budgets === undefined ? null : JSON.stringify(create.budgets),
       create.deadline ?? null,
+      create.depth ?? null,
     ] as const
     insertRun.run(runId, workflow, version, ...claim, now, ...given)
   }

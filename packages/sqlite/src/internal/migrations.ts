@@ -422,6 +422,8 @@ CREATE INDEX smithers_budgets_run ON smithers_budgets (run_id) WHERE run_id IS N
 
 -- Budgets that the calls of a run draw on besides those of its plan, as JSON.
 ALTER TABLE smithers_runs ADD COLUMN budgets TEXT;
+-- Number of runs above a run; NULL of one that is older than this column, and counts as 0.
+ALTER TABLE smithers_runs ADD COLUMN depth INTEGER;
 `
 
 const deadlines = `

@@ -52,6 +52,7 @@ type RunRow = [
   isAttached: number | null,
   budgets: Text,
   deadline: Millis | null,
+  depth: number | null,
 ]
 
 /** Statuses of steps whose latest attempt has the error of the step. */
@@ -69,7 +70,7 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
        max((SELECT coalesce(max(frame), 0) FROM smithers_frames WHERE run_id = ?1),
          coalesce((SELECT frame FROM smithers_events WHERE run_id = ?1 ORDER BY seq DESC LIMIT 1), 0)),
        (SELECT coalesce(max(seq), 0) FROM smithers_events WHERE run_id = ?1),
-       paused_at, parent_run_id, parent_node_id, parent_iteration, is_attached, budgets, deadline
+       paused_at, parent_run_id, parent_node_id, parent_iteration, is_attached, budgets, deadline, depth
      FROM smithers_runs WHERE run_id = ?1`,
   )
   const selectFinished = prepare<Rows.FinishedRow>(
@@ -192,17 +193,17 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
       const [workflow, stored, status, cancel, failure, text, output, ending, frame, seq, pausedAt, ...from] = row
       outputs.refresh()
       const [version, input, parent] = [stored ?? undefined, readOptional(text), parentOf(from)]
-      const budgets = budgetsOf(from[4])
+      const [budgets, depth] = [budgetsOf(from[4]), from[6] ?? 0]
       if (at !== undefined) {
         const beats = selectBeats.values(runId).map(([nodeId, iteration, attempt, seq, details]) => ({
           ...{ nodeId, iteration, attempt, seq },
           details: JSON.parse(details) as Json,
         }))
         const events = eventsOf(runId, { workflow, input, output: readOptional(output) }, at)
-        return Either.right(History.stateAt(runId, { workflow, version, input, parent, budgets }, events, beats))
+        return Either.right(History.stateAt(runId, { workflow, version, input, parent, budgets, depth }, events, beats))
       }
       const run = {
-        ...{ runId, workflow, version, input, status, parent, budgets, frame, seq },
+        ...{ runId, workflow, version, input, status, parent, budgets, depth, frame, seq },
         signals: selectSignals.values(runId).map(Rows.readSignal),
         output: readOptional(output),
         ...Rows.readEnding(ending),

@@ -18,6 +18,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
+import { Smithers } from "smithers-orchestrator"
 import * as z from "zod"
 import * as Journals from "./Journals.ts"
 
@@ -542,6 +543,41 @@ describe("the approval of a tool call", () => {
       expect(sent.length).toBe(2)
     }),
   )
+
+  for (const [onTimeout, status, sentTo] of [
+    [undefined, "finished", []],
+    ["deny", "finished", []],
+    ["approve", "finished", ["b@other.com"]],
+    ["fail", "failed", []],
+  ] as const)
+    it.live(`that nobody gives in time has a default: ${onTimeout ?? "to deny it"}`, () =>
+      Effect.gen(function* () {
+        const sent: Array<string> = []
+        const send = defineTool({
+          description: "Sends",
+          input: Schema.Struct({ to: Schema.String }),
+          needsApproval: () => ({ timeout: "1 second", ...(onTimeout === undefined ? {} : { onTimeout }) }),
+          execute: ({ to }) => sent.push(to),
+        })
+        const model = modelOf([call("send", { to: "b@other.com" })], text("done"))
+        const agent = createAgent({ name: "mailer", model, tools: { send } })
+        const letters = Smithers.createWorkflow({ name: "letters", input: Schema.Struct({}) }).build(($) =>
+          $.step("write", { output: Schema.String, agent, prompt: "Write.", retry: { maxAttempts: 1 } }),
+        )
+        yield* Effect.gen(function* () {
+          expect(yield* letters.run({}, { runId: "r" })).toMatchObject({ status: "waiting-approval" })
+          // Before its time it waits on.
+          expect(yield* letters.run({}, { runId: "r" })).toMatchObject({ status: "waiting-approval" })
+          expect(sent).toEqual([])
+          yield* Effect.sleep("1200 millis")
+          const result = yield* letters.run({}, { runId: "r" })
+          expect([result.status, sent]).toEqual([status, sentTo])
+          if (status === "failed") expect(JSON.stringify(result)).toContain("nobody decided in time about a call of send")
+        }).pipe(Effect.provide(Smithers.sqlite({ filename: ":memory:" })))
+        const told = JSON.stringify(model.doGenerateCalls.at(-1)?.prompt)
+        expect(told.includes("Nobody allowed this call in time.")).toBe(status === "finished" && sentTo.length === 0)
+      }),
+    )
 
   it.live("tells the model that a person did not allow it", () =>
     Effect.gen(function* () {

@@ -21,6 +21,7 @@ import * as Secrets from "@smithers/core/Secrets"
 import { defined } from "@smithers/core/Struct"
 import * as Thrown from "@smithers/core/Thrown"
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Runtime from "effect/Runtime"
@@ -608,13 +609,16 @@ export const make = (options: Options): Effect.Effect<Conversations, JournalErro
               if (decision === undefined) {
                 if (before === undefined) await put({ ...call, status: "asked" })
                 leave()
-                const { title = `Allow ${tool}?`, summary, details } = needed
+                const { title = `Allow ${tool}?`, summary, details, timeout } = needed
                 const shown = { title, tool, input: parse(text), ...defined({ summary, details }) }
-                return await ask({ kind: "approval", request: shown, digest })
+                const timeoutMs = timeout === undefined ? undefined : Duration.toMillis(timeout)
+                return await ask({ kind: "approval", request: shown, digest, ...defined({ timeoutMs }) })
               }
               isDecisionUsed = true
               call = { ...call, status: "started", ...defined({ by: decision.by, note: decision.note }) }
-              if (!decision.approved) {
+              if (decision.isTimeout && needed.onTimeout === "fail")
+                return await halt(new NonRetryable({ message: `nobody decided in time about a call of ${tool}` }))
+              if (!decision.approved && !(decision.isTimeout && needed.onTimeout === "approve")) {
                 const who = decision.isTimeout ? "Nobody allowed this call in time." : "A person did not allow this call."
                 return await refuse("refused", `${who}${noteOf(decision)}`)
               }

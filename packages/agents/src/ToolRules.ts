@@ -6,6 +6,7 @@ import { AsyncLocalStorage } from "node:async_hooks"
 import type { Json } from "@smithers/core/Codec"
 import type { LimitName } from "@smithers/core/Limits"
 import * as Thrown from "@smithers/core/Thrown"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { Keeps } from "./Results.ts"
 
@@ -38,6 +39,23 @@ export interface CallApproval {
   readonly title?: string | undefined
   readonly summary?: string | undefined
   readonly details?: Json | undefined
+  /** Time to decide in, from the request. Default: no limit. */
+  readonly timeout?: Duration.DurationInput | undefined
+  /**
+   * What becomes of the call when nobody has decided in time: the model is told that it was not allowed, it is made, or the step fails.
+   * Default: `"deny"`.
+   */
+  readonly onTimeout?: "deny" | "approve" | "fail" | undefined
+}
+
+const lateDecisions: ReadonlySet<unknown> = new Set(["deny", "approve", "fail", undefined])
+
+/** The approval that an author asks for. Throws for a time or a default that is none. */
+const approvalOf = (needed: boolean | CallApproval): CallApproval | undefined => {
+  if (typeof needed === "boolean") return needed ? {} : undefined
+  if (!lateDecisions.has(needed.onTimeout) || (needed.timeout !== undefined && Duration.toMillis(needed.timeout) <= 0))
+    throw new TypeError("an approval with a time limit has a positive time, and deny, approve or fail as its default")
+  return needed
 }
 
 /** Rules of a tool, as its author gives them. */
@@ -202,7 +220,7 @@ export const make = <Input, A>(
         ? undefined
         : (call) =>
             Effect.flatMap(decode(call.input), (input) => Effect.try(() => needsApproval({ ...call, input }))).pipe(
-              Effect.map((needed) => (needed === true ? {} : needed === false ? undefined : needed)),
+              Effect.flatMap((needed) => Effect.try(() => approvalOf(needed))),
               Effect.catchAll(() => Effect.succeed({})),
             ),
   }

@@ -83,6 +83,9 @@ export interface StepRights {
 /** Processes of one command. Default of `maxProcesses`: a build of a large project has some hundred. */
 export const defaultMaxProcesses = 512
 
+/** Bytes of one file that a command writes. Default of `maxFileBytes`: images of machines are larger, and little else. */
+export const defaultMaxFileBytes = 4 * 1024 ** 3
+
 /** The rights of one command. Paths are absolute, with symbolic links resolved. */
 export interface Policy {
   /** The directory of the work. The command starts in it, unless `cwd` names a directory below it. */
@@ -103,6 +106,8 @@ export interface Policy {
   readonly env?: { readonly [name: string]: string } | undefined
   /** Processes of the command that may exist at once. Default: 512. */
   readonly maxProcesses?: number | undefined
+  /** Bytes of each file that the command writes. The kernel ends a process that goes on. Only isolations that are a boundary hold it. Default: 4 GiB. */
+  readonly maxFileBytes?: number | undefined
   /**
    * `true` starts the command in a namespace of processes also where there is no other isolation, so that none of them outlives this
    * process. It has no effect where the machine has no such namespaces. Default: `false`.

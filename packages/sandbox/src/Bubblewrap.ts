@@ -11,6 +11,7 @@ import * as Layer from "effect/Layer"
 import * as DomainProxy from "./DomainProxy.ts"
 import { environmentOf, pathDirectories } from "./internal/environment.ts"
 import * as Groups from "./internal/groups.ts"
+import { limitsOf } from "./internal/limits.ts"
 import { isWithin, type Resolved, resolvePolicy } from "./internal/paths.ts"
 
 /** The name by which this isolation is chosen. */
@@ -100,10 +101,10 @@ const proxySocket = "/run/smithers-proxy.sock"
 const proxyPort = 3128
 
 /**
- * Starts a command in place of the shell that sets up what it needs: a limit of processes, and the way to the proxy. The kernel counts no processes of root
+ * Starts a command in place of the shell that sets up what it needs: its limits, and the way to the proxy. The kernel counts no processes of root
  * by such a limit: then a control group holds them, or where there is none the runner of commands counts them.
  */
-const prologue = (maxProcesses: number, hasProxy: boolean): string =>
+const prologue = (policy: Policy, hasProxy: boolean): string =>
   [
     ...(hasProxy
       ? [
@@ -112,7 +113,7 @@ const prologue = (maxProcesses: number, hasProxy: boolean): string =>
           `i=0; while [ $i -lt 200 ] && ! grep -q ':0C38 ' /proc/net/tcp; do sleep 0.01; i=$((i+1)); done`,
         ]
       : []),
-    `if command -v prlimit >/dev/null; then exec prlimit --nproc=${maxProcesses} --core=0 -- "$@"; fi; exec "$@"`,
+    limitsOf(policy),
   ].join("\n")
 
 const proxied: { readonly [variable: string]: string } = Object.fromEntries(
@@ -203,7 +204,7 @@ export const layer: Layer.Layer<Isolation, IsolationUnavailable> = Layer.effect(
             ...(network === "all" ? [] : ["--unshare-net"]),
             ...mounts(resolved, policy, env.PATH ?? ""),
             ...(proxy === undefined ? [] : ["--bind", proxy.socket, proxySocket]),
-            ...["--chdir", resolved.cwd, "--", "/bin/sh", "-c", prologue(maxProcesses, hasProxy), "sh"],
+            ...["--chdir", resolved.cwd, "--", "/bin/sh", "-c", prologue(policy, hasProxy), "sh"],
             ...argv,
           ]),
           // Variables go by the environment: other users of the machine can read a command line.

@@ -27,6 +27,7 @@ import * as Layer from "effect/Layer"
 import * as Bubblewrap from "./Bubblewrap.ts"
 import { environmentOf, pathDirectories } from "./internal/environment.ts"
 import * as Groups from "./internal/groups.ts"
+import { limitsOf } from "./internal/limits.ts"
 import { type Resolved, resolvePolicy } from "./internal/paths.ts"
 
 /** The name by which this isolation is chosen. */
@@ -144,9 +145,8 @@ const prepare = (sandbox: Manager) =>
     }
     // It names a directory that all commands share.
     const directory = `TMPDIR=${env.TMPDIR}`
-    const limit = `if command -v prlimit >/dev/null; then exec prlimit --nproc=${maxProcesses} --core=0 -- "$@"; fi; exec "$@"`
     // The words of the command are arguments: none of them is read as a program of the shell.
-    const line = ["exec", "/usr/bin/env", directory, "/bin/sh", "-c", limit, "sh", ...argv]
+    const line = ["exec", "/usr/bin/env", directory, "/bin/sh", "-c", limitsOf(policy), "sh", ...argv]
       .map((word, index) => (index === 0 ? word : quoted(word)))
       .join(" ")
     const filesystem = rulesOf(resolved, policy, env.PATH ?? "", own, ownParts(sandbox))

@@ -124,3 +124,42 @@ describe("a cancellation of a run that a process works on", () => {
     expect(account()).toEqual(["paid"])
   })
 })
+
+describe("a cancellation by force", () => {
+  it("ends a run whose undoing hangs in another process, which stops, and says what was not undone", async () => {
+    writeFileSync(
+      place.file("stuck.ts"),
+      `import { Smithers } from "smithers-orchestrator"
+import { Schema } from "effect"
+import { appendFileSync } from "node:fs"
+const note = (line: string) => appendFileSync(${JSON.stringify(place.file("account"))}, line + "\\n")
+const step = ($, id, undo) => $.step(id, { output: Schema.String, run: () => { note(id); return id }, compensate: async () => { note("undo " + id); await undo() } })
+const on = ($) => $.saga(
+    step($, "first", async () => {}),
+    step($, "second", () => new Promise(() => {})),
+    $.timer("t", { duration: "1 hour" }))
+export default Smithers.createWorkflow({ name: "stuck", input: Schema.Struct({}) }).build(on)
+`,
+    )
+    const child = place.start(["up", "stuck.ts", "--run-id", "s", "--wait"])
+    await until(() => account().includes("second"), "both steps ran")
+    expect((await place.run("cancel", "s")).code).toBe(0)
+    await until(() => account().includes("undo second"), "the undoing hangs")
+    const forced = await place.json("cancel", "s", "--force")
+    expect(forced).toMatchObject({
+      code: 0,
+      value: {
+        isDelivered: true,
+        next: [],
+        uncompensated: [{ nodeId: "first" }, { nodeId: "second" }],
+      },
+    })
+    const said = await place.run("cancel", "s", "--force")
+    expect(said.stdout).toContain("Run s is cancelled by force")
+    expect(said.stdout).toContain("first")
+    expect((await place.json("why", "s")).value).toMatchObject({ reason: "cancelled" })
+    // It learns it with the next renewal of its lease, and gives up what does not end.
+    expect((await child.result).code).not.toBe(0)
+    expect(account()).toEqual(["first", "second", "undo second"])
+  }, 120_000)
+})

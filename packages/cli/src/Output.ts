@@ -38,6 +38,7 @@ const Failure = named("Failure")(
     printed(Errors.LoopLimitReached),
     printed(Errors.EndlessPass),
     printed(Errors.UnsettledRead),
+    printed(Errors.RunTimedOut),
     printed(Errors.CompensationFailed),
   ),
 )
@@ -289,6 +290,8 @@ export const CommandReceipt = Schema.Struct({
   isDelivered: Schema.Boolean,
   /** Steps that could not be undone. Set by `cancel` once the run has ended. */
   uncompensated: Schema.optional(Schema.Array(Uncompensated)),
+  /** Nodes whose `finally` has not run to its end. Set by `cancel --force`. */
+  unfinished: Schema.optional(Schema.Array(Schema.Struct({ runId: Schema.optional(Schema.String), ...node }))),
   /** Commands that resume the run, or carry out its cancellation, if no process works on it. */
   next: strings,
 })

@@ -27,6 +27,7 @@ export interface Client<in I, out A, out E = never, out W = unknown> extends Wri
   readonly poll: Bound<Runs<I, A, never, E>["poll"]>
   readonly resume: Bound<Runs<I, A, never, E>["resume"]>
   readonly cancel: Bound<Runs<I, A, never, E>["cancel"]>
+  readonly forceCancel: Bound<Runs<I, A, never, E>["forceCancel"]>
   readonly signalWithStart: Bound<Runs<I, A, never, E>["signalWithStart"]>
 }
 
@@ -100,6 +101,7 @@ export const toLayer = <I, A, R, E, W>(
         poll: bind(workflow.poll),
         resume: bind(workflow.resume),
         cancel: bind(workflow.cancel),
+        forceCancel: bind(workflow.forceCancel),
         signalWithStart: bind(workflow.signalWithStart),
       }
     }),

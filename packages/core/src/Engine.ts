@@ -101,6 +101,8 @@ export interface EngineShape {
     runId: string,
     reason: string | undefined,
   ) => Effect.Effect<void, EngineError | RunEnded, R>
+  /** Stops work on a run here whose claim was taken: its callers fail with `RunFenced`. */
+  readonly fence: (runId: string) => Effect.Effect<void>
 }
 
 /** A run that this process drives. */
@@ -450,6 +452,7 @@ export const make = (
               return { settled, resting: resting(request.runId, active), commits: active.control.commits.after }
             }),
         }),
+      fence: (runId) => Effect.sync(() => actives.get(runId)?.control.fence()),
       cancel: (definition, runId, reason) =>
         Effect.gen(function* () {
           const [id, at] = [yield* generateRunId, yield* Millis.now]

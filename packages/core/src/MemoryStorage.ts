@@ -424,7 +424,7 @@ const bare = (): Storage.StorageShape => {
 
   return {
     storeId: `memory ${++made}`,
-    open: ({ runId, create, reopen, leaseMs, now }) =>
+    open: ({ runId, create, reopen, leaseMs, now, isForced = false }) =>
       Effect.suspend((): Effect.Effect<OpenResult, RunNotFound | StoreRefused> => {
         const detail = create === undefined ? undefined : newRunProblem(create)
         if (detail !== undefined) return new StoreRefused({ operation: "open", detail })
@@ -442,7 +442,8 @@ const bare = (): Storage.StorageShape => {
         // An ended run with an owner is being reopened, even if that owner died before its first frame.
         const isOver = isEnded(run) && run.owner === null
         if (isOver && !reopen.some((status) => status === run.status)) return Effect.succeed({ _tag: "Ended" })
-        if (run.leaseUntil !== null && run.leaseUntil > now) return Effect.succeed({ _tag: "Owned", until: run.leaseUntil })
+        if (!isForced && run.leaseUntil !== null && run.leaseUntil > now)
+          return Effect.succeed({ _tag: "Owned", until: run.leaseUntil })
         const epoch = run.epoch + 1
         if (isOver) pauseWithAncestors(entry, now)
         entry.run = { ...run, ...claim, epoch }

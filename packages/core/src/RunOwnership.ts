@@ -57,6 +57,8 @@ export interface OpenRequest {
   /** Lease of the claim if it is not renewed, in milliseconds. */
   readonly leaseMs: Millis
   readonly now: Millis
+  /** `true` to take a claim from a process that lives. Only to end the run. */
+  readonly isForced?: true
 }
 
 /** The result of an {@link OpenRequest}. `Created` and `Claimed` give ownership under `epoch` until the lease ends. */

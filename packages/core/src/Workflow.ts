@@ -15,6 +15,7 @@ import * as Commands from "./Commands.ts"
 import * as DeclaredError from "./DeclaredError.ts"
 import type { Definition, Planner } from "./Definition.ts"
 import * as EffectVersion from "./EffectVersion.ts"
+import * as EndRun from "./EndRun.ts"
 import { Engine, type EngineError, type Started } from "./Engine.ts"
 import {
   type InvalidCommand,
@@ -191,6 +192,14 @@ export interface Workflow<in I, out A, out R = never, out W = unknown, out E = n
    */
   readonly cancel: (runId: string, reason?: string) => Effect.Effect<void, RunError | RunEnded, Engine | R>
   /**
+   * Ends a run as cancelled at once, with its attached child runs, and tells what was not undone: for a run whose undoing hangs. Who
+   * works on it stops without it, and callers that wait for it fail with `RunFenced`. Fails with `RunEnded` if it has finished or failed.
+   */
+  readonly forceCancel: (
+    runId: string,
+    reason?: string,
+  ) => Effect.Effect<EndRun.ForcedEnd, RunError | RunEnded, Engine | Storage.NarrowPorts>
+  /**
    * Sends a signal to a run, and starts the run if it does not exist: both or nothing, even in a crash. An existing run keeps
    * its input and is resumed here. A second signal with the same id is ignored if it is equal; otherwise it fails with
    * `SignalIdTaken`. Fails with `RunEnded` if the run has ended. With `onFailed: "resume"` a failed run is resumed first; if it fails again
@@ -290,7 +299,7 @@ export interface PreparedRun<R> extends Definition<R> {
 export interface Runs<in I, out A, out R = never, out E = never>
   extends Pick<
     Workflow<I, A, R, unknown, E>,
-    "execute" | "run" | "start" | "attach" | "poll" | "resume" | "cancel" | "signalWithStart"
+    "execute" | "run" | "start" | "attach" | "poll" | "resume" | "cancel" | "forceCancel" | "signalWithStart"
   > {}
 
 /** Returns JSON itself if it is shorter than its digest. */
@@ -466,6 +475,7 @@ export const runs = <I, A, R, E = never>({ definition, begin, label }: Runnable<
     start: Effect.fn("Workflow.start")(start),
     resume: Effect.fn("Workflow.resume")(resume),
     cancel: Effect.fn("Workflow.cancel")(cancel),
+    forceCancel: Effect.fn("Workflow.forceCancel")(forceCancel),
     signalWithStart: Effect.fn("Workflow.signalWithStart")(signalWithStart),
     attach: Effect.fn("Workflow.attach")((runId, options) => attach<A, R, E>(definition, runId, options)),
     poll: Effect.fn("Workflow.poll")((runId) => poll<A, R, E>(definition, runId)),
@@ -480,6 +490,16 @@ const cancelOf = <R>(
   Effect.gen(function* () {
     const said = yield* Settings.text("reason", reason)
     yield* (yield* Engine).cancel(definition, runId, said)
+  })
+
+/** Ends a run by force, wherever it is worked on. */
+export const forceCancel: Runs<never, unknown>["forceCancel"] = (runId, reason) =>
+  Effect.gen(function* () {
+    const engine = yield* Engine
+    const said = yield* Settings.text("reason", reason)
+    const ended = yield* EndRun.force(runId, said)
+    for (const each of [runId, ...ended.children]) yield* engine.fence(each)
+    return ended
   })
 
 /** Starts a run in the background of the engine. */

@@ -91,11 +91,31 @@ const carryOut = ({ storage, file, runId }: FoundRun) =>
     }
   })
 
-export const cancel = (given: ControlOptions & { readonly reason: string | undefined; readonly wait: boolean }) =>
+/** Ends a run by force, and says what was not undone. */
+const forceEnd = (given: ControlOptions & { readonly reason: string | undefined }, found: FoundRun) =>
+  Effect.gen(function* () {
+    const { storage, runId } = found
+    const { unfinished, children } = yield* Effect.provide(EndRun.force(runId, given.reason), ports(storage))
+    const also = children.length === 0 ? "" : `, with ${plural(children.length, "child run")}`
+    const did = `Run ${runId} is cancelled by force${also}. A process that works on it stops when it finds out`
+    const reply = yield* receipt(found, { command: "cancel", nodeId: undefined, iteration: undefined, db: given.db, did })
+    const lines = [
+      reply.text,
+      ...unfinished.map(
+        (one) => `The "finally" of "${one.nodeId}"${one.runId === undefined ? "" : ` in run ${one.runId}`} has not run to its end.`,
+      ),
+    ]
+    return { value: { ...reply.value, ...(unfinished.length === 0 ? {} : { unfinished }) }, text: lines.join("\n") }
+  })
+
+export const cancel = (
+  given: ControlOptions & { readonly reason: string | undefined; readonly wait: boolean; readonly force: boolean },
+) =>
   Effect.scoped(
     Effect.gen(function* () {
       const found = yield* connectWholeRun(given.db, given.run)
       const { storage, runId } = found
+      if (given.force) return yield* forceEnd(given, found)
       yield* Effect.provide(Commands.cancel(runId, reasonOf(given.reason)), ports(storage))
       yield* endIdle(storage, runId)
       if (given.wait) {

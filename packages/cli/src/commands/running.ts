@@ -108,12 +108,14 @@ export const cancel = define({
     'If no process works on the run, it ends at once. If it has sagas to undo or child runs to cancel, those come first: this command does it with --wait, otherwise a supervisor. Resuming a run does not revert its cancellation. "smithers up --resume m1abc2 --uncancel" does, and runs again what was undone.',
   examples: [
     { line: "smithers cancel m1abc2 --reason 'wrong branch'", does: "Cancels a run." },
+    { line: "smithers cancel m1abc2 --force", does: "Ends a run whose undoing hangs, and its child runs." },
     { line: "smithers cancel m1abc2 --wait", does: "Cancels a run, undoes its sagas, and stays until it has ended." },
   ],
   parameters: {
     run: runArgument,
     reason: text("reason", "text", "Reason, stored with the run"),
     wait: flag("wait", "Stay until the run has ended. Carries out the cancellation if no process works on the run"),
+    force: flag("force", "End the run at once, also if its undoing hangs, and print what was not undone"),
   },
   output: Output.CommandReceipt,
   action: () => import("../actions/control.ts").then(({ cancel }) => cancel),

@@ -302,7 +302,7 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
       // A run with an owner is being resumed, even if that owner died before its first frame.
       const isOver = owner === null && Status.isEnded(status)
       if (isOver && !reopen.some((revived) => revived === status)) return Either.right({ _tag: "Ended" })
-      const until = ownedUntil(request, epoch, owner, leaseUntil)
+      const until = request.isForced === true ? undefined : ownedUntil(request, epoch, owner, leaseUntil)
       if (until !== undefined) return Either.right({ _tag: "Owned", until })
       lapses.forget(runId)
       if (isOver) pauseWithAncestors(runId, epoch, now)

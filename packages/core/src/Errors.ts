@@ -773,7 +773,7 @@ export const isTransient = (error: unknown): error is StoreBusy | StoreFull | St
   (error instanceof StoreFailed && error.isTransient === true)
 
 /**
- * A run has reached its `deadline` before it had finished. What was in flight was interrupted, its sagas were undone and its `finally`
+ * A run has reached its `deadline` before it had finished. Its attempts were interrupted, its sagas were undone and its `finally`
  * parts have run. `deadline` is in epoch milliseconds.
  */
 export class RunTimedOut extends Schema.TaggedError<RunTimedOut>()("RunTimedOut", { ...runFields, deadline: Schema.Number }) {

@@ -298,6 +298,35 @@ describe.each(stores)("on %s", (_, layer: Layer.Layer<Ports, unknown>) => {
       ),
     )
 
+    it.effect("of tool calls stops an agent that calls its tools itself", () =>
+      on(
+        Effect.gen(function* () {
+          const state = { calls: 0, isAborted: false }
+          const agent: AnyAgent = {
+            name: "cli",
+            wantsContext: true,
+            generate: async ({ abortSignal, context }) => {
+              abortSignal?.addEventListener("abort", () => {
+                state.isAborted = true
+              })
+              for (let call = 0; call < 5; call++) {
+                await Effect.runPromise(context?.log.callStarted({ callId: `c${call}`, tool: "Bash", input: {} }) ?? Effect.void)
+                state.calls++
+                await Effect.runPromise(
+                  context?.log.callEnded({ callId: `c${call}`, status: "finished", output: "" }) ?? Effect.void,
+                )
+              }
+              return { text: "done" }
+            },
+          }
+          const result = yield* workflow(($) => asking($, "one", agent, { toolCalls: 2 })).run({}, { runId: "r" })
+          expect(String(result.status === "failed" ? result.error : result.status)).toContain("2 tool calls of 2 tool calls")
+          expect(state).toEqual({ calls: 2, isAborted: true })
+          expect(yield* budgetsOf("r")).toMatchObject([{ spent: { toolCalls: 2 } }])
+        }),
+      ),
+    )
+
     it.live("of time ends a call in flight", () =>
       on(
         Effect.gen(function* () {

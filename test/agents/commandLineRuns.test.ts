@@ -68,6 +68,12 @@ it("has an answer corrected in its own conversation", async () => {
   const [first, second] = callsIn(home)
   expect(second?.args[second.args.indexOf("--resume") + 1]).toBe(first?.args[first.args.indexOf("--session-id") + 1])
   expect(second?.input).toMatch(/^Your previous reply was not accepted/)
+  // The program states the cost of the whole session each time; each call is charged with its own part.
+  const charges = rows<{ status: string; cost: number }>("SELECT status, cost FROM smithers_charges ORDER BY conversation")
+  expect(charges).toEqual([
+    { status: "settled", cost: expect.closeTo(0.001, 9) },
+    { status: "settled", cost: expect.closeTo(0.001, 9) },
+  ])
 })
 
 it("shows in the store what an agent does while it does it, and goes on in its session where the process was killed", async () => {

@@ -676,7 +676,21 @@ export const make = (options: Options): Effect.Effect<Conversations, JournalErro
             const about = { ordinal: 0, index, callId, tool, isReadOnly: false, status: "started", input: text, digest } as const
             const call: Journal.ToolCallRecord = { ...here(), ...about, startedAt: at }
             logged.set(callId, call)
-            return journal.record({ calls: [call], entries: [entry(at, { kind: "tool-call", text, tool, callId })] })
+            const rows = { calls: [call], entries: [entry(at, { kind: "tool-call" as const, text, tool, callId })] }
+            const asked = { kind: "tool", ordinal: 0, index, name: tool } as const
+            return spending.reserve({ conversation: record?.conversation ?? 0, agent }, asked, rows).pipe(
+              Effect.flatMap((permission): Effect.Effect<void, BudgetExceeded | JournalError> => {
+                if (permission._tag === "Finish") return new BudgetExceeded({ nodeId, ...permission.reached })
+                return spending.hasBudgets
+                  ? journal.record({ charges: [spending.settled(permission.charge, at, {})] })
+                  : Effect.void
+              }),
+              // The program calls its tools itself: what is left is to stop it.
+              Effect.catchTags({
+                BudgetExceeded: (error) => Effect.promise(() => halt(error)),
+                AttemptSuspended: (suspended) => Effect.promise(() => halt(suspended)),
+              }),
+            )
           }),
         callEnded: ({ callId, status, output }) =>
           Effect.flatMap(Millis.now, (at) => {

@@ -194,7 +194,7 @@ for (const mode of isMeasured() ? ["normal", "full"] : []) {
 const longRuns = [
   ["races", "races in a loop", 20_000],
   ["items", "items of a list", 20_000],
-  ["childItems", "items that are child runs", 2000],
+  ["childItems", "items that are child runs", 10_000],
 ] as const
 for (const [name, title, size] of isMeasured("long") ? longRuns : []) {
   const measured = repeated(() => workload(name, isQuick ? size / 10 : size, "normal"))

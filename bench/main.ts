@@ -391,7 +391,7 @@ const document = [
   "step. The first run in a process includes compiling and is a column of its own; then the workload is repeated until the process",
   "is warm, as is the limit, and the median is the figure. Bytes are of the whole database, all tables and the log included. What is",
   "told to a waiting run is told a few hundred times, to a run of its own each time, in two processes at moments of no pattern. Parts that",
-  "can be measured alone (agents, transactions, long runs) may be of a later moment than the rest.",
+  "can be measured alone (agents, transactions, long runs) may be of a later moment than the rest, and of a busier machine.",
   "",
   ...heading,
   ...allRows.map(line),

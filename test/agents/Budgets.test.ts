@@ -12,7 +12,7 @@ import * as MemoryStorage from "@smithers/core/MemoryStorage"
 import * as Smithers from "@smithers/core/Smithers"
 import { type Ports, ports, Storage, type StorageShape } from "@smithers/core/Storage"
 import * as MortalStorage from "@smithers/testing/MortalStorage"
-import { type ToolSet, tool } from "ai"
+import { APICallError, ToolLoopAgent, type ToolSet, tool } from "ai"
 import { MockLanguageModelV4 } from "ai/test"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -141,6 +141,37 @@ describe.each(stores)("on %s", (_, layer: Layer.Layer<Ports, unknown>) => {
             AgentProgram.layerWith({ prices: { "mock-1": { input: 2_000, output: 2_000 } } }),
           )
           expect((yield* usageOf(["r"])).map(({ cost }) => cost)).toEqual([0.015, 0.03])
+        }),
+      ),
+    )
+
+    it.live("is nothing of a call that the provider refuses, and not known of one that broke off; both may be repeated", () =>
+      on(
+        Effect.gen(function* () {
+          const soon = { "retry-after-ms": "1" }
+          const failures: Array<Error> = [
+            new APICallError({
+              message: "busy",
+              url: "u",
+              requestBodyValues: {},
+              statusCode: 503,
+              isRetryable: true,
+              responseHeaders: soon,
+            }),
+            new APICallError({ message: "reset", url: "u", requestBodyValues: {}, isRetryable: true, responseHeaders: soon }),
+          ]
+          const model = modelOf(() => {
+            const failure = failures.shift()
+            if (failure !== undefined) throw failure
+            return saying("done")
+          })
+          const agent = new ToolLoopAgent({ id: "loop", model, maxRetries: 2 })
+          expect(yield* workflow(($) => asking($, "one", agent), { budget: { tokens: 500 } }).execute({}, { runId: "r" })).toBe(
+            "done",
+          )
+          expect(yield* usageOf(["r"])).toMatchObject([{ calls: 3, inputTokens: 10, unknown: 1 }])
+          const [account] = yield* budgetsOf("r")
+          expect(account).toMatchObject({ spent: { tokens: 15, agentCalls: 1 }, reserved: { agentCalls: 1 } })
         }),
       ),
     )

@@ -49,6 +49,7 @@ const chapters: ReadonlyArray<{ readonly title: string; readonly folder: string;
       "effect-ai",
       "command-line-agents",
       "command-line-errors",
+      "agent-commits",
       "mdx",
     ],
   },

@@ -2,10 +2,15 @@
  * The regions of the reference that are made from code, by what a page asks for: `props TaskProps`, `options core/Builder StepOptions`, `events`, `tables`,
  * `errors`, `json`, `exit codes` …
  */
+
 import { Database } from "bun:sqlite"
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import * as ConfinedFiles from "@smithers/agents/ConfinedFiles"
+import * as CommandLineErrors from "@smithers/agents/commandLine/Errors"
+import * as DoomLoop from "@smithers/agents/DoomLoop"
+import * as McpServer from "@smithers/agents/McpServer"
 import * as Catalog from "@smithers/cli/Catalog"
 import * as CliErrors from "@smithers/cli/Errors"
 import { Exit } from "@smithers/cli/Exit"
@@ -480,6 +485,10 @@ const modules: { readonly [path: string]: object } = {
   "packages/core/src/Transaction.ts": Transaction,
   "packages/core/src/Isolation.ts": Isolation,
   "packages/core/src/Memory.ts": Memory,
+  "packages/agents/src/commandLine/Errors.ts": CommandLineErrors,
+  "packages/agents/src/ConfinedFiles.ts": ConfinedFiles,
+  "packages/agents/src/DoomLoop.ts": DoomLoop,
+  "packages/agents/src/McpServer.ts": McpServer,
   "packages/sqlite/src/internal/sqlRows.ts": Sql,
   "packages/jsx/src/Ctx.ts": JsxCtx,
   "packages/jsx/src/PromptInput.ts": PromptInput,

@@ -28,6 +28,50 @@ export const remedies: ReadonlyArray<{
     errors: { InvalidFact: "Store a shorter value, or one that is JSON. Put documents into files, and remember their paths." },
   },
   {
+    where: "Command-line agents, as `CommandLineError`",
+    module: "packages/agents/src/commandLine/Errors.ts",
+    errors: {
+      AgentNotInstalled:
+        "Run the command that `install` names, or name the file of the program as `command`. `smithers agents` lists what is missing.",
+      AgentNotLoggedIn: "Run the command that `login` names, then resume the run.",
+      AgentFolderUntrusted: "Start the program there once by hand, and let it trust the folder.",
+      AgentLimitReached: "Wait: the run goes on by itself at `resetAt`. Or give the step a second agent.",
+      AgentRateLimited: "None, or a longer backoff: the next attempt waits for `retryAfterMs`.",
+      AgentOverloaded: "None, or a longer backoff: the provider is busy.",
+      AgentContextTooLong: "Give the step less to read, or split it: a new conversation was too long as well.",
+      AgentSessionUnknown: "None: the next attempt begins a new conversation.",
+      AgentSessionInUse: "End the other process of this conversation, or wait for it.",
+      AgentStalled: "Read `tail`. Raise `idleTimeout` where the program works without saying so.",
+      AgentTimedOut: "Raise `timeout`, or split the step.",
+      AgentDied: "Read `tail`, and start the program by hand in the folder of the step.",
+      AgentBadOutput: "Update the program: it breaks its own format.",
+      AgentStopped: "Raise `maxTurns` or `maxBudgetUsd`, whichever `reason` names.",
+      AgentRequestRefused: "Correct the option, model or input that the program does not take.",
+    },
+  },
+  {
+    where: "Tools of agents",
+    module: "packages/agents/src/ConfinedFiles.ts",
+    errors: {
+      PathRefused: "None: the model is told. Widen the `root` or the `hidden` paths of the runtime where the path is meant.",
+    },
+  },
+  {
+    where: "Servers of tools",
+    module: "packages/agents/src/McpServer.ts",
+    errors: {
+      McpServerFailed: "Start the command of the server by hand, or check its address and key. `problem` has its last words.",
+    },
+  },
+  {
+    where: "Agents that repeat themselves",
+    module: "packages/agents/src/DoomLoop.ts",
+    errors: {
+      AgentStalled:
+        "Change the instructions or the tools. A tool that is meant to be repeated declares `isPolling` or a `loopKey`.",
+    },
+  },
+  {
     where: "The end of a run",
     module: "packages/core/src/Errors.ts",
     errors: {

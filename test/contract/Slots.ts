@@ -109,6 +109,8 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>): void =>
         expect(yield* granted([place])).toEqual([])
         yield* storage.release("r", 1, start)
         yield* storage.release("s", 1, start)
+        // Another claim of the run is not the one that held the slot.
+        yield* claimed(storage, "r")
         expect(yield* granted([place])).toEqual([place])
       }),
     )

@@ -664,8 +664,11 @@ const checkLimits = (
   plan: Plan.Plan,
   workflow: string,
 ): Effect.Effect<void, StoreError | InvalidWorkflow> => {
+  const mayName = (node: Plan.Node): node is Plan.Step =>
+    node._tag === "Step" && (node.limit !== undefined || node.agentSpec !== undefined)
+  if (!plan.nodes.some(mayName)) return Effect.void
   const named = plan.nodes.flatMap((node) => {
-    if (node._tag !== "Step") return []
+    if (!mayName(node)) return []
     const own = typeof node.limit === "object" ? [node.limit.name] : []
     const ofAgents = (node.agentSpec?.agents ?? []).flatMap((agent) => limitsOf(agent))
     return [...own, ...ofAgents].map((name) => ({ name, nodeId: node.id }))

@@ -92,7 +92,7 @@ export const make = ({ slots, runId, epoch, compute, wake }: LimitedOptions): Li
 
   return {
     begin: () => {
-      asked = new Set()
+      if (asked.size > 0) asked = new Set()
     },
     grant: (start, left) => {
       const key = nodeKey(start.step.id, start.iteration)

@@ -127,6 +127,33 @@ describe.each(stores)("on %s", (_, store) => {
     ),
   )
 
+  it.effect("a race that was lost tries its branches again where the run is resumed, but those that a person denied", () =>
+    on(
+      Effect.gen(function* () {
+        const { done, step, undoable } = journal()
+        let isBroken = true
+        const w = workflow(($) =>
+          $.race(
+            {
+              one: $.saga($.sequence(undoable($, "book"), step($, "one", { fails: () => isBroken }))),
+              two: $.sequence(step($, "two"), step($, "three", { fails: always })),
+              ask: $.approval("ask", { request: { title: "?" } }),
+            },
+            { id: "race", onFailure: "ignore" },
+          ),
+        )
+        yield* w.run({}, { runId: "r" })
+        yield* Commands.deny("r", "ask")
+        for (const request of [{ runId: "r" }, { runId: "r", onFailed: "resume" }] as const)
+          expect(yield* w.run({}, request)).toMatchObject({ status: "failed", error: { nodeId: "race" } })
+        isBroken = false
+        done.length = 0
+        expect(yield* w.execute({}, { runId: "r", onFailed: "resume" })).toEqual({ winner: "one", value: "one" })
+        expect(done.toSorted()).toEqual(["book", "one", "three"])
+      }),
+    ),
+  )
+
   it.effect("a node whose failure was caught runs again with all that its failure had given up, regions and sagas beside it", () =>
     on(
       Effect.gen(function* () {

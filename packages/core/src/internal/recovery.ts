@@ -1,7 +1,7 @@
 /**
  * Computes the events that recover a resumed run, or reset nodes for a retry. Pure functions of the plan and the state.
  */
-import type { ErrorInfo } from "../Errors.ts"
+import type { ErrorInfo, NodeFailureName } from "../Errors.ts"
 import { type NodeId, type NodeKey, nodeKey, parseNodeKey } from "../Ids.ts"
 import * as Plan from "../Plan.ts"
 import * as Records from "../Records.ts"
@@ -66,6 +66,7 @@ export const recover = (
     for (const around of kept) if (around < inside && inside < plan.end(around + 1)) return true
     return false
   }
+  const isTried = (boundary: number): boolean => isToWin(plan, view, boundary)
   const events: Array<RunEvent> = []
   const catches: Array<RunEvent> = []
   for (const record of records) {
@@ -76,11 +77,12 @@ export const recover = (
       const { nodeId, iteration, mounting } = record
       events.push({ _tag: "LoopMounted", nodeId, iteration, mounted: mounting?.omitted ?? [], mountCount: 1 })
     }
-    if (record.kind === "step" && record.status === "failed" && record.isSoft !== true && !isCaught(plan, view, record)) {
+    if (record.kind === "step" && record.status === "failed" && record.isSoft !== true && !isCaught(plan, view, record, isTried)) {
       events.push(resetOf(record))
     }
-    if (record.kind !== "boundary" || !isLeftByFailure(record) || isCaught(plan, view, record)) continue
     const position = plan.positions.get(record.nodeId) ?? -1
+    if (record.kind !== "boundary" || !(isLeftByFailure(record) || isTried(position))) continue
+    if (isCaught(plan, view, record, isTried)) continue
     if (kept.has(position)) catches.push(...catchAgain(plan, view, state, position, record))
     else events.push(...restart(plan, view, state, record))
   }
@@ -160,14 +162,32 @@ const interrupted = (
 const isLeftByFailure = ({ status, isCaught, left }: Records.BoundaryRecord): boolean =>
   status === "failed" || (status === "halted" && isCaught !== true) || (status === "cancelled" && left === undefined)
 
-/** Tells whether a boundary has handled the failure of a node, or its pass is over. */
-const isCaught = (plan: Plan.Plan, view: View.View, record: Records.NodeRecord): boolean => {
+/** Tells whether a branch has dropped out of a race that is lost now, and may win once its failure is mended. A denial stands. */
+const isToWin = (plan: Plan.Plan, view: View.View, part: number): boolean => {
+  const race = plan.parent(part)
+  if (race < 0 || plan.nodes[race]?._tag !== "Race") return false
+  const lost = view.boundaryRecord(plan.parent(race))
+  const reason = lost?.cause?.nodeId === lost?.nodeId ? lost?.cause?.reason : undefined
+  if (lost?.isCaught === true || reason?._tag !== "Error" || reason.error.name !== ("RaceLost" satisfies NodeFailureName))
+    return false
+  const { isCaught, left, cause } = view.boundaryRecord(part) ?? {}
+  const isDenial = cause?.reason._tag === "Error" && cause.reason.error.notRetried === "denied"
+  return isCaught === true && left === undefined && !isDenial
+}
+
+/** Tells whether a boundary has handled the failure of a node, or its pass is over. `isPast` tells of handlers that do not count. */
+const isCaught = (
+  plan: Plan.Plan,
+  view: View.View,
+  record: Records.NodeRecord,
+  isPast: (boundary: number) => boolean = () => false,
+): boolean => {
   const position = plan.positions.get(record.nodeId)
   // A compensation starts again with its saga.
   if (position === undefined || position >= plan.size) return position !== undefined
   if (view.iterationOf(position) !== record.iteration) return true
   for (let up = plan.parent(position); up >= 0; up = plan.parent(up)) {
-    if (Plan.isBoundary(plan.nodes[up]) && view.boundaryRecord(up)?.isCaught === true) return true
+    if (Plan.isBoundary(plan.nodes[up]) && view.boundaryRecord(up)?.isCaught === true && !isPast(up)) return true
   }
   return false
 }

@@ -1,11 +1,11 @@
 /** Budgets as components. */
 import * as PlanText from "@smithers/core/PlanText"
-import { createSmithers, renderPlan } from "smithers-orchestrator"
+import { Aspects, Budget, createSmithers, renderPlan } from "smithers-orchestrator"
 import { describe, expect, it } from "vitest"
 import * as z from "zod"
 
 const agent = { name: "a", generate: async () => ({ text: "x" }) }
-const { Workflow, Task, Budget, Aspects, smithers, outputs } = createSmithers({ text: z.string() })
+const { Workflow, Task, smithers, outputs } = createSmithers({ text: z.string() })
 const planOf = (element: React.ReactElement) => renderPlan(smithers(() => element))
 
 describe("a budget", () => {

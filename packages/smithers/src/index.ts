@@ -19,7 +19,9 @@ export type { RunResult } from "@smithers/core/RunResult"
 export type { Ctx, TaskCtx } from "@smithers/jsx/Ctx"
 export {
   Approval,
+  Aspects,
   Branch,
+  Budget,
   ForEach,
   HumanTask,
   Loop,

@@ -13,7 +13,7 @@ import { editorFigures, measureEditor } from "./editor.ts"
 const isQuick = process.argv.includes("quick")
 const repeats = isQuick ? 1 : 5
 /** Sections that can be measured alone. */
-const sections = ["agents", "sql", "long"] as const
+const sections = ["agents", "sql", "redaction", "long"] as const
 const chosen = sections.filter((section) => process.argv.includes(section))
 const isMeasured = (section?: (typeof sections)[number]): boolean =>
   chosen.length === 0 || (section !== undefined && chosen.includes(section))
@@ -247,6 +247,24 @@ if (isMeasured("sql")) {
   goal("loading `smithers-orchestrator/sql` after the facade under 25 ms", `${load.toFixed(0)} ms`, load < 25)
 }
 
+if (isMeasured("redaction")) {
+  const texts = Array.from({ length: repeats }, () => JSON.parse(run("redaction.ts", "texts", "100")) as Record<string, number>)
+  const middle = (name: string): number => median(texts.map((measured) => measured[name] as number))
+  const shown = ["clean", "found", "encoded"].map((name) => `${middle(name).toFixed(1)} ms`).join(", ")
+  const worst = Math.max(...["clean", "found", "encoded"].map(middle))
+  goal("redaction with 100 secrets under 4 ms per MB: clean text, 200 secrets in it, base64", shown, worst < 4)
+  goal("the same in chunks of 4 KB under 6 ms", `${middle("chunks").toFixed(1)} ms`, middle("chunks") < 6)
+  // In turn, so that a machine that slows down slows all.
+  const steps = (count: number): number => (JSON.parse(run("redaction.ts", "steps", String(count), newFile())) as { us: number }).us
+  const pairs = Array.from({ length: repeats }, () => {
+    const none = steps(0)
+    return { three: steps(3) - none, hundred: steps(100) - none, again: Math.abs(steps(0) - none) }
+  })
+  const more = (name: "three" | "hundred" | "again"): number => median(pairs.map((pair) => pair[name]))
+  const cost = `${more("three").toFixed(1)} µs with 3 secrets, ${more("hundred").toFixed(1)} µs with 100, ±${more("again").toFixed(1)} µs without`
+  goal("redaction adds under 15 µs to a sequential step, and nothing without secrets", cost, more("hundred") < 15)
+}
+
 if (isMeasured("agents")) {
   // Steps whose agent answers at once, and as many without an agent, in turn; then agents whose model takes its time.
   const measure = (what: string, size: number) => {
@@ -391,7 +409,7 @@ const document = [
   "step. The first run in a process includes compiling and is a column of its own; then the workload is repeated until the process",
   "is warm, as is the limit, and the median is the figure. Bytes are of the whole database, all tables and the log included. What is",
   "told to a waiting run is told a few hundred times, to a run of its own each time, in two processes at moments of no pattern. Parts that",
-  "can be measured alone (agents, transactions, long runs) may be of a later moment than the rest, and of a busier machine.",
+  "can be measured alone (agents, transactions, redaction, long runs) may be of a later moment than the rest, and of a busier machine.",
   "",
   ...heading,
   ...allRows.map(line),

@@ -132,6 +132,13 @@ describe("Redactor", () => {
     expect(JSON.stringify(both)).not.toContain("first-secret")
   })
 
+  it("takes each part of a value once, however deep the secret is", () => {
+    const redactor = redactorOf("first-secret")
+    let value: unknown = "first-secret"
+    for (let depth = 0; depth < 400; depth++) value = depth % 2 === 0 ? { before: 1, in: value, after: "x" } : [value]
+    expect(JSON.stringify(redactor.value(value))).toBe(JSON.stringify(value).replace("first-secret", "[secret S0]"))
+  })
+
   it("finds the name of a secret and its path, without its value", () => {
     const redactor = redactorOf("first-secret", "second-secret")
     expect(redactor.find({ a: [{ b: "x" }, { c: "is second-secret" }] })).toEqual({ name: "S1", path: "a[1].c" })

@@ -85,6 +85,8 @@ export const none: Redactor = {
   stream: () => noStream,
 }
 
+const noSpans: ReadonlyArray<Automaton.Span> = []
+
 const withAutomaton = (automaton: Automaton.Automaton, names: ReadonlyArray<string>): Redactor => {
   const replaced = (text: string, spans: ReadonlyArray<Automaton.Span>, until: number): string => {
     let [out, from] = ["", 0]
@@ -95,7 +97,7 @@ const withAutomaton = (automaton: Automaton.Automaton, names: ReadonlyArray<stri
     return out + text.slice(from, until)
   }
   const spansIn = (text: string): ReadonlyArray<Automaton.Span> => {
-    if (text.length < automaton.shortest) return []
+    if (text.length < automaton.shortest) return noSpans
     const spans: Array<Automaton.Span> = []
     automaton.scan(text, 0, 0, spans)
     return spans
@@ -104,31 +106,34 @@ const withAutomaton = (automaton: Automaton.Automaton, names: ReadonlyArray<stri
     const spans = spansIn(given)
     return spans.length === 0 ? given : replaced(given, spans, given.length)
   }
+  // On the path of each commit: nothing is allocated where nothing is found.
   const inArray = (items: ReadonlyArray<unknown>): ReadonlyArray<unknown> => {
     let copy: Array<unknown> | undefined
-    for (const [index, item] of items.entries()) {
-      const kept = clean(item)
-      if (kept === item) continue
+    for (let index = 0; index < items.length; index++) {
+      const kept = clean(items[index])
+      if (kept === items[index]) continue
       copy ??= [...items]
       copy[index] = kept
     }
     return copy ?? items
   }
   const inObject = (object: { readonly [key: string]: unknown }): object => {
-    let isChanged = false
-    const entries = Object.keys(object).map((key) => {
-      const [name, value] = [text(key), clean(object[key])]
-      isChanged ||= name !== key || value !== object[key]
-      return [name, value] as const
-    })
-    if (!isChanged) return object
-    const copy: Record<string, unknown> = {}
-    for (const [name, value] of entries) {
+    let copy: Record<string, unknown> | undefined
+    for (const key in object) {
+      const [name, kept] = [text(key), clean(object[key])]
+      if (copy === undefined) {
+        if (name === key && kept === object[key]) continue
+        copy = {}
+        for (const before in object) {
+          if (before === key) break
+          setOwn(copy, before, object[before])
+        }
+      }
       let free = name
       for (let count = 2; Object.hasOwn(copy, free); count++) free = `${name} ${count}`
-      setOwn(copy, free, value)
+      setOwn(copy, free, kept)
     }
-    return copy
+    return copy ?? object
   }
   const clean = (value: unknown): unknown => {
     if (typeof value === "string") return text(value)

@@ -1,5 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Commands from "@smithers/core/Commands"
+import * as Millis from "@smithers/core/Millis"
+import * as RunState from "@smithers/core/RunState"
 import * as SecretSettings from "@smithers/core/SecretSettings"
 import * as Secrets from "@smithers/core/Secrets"
 import { Storage } from "@smithers/core/Storage"
@@ -9,6 +11,7 @@ import * as Logger from "effect/Logger"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { Smithers } from "smithers-orchestrator"
+import * as FrameBuilder from "../../packages/core/src/internal/frameBuilder.ts"
 
 const random = (): string => `sk-test-${crypto.randomUUID()}`
 const quiet = Logger.remove(Logger.defaultLogger)
@@ -114,9 +117,56 @@ describe("a store whose writer knows a secret", () => {
       const { name, value } = yield* known
       const storage = yield* Storage
       const create = { workflow: "w", version: undefined, input: { key: value }, tags: [] }
-      const at = 1 as Parameters<typeof storage.open>[0]["now"]
+      const at = Millis.make(1)
       const opened = yield* Effect.flip(storage.open({ runId: "r", create, reopen: [], leaseMs: at, now: at }))
       expect(opened).toMatchObject({ _tag: "StoreRefused", secret: { name, path: "key" } })
+    }).pipe(Effect.provide(memory)),
+  )
+})
+
+describe("a store", () => {
+  it.live("holds no secret of what is written past the engine: frames and heartbeats", () =>
+    Effect.gen(function* () {
+      const { name, value } = yield* known
+      const storage = yield* Storage
+      const create = { workflow: "w", version: undefined, input: {}, tags: [] }
+      const now = Millis.make(1)
+      yield* storage.open({ runId: "r", create, reopen: [], leaseMs: Millis.make(60_000), now })
+      const frame = FrameBuilder.make("r", 1, yield* storage.load("r"))
+      frame.append({ _tag: "RunStarted", workflow: "w", input: {} }, now)
+      frame.append({ _tag: "AttemptStarted", nodeId: "a", iteration: 0, attempt: 1 }, now)
+      frame.append({ _tag: "CancelRequested", reason: `since ${value}` }, now)
+      yield* storage.commit(frame.build({ at: now }))
+      yield* storage.heartbeat({
+        runId: "r",
+        epoch: 1,
+        nodeId: "a",
+        iteration: 0,
+        attempt: 1,
+        at: now,
+        details: { [value]: value },
+      })
+      // What is loaded is not redacted once more.
+      const state = yield* storage.load("r")
+      expect(state.cancel?.reason).toBe(`since [secret ${name}]`)
+      const [record] = RunState.records(state).filter(({ nodeId }) => nodeId === "a")
+      expect(record).toMatchObject({ heartbeat: { [`[secret ${name}]`]: `[secret ${name}]` } })
+    }).pipe(Effect.provide(memory)),
+  )
+
+  it.live("gives a declared error back as it is stored, in this process too", () =>
+    Effect.gen(function* () {
+      const { name, value } = yield* known
+      class Declined extends Schema.TaggedError<Declined>()("Declined", { reason: Schema.String }) {}
+      const w = flow(Schema.Struct({})).build(($) =>
+        $.step("a", {
+          output: Schema.Void,
+          error: Declined,
+          retry: false,
+          run: () => Effect.fail(new Declined({ reason: value })),
+        }),
+      )
+      expect(yield* Effect.flip(w.execute({}))).toMatchObject({ _tag: "Declined", reason: `[secret ${name}]` })
     }).pipe(Effect.provide(memory)),
   )
 })

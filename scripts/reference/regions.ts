@@ -249,7 +249,7 @@ const tables: { readonly [name: string]: string } = {
   smithers_conversations: "A row per call of an agent by a step.",
   smithers_transcript: "Prompts, replies and results of conversations, in order.",
   smithers_tool_calls: "The effect ledger: calls of tools, stored before they are made and once their outcome is known.",
-  smithers_charges: "What calls of models and tools have used.",
+  smithers_charges: "Use and cost of calls of models and tools.",
   smithers_budgets: "Accounts of budgets.",
   smithers_outputs: "The table and the view of each output of a workflow.",
 }

@@ -204,7 +204,7 @@ describe("every layer of the facade", () => {
             expect.objectContaining({ _tag: "InvalidSetting", setting: named }),
           ])
           expect((error as Error).message).toMatch(
-            new RegExp(`^The setting "${setting}(\\.[\\w.]+)?" is .+, and must be .+\\.$`, "s"),
+            new RegExp(`^The setting "${setting}(\\.[\\w.-]+)?" is .+, and must be .+\\.$`, "s"),
           )
         }
       }

@@ -380,7 +380,7 @@ ALTER TABLE smithers_waits ADD COLUMN is_of_attempt INTEGER;
 `
 
 const charges = `
--- What the calls of agents have used: of models and of tools.
+-- Use and cost of the calls of agents: of models and of tools.
 CREATE TABLE smithers_charges (
   run_id TEXT NOT NULL,
   node_id TEXT NOT NULL,

@@ -18,6 +18,7 @@ import * as Errors from "@smithers/core/Errors"
 import * as Isolation from "@smithers/core/Isolation"
 import * as Memory from "@smithers/core/Memory"
 import * as RunEvent from "@smithers/core/RunEvent"
+import * as Scores from "@smithers/core/Scores"
 import * as Status from "@smithers/core/Status"
 import * as Transaction from "@smithers/core/Transaction"
 import * as JsxCtx from "@smithers/jsx/Ctx"
@@ -489,6 +490,7 @@ const modules: { readonly [path: string]: object } = {
   "packages/agents/src/ConfinedFiles.ts": ConfinedFiles,
   "packages/agents/src/DoomLoop.ts": DoomLoop,
   "packages/agents/src/McpServer.ts": McpServer,
+  "packages/core/src/Scores.ts": Scores,
   "packages/sqlite/src/internal/sqlRows.ts": Sql,
   "packages/jsx/src/Ctx.ts": JsxCtx,
   "packages/jsx/src/PromptInput.ts": PromptInput,

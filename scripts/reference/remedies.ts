@@ -72,6 +72,11 @@ export const remedies: ReadonlyArray<{
     },
   },
   {
+    where: "Scores",
+    module: "packages/core/src/Scores.ts",
+    errors: { InvalidScore: "Return a number from 0 to 1, or `{ score, reason }`, within the `timeout` of the scorer." },
+  },
+  {
     where: "The end of a run",
     module: "packages/core/src/Errors.ts",
     errors: {

@@ -293,7 +293,14 @@ describe("with --json every command", () => {
       // Those about agents, whose output other tests look at.
       copyFileSync(join(import.meta.dirname, "fixtures/chat.ts"), place.file("chat.ts"))
       expect((await place.run("up", "chat.ts", "--run-id", "letter")).code).toBe(3)
-      for (const args of [["chat", "letter"], ["tools", "letter"], ["agents"], ["cache", "list"], ["cache", "clear", "--all"]])
+      for (const args of [
+        ["chat", "letter"],
+        ["tools", "letter"],
+        ["agents"],
+        ["scores", "letter"],
+        ["cache", "list"],
+        ["cache", "clear", "--all"],
+      ])
         expect((await place.run(...args, "--json")).code).toBe(0)
       const fact = ["workflow:letter", "style"] as const
       for (const args of [["set", ...fact, "--value", "1"], ["get", ...fact], ["list"], ["search", "style"], ["delete", ...fact]])

@@ -607,6 +607,49 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
       }),
     )
 
+    holds("scores are due with their frame, claimed by one process, and end once", (storage) =>
+      Effect.gen(function* () {
+        yield* storage.prepareOutputs("flow", History.tables)
+        const run = yield* journal("r")
+        const place = { nodeId: "a", iteration: 0, attempt: 1, scorer: "s" }
+        const other = { ...place, scorer: "t" }
+        yield* run.commit([started, ...step("a", "text", "x")], { scores: [place, other] })
+        const due = { runId: "r", status: "due", score: null, reason: null, error: null, tries: 0, dueAt: run.now(), endedAt: null }
+        expect(yield* storage.scores({ runId: "r" })).toEqual([
+          { ...place, ...due },
+          { ...other, ...due },
+        ])
+        const [of, now] = [{ runId: "r", ...place }, run.now()]
+        expect(yield* storage.claimScore({ ...of, now, until: now + 10 })).toBe(1)
+        expect(yield* storage.claimScore({ ...of, now, until: now + 10 })).toBe(undefined)
+        expect(yield* storage.claimScore({ ...of, now: now + 10, until: now + 20 })).toBe(2)
+        yield* storage.releaseScore(of)
+        expect(yield* storage.claimScore({ ...of, now: now + 11, until: now + 20 })).toBe(2)
+        expect(yield* storage.claimScore({ ...of, attempt: 2, now: now + 30, until: now + 40 })).toBe(undefined)
+        yield* storage.endScore({ ...of, attempt: 2, now, end: { status: "finished", score: 1, reason: null } })
+        yield* storage.endScore({ ...of, now: now + 12, end: { status: "finished", score: 0.5, reason: "half" } })
+        yield* storage.endScore({ ...of, now: now + 13, end: { status: "finished", score: 1, reason: null } })
+        const error = { name: "Error", message: "no", retryable: false }
+        yield* storage.endScore({ runId: "r", ...other, now: now + 14, end: { status: "failed", error } })
+        expect(yield* storage.scores({ nodeId: "a" })).toEqual([
+          { ...place, ...due, status: "finished", score: 0.5, reason: "half", tries: 2, endedAt: now + 12 },
+          { ...other, ...due, status: "failed", error, endedAt: now + 14 },
+        ])
+        expect(yield* storage.scores({ status: "due" })).toEqual([])
+        expect(yield* storage.scores({ runId: "r", status: "failed" })).toHaveLength(1)
+        expect(yield* storage.scores({ runId: "q" })).toEqual([])
+        expect(yield* storage.claimScore({ ...of, now: now + 50, until: now + 60 })).toBe(undefined)
+        // Another output is scored again.
+        yield* run.commit([{ _tag: "NodeReset", nodeId: "a", iteration: 0 }])
+        const again = { nodeId: "a", iteration: 0, attempt: 2 }
+        yield* run.commit([{ _tag: "AttemptStarted", ...again }])
+        yield* run.commit([{ _tag: "AttemptSucceeded", ...again, table: "text", output: "y" }], {
+          scores: [{ ...place, attempt: 2 }],
+        })
+        expect(yield* storage.scores({ runId: "r", status: "due" })).toMatchObject([{ attempt: 2, tries: 0, score: null }])
+      }),
+    )
+
     holds("an attempt says which run its output was taken over from", (storage) =>
       Effect.gen(function* () {
         yield* storage.prepareOutputs("flow", History.tables)

@@ -226,7 +226,7 @@ describe("props", () => {
       )),
     ).toEqual(
       invalid(
-        'Task "a": it has no prop "retry"; there are id, output, agent, deps, needs, dependsOn, skipIf, retries, corrections, allowTools, allowNetwork, root, readOnly, budget, retryPolicy, noRetry, timeout, timeoutMs, heartbeatTimeout, heartbeatTimeoutMs, continueOnFail, cache, memory, label, meta, compensate, needsApproval, limit, children',
+        'Task "a": it has no prop "retry"; there are id, output, agent, deps, needs, dependsOn, skipIf, retries, corrections, allowTools, allowNetwork, root, readOnly, budget, retryPolicy, noRetry, timeout, timeoutMs, heartbeatTimeout, heartbeatTimeoutMs, continueOnFail, cache, memory, scorers, label, meta, compensate, needsApproval, limit, children',
       ),
     )
     const others: ReadonlyArray<readonly [React.ReactNode, string]> = [

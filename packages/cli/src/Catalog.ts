@@ -9,7 +9,7 @@ import * as Writing from "./commands/writing.ts"
 import type { Definition } from "./Definition.ts"
 
 const { up, supervise, retry, cancel, cancelNode, completeNode, pause, unpause, down } = Running
-const { ps, inspect, node, logs, events, why, output, chat, tools, costs } = Watching
+const { ps, inspect, node, logs, events, why, output, scores, chat, tools, costs } = Watching
 const { approve, deny, answer, signal, inbox } = Deciding
 const { init, graph, check, agents, workflowList, workflowRun, workflowPath, workflowCreate } = Writing
 const { dbPath, dbCheck, dbVacuum, dbPrune, cacheList, cacheClear, limitList, limitSet, completions } = Keeping
@@ -18,7 +18,7 @@ const { memoryList, memorySearch, memoryGet, memorySet, memoryDelete } = Keeping
 /** Commands by group. */
 export const groups: ReadonlyArray<readonly [title: string, definitions: ReadonlyArray<Definition>]> = [
   ["Run", [up, supervise, cancel, pause, unpause, retry, cancelNode, completeNode, down]],
-  ["Watch", [ps, why, inspect, node, output, chat, tools, costs, logs, events]],
+  ["Watch", [ps, why, inspect, node, output, scores, chat, tools, costs, logs, events]],
   ["Decide", [inbox, approve, deny, answer, signal]],
   ["Write", [init, graph, check, agents, workflowList, workflowRun, workflowPath, workflowCreate]],
   ["Remember", [memoryList, memorySearch, memoryGet, memorySet, memoryDelete]],

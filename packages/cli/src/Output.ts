@@ -11,6 +11,7 @@ import { Limit } from "@smithers/core/Limits"
 import * as Memory from "@smithers/core/Memory"
 import { Leaving, PendingKind, RunEvent, StrayRead } from "@smithers/core/RunEvent"
 import * as RunReader from "@smithers/core/RunReader"
+import { Score } from "@smithers/core/Scores"
 import { SlotWait, StoredLimit } from "@smithers/core/Slots"
 import * as Status from "@smithers/core/Status"
 import * as Schema from "effect/Schema"
@@ -442,6 +443,9 @@ export const Facts = Schema.Struct({
 
 /** `memory delete` */
 export const FactsDeleted = Schema.Struct({ db: Schema.String, count: Schema.Number })
+
+/** `scores` */
+export const Scores = Schema.Struct({ runId: Schema.String, scores: Schema.Array(Score) })
 
 /** `completions` */
 export const Completions = Schema.Struct({ shell: Schema.String, script: Schema.String })

@@ -139,6 +139,8 @@ interface EveryStep<
   readonly continueOnFail?: Soft
   /** Takes over the output of an earlier run with the same key. `true` is `{}`. Default: false. */
   readonly cache?: boolean | CacheOptions<(context: Condition<Input, N>) => unknown>
+  /** Scores of the output, by name. They are made after it is stored, and neither hold up nor fail the run. */
+  readonly scorers?: { readonly [name: string]: Scorer<ScoreContext<Input, Codec.Output<S>>> }
   /** Facts that outlive the run: which of them the prompt gets, and which the step stores with its output. */
   readonly memory?: MemoryOptions<
     [context: Condition<Input, N>],
@@ -383,6 +385,39 @@ export interface RecallOptions<Given extends ReadonlyArray<unknown>> {
   /** Default: 10. */
   readonly limit?: number
 }
+
+/** What a scorer is given. */
+export interface ScoreContext<Input, Output> {
+  readonly input: Input
+  readonly output: Output
+  readonly runId: string
+  readonly nodeId: string
+  readonly iteration: number
+}
+
+/** A score from 0 to 1, with a reason. */
+export interface ScoreResult {
+  readonly score: number
+  readonly reason?: string
+}
+
+type ScoreFunction<Context> = (
+  context: Context,
+) => number | ScoreResult | PromiseLike<number | ScoreResult> | Effect.Effect<number | ScoreResult, unknown, never>
+
+/** A scorer: a function, or what else there is to say of it. */
+export type Scorer<Context> =
+  | ScoreFunction<Context>
+  | {
+      /** A function, or an agent that judges the output by a score from 0 to 1 and a reason. */
+      readonly score: ScoreFunction<Context> | AnyAgent
+      /** The criterion for an agent. Default: the name of the scorer. */
+      readonly instructions?: string
+      /** The share of outputs that are scored, from 0 to 1. It depends on run, node and iteration alone. Default: 1. */
+      readonly sampling?: number
+      /** Longest time of a score. Default: 5 minutes. */
+      readonly timeout?: RetryPolicy.DurationLike
+    }
 
 /** Names the facts that a step remembers. */
 export interface RememberOptions<Given extends ReadonlyArray<unknown>, After extends ReadonlyArray<unknown>> {

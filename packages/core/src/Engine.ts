@@ -36,6 +36,7 @@ import * as Control from "./internal/control.ts"
 import * as Leases from "./internal/leases.ts"
 import { liveClock } from "./internal/liveClock.ts"
 import { isBegunWith, isSameCall } from "./internal/origin.ts"
+import * as Scoring from "./internal/scoring.ts"
 import * as SlotQueue from "./internal/slotQueue.ts"
 import * as Suspects from "./internal/suspects.ts"
 import * as Tracing from "./internal/tracing.ts"
@@ -92,6 +93,8 @@ export interface EngineShape {
   readonly detached: (runId: string) => Effect.Effect<ReadonlyArray<string>>
   /** Waits until the {@link detached} child runs have ended or wait for something outside. */
   readonly detachedResting: (runId: string) => Effect.Effect<void, StoreError>
+  /** Waits until the scorers that this process has started have ended. */
+  readonly scored: Effect.Effect<void>
   /**
    * Requests the cancellation of a run and waits until the run has stopped. The request is durable before it waits, so a crash
    * does not undo it.
@@ -195,6 +198,8 @@ export const make = (
     if (Object.keys(limits).length > 0) yield* Effect.flatMap(Millis.now, (now) => ports.slots.configureLimits(limits, now))
     const slots = yield* SlotQueue.make(ports.slots, inbox)
     const actives = new Map<string, Active>()
+    // Runs end before the scorers of their last steps.
+    const scoring = yield* Scoring.make(ports.scores, graceMs)
     // Runs are released in parallel, so that their grace periods do not add up.
     const drivers = yield* Scope.fork(scope, ExecutionStrategy.parallel)
 
@@ -283,6 +288,7 @@ export const make = (
               control,
               suspects,
               slots,
+              scoring,
               callers,
               graceMs,
               readsCache,
@@ -305,6 +311,7 @@ export const make = (
         if (ended === undefined) return undefined
         const left = yield* RunDriver.detached(ports, definition, runId)
         yield* Effect.forEach(left, startChild(active), { discard: true })
+        yield* RunDriver.scoreEnded(ports, definition, runId, scoring)
         return ended
       }) as Effect.Effect<RunResult.EndedResult<unknown> | undefined, EngineError, R>
 
@@ -441,6 +448,7 @@ export const make = (
             for (const [, active] of others) rested.add(active)
           }
         }),
+      scored: scoring.idle,
       join,
       joinUntilIdle,
       start: (definition, request) =>

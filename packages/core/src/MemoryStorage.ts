@@ -47,6 +47,7 @@ import {
 } from "./RunReader.ts"
 import * as RunState from "./RunState.ts"
 import { type Frame, type Heartbeat, isStaleFrame } from "./RunStore.ts"
+import { defaultLimit as mostScores, type Score, type ScorePlace } from "./Scores.ts"
 import * as Status from "./Status.ts"
 import * as Storage from "./Storage.ts"
 import { defined } from "./Struct.ts"
@@ -118,6 +119,9 @@ const text = (value: Json | undefined): string => (value === undefined ? "" : ca
 const isSameCall = (one: NewRun, other: NewRun): boolean =>
   (one.inputDigest !== undefined && one.inputDigest === other.inputDigest) || text(one.input) === text(other.input)
 
+const scoreKey = ({ runId, nodeId, iteration, scorer }: Omit<ScorePlace, "attempt">): string =>
+  canonical([runId, nodeId, iteration, scorer])
+
 /** Number of stores made, to identify each. */
 let made = 0
 
@@ -132,6 +136,11 @@ const bare = (): Storage.StorageShape => {
   const consumed = new Map<string, Command>()
   const cache = new Map<string, Cached>()
   const facts = new Map<string, Fact>()
+  const scores = new Map<string, { readonly score: Score; readonly leaseUntil: number | undefined }>()
+  const dueScore = (place: ScorePlace) => {
+    const found = scores.get(scoreKey(place))
+    return found?.score.status === "due" && found.score.attempt === place.attempt ? found : undefined
+  }
   const news = VersionSignal.make()
   news.bump()
   const slots = MemorySlots.make((runId, epoch, now) => {
@@ -396,6 +405,10 @@ const bare = (): Storage.StorageShape => {
     if (frame.plan !== undefined) entry.plans.push({ frame: frame.frame, text: frame.plan.text })
     entry.run = { ...entry.run, status: entry.state.status, updatedAt: frame.at, finishedAt: null }
     for (const id of frame.consumed) consume(frame.runId, id)
+    for (const place of frame.scores ?? []) {
+      const score = { ...place, runId, status: "due", score: null, reason: null, error: null, tries: 0 } as const
+      scores.set(scoreKey(score), { score: { ...score, dueAt: frame.at, endedAt: null }, leaseUntil: undefined })
+    }
     for (const fact of frame.facts ?? []) putFact({ ...fact, runId, at: frame.at })
     for (const { nodeId, iteration, key, isShared } of frame.cache) {
       const record = RunState.step(entry.state, nodeId, iteration)
@@ -573,6 +586,39 @@ const bare = (): Storage.StorageShape => {
         entry.state = { ...entry.state, status }
         entry.crashes = Math.max(0, entry.crashes - 1)
         news.bump()
+      }),
+    scores: ({ runId, nodeId, status, limit = mostScores }) =>
+      Effect.sync(() =>
+        [...scores.values()]
+          .filter(
+            ({ score }) =>
+              (runId === undefined || score.runId === runId) &&
+              (nodeId === undefined || score.nodeId === nodeId) &&
+              (status === undefined || score.status === status),
+          )
+          .map(({ score }) => score)
+          .sort((one, other) => one.dueAt - other.dueAt || (scoreKey(one) < scoreKey(other) ? -1 : 1))
+          .slice(0, limit),
+      ),
+    claimScore: ({ now, until, ...place }) =>
+      Effect.sync(() => {
+        const found = dueScore(place)
+        if (found === undefined || (found.leaseUntil !== undefined && found.leaseUntil > now)) return undefined
+        const score = { ...found.score, tries: found.score.tries + 1 }
+        scores.set(scoreKey(place), { score, leaseUntil: until })
+        return score.tries
+      }),
+    endScore: ({ now, end, ...place }) =>
+      Effect.sync(() => {
+        const found = dueScore(place)
+        if (found !== undefined)
+          scores.set(scoreKey(place), { score: { ...found.score, ...end, endedAt: now }, leaseUntil: undefined })
+      }),
+    releaseScore: (place) =>
+      Effect.sync(() => {
+        const found = dueScore(place)
+        if (found !== undefined)
+          scores.set(scoreKey(place), { score: { ...found.score, tries: found.score.tries - 1 }, leaseUntil: undefined })
       }),
     facts: ({ namespace, keys, query, limit = defaultLimit, now }) =>
       Effect.sync(() => {

@@ -104,7 +104,14 @@ export const step = (
       cache: cacheOf(options.cache, cacheKey, words),
       run,
       compensate: options.compensate === undefined ? undefined : fn(options.compensate, "compensate"),
-      ...defined({ gate, error, agentSpec, limit, memory: memoryOf(leaf, options.memory, words) }),
+      ...defined({
+        gate,
+        error,
+        agentSpec,
+        limit,
+        memory: memoryOf(leaf, options.memory, words),
+        scorers: scorersOf(options.scorers, words),
+      }),
     }
   })
 
@@ -579,6 +586,33 @@ const limitNamed = (declared: unknown, words: Words): Plan.Step["limit"] => {
   if (typeof declared === "function") return fn(declared, "limit")
   return Either.getOrElse(Limits.queueOf(declared), (problem) => refuse(`"limit" ${problem}, or ${words.fn} that returns it`))
 }
+
+/** Longest time of a scorer, if none is given. */
+const defaultScoreTime = Millis.make(5 * 60_000)
+
+/** Makes the scorers of a step. */
+const scorersOf = (declared: unknown, words: Words): Plan.Step["scorers"] => {
+  if (declared === undefined || declared === null) return undefined
+  if (!isObject(declared)) return refuse(`"scorers" must be an object of scorers by name`)
+  const made = Object.entries(declared).map(([name, given]): readonly [string, Plan.Scorer] => {
+    const of = `scorers.${name}`
+    if (name.trim() === "" || name.length > 256) refuse(`the name of a scorer must be text of 1 to 256 characters`)
+    if (typeof given === "function") return [name, { ...usualScorer, score: fn(given, of) }]
+    if (!isObject(given)) return refuse(`"${of}" must be a function, or an object with a "score"`)
+    checkNames(of, given, ["score", "instructions", "sampling", "timeout"])
+    const { score, instructions, sampling = 1 } = given
+    if (typeof sampling !== "number" || !(sampling >= 0 && sampling <= 1))
+      return refuse(`"${of}.sampling" must be a number from 0 to 1: the share of outputs that are scored`)
+    if (instructions !== undefined && typeof instructions !== "string") return refuse(`"${of}.instructions" must be text`)
+    const timeoutMs = span(given, "timeout", { ...words, hasMillis: false }, `${of}.`) ?? defaultScoreTime
+    if (typeof score === "function") return [name, { score: fn(score, `${of}.score`), instructions, sampling, timeoutMs }]
+    if (!isAgent(score)) return refuse(`"${of}.score" must be a function, or an agent that judges`)
+    return [name, { score, instructions, sampling, timeoutMs }]
+  })
+  return made.length === 0 ? undefined : Object.fromEntries(made)
+}
+
+const usualScorer = { instructions: undefined, sampling: 1, timeoutMs: defaultScoreTime }
 
 const textOrFn = (given: unknown, option: string): Plan.GivenText | undefined => {
   if (given === undefined || (typeof given === "string" && given.trim() !== "")) return given

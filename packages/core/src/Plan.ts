@@ -111,6 +111,28 @@ export interface Cache {
   readonly version: string | undefined
 }
 
+/** What a scorer is given. */
+export interface ScoreContext {
+  readonly input: unknown
+  readonly output: unknown
+  readonly runId: string
+  readonly nodeId: string
+  readonly iteration: number
+}
+
+/** Returns a number from 0 to 1, or an object with such a `score` and a `reason`; may be a Promise or an Effect. */
+export type ScoreFunction = (context: ScoreContext) => unknown
+
+/** A scorer of the outputs of a step: code, or an agent that judges. */
+export interface Scorer {
+  readonly score: ScoreFunction | AnyAgent
+  /** The criterion of a judge. Default: the name of the scorer. */
+  readonly instructions: string | undefined
+  /** The share of outputs that are scored, from 0 to 1. */
+  readonly sampling: number
+  readonly timeoutMs: Millis
+}
+
 /** A text, or a function of the author's that returns it. */
 export type GivenText = string | Computation
 
@@ -157,6 +179,7 @@ export interface Step extends Provisional, Drawn {
   /** The limit of which an attempt holds a slot, or a function that names it when the step is ready. */
   readonly limit?: Queue | Computation
   readonly memory?: StepMemory
+  readonly scorers?: { readonly [name: string]: Scorer }
   /** Set if an agent does the work: the result of `run` is the prompt. */
   readonly agentSpec?: AgentSpec
   /**

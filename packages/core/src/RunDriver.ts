@@ -41,6 +41,7 @@ import * as Patience from "./internal/patience.ts"
 import * as Recovery from "./internal/recovery.ts"
 import * as Refusal from "./internal/refusal.ts"
 import * as Restore from "./internal/restore.ts"
+import type * as Scoring from "./internal/scoring.ts"
 import type { SlotQueue } from "./internal/slotQueue.ts"
 import type * as Suspects from "./internal/suspects.ts"
 import * as Tracing from "./internal/tracing.ts"
@@ -56,6 +57,7 @@ import * as RunResult from "./RunResult.ts"
 import * as RunState from "./RunState.ts"
 import type { Frame, OutputTable, RunStoreShape } from "./RunStore.ts"
 import * as Scheduler from "./Scheduler.ts"
+import * as Scores from "./Scores.ts"
 import * as Status from "./Status.ts"
 import type { RunPorts } from "./Storage.ts"
 import { defined } from "./Struct.ts"
@@ -81,6 +83,8 @@ export interface DriveOptions {
   readonly callers: Pick<Callers.Callers, "entering">
   /** Holds back steps that are suspected of killing their process. */
   readonly suspects: Suspects.Suspects
+  /** Scores outputs beside the run. */
+  readonly scoring: Scoring.Scoring
   /** Slots of limits. */
   readonly slots: SlotQueue
   /** Starts to drive a child run in this process. Called for each that begins, and for the open ones of a resumed run. */
@@ -130,6 +134,60 @@ export const recall = <R>(
     const output = yield* Restore.output(definition, state)
     return RunResult.finished(state, () => Restore.give(output))
   }) as Effect.Effect<EndedResult<unknown> | undefined, StoreError | RunNotFound, R>
+
+/** An output to score. */
+interface Unscored {
+  readonly scorers: NonNullable<Plan.Step["scorers"]>
+  readonly output: unknown
+  readonly input: unknown
+}
+
+const scoreOne = (
+  scoring: Scoring.Scoring,
+  { runId, nodeId, iteration, attempt, scorer: name }: Scores.ScorePlace,
+  { scorers, output, input }: Unscored,
+): Effect.Effect<void, never, unknown> => {
+  const scorer = scorers[name]
+  const place = { runId, nodeId, iteration, attempt, scorer: name }
+  return scorer === undefined ? Effect.void : scoring.start({ place, scorer, input, output })
+}
+
+/** Makes scores that are due, as far as the plan has their scorers and the outputs are there. */
+const scoreDue = (
+  { scores }: Pick<RunPorts, "scores">,
+  scoring: Scoring.Scoring,
+  runId: string,
+  plan: () => Effect.Effect<Plan.Plan, unknown, unknown>,
+  values: Scheduler.Values,
+): Effect.Effect<void, never, unknown> =>
+  Effect.gen(function* () {
+    const due = yield* scores.scores({ runId, status: "due" })
+    if (due.length === 0) return
+    const drawn = yield* plan()
+    for (const place of due) {
+      const step = drawn.find(place.nodeId)
+      const key = nodeKey(place.nodeId, place.iteration)
+      if (step?._tag !== "Step" || step.scorers === undefined || !values.outputs.has(key)) continue
+      const output = values.outputs.get(key)
+      yield* scoreOne(scoring, place, { scorers: step.scorers, output, input: values.input })
+    }
+  }).pipe(Effect.catchAll((error) => Effect.logWarning(`scores of run ${runId} are left to others`, error)))
+
+/** Makes the scores of a run that has ended which are due. */
+export const scoreEnded = (
+  { store, scores }: Pick<RunPorts, "store" | "scores">,
+  definition: Definition<unknown>,
+  runId: string,
+  scoring: Scoring.Scoring,
+): Effect.Effect<void, never, unknown> =>
+  Effect.gen(function* () {
+    const due = yield* scores.scores({ runId, status: "due", limit: 1 })
+    if (due.length === 0) return
+    const state = yield* store.load(runId)
+    const { outputs } = yield* Restore.outputs(definition, RunState.records(state))
+    const values = Scheduler.valuesOf(yield* Restore.input(definition, state.workflow, state.input), outputs)
+    yield* scoreDue({ scores }, scoring, runId, () => Restore.plan(definition.planner(), state, values), values)
+  }).pipe(Effect.catchAll((error) => Effect.logWarning(`scores of run ${runId} are left to others`, error)))
 
 interface Family {
   readonly store: RunStoreShape
@@ -203,7 +261,7 @@ export const drive = <R>(
   })
 
 const loop = (
-  { store, inbox, reader, journal, slots, memory }: RunPorts,
+  { store, inbox, reader, journal, slots, memory, scores }: RunPorts,
   definition: Definition<unknown>,
   options: DriveOptions,
 ): Effect.Effect<EndedResult<unknown>, DriverError, unknown> =>
@@ -273,6 +331,20 @@ const loop = (
     })
 
     const frame = FrameBuilder.make(runId, epoch, loaded)
+    /** Outputs to score once their frame is stored. */
+    const unscored = new Map<NodeKey, Omit<Unscored, "input">>()
+    const score = (places: NonNullable<Frame["scores"]>) =>
+      Effect.forEach(
+        places,
+        (place) => {
+          const key = nodeKey(place.nodeId, place.iteration)
+          const found = unscored.get(key)
+          return found === undefined
+            ? Effect.void
+            : scoreOne(options.scoring, { runId, ...place }, { ...found, input: values.input })
+        },
+        { discard: true },
+      )
     /** The refusal of the run's output, if it cannot be stored. */
     let refused: StoreRefused | undefined
     /** Nodes that a command asks to run again. */
@@ -303,6 +375,16 @@ const loop = (
       const { nodeId, iteration } = event
       const { cacheKey } = settled.result
       if (settled.result.facts !== undefined) frame.remember(settled.result.facts.map((fact) => ({ ...fact, nodeId, iteration })))
+      const { scorers } = settled
+      if (scorers !== undefined && settled.result.cachedFrom === undefined) {
+        const { attempt } = event
+        const due = Object.entries(scorers).flatMap(([scorer, { sampling }]) => {
+          const place = { nodeId, iteration, attempt, scorer }
+          return Scores.isSampled(sampling, { runId, nodeId, iteration, scorer }) ? [place] : []
+        })
+        frame.score(due)
+        if (due.length > 0) unscored.set(item.key, { scorers, output: settled.result.value.give() })
+      }
       const shared = settled.isShared === true ? { isShared: true } : {}
       if (cacheKey !== undefined) frame.cache({ nodeId, iteration, key: cacheKey, ...shared })
     }
@@ -318,7 +400,17 @@ const loop = (
         frame.accept()
         return started
       })
-      return isTraced ? Effect.tap(committed, () => Tracing.waits(frame.state, built.events)) : committed
+      const { scores: due } = built
+      const scored =
+        due === undefined
+          ? committed
+          : Effect.tap(committed, () => {
+              const begun = Effect.provide(score(due), services)
+              return Effect.map(begun, () => {
+                for (const { nodeId, iteration } of due) unscored.delete(nodeKey(nodeId, iteration))
+              })
+            })
+      return isTraced ? Effect.tap(scored, () => Tracing.waits(frame.state, built.events)) : scored
     }
     /** Rolls back a frame whose content the store refuses, except for the events it was given, and fails the node at fault. */
     const takeBack = (error: StoreRefused): Effect.Effect<void, StoreRefused> =>
@@ -521,6 +613,7 @@ const loop = (
       })
 
     const goOn = Effect.gen(function* () {
+      if (created === undefined) yield* scoreDue({ scores }, options.scoring, runId, () => Effect.succeed(plan), values)
       if (wanted.length > 0) yield* runAgain
       const strays = created === undefined ? Outbox.strays(plan, frame.state) : []
       const others = created === undefined ? [...strays, ...(yield* openDetached(reader, frame.state))] : []

@@ -14,6 +14,7 @@ import * as MemoryStorage from "./MemoryStorage.ts"
 import * as Millis from "./Millis.ts"
 import * as RedactedTelemetry from "./RedactedTelemetry.ts"
 import { type RunDetails, type RunFilter, RunReader, type RunSummary } from "./RunReader.ts"
+import { type Score, type ScoreFilter, Scores } from "./Scores.ts"
 import * as Settings from "./Settings.ts"
 import type { Ports } from "./Storage.ts"
 import { defined } from "./Struct.ts"
@@ -45,6 +46,7 @@ export { itemId } from "./Ids.ts"
 export { type Fact, type FactFilter, InvalidFact } from "./Memory.ts"
 export type { RunDetails, RunFilter, RunSummary } from "./RunReader.ts"
 export type { RunResult, Waits } from "./RunResult.ts"
+export { InvalidScore, type Score, type ScoreFilter } from "./Scores.ts"
 export { secret } from "./SecretSettings.ts"
 export { createWorkflow, type Deadline, type ExecuteError, type RunHandle, type Workflow } from "./Workflow.ts"
 
@@ -149,6 +151,18 @@ const usageNames: Settings.Names<UsageFilter> = { runIds: true, since: true }
 /** Reads the budgets of a run that have been drawn on, with what is spent and reserved. Read only. */
 export const budgets = (runId: string): Effect.Effect<ReadonlyArray<Account>, StoreError, AgentJournal> =>
   Effect.flatMap(AgentJournal, (journal) => journal.budgets(runId))
+
+/** Reads scores, in the order in which they became due. Fails with {@link InvalidSetting} for an unknown filter. */
+export const scores = (filter: ScoreFilter = {}): Effect.Effect<ReadonlyArray<Score>, StoreError | InvalidSetting, Scores> =>
+  Effect.zipRight(
+    Settings.only("scores", filter, scoreNames),
+    Effect.flatMap(Scores, (port) => port.scores(filter)),
+  )
+
+const scoreNames: Settings.Names<ScoreFilter> = { runId: true, nodeId: true, status: true, limit: true }
+
+/** Waits until the scorers that this process has started have ended. */
+export const scored: Effect.Effect<void, never, Engine.Engine> = Effect.flatMap(Engine.Engine, (engine) => engine.scored)
 
 /** Resumes runs that no process drives. A layer beside the store's. */
 export const supervisor = Supervisor.layer

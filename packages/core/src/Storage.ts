@@ -10,6 +10,7 @@ import { Memory, type MemoryShape } from "./Memory.ts"
 import { RunOwnership, type RunOwnershipShape } from "./RunOwnership.ts"
 import { RunReader, type RunReaderShape } from "./RunReader.ts"
 import { RunStore, type RunStoreShape } from "./RunStore.ts"
+import { Scores, type ScoresShape } from "./Scores.ts"
 import { Slots, type SlotsShape } from "./Slots.ts"
 
 /** All operations of a store. Times are epoch milliseconds. */
@@ -20,7 +21,8 @@ export interface StorageShape
     RunReaderShape,
     AgentJournalShape,
     SlotsShape,
-    MemoryShape {
+    MemoryShape,
+    ScoresShape {
   /** Identifies the store, such as by the real path of a file: the same for every handle on it in this process. */
   readonly storeId: string
 }
@@ -29,7 +31,7 @@ export interface StorageShape
 export class Storage extends Context.Tag("@smithers/core/Storage")<Storage, StorageShape>() {}
 
 /** The ports for one part of a store each. */
-export type NarrowPorts = RunStore | RunOwnership | Inbox | RunReader | AgentJournal | Slots | Memory
+export type NarrowPorts = RunStore | RunOwnership | Inbox | RunReader | AgentJournal | Slots | Memory | Scores
 
 /** A store and its ports. */
 export type Ports = Storage | NarrowPorts
@@ -44,6 +46,7 @@ export const ports = (storage: StorageShape): Context.Context<Ports> =>
     Context.add(AgentJournal, storage),
     Context.add(Slots, storage),
     Context.add(Memory, storage),
+    Context.add(Scores, storage),
   )
 
 /** A scoped layer of a store and all its ports. */
@@ -58,13 +61,14 @@ export interface RunPorts {
   readonly journal: AgentJournalShape
   readonly slots: SlotsShape
   readonly memory: MemoryShape
+  readonly scores: ScoresShape
 }
 
 /** The ports by name. Dies if they belong to different stores: a run would be stored in one and claimed in another. */
 export const runPorts: Effect.Effect<RunPorts, never, NarrowPorts> = Effect.flatMap(
   Effect.all({
     ...{ store: RunStore, ownership: RunOwnership, inbox: Inbox, reader: RunReader, journal: AgentJournal },
-    ...{ slots: Slots, memory: Memory },
+    ...{ slots: Slots, memory: Memory, scores: Scores },
   }),
   (found) => {
     const places = new Set(Object.values(found).map(({ storeId }) => storeId))

@@ -5,7 +5,16 @@
 
 import type { AnyAgent } from "@smithers/core/Agent"
 import type * as Budget from "@smithers/core/Budget"
-import type { CacheOptions, Caught, Failure, MemoryOptions, Startable, Uninferred } from "@smithers/core/Builder"
+import type {
+  CacheOptions,
+  Caught,
+  Failure,
+  MemoryOptions,
+  ScoreContext,
+  Scorer,
+  Startable,
+  Uninferred,
+} from "@smithers/core/Builder"
 import type * as Codec from "@smithers/core/Codec"
 import type { ErrorInfo } from "@smithers/core/ErrorInfo"
 import type { LimitName } from "@smithers/core/Limits"
@@ -182,6 +191,8 @@ export interface TaskProps<
    * a slot of it. The wait is no part of its `timeout`.
    */
   readonly limit?: LimitName | ((ctx: NoInfer<Ctx<S, Input>>) => LimitName)
+  /** Scores of the output, by name. They are made after it is stored, and neither hold up nor fail the run. */
+  readonly scorers?: { readonly [name: string]: Scorer<ScoreContext<NoInfer<Input>, StoredOutput<S, NoInfer<O>>>> }
   /** Facts that outlive the run: which of them the prompt gets, and which the task stores with its output. */
   readonly memory?: MemoryOptions<[ctx: NoInfer<Ctx<S, Input>>], [output: StoredOutput<S, NoInfer<O>>, ctx: NoInfer<Ctx<S, Input>>]>
   /** Title for people. */

@@ -32,6 +32,7 @@ import * as Plans from "./internal/plans.ts"
 import * as Queries from "./internal/queries.ts"
 import * as Queue from "./internal/queue.ts"
 import * as Reader from "./internal/reader.ts"
+import * as Scores from "./internal/scores.ts"
 import * as Slots from "./internal/slots.ts"
 import * as States from "./internal/states.ts"
 import * as Texts from "./internal/texts.ts"
@@ -119,7 +120,8 @@ const makeWriter = (
     const slots = Slots.make(connection, me)
     const texts = Texts.make(connection)
     const facts = Facts.make(connection)
-    const frames = Frames.make(connection, outputs, plans, texts, claims, guard, facts)
+    const scores = Scores.make(connection, me)
+    const frames = Frames.make(connection, outputs, plans, texts, claims, guard, facts, scores)
     const states = States.make(connection, outputs)
     const queries = Queries.make(connection, plans, texts)
     const changes = Changes.make(connection, filename)
@@ -195,6 +197,10 @@ const makeWriter = (
           return yield* read("pollSlots", () => Either.right(slots.poll(places, now)))
         }),
       slotWaits: (runId) => read("slotWaits", () => Either.right(slots.waits(runId))),
+      scores: (filter) => read("scores", () => Either.right(scores.find(filter))),
+      claimScore: (request) => queue.write({ operation: "claimScore", run: () => Either.right(scores.claim(request)) }),
+      endScore: (request) => queue.write({ operation: "endScore", run: () => Either.right(scores.end(request)) }),
+      releaseScore: (place) => queue.write({ operation: "releaseScore", run: () => Either.right(scores.release(place)) }),
       facts: (filter) => read("facts", () => Either.right(facts.find(filter))),
       putFact: (write) => queue.write({ operation: "putFact", run: () => Either.right(facts.put(write)), synchronous: "full" }),
       deleteFacts: (of) =>

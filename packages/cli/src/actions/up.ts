@@ -204,7 +204,8 @@ const resumed = (
       ended?.status === "finished" ? withDetached(finished(given.db, details, "has finished", ended), left, given.db) : undefined
     if (answer !== undefined && intent.target !== undefined)
       yield* sameWorkflow(yield* load(intent.target, { folder: here, exported: given.export }), details)
-    if (answer !== undefined && !left.some(isUnattended)) return answer
+    const due = yield* storage.scores({ runId, status: "due", limit: 1 })
+    if (answer !== undefined && !left.some(isUnattended) && due.length === 0) return answer
     const target = intent.target ?? source
     if (target === undefined) return answer ?? (yield* new NoSource({ runId, workflow }))
     // The stored source is relative to the folder of the database.
@@ -333,6 +334,7 @@ const work = (task: Work) =>
                 result = yield* waited
               }
               yield* shown
+              yield* engine.scored
               return result
             }),
             runtime,

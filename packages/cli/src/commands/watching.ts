@@ -111,6 +111,20 @@ export const output = define({
   action: () => import("../actions/inspect.ts").then(({ output }) => output),
 })
 
+export const scores = define({
+  path: ["scores"],
+  summary: "Lists the scores of a run's outputs, with their reasons.",
+  details:
+    "A score that is due is made by the process that works on the run. If that has died, `smithers up --resume` makes it, also for a run that has ended.",
+  examples: [
+    { line: "smithers scores m1abc2", does: "Lists the scores of a run." },
+    { line: "smithers scores m1abc2 write --json", does: "Prints those of one step as JSON." },
+  ],
+  parameters: { run, node: optionalArgument("node", "The step. Default: all steps") },
+  output: Output.Scores,
+  action: () => import("../actions/scores.ts").then(({ scores }) => scores),
+})
+
 export const chat = define({
   path: ["chat"],
   summary: "Prints the conversations of a run's agents: prompts, replies and tool calls. With --json, prints NDJSON.",

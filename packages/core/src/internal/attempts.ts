@@ -79,6 +79,8 @@ interface Settled {
   readonly result: StepProgram.AttemptResult | undefined
   /** `true` if its output is cached for all steps of the store. */
   readonly isShared?: boolean
+  /** Scorers of its output. */
+  readonly scorers?: Plan.Step["scorers"] | undefined
 }
 
 export interface Attempts {
@@ -362,6 +364,7 @@ export const make = (options: AttemptsOptions): Attempts => {
         key,
         result,
         isShared,
+        scorers: start.step.scorers,
         events: [{ _tag: "AttemptSucceeded", ...at, ...where, ...output, ...isCached, ...turns, ...reads }],
       }
     }

@@ -12,6 +12,7 @@ import type { Interrupt } from "../Scheduler.ts"
 import * as CommandEvents from "./commandEvents.ts"
 
 type CacheEntry = Frame["cache"][number]
+type ScoreEntry = NonNullable<Frame["scores"]>[number]
 type FactEntry = NonNullable<Frame["facts"]>[number]
 
 /** The parts committed with the events. */
@@ -42,6 +43,8 @@ export interface FrameBuilder {
   readonly cache: (entry: CacheEntry) => void
   /** Remembers facts of a step. */
   readonly remember: (entries: ReadonlyArray<FactEntry>) => void
+  /** Notes scores that are due. */
+  readonly score: (entries: ReadonlyArray<ScoreEntry>) => void
   readonly interrupt: (interrupt: Interrupt) => void
   /** Marks the current content of the frame as given from outside; later additions follow from it. */
   readonly mark: () => void
@@ -52,7 +55,7 @@ export interface FrameBuilder {
   /** Records that the store has committed the pending frame. */
   readonly accept: () => void
   /**
-   * Rolls back to the state before the pending frame. The next frame keeps its consumed commands, and those cache entries and facts that
+   * Rolls back to the state before the pending frame. The next frame keeps its consumed commands, and those cache entries, facts and scores that
    * are `kept`. The caller appends the {@link given} events again.
    */
   readonly takeBack: (kept?: (entry: Pick<CacheEntry, "nodeId" | "iteration">) => boolean) => void
@@ -66,9 +69,10 @@ export const make = (runId: string, epoch: number, loaded: RunState.RunState): F
   let consumed: Array<string> = []
   let cache: Array<CacheEntry> = []
   let facts: Array<FactEntry> = []
+  let scores: Array<ScoreEntry> = []
   let interrupts: Array<Interrupt> = []
   let pending: Frame | undefined
-  let marked = { events: 0, consumed: 0, cache: 0, facts: 0 }
+  let marked = { events: 0, consumed: 0, cache: 0, facts: 0, scores: 0 }
   const seen = new Set<string>()
 
   const append: FrameBuilder["append"] = (event, at) => {
@@ -109,11 +113,14 @@ export const make = (runId: string, epoch: number, loaded: RunState.RunState): F
     remember: (entries) => {
       facts.push(...entries)
     },
+    score: (entries) => {
+      scores.push(...entries)
+    },
     interrupt: (interrupt) => {
       interrupts.push(interrupt)
     },
     mark: () => {
-      marked = { events: events.length, consumed: consumed.length, cache: cache.length, facts: facts.length }
+      marked = { events: events.length, consumed: consumed.length, cache: cache.length, facts: facts.length, scores: scores.length }
     },
     given: () => pending?.events.slice(0, marked.events) ?? [],
     build: ({ at, plan, spawned = [], sent = [] }) => {
@@ -132,12 +139,14 @@ export const make = (runId: string, epoch: number, loaded: RunState.RunState): F
         ...(spawned.length === 0 ? {} : { spawned }),
         ...(sent.length === 0 ? {} : { sent }),
         ...(facts.length === 0 ? {} : { facts }),
+        ...(scores.length === 0 ? {} : { scores }),
       }
       state = RunState.committed(state, frame)
       events = []
       consumed = []
       cache = []
       if (facts.length > 0) facts = []
+      if (scores.length > 0) scores = []
       interrupts = []
       return pending
     },
@@ -149,6 +158,7 @@ export const make = (runId: string, epoch: number, loaded: RunState.RunState): F
       consumed = pending?.consumed.slice(0, marked.consumed) ?? []
       cache = pending?.cache.slice(0, marked.cache).filter(kept) ?? []
       facts = pending?.facts?.slice(0, marked.facts).filter(kept) ?? []
+      scores = pending?.scores?.slice(0, marked.scores).filter(kept) ?? []
       pending = undefined
       state = accepted
       events = []

@@ -26,7 +26,20 @@ const waits = {
   timer: new Set([...waitKeys, "duration", "until"]),
 }
 const stepKeys = new Set([
-  ...["output", "error", "needs", "run", "retry", "timeout", "heartbeatTimeout", "skipIf", "continueOnFail", "cache", "memory"],
+  ...[
+    "output",
+    "error",
+    "needs",
+    "run",
+    "retry",
+    "timeout",
+    "heartbeatTimeout",
+    "skipIf",
+    "continueOnFail",
+    "cache",
+    "memory",
+    "scorers",
+  ],
   ...["agent", "prompt", "corrections", "allowTools", "allowNetwork", "root", "readOnly", "budget", "compensate"],
   ...["needsApproval", "limit", "label", "meta"],
 ])

@@ -74,6 +74,7 @@ export const known = {
       "continueOnFail",
       "cache",
       "memory",
+      "scorers",
       "label",
       "meta",
       "compensate",

@@ -27,6 +27,7 @@ import { Blamed, blame } from "./failures.ts"
 import type * as Migrations from "./migrations.ts"
 import type { Outputs } from "./outputs.ts"
 import { hash, type Plans } from "./plans.ts"
+import type { ScoreRows } from "./scores.ts"
 
 export interface Frames {
   /** Writes a frame. Its first event also verifies the claim and the protocol. */
@@ -75,6 +76,7 @@ export const make = (
   claims: Pick<Claims, "spawn" | "deliver" | "told">,
   { protocol, check: guard }: Migrations.Guard,
   facts: Pick<Facts, "put">,
+  scores: Pick<ScoreRows, "expect">,
 ): Frames => {
   const { prepare } = connection
   const selectClaim = prepare<[workflow: string]>(
@@ -297,6 +299,7 @@ export const make = (
         const insert = isShared === true ? insertShared : insertCache
         insert.run(runId, nodeId, iteration, workflow, hash(key), at)
       }
+      for (const score of frame.scores ?? []) scores.expect({ ...score, runId }, at)
       for (const fact of frame.facts ?? []) facts.put({ ...fact, runId, at })
       for (const id of frame.consumed) consume.run(runId, id, frame.frame)
       for (const { runId, create } of frame.spawned ?? []) {

@@ -17,6 +17,7 @@ import type { Access, Connection } from "./connection.ts"
 import { Superseded } from "./failures.ts"
 import * as Layout21 from "./layout21.ts"
 import * as Owner from "./owner.ts"
+import * as Scores from "./scores.ts"
 import * as Slots from "./slots.ts"
 
 const initial = `
@@ -490,7 +491,7 @@ export const migrations: ReadonlyArray<Migration> = [
   { layout: 21, protocol: 2, sql: Layout21.sql, rewrite: Layout21.run },
   // Waits of a kind, and of an origin, that processes of the version before do not know.
   { layout: 22, protocol: 3, sql: conversations },
-  { layout: 23, protocol: 3, sql: [sharedCache, charges, Slots.sql, memory, deadlines].join("\n") },
+  { layout: 23, protocol: 3, sql: [sharedCache, charges, Slots.sql, memory, deadlines, Scores.sql].join("\n") },
 ]
 
 /** Layout and protocol of a database. */

@@ -19,6 +19,7 @@ import * as Outputs from "./outputs.ts"
 import * as Owner from "./owner.ts"
 import * as Plans from "./plans.ts"
 import * as Queries from "./queries.ts"
+import * as Scores from "./scores.ts"
 import * as Slots from "./slots.ts"
 import * as States from "./states.ts"
 import * as Texts from "./texts.ts"
@@ -43,6 +44,7 @@ const open = (filename: string) => {
       conversations: Conversations.make(connection, Texts.make(connection)),
       slots: Slots.make(connection, ""),
       facts: Facts.make(connection),
+      scores: Scores.make(connection, ""),
       changes: Changes.make(connection, filename),
     }))
   } catch (thrown) {
@@ -138,6 +140,10 @@ export const make = (patience: Patience): Effect.Effect<StorageShape, StoreError
       slotWaits: (runId) => read("slotWaits", ({ slots }) => Either.right(slots.waits(runId))),
       facts: (filter) => read("facts", ({ facts }) => Either.right(facts.find(filter))),
       putFact: refuse("putFact"),
+      scores: (filter) => read("scores", ({ scores }) => Either.right(scores.find(filter))),
+      claimScore: refuse("claimScore"),
+      endScore: refuse("endScore"),
+      releaseScore: refuse("releaseScore"),
       deleteFacts: refuse("deleteFacts"),
       renew: refuse("renew"),
       release: refuse("release"),

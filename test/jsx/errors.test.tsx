@@ -244,12 +244,12 @@ describe("props", () => {
       ],
       [
         <AnySubflow key="f" id="f" name="child" />,
-        'Subflow "f": it has no prop "name"; there are id, output, label, meta, skipIf, dependsOn, timeout, timeoutMs, deadline, onTimeout, workflow, input, attach, onFail',
+        'Subflow "f": it has no prop "name"; there are id, output, label, meta, skipIf, dependsOn, timeout, timeoutMs, deadline, onTimeout, workflow, input, attach, onFail, maxDepth',
       ],
     ]
     for (const [node, problem] of others) expect(refused(() => node).problem).toBe(problem)
     expect(refusal(() => <AnyWorkflow name="w" retries={3} />).problem).toBe(
-      'a Workflow: it has no prop "retries"; there are name, children',
+      'a Workflow: it has no prop "retries"; there are name, budget, deadline, children',
     )
   })
 

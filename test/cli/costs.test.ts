@@ -44,6 +44,22 @@ run "r"  3300 tokens  0 tokens  100000 tokens
     expect((await folder.run("ps")).stdout).not.toContain("COST")
   })
 
+  it("may be given a budget, prices and a budget of the day from outside", async () => {
+    const env = { SMITHERS_PRICES: '{"nobody-knows-1":{"input":1,"output":1}}', SMITHERS_DAILY_BUDGET: '{"agentCalls":4}' }
+    expect((await folder.run("up", "costs.ts", "--run-id", "a", "--budget", "agentCalls=2")).code).toBe(1)
+    expect((await folder.run("why", "a")).stdout).toContain(
+      'the budget of run "a" is used up: 2 calls of models of 2 calls of models',
+    )
+    expect((await folder.start(["up", "costs.ts", "--run-id", "b"], { env }).result).code).toBe(0)
+    expect((await folder.json("costs", "b")).value).toMatchObject({ total: { unpriced: 0 } })
+    expect((await folder.start(["up", "costs.ts", "--run-id", "c"], { env }).result).code).toBe(1)
+    expect((await folder.run("why", "c")).stdout).toContain("the budget of the day")
+    const refused = await folder.run("up", "costs.ts", "--run-id", "d", "--budget", "token=5")
+    expect([refused.code, refused.stderr]).toEqual([4, expect.stringContaining('did you mean "tokens"?')])
+    const wrong = await folder.start(["up", "costs.ts", "--run-id", "e"], { env: { SMITHERS_PRICES: "{" } }).result
+    expect(wrong.stderr).toContain("SMITHERS_PRICES")
+  })
+
   it("that a budget ends are told by why, with the way on", async () => {
     expect((await folder.run("up", "costs.ts", "--run-id", "r", "--input", '{"tokens":1000}')).code).toBe(1)
     const { stdout } = await folder.run("why", "r")

@@ -456,7 +456,11 @@ describe("a workflow as a whole", () => {
     ["an empty name", { name: "" }, `its name must be ${idRule}`],
     ["no input", { input: undefined }, `"input" must be an Effect Schema or a Standard Schema`],
     ["a version that is no text", { version: 2 }, `"version" must be a string`],
-    ["an unknown option", { retries: 3 }, `it has no option "retries"; there are name, input, version, maxConcurrency, budget, deadline`],
+    [
+      "an unknown option",
+      { retries: 3 },
+      `it has no option "retries"; there are name, input, version, maxConcurrency, budget, deadline`,
+    ],
   ])("a workflow with %s is refused", (_what, options, problem) => {
     expect(refusal(($) => $.sequence(), options)).toEqual({ where: "createWorkflow", problem })
   })

@@ -4,6 +4,8 @@
  * not 0.
  */
 import type { Usage } from "@smithers/core/Charges"
+import { InvalidSetting } from "@smithers/core/Errors"
+import * as Millis from "@smithers/core/Millis"
 import * as Either from "effect/Either"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
@@ -32,7 +34,7 @@ export interface Prices {
 const readPrices = Schema.decodeUnknownEither(Schema.Record({ key: Schema.String, value: Price }), { onExcessProperty: "error" })
 
 /** Reads prices, or returns the first problem with its path. */
-export const read = (given: unknown): Either.Either<Prices, { readonly path: ReadonlyArray<string>; readonly problem: string }> => {
+const read = (given: unknown): Either.Either<Prices, { readonly path: ReadonlyArray<string>; readonly problem: string }> => {
   if (typeof given !== "object" || given === null || Array.isArray(given))
     return Either.left({ path: [], problem: 'an object of prices, such as { "my-model": { input: 3, output: 15 } }' })
   return Either.mapLeft(readPrices(given), (error) => {
@@ -40,6 +42,14 @@ export const read = (given: unknown): Either.Either<Prices, { readonly path: Rea
     return { path, problem: "US dollars per million tokens: { input, output, cachedInput?, cacheWrite? }" }
   })
 }
+
+/** Reads the setting of prices. */
+export const setting = (name: string, given: unknown): Either.Either<Prices, InvalidSetting> =>
+  Either.mapLeft(
+    read(given === undefined ? {} : given),
+    ({ path, problem }) =>
+      new InvalidSetting({ setting: [name, ...path].join("."), received: Millis.show(given), expected: problem }),
+  )
 
 const claude = (input: number, output: number): Price => ({ input, output, cachedInput: input / 10, cacheWrite: input * 1.25 })
 const price = (input: number, output: number, cachedInput: number): Price => ({ input, output, cachedInput })

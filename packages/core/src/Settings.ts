@@ -55,6 +55,16 @@ export const duration = (
   )
 }
 
+/** Reads a setting of the environment that is JSON. `undefined` if the variable is not set, or empty. */
+export const jsonOf = (variable: string, expected: string): Either.Either<unknown, InvalidSetting> => {
+  const text = process.env[variable]
+  if (text === undefined || text === "") return Either.right(undefined)
+  return Either.try({
+    try: (): unknown => JSON.parse(text),
+    catch: () => new InvalidSetting({ setting: variable, received: Millis.show(text), expected: `JSON of ${expected}` }),
+  })
+}
+
 /** Reads a budget. */
 export const budget = (setting: string, given: unknown): Either.Either<Budget.Budget, InvalidSetting> =>
   Either.mapLeft(

@@ -5,6 +5,7 @@ import * as AgentProgram from "@smithers/agents/AgentProgram"
 import * as Prices from "@smithers/agents/Prices"
 import { ToolRights } from "@smithers/agents/ToolSession"
 import type { AgentRunner } from "@smithers/core/AgentRunner"
+import type * as Budget from "@smithers/core/Budget"
 import * as Engine from "@smithers/core/Engine"
 import { InvalidSetting, type StoreError } from "@smithers/core/Errors"
 import type { LimitSettings } from "@smithers/core/Limits"
@@ -80,18 +81,13 @@ const toolOptions = (given: unknown): Either.Either<ToolOptions, InvalidSetting>
     },
   )
 
-const pricesOf = (given: unknown): Either.Either<Prices.Prices, InvalidSetting> =>
-  Either.mapLeft(
-    Prices.read(given === undefined ? {} : given),
-    ({ path, problem }) =>
-      new InvalidSetting({ setting: ["prices", ...path].join("."), received: Millis.show(given), expected: problem }),
-  )
-
 /** The layer that calls agents, with tools that have these rights. */
 const agents = (given: unknown, prices: unknown): Layer.Layer<AgentRunner, InvalidSetting> =>
   Layer.unwrapEffect(
     Either.flatMap(toolOptions(given), ({ isolation = Runner.defaultIsolation, ...rights }) =>
-      Either.map(pricesOf(prices), (known) => AgentProgram.layerWith({ rights, commands: Runner.make(isolation), prices: known })),
+      Either.map(Prices.setting("prices", prices), (known) =>
+        AgentProgram.layerWith({ rights, commands: Runner.make(isolation), prices: known }),
+      ),
     ),
   )
 
@@ -132,15 +128,14 @@ const sqliteNames: Settings.Names<SqliteOptions> = {
 const optional = <A>(config: Config.Config<A>): Config.Config<A | undefined> =>
   Config.map(Config.option(config), Option.getOrUndefined)
 
-/** Limits as JSON, such as `{"anthropic":{"concurrency":4}}`. What is JSON and no limits is refused by the runtime. */
-const limitsConfig: Config.Config<LimitSettings> = Config.mapAttempt(
-  Config.string("SMITHERS_LIMITS"),
-  (text): LimitSettings => JSON.parse(text),
-)
+/** A setting as JSON, such as `{"anthropic":{"concurrency":4}}`. What is JSON and no such setting is refused by the runtime. */
+const jsonConfig = <A>(variable: string): Config.Config<A> =>
+  Config.mapAttempt(Config.string(variable), (text): A => JSON.parse(text))
 
 /**
  * The settings of {@link sqlite} from the environment: `SMITHERS_DB` (default: `smithers.db`), `SMITHERS_ACCESS`, `SMITHERS_SYNCHRONOUS`,
- * `SMITHERS_BUSY_TIMEOUT`, `SMITHERS_LEASE`, `SMITHERS_GRACE`, `SMITHERS_MAX_CONCURRENCY`, `SMITHERS_LIMITS` (JSON) and `SMITHERS_ISOLATION`.
+ * `SMITHERS_BUSY_TIMEOUT`, `SMITHERS_LEASE`, `SMITHERS_GRACE`, `SMITHERS_MAX_CONCURRENCY`, `SMITHERS_ISOLATION`,
+ * and as JSON `SMITHERS_LIMITS`, `SMITHERS_DAILY_BUDGET` and `SMITHERS_PRICES`.
  */
 export const config: Config.Config<SqliteOptions> = Config.map(
   Config.all({
@@ -151,7 +146,9 @@ export const config: Config.Config<SqliteOptions> = Config.map(
     lease: optional(Config.duration("SMITHERS_LEASE")),
     grace: optional(Config.duration("SMITHERS_GRACE")),
     maxConcurrency: optional(Config.integer("SMITHERS_MAX_CONCURRENCY")),
-    limits: optional(limitsConfig),
+    limits: optional(jsonConfig<LimitSettings>("SMITHERS_LIMITS")),
+    dailyBudget: optional(jsonConfig<Budget.Options>("SMITHERS_DAILY_BUDGET")),
+    prices: optional(jsonConfig<Prices.Prices>("SMITHERS_PRICES")),
     isolation: optional(Config.literal(...Runner.isolations)("SMITHERS_ISOLATION")),
   }),
   ({ filename, isolation, ...others }) => ({
@@ -172,12 +169,12 @@ export const layerConfig = (
     Effect.gen(function* () {
       if (!Config.isConfig(settings)) {
         yield* Settings.only("Smithers.layerConfig", settings, sqliteNames)
-        // Of `tools`, `limits` and `secrets` the settings are Configs.
+        // Of these the settings within are Configs.
         const other = Object.entries(settings).find(
           ([name, value]) =>
             value !== undefined &&
             !Config.isConfig(value) &&
-            (!["tools", "limits", "secrets"].includes(name) || typeof value !== "object"),
+            (!["tools", "limits", "secrets", "dailyBudget", "prices"].includes(name) || typeof value !== "object"),
         )
         if (other !== undefined) {
           const expected = 'a Config, such as Config.string("NAME")'

@@ -16,6 +16,7 @@ interface Detached {
   readonly given: {
     readonly tag: ReadonlyArray<string>
     readonly maxConcurrency: number | undefined
+    readonly budget: ReadonlyArray<string>
     readonly deadline: string | undefined
     readonly noCache: boolean
     readonly wait: boolean
@@ -59,6 +60,7 @@ export const detach = ({ given, runId, file, root, target, input, isResume }: De
       ...given.tag.map((tag) => `--tag=${tag}`),
       ...(given.maxConcurrency === undefined ? [] : [`--max-concurrency=${given.maxConcurrency}`]),
       ...(given.onIncompatible === undefined ? [] : [`--on-incompatible=${given.onIncompatible}`]),
+      ...given.budget.map((budget) => `--budget=${budget}`),
       ...(given.deadline === undefined ? [] : [`--deadline=${given.deadline}`]),
       ...(given.noCache ? ["--no-cache"] : []),
       ...(given.wait ? ["--wait"] : []),

@@ -4,8 +4,10 @@
 import { statSync } from "node:fs"
 import { dirname, join, relative } from "node:path"
 import * as AgentProgram from "@smithers/agents/AgentProgram"
+import * as Prices from "@smithers/agents/Prices"
+import * as Budget from "@smithers/core/Budget"
 import { Engine } from "@smithers/core/Engine"
-import { InvalidInput, InvalidRunId, unnamed, WorkflowMismatch } from "@smithers/core/Errors"
+import { InvalidInput, InvalidRunId, type InvalidSetting, unnamed, WorkflowMismatch } from "@smithers/core/Errors"
 import { generateRunId, isChildRunId, isId } from "@smithers/core/Ids"
 import * as Millis from "@smithers/core/Millis"
 import type { RunDetails } from "@smithers/core/RunReader"
@@ -52,6 +54,7 @@ export interface UpOptions {
   readonly runId: string | undefined
   readonly tag: ReadonlyArray<string>
   readonly maxConcurrency: number | undefined
+  readonly budget: ReadonlyArray<string>
   readonly deadline: string | undefined
   readonly noCache: boolean
   readonly wait: boolean
@@ -134,6 +137,8 @@ export const up = (asked: UpOptions) =>
       return yield* new InvalidRunId({ runId: given.runId })
     if (given.maxConcurrency !== undefined && given.maxConcurrency < 1)
       return yield* invalid("--max-concurrency must be at least 1")
+    const budget = budgetOf(given.budget)
+    if (Either.isLeft(budget)) return yield* invalid(budget.left)
     const deadline = deadlineOf(given.deadline, yield* Clock.currentTimeMillis)
     if (Either.isLeft(deadline)) return yield* invalid(deadline.left)
     // From here on a date, so that what starts later does not move it.
@@ -162,6 +167,20 @@ export const up = (asked: UpOptions) =>
       ),
     )
   })
+
+/** Reads `--budget`: amounts such as `cost=2`. */
+const budgetOf = (given: ReadonlyArray<string>): Either.Either<Budget.Options | undefined, string> => {
+  if (given.length === 0) return Either.right(undefined)
+  const amounts = given.map((one) => {
+    const [, name = one, amount = ""] = /^([^=]*)=(.*)$/.exec(one) ?? []
+    return [name, /^[\d.]+$/.test(amount) ? Number(amount) : amount] as const
+  })
+  const budget: Budget.Options = Object.fromEntries(amounts)
+  return Either.mapBoth(Budget.read(budget), {
+    onLeft: (problem) => `--budget ${problem}; write it as --budget cost=2 --budget tokens=100000`,
+    onRight: () => budget,
+  })
+}
 
 /** Reads `--deadline`: a duration from now, or a date. Returns the date in ISO 8601. */
 const deadlineOf = (given: string | undefined, now: number): Either.Either<string | undefined, string> => {
@@ -283,18 +302,33 @@ const start = ({ given, file, runId, loaded, input, existing }: Work): Effect.Ef
   const onIncompatible = given.onIncompatible ?? "fail"
   const times = given.deadline === undefined ? {} : { deadline: new Date(given.deadline) }
   if (existing === undefined)
-    return workflow.start(input, { runId, tags: given.tag, onIncompatible, source: sourceFor(file, loaded), ...times })
+    return workflow.start(input, {
+      ...{ runId, tags: given.tag, onIncompatible, source: sourceFor(file, loaded) },
+      ...times,
+      ...defined({ budget: Either.getOrUndefined(budgetOf(given.budget)) }),
+    })
   // Its owner may just have ended it as cancelled.
   const onCancelled = given.uncancel ? "resume" : "answer"
   const options = { onIncompatible, onFailed: "resume", onCancelled, ...times } as const
   return attach(definitionFor(loaded, existing.run.workflow) ?? workflow.definition, runId, options)
 }
 
+/** The budget of a day, as the engine takes it. */
+const checkedBudget = (given: unknown): Either.Either<Budget.Options, InvalidSetting> =>
+  Either.map(Settings.budget("SMITHERS_DAILY_BUDGET", given), () => given as Budget.Options)
+
 /** The layer that calls agents. Their tools stay below the folder that the run is worked on in. */
 const agents = Layer.unwrapEffect(
   Effect.map(
-    Effect.suspend(() => Settings.word("SMITHERS_ISOLATION", process.env.SMITHERS_ISOLATION || undefined, Runner.isolations)),
-    (isolation) => AgentProgram.layerWith({ commands: Runner.make(isolation) }),
+    Effect.all({
+      isolation: Effect.suspend(() =>
+        Settings.word("SMITHERS_ISOLATION", process.env.SMITHERS_ISOLATION || undefined, Runner.isolations),
+      ),
+      prices: Effect.suspend(() =>
+        Either.flatMap(Settings.jsonOf("SMITHERS_PRICES", "prices by model"), (given) => Prices.setting("SMITHERS_PRICES", given)),
+      ),
+    }),
+    ({ isolation, prices }) => AgentProgram.layerWith({ commands: Runner.make(isolation), prices }),
   ),
 )
 
@@ -310,11 +344,13 @@ const work = (task: Work) =>
     const run = (shownFor: Scope.Scope) =>
       Effect.scoped(
         Effect.gen(function* () {
+          const daily = yield* Settings.jsonOf("SMITHERS_DAILY_BUDGET", "a budget")
           const runtime = yield* Layer.build(
             Layer.merge(
               onStorage(Layer.succeedContext(ports(storage)), {
                 cache: !given.noCache,
                 ...defined({ maxConcurrency: given.maxConcurrency }),
+                ...(daily === undefined ? {} : { dailyBudget: yield* checkedBudget(daily) }),
               }),
               agents,
             ),

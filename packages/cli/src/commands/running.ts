@@ -15,6 +15,11 @@ export const runOptions = {
     "Maximum number of steps in flight. A limit in the workflow takes precedence. Default: 4",
     1,
   ),
+  budget: texts(
+    "budget",
+    "limit=amount",
+    "Limit of what the agents of a new run may use: tokens, inputTokens, outputTokens, cost, toolCalls, agentCalls, duration, onReached. Repeatable",
+  ),
   deadline: text(
     "deadline",
     "time",

@@ -167,6 +167,7 @@ const goneFromEffect = [
   "FiberRef",
   "GlobalValue",
   "JSONSchema",
+  "List",
   "MetricBoundaries",
   "MetricLabel",
   "ParseResult",

@@ -270,6 +270,42 @@ describe("a limit of a tool", () => {
     )
     expect(seen).toEqual({ now: 0, most: 2, calls: 16 })
   })
+
+  it("leaves no intent of a call that waits for its slot: a crash then leaves nothing whose outcome is not known", async () => {
+    const statuses: Array<ReadonlyArray<string>> = []
+    let read = async (): Promise<ReadonlyArray<string>> => []
+    const work = defineTool({
+      description: "Works.",
+      input: Schema.Struct({ item: Schema.Number }),
+      limit: "hub",
+      execute: async () => {
+        await Bun.sleep(20)
+        statuses.push(await read())
+        return "worked"
+      },
+    })
+    const model = new MockLanguageModelV4({
+      doGenerate: async ({ prompt }) => {
+        if (prompt.at(-1)?.role === "tool") return answer
+        const content = [0, 1].map((item) => {
+          const input = JSON.stringify({ item })
+          return { type: "tool-call" as const, toolCallId: `c${item}`, toolName: "work", input }
+        })
+        return { content, finishReason: { unified: "tool-calls" as const, raw: undefined }, usage, warnings: [] }
+      },
+    })
+    const flow = asking(createAgent({ name: "writer", model, tools: { work } }))
+    const program = Effect.gen(function* () {
+      const runtime = yield* Effect.runtime<Smithers.Runtime>()
+      read = async () => {
+        const found = await Effect.runPromise(Effect.provide(Smithers.conversations("r"), runtime))
+        return found.flatMap(({ calls }) => calls.map(({ status }) => status))
+      }
+      return yield* flow.execute({ n: 1 }, { runId: "r" })
+    })
+    await running({ hub: { concurrency: 1 } }, program)
+    expect(statuses).toEqual([["started"], ["finished", "started"]])
+  })
 })
 
 describe("a limit of a Task", () => {

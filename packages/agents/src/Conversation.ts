@@ -627,18 +627,21 @@ export const make = (options: Options): Effect.Effect<Conversations, JournalErro
           if (isOver()) throw controller.signal.reason
           const snapshot = rules.snapshot === undefined ? undefined : await promised(rules.snapshot({ tool, input }))
           call = { ...call, status: "started", ...defined({ snapshot }) }
-          const held = await putIntent(call)
-          if (held !== undefined) return await refuse("refused", held)
-          let returned: unknown
+          // Stored once the call has its slot: the outcome of one that only waits is known, it was not made.
+          const make = async (): Promise<{ readonly held: string } | { readonly value: unknown }> => {
+            const held = await putIntent(call)
+            if (held !== undefined) return { held }
+            return { value: await lastOf(within(undefined, () => (isCut ? Results.storing(callId, execute) : execute()))) }
+          }
+          let made: Awaited<ReturnType<typeof make>>
           try {
-            const made = () => lastOf(within(undefined, () => (isCut ? Results.storing(callId, execute) : execute())))
-            returned = await (rules.limit === undefined ? made() : limited(await rules.limit({ tool, input }), made))
+            made = await (rules.limit === undefined ? make() : limited(await rules.limit({ tool, input }), make))
           } catch (thrown) {
             // What an aborted call has done is not known, and not recorded. The agent ends at the next request of its model.
             if (isOver()) throw thrown
             return await refuse("failed", Results.cut(Thrown.describe(thrown).message))
           }
-          return await finish(returned)
+          return await ("held" in made ? refuse("refused", made.held) : finish(made.value))
         } finally {
           leave()
           settle()

@@ -3,7 +3,7 @@
  */
 import type * as React from "react"
 import { Approval, createSmithers, Loop, Parallel, renderPlan, Signal, Subflow } from "smithers-orchestrator"
-import { describe, expect, it } from "vitest"
+import { describe, expect, it, vi } from "vitest"
 import { z } from "zod"
 
 const { Workflow, Task, smithers, outputs } = createSmithers(
@@ -86,6 +86,29 @@ describe("renderPlan", () => {
     expect(said({ outputs: { "i/2": 9 } })).toEqual({ text: "got 9" })
     expect(said({ outputs: { i: 7 }, loops: { outer: 2 } })).toEqual({ text: "got 7" })
     expect(() => renderPlan(rounds, { input: {}, outputs: { "publish/3": 1, draft: { text: "late" } } })).toThrow(/in no loop/)
+  })
+
+  it("finds what depends on half of the day, or a quarter of it, at whatever hour it looks", () => {
+    const ofHours = smithers(() => (
+      <Workflow name="hours">
+        <Task id="half" output={outputs.n} skipIf={() => new Date().getUTCHours() > 12}>
+          {1}
+        </Task>
+        <Task id="quarter" output={outputs.n} skipIf={() => new Date().getUTCHours() < 6}>
+          {1}
+        </Task>
+      </Workflow>
+    ))
+    const midnight = Date.UTC(2026, 0, 1)
+    try {
+      for (let quarter = 0; quarter < 96; quarter++) {
+        vi.setSystemTime(midnight + quarter * 900_000)
+        const { impurities } = renderPlan(ofHours, { input: {}, checkPurity: true })
+        expect([quarter, impurities.length]).toEqual([quarter, 2])
+      }
+    } finally {
+      vi.useRealTimers()
+    }
   })
 
   it("reports what a second drawing of the same state draws differently", () => {

@@ -318,8 +318,9 @@ const show = ({ content, node: _, ...task }: PlacedTask): PlannedTask => {
 }
 
 const day = 86_400_000
+const hour = 3_600_000
 
-/** Offsets to later times: a weekend or working day from any day, at any hour; other months, half-years and years. */
+/** Offsets to later times: a weekend or working day from any day, each third hour of a day; other months, half-years and years. */
 const shifts = [
   400 * day + 5_025_678,
   2 * day,
@@ -328,6 +329,10 @@ const shifts = [
   182.25 * day + 60_001,
   5 * day + 21_600_000,
   47 * day + 10_800_000,
+  6 * day + 18 * hour,
+  9 * day + 9 * hour,
+  16 * day + 15 * hour,
+  23 * day + 21 * hour,
 ]
 
 const cure =

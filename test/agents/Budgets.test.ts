@@ -358,6 +358,21 @@ describe.each(stores)("on %s", (_, layer: Layer.Layer<Ports, unknown>) => {
       ),
     )
 
+    it.live("of time that asks lets a call in flight end, and asks before the next one", () =>
+      on(
+        Effect.gen(function* () {
+          const model = modelOf(async (results) => {
+            await new Promise((resolve) => setTimeout(resolve, 60))
+            return results === 0 ? calling("look") : saying("done")
+          })
+          const agent = createAgent({ name: "slow", model, tools: { look }, maxSteps: 3 })
+          const flow = workflow(($) => asking($, "one", agent), { budget: { duration: "50 millis", onReached: "ask" } })
+          expect(yield* flow.run({}, { runId: "r" })).toMatchObject({ status: "waiting-approval" })
+          expect(model.doGenerateCalls).toHaveLength(1)
+        }),
+      ),
+    )
+
     it.live("of time ends a call in flight", () =>
       on(
         Effect.gen(function* () {

@@ -258,7 +258,7 @@ const isJson = (value: unknown): boolean => {
   }
 }
 
-/** What an agent says that its call has used. */
+/** The use of a call, as the agent states it. */
 const usageOf = (reply: unknown, { inputTokens, outputTokens }: Understood["counts"]): Usage => {
   const usage = Thrown.get(reply, "usage")
   const [cachedInputTokens, reasoningTokens, cost] = ["cachedInputTokens", "reasoningTokens", "costUsd"].map((name) =>

@@ -400,17 +400,10 @@ export const make = (options: Options): Effect.Effect<Conversations, JournalErro
         return charges.length === 0 ? {} : { charges }
       }
       /** Ends the agent when a budget of time is used up. */
-      const limitTime = (until: number, at: number): void => {
+      const limitTime = ({ at: until, reached }: Budget.End, at: number): void => {
         clearTimeout(timer)
-        timer = setTimeout(
-          () => {
-            const claim = journal.budgets.find(({ limits }) => limits.durationMs !== undefined)
-            const limit = claim?.limits.durationMs ?? 0
-            const about = { key: claim?.key ?? "", budget: claim?.name ?? "", dimension: "durationMs", limit } as const
-            void halt(new BudgetExceeded({ nodeId, ...about, onReached: "fail", spent: limit, reserved: 0 }))
-          },
-          Math.min(Math.max(0, until - at), longestTimer),
-        )
+        const wait = Math.min(Math.max(0, until - at), longestTimer)
+        timer = setTimeout(() => void halt(new BudgetExceeded({ nodeId, ...reached })), wait)
       }
       const askModel: Conversation["askModel"] = async ({ model, text, maxOutputTokens = 0 }) => {
         const place = { conversation: record?.conversation ?? 0, agent }

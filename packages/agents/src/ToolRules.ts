@@ -42,7 +42,7 @@ export interface CallApproval {
   /** Time to decide in, from the request. Default: no limit. */
   readonly timeout?: Duration.DurationInput | undefined
   /**
-   * What becomes of the call when nobody has decided in time: the model is told that it was not allowed, it is made, or the step fails.
+   * Reaction to the timeout: the model is told that it was not allowed, it is made, or the step fails.
    * Default: `"deny"`.
    */
   readonly onTimeout?: "deny" | "approve" | "fail" | undefined

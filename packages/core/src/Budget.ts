@@ -119,9 +119,15 @@ export const Reached = Schema.Struct({
 })
 export interface Reached extends Schema.Schema.Type<typeof Reached> {}
 
-/** The answer to a reservation. `until` is the time at which the first budget with a `durationMs` ends, in epoch milliseconds. */
+/** The end of a budget of time that fails its step: the time in epoch milliseconds, and the limit that is reached then. */
+export interface End {
+  readonly at: number
+  readonly reached: Reached
+}
+
+/** The answer to a reservation. `until` is the first end of a budget of time; one that asks or finishes does not end a call in flight. */
 export type Reservation =
-  | { readonly _tag: "Granted"; readonly until: number | undefined }
+  | { readonly _tag: "Granted"; readonly until: End | undefined }
   | { readonly _tag: "Reached"; readonly reached: Reached }
 
 const units: { readonly [D in Reached["dimension"]]: (amount: number) => string } = {
@@ -265,7 +271,7 @@ export const reserve = (
   claims: ReadonlyArray<Claim>,
   call: { readonly kind: "model" | "tool"; readonly estimate: Amounts; readonly now: number; readonly isFinal: boolean },
 ): { readonly reservation: Reservation; readonly accounts: ReadonlyArray<Account> } => {
-  let until: number | undefined
+  let until: End | undefined
   for (const [index, account] of accounts.entries()) {
     const claim = claims[index]
     const reached = reachedOf(account, call.now)
@@ -275,8 +281,12 @@ export const reserve = (
       return { reservation: { _tag: "Reached", reached: { key, budget, onReached, ...reached } }, accounts: [] }
     }
     const durationMs = limitOf(account, "durationMs")
-    if (durationMs !== undefined && !call.isFinal)
-      until = Math.min(until ?? Number.POSITIVE_INFINITY, account.startedAt + durationMs)
+    if (durationMs === undefined || onReached !== "fail") continue
+    const at = account.startedAt + durationMs
+    const { key, name: budget } = account
+    const amounts = { limit: durationMs, spent: durationMs, reserved: 0 }
+    if (until === undefined || at < until.at)
+      until = { at, reached: { key, budget, onReached, dimension: "durationMs", ...amounts } }
   }
   return {
     reservation: { _tag: "Granted", until },

@@ -129,7 +129,7 @@ const middlewareOf = (conversation: Conversation.Conversation, limit: unknown): 
   wrapGenerate: async ({ doGenerate, params, model }) => {
     const before = conversation.nextReply(callsOfText)
     if (before !== undefined) return decode(before) as Generated
-    // What is acted on is what is stored.
+    // Acts on the stored form.
     const generated = Secrets.value(
       await holding(conversation, limit, async () => {
         const isLast = await conversation.askModel(callOf(model.modelId, params))

@@ -299,7 +299,7 @@ const without = (total: number | undefined, part: number | undefined): number | 
 const isMetadata = (metadata: unknown): metadata is Metadata =>
   typeof metadata === "object" && metadata !== null && Object.values(metadata).some((each) => each !== undefined)
 
-/** What a provider wants back with the next request, such as the signature of a thought. */
+/** Metadata that a provider requires in the next request, such as the signature of a thought. */
 const metadataOf = (metadata: unknown): { readonly providerMetadata?: Metadata } =>
   isMetadata(metadata) ? { providerMetadata: metadata } : {}
 

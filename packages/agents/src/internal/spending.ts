@@ -41,10 +41,10 @@ interface Asked {
 
 /** The answer: go on, or answer with what there is. `charge` is to be settled; `until` is when a budget of time ends. */
 type Permission =
-  | { readonly _tag: "Granted"; readonly charge: Charge; readonly until: number | undefined }
+  | { readonly _tag: "Granted"; readonly charge: Charge; readonly until: Budget.End | undefined }
   | { readonly _tag: "Finish"; readonly reached: Budget.Reached }
 
-/** Where a conversation is. */
+/** A conversation of the step. */
 interface Place {
   readonly conversation: number
   readonly agent: string

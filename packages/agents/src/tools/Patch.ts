@@ -128,7 +128,7 @@ const lineAt = (text: string, start: number): string => /^[^\r\n]*(?:\r(?!\n)[^\
 
 const numberOf = (text: string, index: number): number => text.slice(0, index).split("\n").length
 
-/** Where the line begins that follows one of this text, which is unique. */
+/** The start of the line after one with this text, which is unique. */
 const after = (text: string, wanted: string, from: number): number | string => {
   const starts = startsOf(text).filter((start) => start >= from)
   const exact = starts.filter((start) => lineAt(text, start) === wanted)

@@ -21,6 +21,7 @@ import * as RunEvent from "@smithers/core/RunEvent"
 import * as Scores from "@smithers/core/Scores"
 import * as Status from "@smithers/core/Status"
 import * as Transaction from "@smithers/core/Transaction"
+import * as Workspaces from "@smithers/core/Workspaces"
 import * as JsxCtx from "@smithers/jsx/Ctx"
 import * as Mdx from "@smithers/jsx/Mdx"
 import * as PromptInput from "@smithers/jsx/PromptInput"
@@ -479,6 +480,17 @@ const examplesOf: { readonly [name: string]: { readonly [field: string]: unknown
   NonRetryable: { message: "the card is stolen" },
   InvalidAnswer: { issues: ["stars: 9 is greater than 5"] },
   RenderFailed: { problem: "props.files is not a list" },
+  NoGit: { problem: "there is no program git" },
+  WorkspaceFailed: { operation: "snapshot", root: "/work/site", problem: "More than 20000 new files." },
+  SnapshotMissing: { root: "/work/site", commit: "0d1f6c2a9e4b" },
+  RestoreRefused: { root: "/work/site", target: "0d1f6c2a9e4b", overwrites: ["build/report.html"] },
+  RestoreIncomplete: {
+    root: "/work/site",
+    target: "0d1f6c2a9e4b",
+    safety: "77aa01be3f52",
+    differing: ["src/index.ts"],
+    problem: "no space is left on the disk",
+  },
 }
 
 const modules: { readonly [path: string]: object } = {
@@ -486,6 +498,7 @@ const modules: { readonly [path: string]: object } = {
   "packages/core/src/Transaction.ts": Transaction,
   "packages/core/src/Isolation.ts": Isolation,
   "packages/core/src/Memory.ts": Memory,
+  "packages/core/src/Workspaces.ts": Workspaces,
   "packages/agents/src/commandLine/Errors.ts": CommandLineErrors,
   "packages/agents/src/ConfinedFiles.ts": ConfinedFiles,
   "packages/agents/src/DoomLoop.ts": DoomLoop,

@@ -213,6 +213,17 @@ export const remedies: ReadonlyArray<{
     },
   },
   {
+    where: "Files of tasks",
+    module: "packages/core/src/Workspaces.ts",
+    errors: {
+      NoGit: "Install git, or switch snapshots off.",
+      WorkspaceFailed: "Do as the message says, then repeat the command.",
+      SnapshotMissing: "Choose another snapshot: `smithers timeline` lists them.",
+      RestoreRefused: "Move the files that it names away, or repeat the command with `--force`.",
+      RestoreIncomplete: "Remove its cause, then restore again; or restore `safety`.",
+    },
+  },
+  {
     where: "Tests",
     module: "packages/testing/src/TestRuntime.ts",
     errors: { WaitNotReached: "Look at the timeline of the run: it ended, or waits for something else." },

@@ -69,7 +69,7 @@ describe("a frame that is being made", () => {
     frame.interrupt({ key: "a/0", reason: "cancelled" })
     const refused = frame.build({ at, sent: [] })
     expect(frame.pending).toBe(refused)
-    expect(frame.given()).toEqual([received("one")])
+    expect(frame.received()).toEqual([received("one")])
     frame.takeBack(({ nodeId }) => nodeId === "a")
     expect([frame.state, frame.events, frame.interrupts, frame.pending]).toEqual([before, [], [], undefined])
     for (const event of [received("one")]) frame.append(event, at)

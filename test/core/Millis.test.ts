@@ -51,7 +51,7 @@ describe("a span", () => {
 
   const none = "is not a duration"
   const problemOf = (read: Either.Either<Millis.Millis, Millis.InvalidDuration>) =>
-    Either.match(read, { onLeft: ({ given, problem }) => `${given} ${problem}`, onRight: (ms) => ms })
+    Either.match(read, { onLeft: ({ received, problem }) => `${received} ${problem}`, onRight: (ms) => ms })
 
   it.each<[written: unknown, problem: string]>([
     ["", `"" ${none}`],
@@ -104,7 +104,7 @@ describe("a span", () => {
   it.each(["", "soon", "-5", "-5s", "5 x", "1e3", "Infinity", "9".repeat(30), "constructor", "5 constructor"])(
     "that was typed is not %j",
     (typed) => {
-      expect(Millis.parseDuration(typed, "s")).toMatchObject(Either.left({ given: JSON.stringify(typed) }))
+      expect(Millis.parseDuration(typed, "s")).toMatchObject(Either.left({ received: JSON.stringify(typed) }))
     },
   )
 

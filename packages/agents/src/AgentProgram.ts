@@ -45,8 +45,8 @@ import * as ToolSession from "./ToolSession.ts"
  */
 export const run = (call: AgentCall, tools: ToolSettings = {}): ReturnType<AgentRunnerShape["run"]> =>
   Effect.gen(function* () {
-    const { rights: given = {}, commands, prices = {} } = tools
-    const rights = call.rights === undefined ? given : yield* ToolSession.narrow(given, call.rights, call.context.stepId)
+    const { rights: granted = {}, commands, prices = {} } = tools
+    const rights = call.rights === undefined ? granted : yield* ToolSession.narrow(granted, call.rights, call.context.stepId)
     let session: ToolSession.ToolSession | undefined
     const open = (): ToolSession.ToolSession => {
       session ??= ToolSession.make(rights, commands, call.rights)

@@ -251,8 +251,8 @@ export const make = (options: Options): Effect.Effect<Conversations, JournalErro
       const here = () => ({ nodeId, iteration, conversation: record?.conversation ?? 0, attempt })
       const entry = (
         at: number,
-        given: Pick<Journal.TranscriptEntry, "kind" | "text"> & Partial<Journal.TranscriptEntry>,
-      ): Journal.TranscriptEntry => ({ ...here(), seq: ++seq, at, ...given })
+        fields: Pick<Journal.TranscriptEntry, "kind" | "text"> & Partial<Journal.TranscriptEntry>,
+      ): Journal.TranscriptEntry => ({ ...here(), seq: ++seq, at, ...fields })
 
       const readWorkspace = async (): Promise<WorkspaceIdentity.WorkspaceState> =>
         await WorkspaceIdentity.read(session.open().files.root, session.open().commands)
@@ -663,7 +663,7 @@ export const make = (options: Options): Effect.Effect<Conversations, JournalErro
             record = { ...record, session: kept }
             return journal.record({ conversations: [record] })
           }),
-        append: (given) => Effect.flatMap(Millis.now, (at) => journal.record({ entries: [entry(at, given)] })),
+        append: (added) => Effect.flatMap(Millis.now, (at) => journal.record({ entries: [entry(at, added)] })),
         callStarted: ({ callId, tool, input }) =>
           Effect.flatMap(Millis.now, (at) => {
             const text = Digest.canonicalText(input)

@@ -34,21 +34,21 @@ export interface Prices {
 const readPrices = Schema.decodeUnknownEither(Schema.Record({ key: Schema.String, value: Price }), { onExcessProperty: "error" })
 
 /** Reads prices, or returns the first problem with its path. */
-const read = (given: unknown): Either.Either<Prices, { readonly path: ReadonlyArray<string>; readonly problem: string }> => {
-  if (typeof given !== "object" || given === null || Array.isArray(given))
+const read = (value: unknown): Either.Either<Prices, { readonly path: ReadonlyArray<string>; readonly problem: string }> => {
+  if (typeof value !== "object" || value === null || Array.isArray(value))
     return Either.left({ path: [], problem: 'an object of prices, such as { "my-model": { input: 3, output: 15 } }' })
-  return Either.mapLeft(readPrices(given), (error) => {
+  return Either.mapLeft(readPrices(value), (error) => {
     const path = (ParseResult.ArrayFormatter.formatErrorSync(error)[0]?.path ?? []).map(String)
     return { path, problem: "US dollars per million tokens: { input, output, cachedInput?, cacheWrite? }" }
   })
 }
 
 /** Reads the setting of prices. */
-export const setting = (name: string, given: unknown): Either.Either<Prices, InvalidSetting> =>
+export const setting = (name: string, value: unknown): Either.Either<Prices, InvalidSetting> =>
   Either.mapLeft(
-    read(given === undefined ? {} : given),
+    read(value === undefined ? {} : value),
     ({ path, problem }) =>
-      new InvalidSetting({ setting: [name, ...path].join("."), received: Millis.show(given), expected: problem }),
+      new InvalidSetting({ setting: [name, ...path].join("."), received: Millis.show(value), expected: problem }),
   )
 
 const claude = (input: number, output: number): Price => ({ input, output, cachedInput: input / 10, cacheWrite: input * 1.25 })

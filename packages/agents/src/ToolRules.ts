@@ -151,8 +151,8 @@ export const of = (tool: object): ToolRules => (hasRules(tool) ? tool[key] : und
 /** Runs a function that answers with a value, a promise or an Effect, and fails with what it throws. */
 export const answer = <A>(give: () => Answer<A>): Effect.Effect<A, unknown> =>
   Effect.suspend(() => {
-    const given = give()
-    return Effect.isEffect(given) ? given : Effect.tryPromise({ try: async () => await given, catch: (thrown) => thrown })
+    const result = give()
+    return Effect.isEffect(result) ? result : Effect.tryPromise({ try: async () => await result, catch: (thrown) => thrown })
   }).pipe(Effect.catchAllDefect(Effect.fail))
 
 /** Calls a function in the asynchronous context of now: a fiber that has waited may go on in that of another one. */

@@ -55,11 +55,11 @@ export const defineTool = <S extends Codec.AnySchema, A>({
       : { success: false, error: new TypeError(`The input does not match the schema: ${decoded.left.join("; ")}`) }
   }
   const own = ToolRules.make<Codec.Output<S>, A>(rules, decode)
-  const call = async (given: unknown, options: { readonly toolCallId: string; readonly abortSignal?: AbortSignal }): Promise<A> => {
+  const call = async (value: unknown, options: { readonly toolCallId: string; readonly abortSignal?: AbortSignal }): Promise<A> => {
     // The rights of the step hold whoever offers the tool, and under whatever name.
     const refusal = ToolSession.find()?.refusal({ execute: call, name, rules: own })
     if (refusal !== undefined) throw new Error(refusal)
-    const decoded = await Effect.runPromise(decode(given))
+    const decoded = await Effect.runPromise(decode(value))
     const returned = execute(decoded, { toolCallId: options.toolCallId, signal: options.abortSignal })
     if (!Effect.isEffect(returned)) return await returned
     return await Effect.runPromise(returned, options.abortSignal === undefined ? {} : { signal: options.abortSignal })

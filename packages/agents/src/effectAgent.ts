@@ -105,8 +105,8 @@ export const effectAgent = <Tools extends Record<string, Tool.Any> = {}, Input =
   }
   if (!Layer.isLayer(layer)) refuse("layer", layer, "a Layer of the LanguageModel and the handlers of the toolkit")
   for (const name of ["model", "structuredOutput", ...requestSettings]) {
-    const given = Thrown.get(settings, name)
-    if (given !== undefined) refuse(name, given, "left out: it belongs to the model in the layer")
+    const value = Thrown.get(settings, name)
+    if (value !== undefined) refuse(name, value, "left out: it belongs to the model in the layer")
   }
   const own = Object.entries<Tool.Any>(toolkit?.tools ?? {})
   const stray = Object.keys(rules ?? {}).find((name) => !own.some(([one]) => one === name))

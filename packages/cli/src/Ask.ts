@@ -17,14 +17,14 @@ import { oneLine } from "./Text.ts"
 /** Schema of a value, and the fields answered so far. */
 interface Asked {
   readonly schema: JsonSchema
-  readonly given: { readonly [name: string]: unknown }
+  readonly answers: { readonly [name: string]: unknown }
 }
 
 /** Validates typed text. Fails with the problem at once, so that the person can correct the field rather than lose all answers. */
-const check = ({ schema, given }: Asked, field: Field, text: string): Effect.Effect<string, string> =>
+const check = ({ schema, answers }: Asked, field: Field, text: string): Effect.Effect<string, string> =>
   Effect.gen(function* () {
     const value = yield* parse(field, text)
-    const problem = value === undefined ? undefined : yield* problemOf(schema, field, given, value)
+    const problem = value === undefined ? undefined : yield* problemOf(schema, field, answers, value)
     return problem === undefined ? text : yield* Effect.fail(oneLine(problem))
   })
 
@@ -108,11 +108,11 @@ export const ask = (schema: JsonSchema): Effect.Effect<unknown, Interrupted> =>
     Effect.gen(function* () {
       const asked = fields(schema)
       const [whole] = asked
-      if (whole !== undefined && whole.name === undefined) return yield* promptFor({ schema, given: {} }, whole)
+      if (whole !== undefined && whole.name === undefined) return yield* promptFor({ schema, answers: {} }, whole)
       const value: { [name: string]: unknown } = {}
       for (const field of asked) {
-        const given = yield* promptFor({ schema, given: value }, field)
-        if (given !== undefined) value[field.name as string] = given
+        const answer = yield* promptFor({ schema, answers: value }, field)
+        if (answer !== undefined) value[field.name as string] = answer
       }
       return value
     }),

@@ -25,8 +25,8 @@ export const commandLine = (
   options: ReadonlyArray<Option> = [],
 ): string => {
   const named = [...options, ...(db === undefined ? [] : [["db", db] as const])].flatMap(spell)
-  const given = args.map(quoted)
-  const words = args.every(isPlain) ? [...given, ...named] : [...named, "--", ...given]
+  const typed = args.map(quoted)
+  const words = args.every(isPlain) ? [...typed, ...named] : [...named, "--", ...typed]
   return ["smithers", command, ...words].join(" ")
 }
 

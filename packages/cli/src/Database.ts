@@ -45,14 +45,14 @@ export const nearest = (folder: string): Effect.Effect<string | undefined, Forei
   })
 
 /** Returns the name given by option or by `SMITHERS_DB`. */
-const given = (db: string | undefined): string | undefined => {
+const nameOf = (db: string | undefined): string | undefined => {
   const name = db ?? process.env.SMITHERS_DB
   return name === "" ? undefined : name
 }
 
 /** Resolves the name given by option or by `SMITHERS_DB` to a location. */
 export const named = (db: string | undefined): Effect.Effect<string | undefined, UnknownStore> => {
-  const name = given(db)
+  const name = nameOf(db)
   return name === undefined ? Effect.succeed(undefined) : Effect.suspend(() => Stores.locationOf(name))
 }
 
@@ -61,7 +61,7 @@ export const named = (db: string | undefined): Effect.Effect<string | undefined,
  * not exist yet.
  */
 export const nameFor = (file: string, db: string | undefined, folder: string): string | undefined => {
-  if (given(db) !== undefined) return db
+  if (nameOf(db) !== undefined) return db
   for (let here = realPath(folder); ; here = dirname(here)) {
     const near = join(here, filename)
     if (realPath(near) === file) return undefined
@@ -135,22 +135,22 @@ export const findRun = (
  */
 export const wholeRun = (
   { file, storage }: Database,
-  given: string,
+  runId: string,
 ): Effect.Effect<string, StoreError | NoSuchRun | Interrupted, Screen> =>
   Effect.gen(function* () {
-    const [first, ...others] = given === "" ? [] : yield* storage.find(given, shownCandidates)
-    if (first === given) return given
-    if (first === undefined) return yield* new NoSuchRun({ runId: given, db: file })
+    const [first, ...others] = runId === "" ? [] : yield* storage.find(runId, shownCandidates)
+    if (first === runId) return runId
+    if (first === undefined) return yield* new NoSuchRun({ runId: runId, db: file })
     const screen = yield* Screen
     if (screen.canAsk && others.length === 0) {
       const [run] = yield* storage.runs({ runIds: [first] })
       const { confirm } = yield* Effect.promise(() => import("./Ask.ts"))
       const about = run === undefined ? "" : ` (workflow ${run.workflow}, ${run.status})`
-      if (yield* confirm(`There is no run "${given}". Is ${first}${about} meant?`)) return first
+      if (yield* confirm(`There is no run "${runId}". Is ${first}${about} meant?`)) return first
     }
     const [, words] = leading(process.argv.slice(2))
     const candidates = [first, ...others]
-    return yield* new NoSuchRun({ runId: given, db: file, candidates, commands: candidates.map((id) => withRun(words, given, id)) })
+    return yield* new NoSuchRun({ runId: runId, db: file, candidates, commands: candidates.map((id) => withRun(words, runId, id)) })
   })
 
 /**

@@ -65,7 +65,7 @@ export interface Reply {
 }
 
 /** Implementation of a command. */
-export type Action<P extends Parameters> = (given: Parsed<P>) => Effect.Effect<Reply, Tagged, Screen | Host>
+export type Action<P extends Parameters> = (parameters: Parsed<P>) => Effect.Effect<Reply, Tagged, Screen | Host>
 
 /** An example command line with a description. */
 export interface Example {
@@ -219,7 +219,7 @@ export const integer = (name: string, description: string, least = 0): NamedOpti
     name,
     description,
     "value",
-    Options.mapEffect(options, (given) => orNot(given, read)),
+    Options.mapEffect(options, (value) => orNot(value, read)),
     { placeholder: "number" },
   )
 }
@@ -237,7 +237,7 @@ export const choice = <const A extends string>(
     name,
     description,
     "value",
-    Options.mapEffect(options, (given) => orNot(given, read)),
+    Options.mapEffect(options, (value) => orNot(value, read)),
     { placeholder, choices },
   )
 }
@@ -262,7 +262,7 @@ export const choices = <const A extends string>(
     name,
     description,
     "value",
-    Options.mapEffect(options, (given) => Effect.forEach(given, read)),
+    Options.mapEffect(options, (value) => Effect.forEach(value, read)),
     { placeholder, isRepeated: true, choices: values },
   )
 }

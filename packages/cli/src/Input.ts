@@ -13,12 +13,12 @@ import { shorten } from "./Text.ts"
 const mostBytes = 64 * 1024 * 1024
 
 /** Parses the value of an option. Fails with `InvalidJson`, which names the problem and its position. */
-export const read = (option: string, given: string): Effect.Effect<unknown, InvalidJson> =>
+export const read = (option: string, argument: string): Effect.Effect<unknown, InvalidJson> =>
   Effect.gen(function* () {
     const invalid = (problem: string) => new InvalidJson({ option, problem })
-    const file = given.startsWith("@") ? given.slice(1) : undefined
-    const source = given === "-" ? "standard input" : file
-    if (source === undefined) return yield* parse(given, JSON.stringify(shorten(given, 80)), invalid)
+    const file = argument.startsWith("@") ? argument.slice(1) : undefined
+    const source = argument === "-" ? "standard input" : file
+    if (source === undefined) return yield* parse(argument, JSON.stringify(shorten(argument, 80)), invalid)
     if (file !== undefined) {
       const stats = yield* Effect.try({
         try: () => statSync(file),

@@ -43,8 +43,8 @@ const choicesOf = (schema: JsonSchema, root: JsonSchema): ReadonlyArray<unknown>
   return constants.length > 0 && constants.every((one) => one.length > 0) ? constants.flat() : []
 }
 
-const fieldOf = (name: string | undefined, given: JsonSchema, isRequired: boolean, root: JsonSchema): Field => {
-  const schema = resolved(root, given)
+const fieldOf = (name: string | undefined, declared: JsonSchema, isRequired: boolean, root: JsonSchema): Field => {
+  const schema = resolved(root, declared)
   const description = typeof schema.description === "string" ? schema.description : undefined
   const choices = choicesOf(schema, root)
   const kinds = { string: "text", number: "number", integer: "integer", boolean: "boolean" } as const
@@ -53,11 +53,11 @@ const fieldOf = (name: string | undefined, given: JsonSchema, isRequired: boolea
 }
 
 /** Lists the fields to prompt for, of a value that matches a schema. */
-export const fields = (given: JsonSchema): ReadonlyArray<Field> => {
-  const schema = resolved(given, given)
-  if (!isSchema(schema.properties)) return [fieldOf(undefined, schema, true, given)]
+export const fields = (root: JsonSchema): ReadonlyArray<Field> => {
+  const schema = resolved(root, root)
+  if (!isSchema(schema.properties)) return [fieldOf(undefined, schema, true, root)]
   const required = new Set(Array.isArray(schema.required) ? schema.required : [])
   return Object.entries(schema.properties).map(([name, property]) =>
-    fieldOf(name, isSchema(property) ? property : {}, required.has(name), given),
+    fieldOf(name, isSchema(property) ? property : {}, required.has(name), root),
   )
 }

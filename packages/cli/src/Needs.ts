@@ -12,9 +12,9 @@ const peers = ["effect", "react"]
 const numbersOf = (version: string): ReadonlyArray<number> => version.split(/[.-]/, 3).map((part) => Number.parseInt(part, 10) || 0)
 
 const isAtLeast = (version: string, least: string): boolean => {
-  const [given, wanted] = [numbersOf(version), numbersOf(least)]
-  const at = [0, 1, 2].find((index) => (given[index] ?? 0) !== (wanted[index] ?? 0))
-  return at === undefined || (given[at] ?? 0) > (wanted[at] ?? 0)
+  const [present, wanted] = [numbersOf(version), numbersOf(least)]
+  const at = [0, 1, 2].find((index) => (present[index] ?? 0) !== (wanted[index] ?? 0))
+  return at === undefined || (present[at] ?? 0) > (wanted[at] ?? 0)
 }
 
 /** Returns `true` if a version is in a range of the form `^1.2.3`. */

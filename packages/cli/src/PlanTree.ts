@@ -111,8 +111,8 @@ export const heldBySiblings = ({ nodes }: PlanText.PlanText): ReadonlyArray<stri
 /** The rights of the tools of a step, as far as it narrows them. */
 const rightsText = (rights: object): string => {
   const list = (right: string): string | undefined => {
-    const given = Thrown.get(rights, right)
-    return Array.isArray(given) ? (given.length === 0 ? "none" : given.join(", ")) : undefined
+    const value = Thrown.get(rights, right)
+    return Array.isArray(value) ? (value.length === 0 ? "none" : value.join(", ")) : undefined
   }
   const [tools, hosts, root] = [list("allowTools"), list("allowNetwork"), Thrown.get(rights, "root")]
   const parts = [

@@ -46,8 +46,9 @@ export const missText = (runId: string, sent: Sent, waits: ReadonlyArray<WaitSum
   if (named !== undefined) {
     const wanted =
       named.correlation === null ? "without a correlation" : `with the correlation ${JSON.stringify(named.correlation)}`
-    const given = sent.correlation === undefined ? "this signal has none" : `this signal has ${JSON.stringify(sent.correlation)}`
-    return `"${named.nodeId}" waits for it ${wanted}, and ${given}`
+    const described =
+      sent.correlation === undefined ? "this signal has none" : `this signal has ${JSON.stringify(sent.correlation)}`
+    return `"${named.nodeId}" waits for it ${wanted}, and ${described}`
   }
   const near = nearest(
     sent.name,

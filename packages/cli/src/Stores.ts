@@ -20,7 +20,7 @@ interface Opening {
 
 interface Kind {
   /** Returns the canonical location of a store, from the URL without its scheme. */
-  readonly locate: (given: string) => string
+  readonly locate: (name: string) => string
   readonly open: (location: string, opening: Opening) => Effect.Effect<StorageShape, StoreError | InvalidSetting, Scope.Scope>
 }
 

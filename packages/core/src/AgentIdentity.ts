@@ -54,10 +54,10 @@ export const of = (agent: AnyAgent, input: unknown): Effect.Effect<Json, unknown
   const { identity } = agent
   if (identity !== undefined) {
     const asked = Effect.tryPromise({ try: async () => await identity.call(agent, input), catch: (thrown) => thrown })
-    return Effect.map(asked, (given) => ({ name, identity: describe(given) }))
+    return Effect.map(asked, (value) => ({ name, identity: describe(value) }))
   }
   const own = Object.fromEntries(fields.map((field) => [field, Thrown.get(agent, field)]))
   // An agent that asks for the context of its call may use the input in any way.
-  const given = agent.wantsContext === true ? { input: describe(input) } : {}
-  return Effect.succeed({ name, own: describe(own), ...given })
+  const extra = agent.wantsContext === true ? { input: describe(input) } : {}
+  return Effect.succeed({ name, own: describe(own), ...extra })
 }

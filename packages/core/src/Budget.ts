@@ -174,14 +174,14 @@ export const optionNames: ReadonlyArray<string> = [
 ]
 
 /** Reads a budget. Fails with the problem, as the rest of a sentence that begins with its place. */
-export const read = (given: unknown): Either.Either<Budget, string> => {
-  if (typeof given !== "object" || given === null || Array.isArray(given))
+export const read = (value: unknown): Either.Either<Budget, string> => {
+  if (typeof value !== "object" || value === null || Array.isArray(value))
     return Either.left(`must be an object with limits, such as { tokens: 100_000 }`)
-  const unknown = Names.problemOf(given, new Set(optionNames))
+  const unknown = Names.problemOf(value, new Set(optionNames))
   if (unknown !== undefined) return Either.left(unknown)
   const limits: { -readonly [Name in keyof Limits]: Limits[Name] } = {}
   for (const name of dimensions) {
-    const amount: unknown = Thrown.get(given, name)
+    const amount: unknown = Thrown.get(value, name)
     if (amount === undefined) continue
     const isValid = typeof amount === "number" && amount >= 0 && (name === "cost" ? Number.isFinite(amount) : isCount(amount))
     if (!isValid) {
@@ -190,13 +190,13 @@ export const read = (given: unknown): Either.Either<Budget, string> => {
     }
     limits[name] = amount
   }
-  const duration = Thrown.get(given, "duration")
+  const duration = Thrown.get(value, "duration")
   if (duration !== undefined) {
     const ms = Millis.positiveDuration(duration)
     if (Either.isLeft(ms)) return Either.left(`"duration" ${ms.left.problem}`)
     limits.durationMs = ms.right
   }
-  const onReached: unknown = Thrown.get(given, "onReached") ?? "fail"
+  const onReached: unknown = Thrown.get(value, "onReached") ?? "fail"
   if (!Schema.is(OnReached)(onReached)) return Either.left(`"onReached" must be "fail", "ask" or "finish"`)
   if (Object.keys(limits).length === 0) return Either.left(`has no limit: give one of ${optionNames.slice(0, -1).join(", ")}`)
   return Either.right({ limits, onReached })

@@ -362,7 +362,7 @@ export interface FactValues {
  */
 export interface MemoryOptions<Given extends ReadonlyArray<unknown>, After extends ReadonlyArray<unknown>> {
   /** Where facts are: those of the workflow, of the run, or of any other name. Default: `"workflow"`. */
-  readonly namespace?: Scope | ((...given: Given) => string)
+  readonly namespace?: Scope | ((...args: Given) => string)
   /** Adds facts to the end of the prompt: `true` the ten latest. Default: false. */
   readonly recall?: boolean | RecallOptions<Given>
   /**
@@ -377,11 +377,11 @@ type Scope = "workflow" | "run" | (string & Record<never, never>)
 /** Selects the facts that a step recalls. */
 export interface RecallOptions<Given extends ReadonlyArray<unknown>> {
   /** Default: the namespace of the memory. */
-  readonly namespace?: Scope | ((...given: Given) => string)
+  readonly namespace?: Scope | ((...args: Given) => string)
   /** Default: all keys. */
-  readonly keys?: ReadonlyArray<string> | ((...given: Given) => ReadonlyArray<string>)
+  readonly keys?: ReadonlyArray<string> | ((...args: Given) => ReadonlyArray<string>)
   /** Words to search for; `true` those of the prompt. The most relevant facts come first. Default: the latest facts. */
-  readonly query?: string | true | ((...given: Given) => string)
+  readonly query?: string | true | ((...args: Given) => string)
   /** Default: 10. */
   readonly limit?: number
 }
@@ -422,7 +422,7 @@ export type Scorer<Context> =
 /** Names the facts that a step remembers. */
 export interface RememberOptions<Given extends ReadonlyArray<unknown>, After extends ReadonlyArray<unknown>> {
   /** Default: the namespace of the memory. */
-  readonly namespace?: Scope | ((...given: Given) => string)
+  readonly namespace?: Scope | ((...args: Given) => string)
   /** Default: the id of the step. */
   readonly key?: string | ((...after: After) => string)
   /** Returns JSON, or `undefined` to remember nothing. Default: the output. */

@@ -182,8 +182,8 @@ export const of = (state: RunState.RunState): Changes => {
         const replaced = RunState.step(before, nodeId, iteration)
         if (replaced?.table === undefined) break
         const { table, output, generation = 0, finishedSeq = 0 } = replaced
-        const given = outputs.findLastIndex((one) => one.nodeId === nodeId && one.iteration === iteration)
-        if (given >= 0) outputs.splice(given, 1)
+        const index = outputs.findLastIndex((one) => one.nodeId === nodeId && one.iteration === iteration)
+        if (index >= 0) outputs.splice(index, 1)
         replacedOutputs ??= []
         replacedOutputs.push({ nodeId, iteration, seq: finishedSeq, table, output, generation })
       }

@@ -468,16 +468,18 @@ const leaveNames: Settings.Names<LeaveOptions> = { ...actorNames, iteration: tru
 export const signalNames: Settings.Names<SignalOptions> = { payload: true, correlation: true, id: true }
 
 /** Refuses options that are no object, or have a name that the command does not have. */
-const checkNames = <O>(runId: string, command: string, given: unknown, names: Settings.Names<O>) => {
+const checkNames = <O>(runId: string, command: string, options: unknown, names: Settings.Names<O>) => {
   const known = Object.keys(names)
-  const isObject = typeof given === "object" && given !== null && !Array.isArray(given)
-  const problem = isObject ? Names.problemOf(given, known) : `takes an object of ${known.join(", ")}, and got ${Millis.show(given)}`
+  const isObject = typeof options === "object" && options !== null && !Array.isArray(options)
+  const problem = isObject
+    ? Names.problemOf(options, known)
+    : `takes an object of ${known.join(", ")}, and got ${Millis.show(options)}`
   return problem === undefined ? Effect.void : new InvalidCommand({ runId, problem: `${command} ${problem}` })
 }
 
 /** Untyped callers may pass anything; a value that is no text could be stored, but not read back. */
-const checkTexts = (runId: string, given: { readonly [name: string]: unknown }): Effect.Effect<void, InvalidCommand> => {
-  const wrong = Object.entries(given).find(([, value]) => value !== undefined && typeof value !== "string")
+const checkTexts = (runId: string, texts: { readonly [name: string]: unknown }): Effect.Effect<void, InvalidCommand> => {
+  const wrong = Object.entries(texts).find(([, value]) => value !== undefined && typeof value !== "string")
   return wrong === undefined ? Effect.void : new InvalidCommand({ runId, problem: `"${wrong[0]}" must be a text` })
 }
 

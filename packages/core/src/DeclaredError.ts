@@ -66,7 +66,7 @@ export const make = (schema: ErrorSchema): ErrorCodec => {
       const issues = Either.flip(stored(raised))
       return Either.left(Either.getOrElse(issues, () => [`it does not match the declared "${tag}"`]))
     },
-    decode: (given) => Either.getRight(guarded(() => Either.mapLeft(decode(given), issuesOf))),
+    decode: (value) => Either.getRight(guarded(() => Either.mapLeft(decode(value), issuesOf))),
   }
 }
 

@@ -52,13 +52,13 @@ export const windows = [
 export const longestWindowMs = 3_600_000
 
 /** Reads `limits` of a runtime. Each needs a name that is not empty, and one number at least. */
-export const read = (given: unknown): Either.Either<LimitSettings, InvalidSetting> => {
-  if (given === undefined) return Either.right({})
+export const read = (value: unknown): Either.Either<LimitSettings, InvalidSetting> => {
+  if (value === undefined) return Either.right({})
   const refuse = (setting: string, received: unknown, expected: string) =>
     Either.left(new InvalidSetting({ setting, received: Millis.show(received), expected }))
-  if (!isPlain(given)) return refuse("limits", given, `an object such as { anthropic: { concurrency: 4, perMinute: 50 } }`)
+  if (!isPlain(value)) return refuse("limits", value, `an object such as { anthropic: { concurrency: 4, perMinute: 50 } }`)
   const limits: Record<string, Limit> = {}
-  for (const [name, limit] of Object.entries(given)) {
+  for (const [name, limit] of Object.entries(value)) {
     const setting = `limits.${name}`
     if (name === "" || name.includes("\0")) return refuse("limits", name, "names of limits that are not empty")
     if (!isPlain(limit)) return refuse(setting, limit, "an object such as { concurrency: 4, perMinute: 50 }")
@@ -76,15 +76,15 @@ export const read = (given: unknown): Either.Either<LimitSettings, InvalidSettin
   return Either.right(limits)
 }
 
-const isPlain = (given: unknown): given is { readonly [name: string]: unknown } =>
-  typeof given === "object" && given !== null && !Array.isArray(given)
+const isPlain = (value: unknown): value is { readonly [name: string]: unknown } =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
 
 /** Reads what an author gives as `limit`: a name, or `{ name, key }`. `Left` is the problem, to append to "limit". */
-export const queueOf = (given: unknown): Either.Either<Queue, string> => {
-  const [name, key] = typeof given === "string" ? [given, ""] : [Thrown.get(given, "name"), Thrown.get(given, "key")]
+export const queueOf = (value: unknown): Either.Either<Queue, string> => {
+  const [name, key] = typeof value === "string" ? [value, ""] : [Thrown.get(value, "name"), Thrown.get(value, "key")]
   if (typeof name !== "string" || name === "") return Either.left(`must be the name of a limit, or { name, key }`)
   if (key !== undefined && typeof key !== "string") return Either.left("has a key that is no text")
-  const strange = isPlain(given) ? Names.problemOf(given, ["name", "key"]) : undefined
+  const strange = isPlain(value) ? Names.problemOf(value, ["name", "key"]) : undefined
   return strange === undefined ? Either.right({ name, key: key ?? "" }) : Either.left(strange)
 }
 
@@ -93,7 +93,7 @@ export interface Use {
   /** Slots that are held. */
   readonly held: number
   /** Slots given after this time (epoch ms), at most as many as are asked for; the latest first. */
-  readonly given: (after: number, most: number) => ReadonlyArray<number>
+  readonly grantsSince: (after: number, most: number) => ReadonlyArray<number>
 }
 
 /** Computes how many slots a limit has left, and when the next rate window opens if one is closed (epoch ms). */
@@ -103,11 +103,11 @@ export const roomOf = (limit: Limit, use: Use, now: number): { readonly room: nu
   for (const [field, windowMs] of windows) {
     const most = limit[field]
     if (most === undefined) continue
-    const given = use.given(now - windowMs, most)
-    room = Math.min(room, most - given.length)
+    const grants = use.grantsSince(now - windowMs, most)
+    room = Math.min(room, most - grants.length)
     // The oldest of the last `most` leaves the window first.
-    const oldest = given.at(-1)
-    if (given.length >= most && oldest !== undefined) opensAt = Math.max(opensAt ?? 0, oldest + windowMs)
+    const oldest = grants.at(-1)
+    if (grants.length >= most && oldest !== undefined) opensAt = Math.max(opensAt ?? 0, oldest + windowMs)
   }
   return { room: Math.max(0, room), opensAt }
 }

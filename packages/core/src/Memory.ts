@@ -67,19 +67,19 @@ export class InvalidFact extends Schema.TaggedError<InvalidFact>()("InvalidFact"
   }
 }
 
-const nameProblem = (what: string, given: unknown): string | undefined =>
-  typeof given !== "string" || given.trim() === "" || given.length > longestName || given.includes("\0")
+const nameProblem = (what: string, value: unknown): string | undefined =>
+  typeof value !== "string" || value.trim() === "" || value.length > longestName || value.includes("\0")
     ? `its ${what} must be text of 1 to ${longestName} characters`
     : undefined
 
 /** Checks a fact, which may come from untyped code. */
 export const check = (
-  given: { readonly namespace: unknown; readonly key: unknown; readonly value: unknown } & Omit<
+  fact: { readonly namespace: unknown; readonly key: unknown; readonly value: unknown } & Omit<
     FactWrite,
     "namespace" | "key" | "value"
   >,
 ): Either.Either<FactWrite, InvalidFact> => {
-  const { namespace, key, value } = given
+  const { namespace, key, value } = fact
   const shown = { namespace: String(namespace), key: String(key) }
   const copied = toJson(value)
   if (Either.isLeft(copied))
@@ -91,7 +91,7 @@ export const check = (
       ? `its value has more than ${longestValue} characters as JSON. Store it in a file, and remember the path`
       : undefined)
   return problem === undefined
-    ? Either.right({ ...given, ...shown, value: copied.right })
+    ? Either.right({ ...fact, ...shown, value: copied.right })
     : Either.left(new InvalidFact({ ...shown, problem }))
 }
 

@@ -66,7 +66,7 @@ const roundUp = (ms: number): number => {
 
 /** A value that is no duration, formatted for an error message. */
 export interface InvalidDuration {
-  readonly given: string
+  readonly received: string
   readonly problem: "is not a duration" | "is longer than 8.64e15 ms" | "is not longer than 0"
 }
 
@@ -76,16 +76,16 @@ export const span = (input: unknown): Either.Either<Millis, InvalidDuration> => 
   const ms = isUnit(unit)
     ? Number(count) * units[unit]
     : Option.match(Duration.decodeUnknown(input), { onNone: () => Number.NaN, onSome: Duration.toMillis })
-  if (!Number.isFinite(ms) || isNegative(input)) return Either.left({ given: show(input), problem: "is not a duration" })
+  if (!Number.isFinite(ms) || isNegative(input)) return Either.left({ received: show(input), problem: "is not a duration" })
   const whole = roundUp(ms)
-  return is(whole) ? Either.right(whole) : Either.left({ given: show(input), problem: "is longer than 8.64e15 ms" })
+  return is(whole) ? Either.right(whole) : Either.left({ received: show(input), problem: "is longer than 8.64e15 ms" })
 }
 
 /** Parses a duration that was typed, such as on a command line: like {@link span}, with plain numbers counted in `unit`. */
 export const parseDuration = (text: string, unit: Unit): Either.Either<Millis, InvalidDuration> => {
   const typed = text.trim()
   return Either.mapLeft(span(/^\d+(?:\.\d+)?$/.test(typed) ? `${typed}${unit}` : typed), ({ problem }) => ({
-    given: show(text),
+    received: show(text),
     problem,
   }))
 }
@@ -95,7 +95,7 @@ export const positiveDuration = (input: unknown): Either.Either<Millis, InvalidD
   Either.filterOrLeft(
     span(input),
     (ms) => ms > 0,
-    () => ({ given: show(input), problem: "is not longer than 0" }),
+    () => ({ received: show(input), problem: "is not longer than 0" }),
   )
 
 /** `Duration` itself treats negative numbers and NaN as 0. */

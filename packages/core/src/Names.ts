@@ -10,19 +10,19 @@ export interface Unknown {
 }
 
 /** Returns the first name of an object that is not among the known names. */
-export const unknownIn = (given: object, known: ReadonlySet<string> | ReadonlyArray<string>): Unknown | undefined => {
+export const unknownIn = (value: object, known: ReadonlySet<string> | ReadonlyArray<string>): Unknown | undefined => {
   const names = known instanceof Set ? known : new Set(known)
-  const name = Object.keys(given).find((key) => !names.has(key))
+  const name = Object.keys(value).find((key) => !names.has(key))
   return name === undefined ? undefined : { name, nearest: nearestTo(name, names) }
 }
 
 /** Returns the problem of an object with an unknown name, to append to a subject: `has no option "x"; …`. */
 export const problemOf = (
-  given: object,
+  value: object,
   known: ReadonlySet<string> | ReadonlyArray<string>,
   kind: "option" | "prop" = "option",
 ): string | undefined => {
-  const unknown = unknownIn(given, known)
+  const unknown = unknownIn(value, known)
   if (unknown === undefined) return undefined
   const all = [...known].join(", ")
   const others = unknown.nearest === undefined ? `; there are ${all}` : `; did you mean "${unknown.nearest}"? There are ${all}`

@@ -120,7 +120,7 @@ const isAgent = (one: unknown): one is AnyAgent =>
 
 const isFunction = (value: unknown): boolean => typeof value === "function"
 
-const listOf = (given: unknown): ReadonlyArray<unknown> => (Array.isArray(given) ? given : [given])
+const listOf = (value: unknown): ReadonlyArray<unknown> => (Array.isArray(value) ? value : [value])
 
 /** The agents among what is given as `agent`. */
 export const agentsOf = (agent: unknown): ReadonlyArray<AnyAgent> => listOf(agent).filter(isAgent)
@@ -151,18 +151,18 @@ export const agent = (options: Options, isText: boolean, words: Words): Either.E
     return { agents, isText, corrections: Number(corrections), ...(Object.keys(rights).length === 0 ? {} : { rights }), ...budget }
   })
 
-const budgetOf = (given: unknown): Budget.Budget => Either.getOrElse(Budget.read(given), (problem) => refuse(`"budget" ${problem}`))
+const budgetOf = (value: unknown): Budget.Budget => Either.getOrElse(Budget.read(value), (problem) => refuse(`"budget" ${problem}`))
 
 /** Makes a region with a budget. Options: those of a budget. The id is `""` for the whole run. */
-export const budget = (id: string, children: ReadonlyArray<Plan.Node>, given: unknown): Either.Either<Plan.Sequence, Problem> =>
-  Either.map(Budget.read(given), (budget) => ({ _tag: "Sequence", children, budget: { id, ...budget } }))
+export const budget = (id: string, children: ReadonlyArray<Plan.Node>, value: unknown): Either.Either<Plan.Sequence, Problem> =>
+  Either.map(Budget.read(value), (budget) => ({ _tag: "Sequence", children, budget: { id, ...budget } }))
 
 const textsOf = (options: Options, option: string, what: string): ReadonlyArray<string> | undefined => {
-  const given = options[option]
-  if (given === undefined) return undefined
-  if (!Array.isArray(given)) return refuse(`"${option}" must be an array of ${what}`)
+  const value = options[option]
+  if (value === undefined) return undefined
+  if (!Array.isArray(value)) return refuse(`"${option}" must be an array of ${what}`)
   const texts: Array<string> = []
-  for (const one of given) {
+  for (const one of value) {
     if (typeof one !== "string" || one === "") return refuse(`"${option}" must be an array of ${what}`)
     if (texts.includes(one)) refuse(`"${option}" lists ${JSON.stringify(one)} twice`)
     texts.push(one)
@@ -359,8 +359,8 @@ export const forEach = (
   checked(() => {
     const isSettled = flag(options, "settled", words)
     // 0, the length of an empty list, is no limit.
-    const given = options.maxConcurrency
-    const maxConcurrency = given === undefined || given === 0 ? undefined : countOf("maxConcurrency", given)
+    const value = options.maxConcurrency
+    const maxConcurrency = value === undefined || value === 0 ? undefined : countOf("maxConcurrency", value)
     const maxItems = options.maxItems === undefined ? Plan.defaultMaxItems : countOf("maxItems", options.maxItems)
     if (items.length > maxItems)
       refuse(`it has ${items.length} items, and may have ${maxItems}: raise its "maxItems", or make fewer`)
@@ -396,10 +396,10 @@ export const tryCatch = (
   checked(() => {
     const problem = handlersProblem(options)
     if (problem !== undefined) return refuse(problem)
-    const given = options[filter]
-    if (given === undefined) return { _tag: "TryCatch", ...parts }
+    const value = options[filter]
+    if (value === undefined) return { _tag: "TryCatch", ...parts }
     if (options.catch === undefined) return refuse(`"${filter}" says what is caught, and it has no "catch"`)
-    return { _tag: "TryCatch", ...parts, catchWhen: fn(given, filter) }
+    return { _tag: "TryCatch", ...parts, catchWhen: fn(value, filter) }
   })
 
 /** The problem of a try without handlers. */
@@ -452,8 +452,8 @@ const flag = (options: Options, option: string, words: Words): boolean => {
 
 /** Reads an option of several words. Default: the first. */
 const oneOf = <A extends string>(options: Options, option: string, all: readonly [A, ...ReadonlyArray<A>], within = ""): A => {
-  const given = options[option]
-  const chosen = given === undefined ? all[0] : all.find((word) => word === given)
+  const value = options[option]
+  const chosen = value === undefined ? all[0] : all.find((word) => word === value)
   if (chosen !== undefined) return chosen
   const [last, ...others] = all.map((word) => `"${word}"`).toReversed()
   return refuse(`"${within}${option}" must be ${others.length === 0 ? last : `${others.toReversed().join(", ")} or ${last}`}`)
@@ -496,25 +496,25 @@ const limitOf = (options: Options, words: Words, within = ""): Pick<Plan.Wait, "
 }
 
 const durationOf = (named: string, value: unknown): Millis.Millis =>
-  Either.getOrElse(Millis.positiveDuration(value), ({ given, problem }) => {
+  Either.getOrElse(Millis.positiveDuration(value), ({ received, problem }) => {
     const example = problem === "is not a duration" ? ` such as "30s" or "2 minutes"` : ""
-    return refuse(`${named} ${given} ${problem}${example}`)
+    return refuse(`${named} ${received} ${problem}${example}`)
   })
 
 /** Checks a function. The front end has adapted the author's. */
-const fn = <F>(given: unknown, option: string): F =>
-  typeof given === "function" ? (given as F) : refuse(`"${option}" must be a function`)
+const fn = <F>(value: unknown, option: string): F =>
+  typeof value === "function" ? (value as F) : refuse(`"${option}" must be a function`)
 
 /** Turns a value into a function that returns it. */
-const giving = (given: unknown): ((context: Plan.PredicateContext) => unknown) =>
-  typeof given === "function" ? fn(given, "") : () => given
+const giving = (value: unknown): ((context: Plan.PredicateContext) => unknown) =>
+  typeof value === "function" ? fn(value, "") : () => value
 
 /** The codec of the errors that a step declares. */
-const errorOf = (given: unknown): DeclaredError.ErrorCodec | undefined => {
-  if (given === undefined) return undefined
-  if (!Schema.isSchema(given)) return refuse(`"error" must be an Effect Schema`)
+const errorOf = (value: unknown): DeclaredError.ErrorCodec | undefined => {
+  if (value === undefined) return undefined
+  if (!Schema.isSchema(value)) return refuse(`"error" must be an Effect Schema`)
   // Services that the schema needs, which its type forbids, are missing at its first use.
-  const schema = given as DeclaredError.ErrorSchema
+  const schema = value as DeclaredError.ErrorSchema
   const { unstorable } = Codec.make(schema)
   return unstorable === undefined ? DeclaredError.make(schema) : refuse(`"error": ${unstorable}`)
 }
@@ -534,13 +534,13 @@ const metaOf = (declared: unknown): Plan.Step["meta"] => {
   return isObject ? (json as Plan.Step["meta"]) : refuse(`"meta" must be an object`)
 }
 
-const checkNames = (option: string, given: object, names: ReadonlyArray<string>): void => {
-  const unknown = Names.problemOf(given, names)
+const checkNames = (option: string, value: object, names: ReadonlyArray<string>): void => {
+  const unknown = Names.problemOf(value, names)
   if (unknown !== undefined) refuse(`"${option}" ${unknown}`)
 }
 
-const isObject = (given: unknown): given is Options =>
-  typeof given === "object" && given !== null && !Array.isArray(given) && !("then" in given)
+const isObject = (value: unknown): value is Options =>
+  typeof value === "object" && value !== null && !Array.isArray(value) && !("then" in value)
 
 const policies = new Map<string, RetryPolicy.RetryPolicy>()
 
@@ -594,17 +594,17 @@ const defaultScoreTime = Millis.make(5 * 60_000)
 const scorersOf = (declared: unknown, words: Words): Plan.Step["scorers"] => {
   if (declared === undefined || declared === null) return undefined
   if (!isObject(declared)) return refuse(`"scorers" must be an object of scorers by name`)
-  const made = Object.entries(declared).map(([name, given]): readonly [string, Plan.Scorer] => {
+  const made = Object.entries(declared).map(([name, value]): readonly [string, Plan.Scorer] => {
     const of = `scorers.${name}`
     if (name.trim() === "" || name.length > 256) refuse(`the name of a scorer must be text of 1 to 256 characters`)
-    if (typeof given === "function") return [name, { ...usualScorer, score: fn(given, of) }]
-    if (!isObject(given)) return refuse(`"${of}" must be a function, or an object with a "score"`)
-    checkNames(of, given, ["score", "instructions", "sampling", "timeout"])
-    const { score, instructions, sampling = 1 } = given
+    if (typeof value === "function") return [name, { ...usualScorer, score: fn(value, of) }]
+    if (!isObject(value)) return refuse(`"${of}" must be a function, or an object with a "score"`)
+    checkNames(of, value, ["score", "instructions", "sampling", "timeout"])
+    const { score, instructions, sampling = 1 } = value
     if (typeof sampling !== "number" || !(sampling >= 0 && sampling <= 1))
       return refuse(`"${of}.sampling" must be a number from 0 to 1: the share of outputs that are scored`)
     if (instructions !== undefined && typeof instructions !== "string") return refuse(`"${of}.instructions" must be text`)
-    const timeoutMs = span(given, "timeout", { ...words, hasMillis: false }, `${of}.`) ?? defaultScoreTime
+    const timeoutMs = span(value, "timeout", { ...words, hasMillis: false }, `${of}.`) ?? defaultScoreTime
     if (typeof score === "function") return [name, { score: fn(score, `${of}.score`), instructions, sampling, timeoutMs }]
     if (!isAgent(score)) return refuse(`"${of}.score" must be a function, or an agent that judges`)
     return [name, { score, instructions, sampling, timeoutMs }]
@@ -614,9 +614,9 @@ const scorersOf = (declared: unknown, words: Words): Plan.Step["scorers"] => {
 
 const usualScorer = { instructions: undefined, sampling: 1, timeoutMs: defaultScoreTime }
 
-const textOrFn = (given: unknown, option: string): Plan.GivenText | undefined => {
-  if (given === undefined || (typeof given === "string" && given.trim() !== "")) return given
-  return typeof given === "function" ? fn(given, option) : refuse(`"${option}" must be text, or a function that returns it`)
+const textOrFn = (value: unknown, option: string): Plan.GivenText | undefined => {
+  if (value === undefined || (typeof value === "string" && value.trim() !== "")) return value
+  return typeof value === "function" ? fn(value, option) : refuse(`"${option}" must be text, or a function that returns it`)
 }
 
 /** Makes the memory of a step. */
@@ -725,8 +725,8 @@ const requestOf = (request: unknown, words: Words, within = "") => {
 }
 
 /** Tells whether a value is a list of at least one name. */
-export const areNames = (given: unknown): given is ReadonlyArray<string> =>
-  Array.isArray(given) && given.length > 0 && given.every((one) => typeof one === "string")
+export const areNames = (value: unknown): value is ReadonlyArray<string> =>
+  Array.isArray(value) && value.length > 0 && value.every((one) => typeof one === "string")
 
 const approversOf = ({ approvers }: Options, words: Words, within = ""): ReadonlyArray<string> | Plan.Computation | undefined => {
   if (approvers === undefined) return undefined
@@ -783,15 +783,15 @@ interface Startable {
 }
 
 /** Tells whether a value is a workflow of either front end. */
-export const isStartable = (given: unknown): given is Startable =>
-  typeof given === "object" &&
-  given !== null &&
-  "execute" in given &&
-  "name" in given &&
-  "definition" in given &&
-  typeof given.definition === "object" &&
-  given.definition !== null &&
-  "input" in given.definition
+export const isStartable = (value: unknown): value is Startable =>
+  typeof value === "object" &&
+  value !== null &&
+  "execute" in value &&
+  "name" in value &&
+  "definition" in value &&
+  typeof value.definition === "object" &&
+  value.definition !== null &&
+  "input" in value.definition
 
 /**
  * Returns the workflow of a function, for one that is not defined yet, since it contains itself or they contain each other.
@@ -802,16 +802,16 @@ export const resolving = (id: NodeId, workflow: () => unknown): (() => Startable
   return () => {
     if (found !== undefined) return found
     const refused = (problem: string) => new InvalidRequest({ nodeId: id, problem: `its "workflow" ${problem}` })
-    let given: unknown
+    let value: unknown
     try {
-      given = workflow()
+      value = workflow()
     } catch (thrown) {
       throw refused(`threw: ${Thrown.describe(thrown).message}`)
     }
-    if (!isStartable(given))
-      throw refused(`gave ${Thrown.show(given)}, and must give the result of smithers(…) or createWorkflow(…).build(…)`)
-    found = given
-    return given
+    if (!isStartable(value))
+      throw refused(`gave ${Thrown.show(value)}, and must give the result of smithers(…) or createWorkflow(…).build(…)`)
+    found = value
+    return value
   }
 }
 

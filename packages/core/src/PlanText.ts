@@ -327,7 +327,7 @@ const countOf = <A extends number | undefined>(limit: A): A | "Infinity" => (lim
 const retryOf = (shown: NonNullable<RetryPolicy<unknown>["shown"]>): Details["Step"]["retry"] =>
   typeof shown === "string" || shown.maxAttempts !== Infinity ? shown : { ...shown, maxAttempts: countOf(shown.maxAttempts) }
 
-const computed = (given: unknown): "computed" | undefined => (typeof given === "function" ? "computed" : undefined)
+const computed = (value: unknown): "computed" | undefined => (typeof value === "function" ? "computed" : undefined)
 
 const waitDetails = ({ target, timeoutMs, computeTimeout, deadline, onTimeout }: Plan.Wait): WaitDetails => {
   const times = {

@@ -102,9 +102,9 @@ const withAutomaton = (automaton: Automaton.Automaton, names: ReadonlyArray<stri
     automaton.scan(text, 0, 0, spans)
     return spans
   }
-  const text = (given: string): string => {
-    const spans = spansIn(given)
-    return spans.length === 0 ? given : replaced(given, spans, given.length)
+  const text = (value: string): string => {
+    const spans = spansIn(value)
+    return spans.length === 0 ? value : replaced(value, spans, value.length)
   }
   // On the path of each commit: nothing is allocated where nothing is found.
   const inArray = (items: ReadonlyArray<unknown>): ReadonlyArray<unknown> => {
@@ -206,9 +206,9 @@ const shortestLine = 20
 const deepestJson = 3
 
 /** All spellings of a secret, the plain one first. */
-export const formsOf = (given: string): ReadonlyArray<Form> => {
-  const bare = given.trim()
-  const value = bare === "" ? given : bare
+export const formsOf = (secret: string): ReadonlyArray<Form> => {
+  const bare = secret.trim()
+  const value = bare === "" ? secret : bare
   const lines = value.split(/[\r\n]+/).map((line) => line.trim())
   const parts = lines.length === 1 ? [] : lines.filter((line) => line.length >= shortestLine && !line.startsWith("-----"))
   const texts = new Set<string>()

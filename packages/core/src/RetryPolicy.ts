@@ -86,12 +86,12 @@ const backoffs = ["exponential", "linear", "constant"] as const
 /** Validates options, which may come from untyped code. `Left` names the invalid one. */
 const read = (options: RetryOptions) =>
   Either.gen(function* () {
-    const given: { readonly [key: string]: unknown } = { ...options }
-    const unknown = Names.problemOf(given, optionNames)
+    const value: { readonly [key: string]: unknown } = { ...options }
+    const unknown = Names.problemOf(value, optionNames)
     if (unknown !== undefined) return yield* Either.left(`retry ${unknown}`)
-    const option = (key: keyof typeof defaults): unknown => (given[key] === undefined ? defaults[key] : given[key])
+    const option = (key: keyof typeof defaults): unknown => (value[key] === undefined ? defaults[key] : value[key])
     const delay = (key: "initialDelay" | "maxDelay") =>
-      Either.mapLeft(Millis.span(option(key)), ({ given, problem }) => `retry.${key} ${given} ${problem}`)
+      Either.mapLeft(Millis.span(option(key)), ({ received, problem }) => `retry.${key} ${received} ${problem}`)
     const [initialDelayMs, maxDelayMs] = [yield* delay("initialDelay"), yield* delay("maxDelay")]
     const [maxAttempts, factor, jitter] = [option("maxAttempts"), option("factor"), option("jitter")]
     const backoff = backoffs.find((known) => known === option("backoff"))
@@ -119,7 +119,7 @@ export const fromOptions = (options: RetryOptions): Either.Either<RetryPolicy, s
     }[backoff]
     const retries = Number.isFinite(maxAttempts) ? Schedule.recurs(maxAttempts - 1) : Schedule.forever
     const delayed = Schedule.addDelay(retries, (retry) => Duration.millis(Math.min(growth(retry), longest)))
-    const shown = (given: Millis.DurationLike, ms: Millis.Millis) => (typeof given === "string" ? given : ms)
+    const shown = (duration: Millis.DurationLike, ms: Millis.Millis) => (typeof duration === "string" ? duration : ms)
     const initialDelay = shown(options.initialDelay ?? defaults.initialDelay, initialDelayMs)
     const isLonger = isDefault && initialDelayMs > maxDelayMs
     return {
@@ -141,10 +141,10 @@ export const fromOptions = (options: RetryOptions): Either.Either<RetryPolicy, s
 const holdsBy =
   (holds: (error: ErrorInfo) => unknown) =>
   (error: ErrorInfo): boolean => {
-    const given = holds(error)
-    const late = alwaysTrue(given)
+    const value = holds(error)
+    const late = alwaysTrue(value)
     if (late !== undefined) throw new TypeError(`its "while" gave ${late}, which always counts as true: give a boolean`)
-    return Boolean(given)
+    return Boolean(value)
   }
 
 /** The policy of a step without one: {@link defaults}. */

@@ -415,7 +415,7 @@ const loop = (
     /** Rolls back a frame whose content the store refuses, except for the events it was given, and fails the node at fault. */
     const takeBack = (error: StoreRefused): Effect.Effect<void, StoreRefused> =>
       Effect.suspend(() => {
-        const culprit = Refusal.culprit(frame.given(), frame.pending?.events ?? [], error, plan)
+        const culprit = Refusal.culprit(frame.received(), frame.pending?.events ?? [], error, plan)
         if (culprit === undefined) return error
         if (culprit._tag === "Output") refused = error
         const key = culprit._tag === "Node" ? nodeKey(culprit.nodeId, culprit.iteration) : undefined
@@ -426,9 +426,9 @@ const loop = (
       })
     /** Rolls back a frame that contradicts a command, except for the events it was given, and applies the commands. */
     const listen: Effect.Effect<void, StoreError> = Effect.map(inbox.pending, (commands) => {
-      const given = frame.given()
+      const received = frame.received()
       frame.takeBack()
-      for (const event of given) append(event)
+      for (const event of received) append(event)
       for (const command of commands) if (command.runId === runId) hear(command)
     })
     /** Interrupts the attempts, stores those that still finish, and leaves the run resumable. */
@@ -507,8 +507,8 @@ const loop = (
     const observe = (event: RunEvent): boolean => planner.observe([event])
     const services = yield* Effect.context<unknown>()
     /** Validates input from outside synchronously, in the middle of scheduling. */
-    const accept = (wait: Plan.Wait, key: NodeKey, given: unknown): Scheduler.Accepted => {
-      const accepted = Either.flatMap(encodeNow(wait.codec, given, services), (stored) =>
+    const accept = (wait: Plan.Wait, key: NodeKey, value: unknown): Scheduler.Accepted => {
+      const accepted = Either.flatMap(encodeNow(wait.codec, value, services), (stored) =>
         Either.map(decodeSharedNow(wait.codec, stored, services), (kept) => ({ stored, kept })),
       )
       return Either.map(accepted, ({ stored, kept }) => {

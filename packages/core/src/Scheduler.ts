@@ -139,7 +139,7 @@ export interface ScheduleOptions {
   /** Admits an attempt at a step with a limit, once it holds a slot; called again at each `next`. Default: admits all. */
   readonly grant?: (start: Starts.Start, left: number) => boolean
   /** Validates input for a wait, and keeps it as the node's output. Returns its encoded form. */
-  readonly accept?: (wait: Plan.Wait, key: NodeKey, given: unknown) => Accepted
+  readonly accept?: (wait: Plan.Wait, key: NodeKey, value: unknown) => Accepted
 }
 
 export type { Interrupt } from "./internal/journal.ts"

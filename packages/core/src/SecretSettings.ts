@@ -90,7 +90,7 @@ export const addEnvironment = (): ReadonlyArray<Refused> => {
 export type Settings = ReadonlyArray<string> | { readonly [name: string]: string | Redacted.Redacted<string> }
 
 /** Adds what a setting names. Returns what is refused. */
-export const addSettings = (given: unknown): Either.Either<ReadonlyArray<Refused>, InvalidSetting> => {
+export const addSettings = (value: unknown): Either.Either<ReadonlyArray<Refused>, InvalidSetting> => {
   const wrong = (setting: string, received: unknown) =>
     Either.left(
       new InvalidSetting({
@@ -99,14 +99,14 @@ export const addSettings = (given: unknown): Either.Either<ReadonlyArray<Refused
         expected: 'names of variables, such as ["STRIPE_KEY"], or values by name, such as { STRIPE_KEY: Redacted.make(…) }',
       }),
     )
-  if (given === undefined) return Either.right([])
-  if (Array.isArray(given)) {
-    const bad = given.findIndex((name) => typeof name !== "string" || name === "")
-    return bad >= 0 ? wrong(`secrets.${bad}`, given[bad]) : Either.right(addVariables(given, true))
+  if (value === undefined) return Either.right([])
+  if (Array.isArray(value)) {
+    const bad = value.findIndex((name) => typeof name !== "string" || name === "")
+    return bad >= 0 ? wrong(`secrets.${bad}`, value[bad]) : Either.right(addVariables(value, true))
   }
-  if (typeof given !== "object" || given === null || Redacted.isRedacted(given)) return wrong("secrets", given)
+  if (typeof value !== "object" || value === null || Redacted.isRedacted(value)) return wrong("secrets", value)
   const refused: Array<Refused> = []
-  for (const [name, one] of Object.entries(given)) {
+  for (const [name, one] of Object.entries(value)) {
     const plain: unknown = Redacted.isRedacted(one) ? Redacted.value(one) : one
     if (typeof plain !== "string") return wrong(`secrets.${name}`, one)
     const reason = add(name, plain)
@@ -136,9 +136,9 @@ export const warn = (refused: ReadonlyArray<Refused>): Effect.Effect<void> =>
  * Registers a value as a secret: from now on its name stands for it in everything that this process stores, logs, traces and prints. Returns the value, to be used like
  * one of `Config.redacted`. A value that is shorter than eight characters or a common word is refused with a warning that names it: replacing it would destroy other texts.
  */
-export const secret = (name: string, given: string | Redacted.Redacted<string>): Effect.Effect<Redacted.Redacted<string>> =>
+export const secret = (name: string, value: string | Redacted.Redacted<string>): Effect.Effect<Redacted.Redacted<string>> =>
   Effect.suspend(() => {
-    const reason = add(name, given)
-    const kept = Redacted.isRedacted(given) ? given : Redacted.make(given)
+    const reason = add(name, value)
+    const kept = Redacted.isRedacted(value) ? value : Redacted.make(value)
     return Effect.as(reason === undefined ? Effect.void : warn([{ name, reason }]), kept)
   })

@@ -23,10 +23,10 @@ export const redactor = (): Redactor.Redactor => {
 }
 
 /** Replaces the secrets in a text. */
-export const text = (given: string): string => redactor().text(given)
+export const text = (value: string): string => redactor().text(value)
 
 /** Replaces the secrets in the texts and keys of arrays and plain objects. The same value where there are none. */
-export const value = <A>(given: A): A => redactor().value(given)
+export const value = <A>(value: A): A => redactor().value(value)
 
 /** A stream that knows secrets which are registered while it is open, too. */
 export const stream = (): Redactor.Stream => {
@@ -44,8 +44,8 @@ export const stream = (): Redactor.Stream => {
 }
 
 /** Describes the secret in a value, to complete "the output …"; `undefined` if there is none. */
-export const problemIn = (given: unknown): { readonly secret: Redactor.Found; readonly problem: string } | undefined => {
-  const secret = redactor().find(given)
+export const problemIn = (value: unknown): { readonly secret: Redactor.Found; readonly problem: string } | undefined => {
+  const secret = redactor().find(value)
   return secret && { secret, problem: sentenceOf(secret) }
 }
 

@@ -317,14 +317,14 @@ class PromptLookedUp {
 /** Looks for an output under everything that the one of this attempt depends on. */
 const lookUp = (
   { step, input }: Attempt,
-  { declared, key: given, within, find }: CacheEntry,
+  { declared, key: customKey, within, find }: CacheEntry,
   prompt: string | undefined,
 ): Effect.Effect<LookedUp, unknown, unknown> =>
   Effect.gen(function* () {
     const agents =
       step.agentSpec === undefined ? [] : yield* Effect.forEach(step.agentSpec.agents, (one) => AgentIdentity.of(one, input))
     const { allowTools } = step.agentSpec?.rights ?? {}
-    const own = prompt ?? (yield* Effect.try({ try: given, catch: (thrown) => thrown }))
+    const own = prompt ?? (yield* Effect.try({ try: customKey, catch: (thrown) => thrown }))
     const copied = declared.isOwnKey ? toJson(own) : Either.right(own)
     if (Either.isLeft(copied)) {
       return yield* Effect.fail(new TypeError(`a cache key must be JSON: ${copied.left.path} ${copied.left.problem}`))
@@ -346,7 +346,7 @@ const accept = (
   returned: unknown,
   cacheKey: string | undefined,
 ): Effect.Effect<AttemptResult, InvalidOutput, unknown> => {
-  if (settled !== undefined && Object.is(settled.given, returned)) {
+  if (settled !== undefined && Object.is(settled.returned, returned)) {
     // It was validated when it was stored, and a transform must not be applied twice.
     const { output, value } = settled
     return Effect.succeed({ _tag: "Succeeded", output, value, cachedFrom: undefined, cacheKey })
@@ -371,7 +371,7 @@ const limited = (attempt: Attempt): Effect.Effect<unknown, unknown, unknown> => 
   const { computeTimeout, timeoutMs } = attempt.step
   return computeTimeout === undefined
     ? within(attempt, timeoutMs)
-    : Effect.flatMap(timeoutOf(attempt, computeTimeout), (given) => within(attempt, given))
+    : Effect.flatMap(timeoutOf(attempt, computeTimeout), (timeoutMs) => within(attempt, timeoutMs))
 }
 
 const timeoutOf = (attempt: Attempt, computeTimeout: Plan.Computation): Effect.Effect<Millis.Millis, InvalidTimeout> =>
@@ -379,8 +379,8 @@ const timeoutOf = (attempt: Attempt, computeTimeout: Plan.Computation): Effect.E
     const { step, runId, pass, input, needs, state, onRead } = attempt
     const refuse = (problem: string) => new InvalidTimeout({ nodeId: step.id, problem })
     try {
-      const given = Millis.positiveDuration(computeTimeout({ input, runId, iteration: pass, ...needs }, state, onRead))
-      return Either.mapLeft(given, ({ given, problem }) => refuse(`gave ${given}, which ${problem}`))
+      const duration = Millis.positiveDuration(computeTimeout({ input, runId, iteration: pass, ...needs }, state, onRead))
+      return Either.mapLeft(duration, ({ received, problem }) => refuse(`gave ${received}, which ${problem}`))
     } catch (thrown) {
       return refuse(`threw: ${Thrown.describe(thrown).message}`)
     }

@@ -492,8 +492,8 @@ const log = (action: Action): Effect.Effect<void> => {
 }
 
 /** Detects workflows that an untyped caller passed in place of a registry. */
-const isRegistry = (given: unknown): boolean =>
-  typeof Thrown.get(given, "find") === "function" && Array.isArray(Thrown.get(given, "names"))
+const isRegistry = (value: unknown): boolean =>
+  typeof Thrown.get(value, "find") === "function" && Array.isArray(Thrown.get(value, "names"))
 
 /** Supervises until the scope closes. Runs that it drives then are suspended, and can be resumed. */
 export const make = <R>(

@@ -31,7 +31,7 @@ export interface Attempt {
 /** An output that was stored with a transaction. */
 export interface Settled {
   /** The value that the code of the step received. */
-  readonly given: unknown
+  readonly returned: unknown
   readonly output: Json | undefined
   readonly value: SharedValue
 }

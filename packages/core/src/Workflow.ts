@@ -365,19 +365,19 @@ const ends = ["answer", "resume"] as const
 
 /** Makes the methods that run a workflow. */
 export const runs = <I, A, R, E = never>({ definition, begin, label }: Runnable<R>): Runs<I, A, R, E> => {
-  const request = <O extends RunOptions>(method: string, names: Settings.Names<O>, value: unknown, given: RunOptions = {}) =>
+  const request = <O extends RunOptions>(method: string, names: Settings.Names<O>, value: unknown, runOptions: RunOptions = {}) =>
     Effect.gen(function* () {
-      yield* Settings.only(method, given, names)
-      const { tags, source, budget, onIncompatible, onFailed } = yield* optionsOf(given)
-      const runId = given.runId ?? (yield* generateRunId)
+      yield* Settings.only(method, runOptions, names)
+      const { tags, source, budget, onIncompatible, onFailed } = yield* optionsOf(runOptions)
+      const runId = runOptions.runId ?? (yield* generateRunId)
       if (!isId(runId) || isChildRunId(runId) || Secrets.problemIn(runId) !== undefined)
         return yield* new InvalidRunId({ runId: Secrets.text(String(runId)) })
-      const deadline = yield* Settings.deadline("deadline", given.deadline, yield* Millis.now)
+      const deadline = yield* Settings.deadline("deadline", runOptions.deadline, yield* Millis.now)
       const reopen = onFailed === "resume" ? (["failed"] as const) : []
       const options = { reopen, onIncompatible, deadline, isForReopened: true }
       const { origin } = yield* Engine
       const said = givenOf(value)
-      const known = given.runId === undefined ? undefined : yield* Effect.orElseSucceed(origin(runId), () => undefined)
+      const known = runOptions.runId === undefined ? undefined : yield* Effect.orElseSucceed(origin(runId), () => undefined)
       if (known !== undefined && said !== undefined && known.inputDigest === said && isOf(known)) {
         // A repeated call is answered from the store, or joins the run, even if the code has changed.
         return [definition, RunRequest.join(runId, options)] as const
@@ -409,34 +409,34 @@ export const runs = <I, A, R, E = never>({ definition, begin, label }: Runnable<
   /** Tells whether a run is of this workflow. True if its name cannot be learned without a run. */
   const isOf = ({ workflow }: Origin): boolean => [workflow, unnamed].includes(definition.name ?? label())
 
-  const execute: Runs<I, A, R, E>["execute"] = (value, given) =>
+  const execute: Runs<I, A, R, E>["execute"] = (value, options) =>
     Effect.gen(function* () {
       const engine = yield* Engine
-      const [begun, wanted] = yield* request("execute", runNames, value, given)
+      const [begun, wanted] = yield* request("execute", runNames, value, options)
       return yield* outputOf<A, E>(definition, yield* engine.join(begun, wanted))
     })
 
-  const run: Runs<I, A, R, E>["run"] = (value, given) =>
+  const run: Runs<I, A, R, E>["run"] = (value, options) =>
     Effect.gen(function* () {
       const engine = yield* Engine
-      const [begun, wanted] = yield* request("run", runNames, value, given)
+      const [begun, wanted] = yield* request("run", runNames, value, options)
       return resultOf<A, E>(definition, yield* engine.joinUntilIdle(begun, wanted))
     })
 
   const cancel: Runs<I, A, R, E>["cancel"] = (runId, reason) => cancelOf(definition, runId, reason)
 
-  const start: Runs<I, A, R, E>["start"] = (value, given) =>
-    Effect.flatMap(request("start", runNames, value, given), ([begun, wanted]) => startOn<A, R, E>(begun, wanted))
+  const start: Runs<I, A, R, E>["start"] = (value, options) =>
+    Effect.flatMap(request("start", runNames, value, options), ([begun, wanted]) => startOn<A, R, E>(begun, wanted))
 
-  const signalWithStart: Runs<I, A, R, E>["signalWithStart"] = (value, given) =>
+  const signalWithStart: Runs<I, A, R, E>["signalWithStart"] = (value, options) =>
     Effect.gen(function* () {
       const [begun, { runId, create, reopen, onIncompatible, deadline }] = yield* request(
         "signalWithStart",
         signalWithStartNames,
         value,
-        given,
+        options,
       )
-      const { signal: name, payload, correlation, id } = given
+      const { signal: name, payload, correlation, id } = options
       const content = defined({ payload, correlation, id })
       const signal = Commands.signal(runId, name, content)
       type Refusal = StoreError | RunNotFound | RunEnded | WorkflowMismatch | InvalidCommand | SignalIdTaken
@@ -459,12 +459,12 @@ export const runs = <I, A, R, E = never>({ definition, begin, label }: Runnable<
       return handle
     })
 
-  const resume: Runs<I, A, R, E>["resume"] = (runId, given = {}) =>
+  const resume: Runs<I, A, R, E>["resume"] = (runId, options = {}) =>
     Effect.gen(function* () {
       const engine = yield* Engine
-      yield* Settings.only("resume", given, resumeNames)
-      const { onIncompatible } = yield* optionsOf(given)
-      const deadline = yield* Settings.deadline("deadline", given.deadline, yield* Millis.now)
+      yield* Settings.only("resume", options, resumeNames)
+      const { onIncompatible } = yield* optionsOf(options)
+      const deadline = yield* Settings.deadline("deadline", options.deadline, yield* Millis.now)
       const wanted = RunRequest.resume(runId, { onIncompatible, deadline })
       return yield* outputOf<A, E>(definition, yield* engine.join(definition, wanted))
     })

@@ -410,8 +410,8 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
     return drawn
   }
 
-  const draw: Planner["draw"] = (state, given) => {
-    values = given
+  const draw: Planner["draw"] = (state, known) => {
+    values = known
     // Before the first event, each state is a starting point: the one for the name, then that of the run.
     if (!hasObserved) rows = Rows.make(state)
     const isBlank = HashMap.isEmpty(state.nodes)
@@ -448,7 +448,7 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
       }
       return reads
     },
-    plan: (state, given) => Either.map(draw(state, given), ({ plan }) => plan),
+    plan: (state, known) => Either.map(draw(state, known), ({ plan }) => plan),
     tables: () => (layout.writers.has(untypedTable) ? untypedTables : undefined),
     observe: (events) => {
       let isStale = false

@@ -135,9 +135,9 @@ export const createSmithers = <
   O extends (Exclude<keyof S, "input"> & string) | Codec.AnySchema = never,
 >(
   declared: S,
-  given: SmithersOptions<I, O> = {},
+  settings: SmithersOptions<I, O> = {},
 ): Smithers<OutputsAmong<S>, InputAmong<S, I>, OutputOf<S, O>> => {
-  const { schemas, options } = parted(declared, given)
+  const { schemas, options } = parted(declared, settings)
   check(schemas, options)
   const face = {
     Workflow: Components.Workflow,
@@ -171,24 +171,24 @@ export const createSmithers = <
 /** Splits schemas into those of outputs and that of the input, which becomes an option. */
 const parted = (
   declared: Schemas,
-  given: SmithersOptions<Codec.AnySchema>,
+  options: SmithersOptions<Codec.AnySchema>,
 ): { readonly schemas: Schemas; readonly options: SmithersOptions<Codec.AnySchema> } => {
-  if (!Object.hasOwn(declared, "input")) return { schemas: declared, options: given }
+  if (!Object.hasOwn(declared, "input")) return { schemas: declared, options: options }
   const { input, ...schemas } = declared
-  if (given.input !== undefined)
+  if (options.input !== undefined)
     refuse(
       `the schema of the input is given twice: as the key "input" of the schemas, and as the option "input". Remove one of them`,
     )
   if (!Codec.isSchema(input)) return refuse(notASchema("input", input))
-  return { schemas, options: { ...given, input } }
+  return { schemas, options: { ...options, input } }
 }
 
 const refuse = (problem: string): never => {
   throw new InvalidWorkflow({ workflow: unnamed, where: "createSmithers", problem })
 }
 
-const notASchema = (key: string, given: unknown): string =>
-  `"${key}" must be an Effect Schema or a Standard Schema${EffectVersion.adviceOnSchema(given)}`
+const notASchema = (key: string, value: unknown): string =>
+  `"${key}" must be an Effect Schema or a Standard Schema${EffectVersion.adviceOnSchema(value)}`
 
 /** Valid keys of schemas, since they name tables. */
 const keyPattern = /^[A-Za-z0-9_.:@-]{1,200}$/

@@ -110,19 +110,19 @@ RacePlace.displayName = "Race"
 export const Race = RacePlace as unknown as Props.Component<Props.RaceProps, "Race">
 
 /** Wraps each element as a branch, at its place and with its key. Other values are kept for React and for the lowering. */
-const branchesOf = (of: object, given: unknown): unknown => {
-  if (isPending(given)) return null
-  if (React.isValidElement(given)) return jsx("RaceBranch", { of, name: given.key, children: given }, given.key ?? undefined)
-  const list = listOf(given)
-  if (list === undefined) return given
+const branchesOf = (of: object, value: unknown): unknown => {
+  if (isPending(value)) return null
+  if (React.isValidElement(value)) return jsx("RaceBranch", { of, name: value.key, children: value }, value.key ?? undefined)
+  const list = listOf(value)
+  if (list === undefined) return value
   const branches = list.map((one) => branchesOf(of, one))
-  if (isPieces(given)) mark(branches)
+  if (isPieces(value)) mark(branches)
   return branches
 }
 
 /** Returns the values of a list; `undefined` for any other value. */
-const listOf = (given: unknown): ReadonlyArray<unknown> | undefined =>
-  typeof given === "object" && given !== null && Symbol.iterator in given ? [...(given as Iterable<unknown>)] : undefined
+const listOf = (value: unknown): ReadonlyArray<unknown> | undefined =>
+  typeof value === "object" && value !== null && Symbol.iterator in value ? [...(value as Iterable<unknown>)] : undefined
 
 /** Renders items by key, each with elements of its own. */
 const ForEachPlace = (props: Props.ForEachProps): React.ReactNode => {
@@ -153,8 +153,8 @@ const Item = ({
   readonly item: unknown
   readonly index: number
 }): React.ReactNode => {
-  const given = draw(item, index)
-  return areElements(given) ? given : jsx("ForEachItem", { of, given })
+  const drawn = draw(item, index)
+  return areElements(drawn) ? drawn : jsx("ForEachItem", { of, content: drawn })
 }
 
 /** A class for the same reason as loops. Its parts are elements, so that the lowering can tell them apart. */
@@ -181,9 +181,9 @@ class TryPlace extends React.Component<Props.TryCatchFinallyProps> {
 export const TryCatchFinally = TryPlace as unknown as Props.TryCatchFinallyComponent<Undeclared>
 
 /** Wraps a part that a condition may omit. Values that are no elements are kept for the lowering to reject. */
-const partOf = (type: "Try" | "Catch" | "Finally", of: object, given: unknown): React.ReactNode => {
-  if (isNothing(given) && !isPending(given)) return null
-  return jsx(type, areElements(given) ? { of, children: given } : { of, given }, type.toLowerCase())
+const partOf = (type: "Try" | "Catch" | "Finally", of: object, value: unknown): React.ReactNode => {
+  if (isNothing(value) && !isPending(value)) return null
+  return jsx(type, areElements(value) ? { of, children: value } : { of, content: value }, type.toLowerCase())
 }
 
 /** Renders the handler of a caught failure, as a component of its own. Renders nothing until a failure is caught. */
@@ -200,24 +200,24 @@ const Catching = ({
   const loop = React.useContext(loopContext)
   const error = frame?.caught(boundary, loop)
   if (frame === undefined || error === undefined) return null
-  const given = handler(error, frame.ctx(loop))
-  return areElements(given) ? given : jsx("Catch", { of, given })
+  const drawn = handler(error, frame.ctx(loop))
+  return areElements(drawn) ? drawn : jsx("Catch", { of, content: drawn })
 }
 
 /** Returns `true` for values that React renders as nothing. */
-const isNothing = (given: unknown): boolean =>
-  given === undefined || given === null || typeof given === "boolean" || isPending(given)
+const isNothing = (value: unknown): boolean =>
+  value === undefined || value === null || typeof value === "boolean" || isPending(value)
 
-const areElements = (given: unknown): given is React.ReactNode =>
-  isNothing(given) || React.isValidElement(given) || (Array.isArray(given) && given.every(areElements))
+const areElements = (value: unknown): value is React.ReactNode =>
+  isNothing(value) || React.isValidElement(value) || (Array.isArray(value) && value.every(areElements))
 
 /** Encodes the id that an author gave. Values that are no text are kept for the lowering to reject. */
 const givenId = (id: string | undefined): string | undefined => (typeof id === "string" ? keptId(id) : id)
 
 /** Returns the identity of a component: its id, its name from the previous render, or its place. */
 const named = (kind: "loop" | "saga" | "try", component: React.Component, id: string | undefined) => {
-  const given = givenId(id)
-  if (given !== undefined) return { name: given }
+  const value = givenId(id)
+  if (value !== undefined) return { name: value }
   const { place, isListItem } = placeOf(kind, component)
   const frame = component.context as Frame | undefined
   return { name: frame?.nameOf(place) ?? place, place, isListItem }

@@ -276,11 +276,11 @@ const parallel = (node: HostNode, children: ReadonlyArray<Node>): Plan.Parallel 
 const scopeOf = (node: HostNode, body: Node, loop: NodeId | undefined, lowering: Lowering, analysis: Analysis): Plan.Scope => {
   const props = propsOf(node)
   const conditionOf = (name: "until" | "cancelWhen"): Plan.Scope["completeWhen"] => {
-    const { [name]: given } = props
-    if (given === undefined) return undefined
+    const { [name]: value } = props
+    if (value === undefined) return undefined
     // A condition made of a missing output of its own tasks does not hold yet.
-    if (typeof given !== "function" && analysis.readsItself(node)) return () => false
-    return condition(node, name, given, loop, lowering, analysis.comesAfter(node))
+    if (typeof value !== "function" && analysis.readsItself(node)) return () => false
+    return condition(node, name, value, loop, lowering, analysis.comesAfter(node))
   }
   const parts = { id: idOf(node), needs: [], body, completeWhen: conditionOf("until"), cancelWhen: conditionOf("cancelWhen") }
   return orRefuse(node, NodeOptions.scope(parts, props, words))

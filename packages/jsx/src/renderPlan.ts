@@ -188,12 +188,12 @@ const drawWith = (blueprint: Planner.Blueprint, input: Codec.SharedValue, option
   const whole = new Set<string>()
   const placeIn = (name: string) => (whole.has(name) ? { nodeId: keptId(name), iteration: 0 } : writtenPlace(name))
   for (;;) {
-    const given = Object.entries(outputs).map(([name, value]) => ({ ...placeIn(name), value }))
+    const placed = Object.entries(outputs).map(([name, value]) => ({ ...placeIn(name), value }))
     const halted = Object.entries(caught).map(([name, error]) => haltedBy(placeIn(name), error))
-    const { state, values } = stateOf(blueprint, runId, input, given, tables, loops, halted)
+    const { state, values } = stateOf(blueprint, runId, input, placed, tables, loops, halted)
     const planner = Planner.make(blueprint)
     const drawn = Either.getOrThrowWith(planner.draw(state, values), (error) => error)
-    const added = placesOf(drawn.lowered, given, tables, loops)
+    const added = placesOf(drawn.lowered, placed, tables, loops)
     // A name with an iteration means that iteration, unless it is the id of a node.
     const { positions } = drawn.plan
     const named = [...Object.keys(outputs), ...Object.keys(caught)].filter(
@@ -201,7 +201,7 @@ const drawWith = (blueprint: Planner.Blueprint, input: Codec.SharedValue, option
     )
     for (const name of named) whole.add(name)
     if (added || named.some((name) => writtenPlace(name).nodeId !== keptId(name))) continue
-    const unknown = given.find(({ nodeId }) => !tables.has(nodeId))
+    const unknown = placed.find(({ nodeId }) => !tables.has(nodeId))
     if (unknown === undefined) return { drawn, planner, state, values }
     const where = "outputs of renderPlan"
     const some = [...drawn.lowered.layout.tasks.keys()].slice(0, 10).join(", ")
@@ -232,14 +232,14 @@ const known = new WeakMap<object, Map<NodeId, ReadonlyArray<NodeId>>>()
 /** Records the places of the given outputs in a render. Returns `true` if any was new. */
 const placesOf = (
   { layout }: Lower.Lowered,
-  given: Given,
+  outputs: Given,
   tables: Map<NodeId, string>,
   loops: { readonly [loop: string]: number },
 ): boolean => {
   const around = known.get(tables) ?? new Map<NodeId, ReadonlyArray<NodeId>>()
   known.set(tables, around)
   let added = false
-  for (const { nodeId } of given) {
+  for (const { nodeId } of outputs) {
     const task = layout.tasks.get(nodeId)
     if (task === undefined || tables.has(nodeId)) continue
     tables.set(nodeId, task.table)
@@ -261,7 +261,7 @@ const stateOf = (
   { schemas }: Planner.Blueprint,
   runId: string,
   input: Codec.SharedValue,
-  given: Given,
+  placed: Given,
   tables: ReadonlyMap<NodeId, string>,
   loops: { readonly [loop: string]: number },
   halted: ReadonlyArray<RunEvent>,
@@ -270,7 +270,7 @@ const stateOf = (
   const events: Array<RunEvent> = [...halted]
   const passes = new Map<string, number>(Object.entries(loops))
   const parents = new Map<string, string | undefined>()
-  for (const { nodeId, iteration, value } of given) {
+  for (const { nodeId, iteration, value } of placed) {
     const table = tables.get(nodeId)
     if (table === undefined) continue
     const schema = schemas[table]
@@ -305,12 +305,12 @@ const stateOf = (
 }
 
 const show = ({ content, node: _, ...task }: PlacedTask): PlannedTask => {
-  const given = content()
+  const value = content()
   return {
     id: task.id,
     output: task.table,
     loop: task.loop,
-    content: typeof given === "function" ? undefined : Prompt.isWritten(given) ? Prompt.write(given) : given,
+    content: typeof value === "function" ? undefined : Prompt.isWritten(value) ? Prompt.write(value) : value,
     kind: task.kind,
     isAgent: task.isAgent,
     isProvisional: task.isProvisional,

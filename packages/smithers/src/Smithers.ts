@@ -68,23 +68,23 @@ const expectedBy = (message: string): string =>
     : message.replace(/^Expected (?:exactly )?|, actual [\s\S]*$/g, "")
 
 /** Reads the settings of tools, and refuses the first that is invalid or unknown. */
-const toolOptions = (given: unknown): Either.Either<ToolOptions, InvalidSetting> =>
+const toolOptions = (input: unknown): Either.Either<ToolOptions, InvalidSetting> =>
   Either.mapLeft(
-    Schema.decodeUnknownEither(ToolOptions, { onExcessProperty: "error" })(given === undefined ? {} : given),
+    Schema.decodeUnknownEither(ToolOptions, { onExcessProperty: "error" })(input === undefined ? {} : input),
     (error) => {
       // Of a choice each member has an issue.
       const issues = ParseResult.ArrayFormatter.formatErrorSync(error)
       const path = ["tools", ...(issues[0]?.path ?? [])].map(String)
-      const received = path.slice(1).reduce<unknown>((value, name) => Thrown.get(value, name), given)
+      const received = path.slice(1).reduce<unknown>((value, name) => Thrown.get(value, name), input)
       const expected = [...new Set(issues.map(({ message }) => expectedBy(message)))].join(" or ")
       return new InvalidSetting({ setting: path.join("."), received: Millis.show(received), expected })
     },
   )
 
 /** The layer that calls agents, with tools that have these rights. */
-const agents = (given: unknown, prices: unknown): Layer.Layer<AgentRunner, InvalidSetting> =>
+const agents = (value: unknown, prices: unknown): Layer.Layer<AgentRunner, InvalidSetting> =>
   Layer.unwrapEffect(
-    Either.flatMap(toolOptions(given), ({ isolation = Runner.defaultIsolation, ...rights }) =>
+    Either.flatMap(toolOptions(value), ({ isolation = Runner.defaultIsolation, ...rights }) =>
       Either.map(Prices.setting("prices", prices), (known) =>
         AgentProgram.layerWith({ rights, commands: Runner.make(isolation), prices: known }),
       ),

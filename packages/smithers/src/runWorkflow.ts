@@ -70,7 +70,7 @@ export const runWorkflow = async <I, A>(
   options: RunWorkflowOptions<I>,
 ): Promise<RunResult<A>> => {
   Settings.onlyOrThrow("runWorkflow", options, optionNames)
-  const { input, db, maxConcurrency, signal, runtime, ...given } = options
+  const { input, db, maxConcurrency, signal, runtime, ...runOptions } = options
   const filename = db ?? process.env.SMITHERS_DB ?? "smithers.db"
   const layer = runtime ?? sqlite({ filename, ...defined({ maxConcurrency }) })
   const run = Effect.gen(function* () {
@@ -78,7 +78,7 @@ export const runWorkflow = async <I, A>(
     const close = Scope.close(scope, Exit.void)
     const [services, result] = yield* Effect.gen(function* () {
       const services = yield* Scope.extend(open(layer), scope)
-      return [services, yield* Effect.provide(workflow.run(input, given), services)] as const
+      return [services, yield* Effect.provide(workflow.run(input, runOptions), services)] as const
     }).pipe(Effect.onError(() => close))
     const engine = Context.get(services, Engine)
     const left = yield* engine.detached(result.runId)

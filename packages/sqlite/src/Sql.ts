@@ -136,7 +136,7 @@ export const transaction: Transaction = <E, R>(
     const stored = done._tag === "Made" ? done.value : yield* kept.restore(done.output)
     if (name === undefined) attempt.settle(stored)
     // It was decoded with the schema of the overload.
-    return stored.given as never
+    return stored.returned as never
   })
 
 /**

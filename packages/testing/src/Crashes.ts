@@ -125,11 +125,11 @@ const commits = (frames: ReadonlyArray<Frame>): ReadonlyArray<Point> =>
 export const everywhere = <I, R>(
   workflow: Pick<Runs<I, unknown, R>, "start">,
   input: I,
-  given: CrashOptions = {},
+  settings: CrashOptions = {},
 ): Effect.Effect<CrashReport, CrashError, Lives.Outside<R>> =>
   Effect.gen(function* () {
-    yield* Settings.only("crashEverywhere", given, optionNames)
-    const { before, world, ...options } = given
+    yield* Settings.only("crashEverywhere", settings, optionNames)
+    const { before, world, ...options } = settings
     const services = yield* Effect.context<Lives.Outside<R>>()
     const run = (fault?: MortalStorage.Fault, atOnce?: number) =>
       Effect.gen(function* () {

@@ -155,11 +155,11 @@ const disturbing =
  */
 export const simulate = <I, A, R>(
   workflow: Runs<I, A, R>,
-  given: SimulationOptions<I, A>,
+  settings: SimulationOptions<I, A>,
 ): Effect.Effect<SimulationReport, SimulationError, Lives.Outside<R>> =>
   Effect.gen(function* () {
-    yield* Settings.only("simulate", given, optionNames)
-    const { input, seeds, failures = 0.2, before, check, ...options } = given
+    yield* Settings.only("simulate", settings, optionNames)
+    const { input, seeds, failures = 0.2, before, check, ...options } = settings
     const services = yield* Effect.context<Lives.Outside<R>>()
     const wanted = yield* seedsOf(seeds)
     if (!isLikelihood(failures))

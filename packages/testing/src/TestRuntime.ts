@@ -208,10 +208,10 @@ export const optionNames: Settings.Names<TestRuntimeOptions> = {
 }
 
 /** Validates a seed. */
-export const seedOf = (setting: string, given: unknown = 1): Either.Either<number, InvalidSetting> =>
-  typeof given === "number" && Number.isSafeInteger(given)
-    ? Either.right(given)
-    : Either.left(new InvalidSetting({ setting, received: Millis.show(given), expected: "a whole number, such as 1" }))
+export const seedOf = (setting: string, value: unknown = 1): Either.Either<number, InvalidSetting> =>
+  typeof value === "number" && Number.isSafeInteger(value)
+    ? Either.right(value)
+    : Either.left(new InvalidSetting({ setting, received: Millis.show(value), expected: "a whole number, such as 1" }))
 
 const build = (options: TestRuntimeOptions): Effect.Effect<Context.Context<Services>, InvalidSetting, Scope.Scope> =>
   Effect.gen(function* () {
@@ -262,7 +262,7 @@ const shapeOf = (
     // Without this check an unknown field would match every wait.
     return Effect.zipRight(Settings.only("waitFor", wanted, waitNames), reach(runId, wanted))
   }
-  const given = <A, E>(effect: Effect.Effect<A, E, Ports>): Effect.Effect<A, E> => Effect.provide(effect, context)
+  const provided = <A, E>(effect: Effect.Effect<A, E, Ports>): Effect.Effect<A, E> => Effect.provide(effect, context)
   const once = (runId: string, nodeId: string, kind: "approval" | "human", { iteration }: Commands.DecisionOptions = {}) =>
     reach(runId, { nodeId, kind, ...defined({ iteration }) })
   return {
@@ -271,14 +271,15 @@ const shapeOf = (
     settle: passage.settle,
     waitFor,
     approve: (runId, nodeId, options) =>
-      Effect.zipRight(once(runId, nodeId, "approval", options), given(Commands.approve(runId, nodeId, options))),
+      Effect.zipRight(once(runId, nodeId, "approval", options), provided(Commands.approve(runId, nodeId, options))),
     deny: (runId, nodeId, options) =>
-      Effect.zipRight(once(runId, nodeId, "approval", options), given(Commands.deny(runId, nodeId, options))),
+      Effect.zipRight(once(runId, nodeId, "approval", options), provided(Commands.deny(runId, nodeId, options))),
     answer: (runId, nodeId, value, options) =>
-      Effect.zipRight(once(runId, nodeId, "human", options), given(Commands.answer(runId, nodeId, value, options))),
+      Effect.zipRight(once(runId, nodeId, "human", options), provided(Commands.answer(runId, nodeId, value, options))),
     // A run that was just started exists then.
-    signal: (runId, name, options) => Effect.zipRight(passage.settle, Effect.asVoid(given(Commands.signal(runId, name, options)))),
-    timeline: (runId) => given(Timeline.timeline(runId)),
+    signal: (runId, name, options) =>
+      Effect.zipRight(passage.settle, Effect.asVoid(provided(Commands.signal(runId, name, options)))),
+    timeline: (runId) => provided(Timeline.timeline(runId)),
   }
 }
 
@@ -336,22 +337,22 @@ export const advance = (duration: Duration.DurationInput) => runtime((test) => t
 export const settle = runtime(({ settle }) => settle)
 
 /** Waits until a run has an open wait. See {@link TestRuntimeShape.waitFor}. */
-export const waitFor = (...given: Parameters<TestRuntimeShape["waitFor"]>) => runtime((test) => test.waitFor(...given))
+export const waitFor = (...args: Parameters<TestRuntimeShape["waitFor"]>) => runtime((test) => test.waitFor(...args))
 
 /** Waits until a run requests this approval, and approves. */
-export const approve = (...given: Parameters<TestRuntimeShape["approve"]>) => runtime((test) => test.approve(...given))
+export const approve = (...args: Parameters<TestRuntimeShape["approve"]>) => runtime((test) => test.approve(...args))
 
 /** Waits until a run requests this approval, and denies it. */
-export const deny = (...given: Parameters<TestRuntimeShape["deny"]>) => runtime((test) => test.deny(...given))
+export const deny = (...args: Parameters<TestRuntimeShape["deny"]>) => runtime((test) => test.deny(...args))
 
 /** Waits until a run opens this human task, and answers. */
-export const answer = (...given: Parameters<TestRuntimeShape["answer"]>) => runtime((test) => test.answer(...given))
+export const answer = (...args: Parameters<TestRuntimeShape["answer"]>) => runtime((test) => test.answer(...args))
 
 /** Sends a signal. It is stored until a wait opens. */
-export const signal = (...given: Parameters<TestRuntimeShape["signal"]>) => runtime((test) => test.signal(...given))
+export const signal = (...args: Parameters<TestRuntimeShape["signal"]>) => runtime((test) => test.signal(...args))
 
 /** Returns the history of a run as text for snapshots. */
-export const timeline = (...given: Parameters<TestRuntimeShape["timeline"]>) => runtime((test) => test.timeline(...given))
+export const timeline = (...args: Parameters<TestRuntimeShape["timeline"]>) => runtime((test) => test.timeline(...args))
 
 /** A run that a test has started. */
 export interface TestRun<A> {
@@ -366,7 +367,7 @@ export interface TestRun<A> {
 }
 
 /** Converts a function that returns an Effect to one that returns a promise. */
-type Promised<F> = F extends (...given: infer Given) => Effect.Effect<infer A, infer _E> ? (...given: Given) => Promise<A> : never
+type Promised<F> = F extends (...args: infer Given) => Effect.Effect<infer A, infer _E> ? (...args: Given) => Promise<A> : never
 
 /** Actions of a test on runs, with promises. */
 type PromisedMethods = {
@@ -399,7 +400,7 @@ export interface PromisedOptions<R, E> extends TestRuntimeOptions {
   readonly layer?: Layer.Layer<R, E>
 }
 
-const isLayer = <R, E>(given: Layer.Layer<R, E> | undefined): given is Layer.Layer<R, E> => given !== undefined
+const isLayer = <R, E>(layer: Layer.Layer<R, E> | undefined): layer is Layer.Layer<R, E> => layer !== undefined
 
 /**
  * Creates a test runtime with promises, for `bun test`, Vitest and any other runner. With an invalid option, its methods reject
@@ -440,16 +441,16 @@ const promised = <R, E>(services: Layer.Layer<R, E> | undefined, options: TestRu
   return {
     now: () => runPromise(now),
     settle: () => runPromise(settle),
-    advance: (...given) => runPromise(advance(...given)),
-    waitFor: (...given) => runPromise(waitFor(...given)),
-    approve: (...given) => runPromise(approve(...given)),
-    deny: (...given) => runPromise(deny(...given)),
-    answer: (...given) => runPromise(answer(...given)),
-    signal: (...given) => runPromise(signal(...given)),
-    timeline: (...given) => runPromise(timeline(...given)),
-    execute: (workflow, input, given) => runPromise(workflow.execute(input, given)),
-    run: (workflow, input, given) => runPromise(workflow.run(input, given)),
-    start: async (workflow, input, given) => runOf(await runPromise(workflow.start(input, given))),
+    advance: (...args) => runPromise(advance(...args)),
+    waitFor: (...args) => runPromise(waitFor(...args)),
+    approve: (...args) => runPromise(approve(...args)),
+    deny: (...args) => runPromise(deny(...args)),
+    answer: (...args) => runPromise(answer(...args)),
+    signal: (...args) => runPromise(signal(...args)),
+    timeline: (...args) => runPromise(timeline(...args)),
+    execute: (workflow, input, options) => runPromise(workflow.execute(input, options)),
+    run: (workflow, input, options) => runPromise(workflow.run(input, options)),
+    start: async (workflow, input, options) => runOf(await runPromise(workflow.start(input, options))),
     runPromise,
     close: () => managed.dispose(),
     [Symbol.asyncDispose]: () => managed.dispose(),

@@ -82,9 +82,9 @@ export const scriptedAgent = (replies: ReadonlyArray<ScriptedReply>, options: Sc
       })
     }
     const scripted = replies[next++]
-    const given = typeof scripted === "function" ? await scripted(request) : scripted
-    if (given instanceof Error) throw given
-    return { text: typeof given === "string" ? given : (JSON.stringify(given) ?? "") }
+    const reply = typeof scripted === "function" ? await scripted(request) : scripted
+    if (reply instanceof Error) throw reply
+    return { text: typeof reply === "string" ? reply : (JSON.stringify(reply) ?? "") }
   }
   return {
     name,

@@ -96,8 +96,8 @@ const checked = <S extends CommonSettings>(of: string, settings: S, names: Setti
     Either.gen(function* () {
       yield* Settings.only(of, settings, names)
       for (const name of ["name", "command", "cwd"] as const) {
-        const given = settings[name]
-        if (given !== undefined) yield* Settings.filled(name, given, "a text that is not empty")
+        const value = settings[name]
+        if (value !== undefined) yield* Settings.filled(name, value, "a text that is not empty")
       }
       const { instructions } = settings
       if (typeof instructions !== "function") yield* Settings.text("instructions", instructions)

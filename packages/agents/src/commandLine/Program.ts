@@ -29,13 +29,13 @@ export const environmentOf = (
   environment: Environment,
   listed: ReadonlyArray<string>,
   own: Environment,
-  given: Environment,
+  extra: Environment,
 ): { readonly [name: string]: string } => {
   const names = [...common, ...listed]
   const chosen: ReadonlyArray<readonly [string, string | undefined]> = [
     ["HOME", homeOf(environment)],
     ...names.map((name) => [name, environment[name]] as const),
-    ...Object.entries(given).filter(([name]) => !isInherited(name) || listed.includes(name)),
+    ...Object.entries(extra).filter(([name]) => !isInherited(name) || listed.includes(name)),
     ...Object.entries(own),
   ]
   return Object.fromEntries(chosen.flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])))

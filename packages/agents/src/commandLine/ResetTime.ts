@@ -42,7 +42,7 @@ export const find = (text: string, now: number): number | undefined => {
   const [, monthName, dayOfMonth, year, ...time] = dated.exec(text) ?? []
   if (monthName !== undefined) {
     const index = months.indexOf(monthName.toLowerCase())
-    const of = (given: number) => inZone([given, index, Number(dayOfMonth)], hourOf(time), timeZone)
+    const of = (year: number) => inZone([year, index, Number(dayOfMonth)], hourOf(time), timeZone)
     const current = partsOf(now, timeZone).year
     if (year !== undefined) return of(Number(year))
     return of(current) < now ? of(current + 1) : of(current)
@@ -65,10 +65,10 @@ const spanOf = (text: string): number => {
 
 /** Hour and minute of a time as it is written. */
 const hourOf = ([hour, minute, half]: ReadonlyArray<string | undefined>): readonly [hour: number, minute: number] => {
-  const given = Number(hour)
+  const hours = Number(hour)
   const isHalf = half !== undefined
   const isAfternoon = half?.toLowerCase() === "pm"
-  return [isHalf ? (given % 12) + (isAfternoon ? 12 : 0) : given, Number(minute ?? 0)]
+  return [isHalf ? (hours % 12) + (isAfternoon ? 12 : 0) : hours, Number(minute ?? 0)]
 }
 
 const isZone = (name: string): boolean => {

@@ -21,13 +21,13 @@ interface CacheOptions {
 
 const selectionOf = ({ workflow, node: nodeId, run: runId }: CacheOptions) => defined({ workflow, nodeId, runId })
 
-export const list = (given: CacheOptions & { readonly limit: number | undefined }) =>
+export const list = (options: CacheOptions & { readonly limit: number | undefined }) =>
   Effect.gen(function* () {
-    const db = yield* locate(given.db)
+    const db = yield* locate(options.db)
     yield* Effect.scoped(open(db, "read"))
     const maintenance = yield* Effect.promise(Stores.maintenance)
-    const { limit = 50 } = given
-    const found = yield* maintenance.cachedOutputs(db, selectionOf(given), limit + 1)
+    const { limit = 50 } = options
+    const found = yield* maintenance.cachedOutputs(db, selectionOf(options), limit + 1)
     const outputs = found.slice(0, limit)
     const now = yield* Clock.currentTimeMillis
     const rows = outputs.map(({ workflow, nodeId, runId, at, isShared }) => [
@@ -42,12 +42,12 @@ export const list = (given: CacheOptions & { readonly limit: number | undefined 
     return { value: { db, outputs, hasMore: found.length > limit }, text }
   })
 
-export const clear = (given: CacheOptions & { readonly olderThan: string | undefined; readonly all: boolean }) =>
+export const clear = (options: CacheOptions & { readonly olderThan: string | undefined; readonly all: boolean }) =>
   Effect.gen(function* () {
     const invalid = (problem: string) => new InvalidUsage({ problem, command: "cache clear" })
-    const selection = selectionOf(given)
-    const { olderThan } = given
-    if (Object.keys(selection).length === 0 && olderThan === undefined && !given.all)
+    const selection = selectionOf(options)
+    const { olderThan } = options
+    if (Object.keys(selection).length === 0 && olderThan === undefined && !options.all)
       return yield* invalid("Name what to forget: --workflow, --node, --run, --older-than, or --all")
     const age =
       olderThan === undefined
@@ -55,7 +55,7 @@ export const clear = (given: CacheOptions & { readonly olderThan: string | undef
         : yield* Either.mapLeft(Millis.parseDuration(olderThan, "s"), () =>
             invalid(`--older-than must be a time such as 12h or 30d, not "${olderThan}"`),
           )
-    const db = yield* locate(given.db)
+    const db = yield* locate(options.db)
     yield* Effect.scoped(open(db, "write"))
     const maintenance = yield* Effect.promise(Stores.maintenance)
     const now = yield* Clock.currentTimeMillis

@@ -30,7 +30,7 @@ interface ControlOptions {
 type Command = ReturnType<typeof Commands.cancel>
 
 const tell = (
-  given: ControlOptions,
+  options: ControlOptions,
   command: string,
   did: (runId: string) => string,
   say: (found: FoundRun) => Command,
@@ -38,10 +38,10 @@ const tell = (
 ) =>
   Effect.scoped(
     Effect.gen(function* () {
-      const found = yield* connectWholeRun(given.db, given.run)
+      const found = yield* connectWholeRun(options.db, options.run)
       yield* Effect.provide(say(found), ports(found.storage))
       const { nodeId, iteration } = node ?? { nodeId: undefined, iteration: undefined }
-      return yield* receipt(found, { command, nodeId, iteration, db: given.db, did: did(found.runId) })
+      return yield* receipt(found, { command, nodeId, iteration, db: options.db, did: did(found.runId) })
     }),
   )
 
@@ -92,13 +92,13 @@ const carryOut = ({ storage, file, runId }: FoundRun) =>
   })
 
 /** Ends a run by force, and says what was not undone. */
-const forceEnd = (given: ControlOptions & { readonly reason: string | undefined }, found: FoundRun) =>
+const forceEnd = (options: ControlOptions & { readonly reason: string | undefined }, found: FoundRun) =>
   Effect.gen(function* () {
     const { storage, runId } = found
-    const { unfinished, children } = yield* Effect.provide(EndRun.force(runId, given.reason), ports(storage))
+    const { unfinished, children } = yield* Effect.provide(EndRun.force(runId, options.reason), ports(storage))
     const also = children.length === 0 ? "" : `, with ${plural(children.length, "child run")}`
     const did = `Run ${runId} is cancelled by force${also}. A process that works on it stops when it finds out`
-    const reply = yield* receipt(found, { command: "cancel", nodeId: undefined, iteration: undefined, db: given.db, did })
+    const reply = yield* receipt(found, { command: "cancel", nodeId: undefined, iteration: undefined, db: options.db, did })
     const lines = [
       reply.text,
       ...unfinished.map(
@@ -109,49 +109,49 @@ const forceEnd = (given: ControlOptions & { readonly reason: string | undefined 
   })
 
 export const cancel = (
-  given: ControlOptions & { readonly reason: string | undefined; readonly wait: boolean; readonly force: boolean },
+  options: ControlOptions & { readonly reason: string | undefined; readonly wait: boolean; readonly force: boolean },
 ) =>
   Effect.scoped(
     Effect.gen(function* () {
-      const found = yield* connectWholeRun(given.db, given.run)
+      const found = yield* connectWholeRun(options.db, options.run)
       const { storage, runId } = found
-      if (given.force) return yield* forceEnd(given, found)
-      yield* Effect.provide(Commands.cancel(runId, reasonOf(given.reason)), ports(storage))
+      if (options.force) return yield* forceEnd(options, found)
+      yield* Effect.provide(Commands.cancel(runId, reasonOf(options.reason)), ports(storage))
       yield* endIdle(storage, runId)
-      if (given.wait) {
+      if (options.wait) {
         const status = yield* carryOut(found)
         // It ended before it received the command.
         if (status !== "cancelled") return yield* new RunEnded({ runId, status })
       }
       const { run } = yield* storage.run(runId)
       const did = run.status === "cancelled" ? `Run ${runId} is cancelled` : `Asked run ${runId} to end as cancelled`
-      return yield* receipt(found, { command: "cancel", nodeId: undefined, iteration: undefined, db: given.db, did })
+      return yield* receipt(found, { command: "cancel", nodeId: undefined, iteration: undefined, db: options.db, did })
     }),
   )
 
-export const pause = (given: ControlOptions & { readonly by: string | undefined }) =>
+export const pause = (options: ControlOptions & { readonly by: string | undefined }) =>
   tell(
-    given,
+    options,
     "pause",
     (runId) => `Asked run ${runId} to pause`,
-    ({ runId }) => Commands.pause(runId, given.by === undefined ? {} : { by: given.by }),
+    ({ runId }) => Commands.pause(runId, options.by === undefined ? {} : { by: options.by }),
   )
 
-export const unpause = (given: ControlOptions) =>
+export const unpause = (options: ControlOptions) =>
   tell(
-    given,
+    options,
     "unpause",
     (runId) => `Asked run ${runId} to continue`,
     ({ runId }) => Commands.unpause(runId),
   )
 
-export const retry = (given: ControlOptions & { readonly node: string; readonly iteration: number | undefined }) =>
+export const retry = (options: ControlOptions & { readonly node: string; readonly iteration: number | undefined }) =>
   tell(
-    given,
+    options,
     "retry",
-    (runId) => `Asked run ${runId} to retry "${given.node}"`,
-    ({ runId }) => Commands.retryNode(runId, given.node, given.iteration === undefined ? {} : { iteration: given.iteration }),
-    { nodeId: given.node, iteration: given.iteration },
+    (runId) => `Asked run ${runId} to retry "${options.node}"`,
+    ({ runId }) => Commands.retryNode(runId, options.node, options.iteration === undefined ? {} : { iteration: options.iteration }),
+    { nodeId: options.node, iteration: options.iteration },
   )
 
 interface LeaveOptions extends ControlOptions {
@@ -162,29 +162,29 @@ interface LeaveOptions extends ControlOptions {
   readonly by: string | undefined
 }
 
-const leave = (given: LeaveOptions, command: string, as: Status.LeaveOutcome, say: typeof Commands.cancelNode) => {
-  const { node, key, iteration, reason } = given
+const leave = (options: LeaveOptions, command: string, as: Status.LeaveOutcome, say: typeof Commands.cancelNode) => {
+  const { node, key, iteration, reason } = options
   const part = key === undefined ? `"${node}"` : `"${key}" of "${node}"`
   const nodeId = key === undefined ? node : partId(keptId(node), key)
   return tell(
-    given,
+    options,
     command,
     (runId) => `Asked run ${runId} to leave ${part} as ${as}`,
-    ({ runId }) => say(runId, node, defined({ key, iteration, reason, by: given.by ?? userName() })),
+    ({ runId }) => say(runId, node, defined({ key, iteration, reason, by: options.by ?? userName() })),
     { nodeId, iteration },
   )
 }
 
 /** Leaves a scope, race, list, or part of one, as cancelled. */
-export const cancelNode = (given: LeaveOptions) => leave(given, "cancel-node", "cancelled", Commands.cancelNode)
+export const cancelNode = (options: LeaveOptions) => leave(options, "cancel-node", "cancelled", Commands.cancelNode)
 
 /** Leaves a scope, race, list, or part of one, as completed. */
-export const completeNode = (given: LeaveOptions) => leave(given, "complete-node", "completed", Commands.completeNode)
+export const completeNode = (options: LeaveOptions) => leave(options, "complete-node", "completed", Commands.completeNode)
 
 /** Number of runs per page. */
 const pageSize = 500
 
-export const down = (given: {
+export const down = (options: {
   readonly db: string | undefined
   readonly workflow: string | undefined
   readonly tag: string | undefined
@@ -192,18 +192,18 @@ export const down = (given: {
 }) =>
   Effect.scoped(
     Effect.gen(function* () {
-      const { storage } = yield* connect(given.db, "write")
+      const { storage } = yield* connect(options.db, "write")
       const runs: Array<string> = []
       const pending: Array<string> = []
       const filter = {
         status: Status.openStatuses,
         limit: pageSize,
-        ...defined({ workflow: given.workflow, tag: given.tag }),
+        ...defined({ workflow: options.workflow, tag: options.tag }),
       }
       for (let before: string | undefined; ; ) {
         const page: ReadonlyArray<RunSummary> = yield* storage.runs({ ...filter, ...defined({ before }) })
         for (const { runId } of page) {
-          const isCancelled = yield* Commands.cancel(runId, reasonOf(given.reason)).pipe(
+          const isCancelled = yield* Commands.cancel(runId, reasonOf(options.reason)).pipe(
             Effect.as(true),
             // It has just ended.
             Effect.catchTag("RunEnded", () => Effect.succeed(false)),
@@ -220,7 +220,7 @@ export const down = (given: {
       }
       const text =
         runs.length === 0 ? "No run to cancel." : `Asked ${plural(runs.length, "run")} to end as cancelled: ${runs.join(", ")}`
-      const next = pending.length === 0 ? [] : [commandLine(given.db, "supervise", [], ["once"])]
+      const next = pending.length === 0 ? [] : [commandLine(options.db, "supervise", [], ["once"])]
       const then = next.map(
         (line) => `\nNo process works on ${pending.join(", ")}, which must undo steps before ending. Carry that out: ${line}`,
       )

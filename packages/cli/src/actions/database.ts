@@ -19,20 +19,20 @@ interface DatabaseOptions {
 const maintenance = Effect.promise(Stores.maintenance)
 
 /** Returns the database, after checking that it holds a store. */
-const current = (given: DatabaseOptions, access: "read" | "write") =>
+const current = (options: DatabaseOptions, access: "read" | "write") =>
   Effect.gen(function* () {
-    const db = yield* locate(given.db)
+    const db = yield* locate(options.db)
     yield* Effect.scoped(open(db, access))
     return db
   })
 
 const size = (bytes: number): string => (bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`)
 
-export const path = (given: DatabaseOptions) => Effect.map(locate(given.db), (db) => ({ value: { db }, text: db }))
+export const path = (options: DatabaseOptions) => Effect.map(locate(options.db), (db) => ({ value: { db }, text: db }))
 
-export const check = (given: DatabaseOptions) =>
+export const check = (options: DatabaseOptions) =>
   Effect.gen(function* () {
-    const db = yield* current(given, "read")
+    const db = yield* current(options, "read")
     const found = yield* (yield* maintenance).check(db)
     const state = found.problems.length === 0 ? "nothing wrong" : plural(found.problems.length, "problem")
     const text = [
@@ -43,9 +43,9 @@ export const check = (given: DatabaseOptions) =>
     return { value: { db, ...found }, text: text.join("\n"), code } satisfies Reply
   })
 
-export const vacuum = (given: DatabaseOptions) =>
+export const vacuum = (options: DatabaseOptions) =>
   Effect.gen(function* () {
-    const db = yield* current(given, "write")
+    const db = yield* current(options, "write")
     const sizes = yield* (yield* maintenance).vacuum(db)
     return { value: { db, ...sizes }, text: `${db}: ${size(sizes.bytesBefore)} before, ${size(sizes.bytesAfter)} now.` }
   })
@@ -53,22 +53,22 @@ export const vacuum = (given: DatabaseOptions) =>
 /** Maximum number of pruned ids that are shown. */
 const shownIds = 10
 
-export const prune = (given: DatabaseOptions & { readonly olderThan: string | undefined; readonly dryRun: boolean }) =>
+export const prune = (options: DatabaseOptions & { readonly olderThan: string | undefined; readonly dryRun: boolean }) =>
   Effect.gen(function* () {
     const invalid = (problem: string) => new InvalidUsage({ problem, command: "db prune" })
-    if (given.olderThan === undefined) return yield* invalid("Give the minimum age: --older-than 30d")
-    const ago = yield* Either.mapLeft(Millis.parseDuration(given.olderThan, "s"), () =>
-      invalid(`--older-than must be a time such as 12h or 30d, not "${given.olderThan}"`),
+    if (options.olderThan === undefined) return yield* invalid("Give the minimum age: --older-than 30d")
+    const ago = yield* Either.mapLeft(Millis.parseDuration(options.olderThan, "s"), () =>
+      invalid(`--older-than must be a time such as 12h or 30d, not "${options.olderThan}"`),
     )
-    const db = yield* current(given, given.dryRun ? "read" : "write")
+    const db = yield* current(options, options.dryRun ? "read" : "write")
     const before = (yield* Clock.currentTimeMillis) - ago
-    const { pruned, kept } = yield* (yield* maintenance).prune(db, before, given.dryRun)
-    const did = given.dryRun ? "Would delete" : "Deleted"
+    const { pruned, kept } = yield* (yield* maintenance).prune(db, before, options.dryRun)
+    const did = options.dryRun ? "Would delete" : "Deleted"
     const shown = pruned.slice(0, shownIds).join(", ") + (pruned.length > shownIds ? ` and ${pruned.length - shownIds} more` : "")
     const lines = [
       `${did} ${plural(pruned.length, "run")}${pruned.length === 0 ? "." : `: ${shown}`}`,
       ...kept.map(({ runId, why }) => `Kept ${runId}: ${why}.`),
-      ...(pruned.length === 0 || given.dryRun ? [] : [`Run "smithers db vacuum" to return their space to the disk.`]),
+      ...(pruned.length === 0 || options.dryRun ? [] : [`Run "smithers db vacuum" to return their space to the disk.`]),
     ]
-    return { value: { db, isDryRun: given.dryRun, before, pruned, kept }, text: lines.join("\n") }
+    return { value: { db, isDryRun: options.dryRun, before, pruned, kept }, text: lines.join("\n") }
   })

@@ -46,20 +46,21 @@ type Named = Pick<Decision, "db" | "node" | "iteration" | "request">
 const requestOf = (
   { runId, storage }: FoundRun,
   kind: "approval" | "human",
-  given: Named,
+  decision: Named,
   command: "approve" | "deny" | "answer",
   canShow: boolean,
 ) =>
   Effect.gen(function* () {
     const waits = yield* storage.waits({ runId, kind: [kind], all: true, limit: Number.MAX_SAFE_INTEGER })
-    const nodeId = given.node === undefined ? undefined : Commands.resolveNodeId(given.node, waits)
+    const nodeId = decision.node === undefined ? undefined : Commands.resolveNodeId(decision.node, waits)
     const meant = waits.filter(
       (wait) =>
-        (nodeId === undefined || wait.nodeId === nodeId) && (given.iteration === undefined || wait.iteration === given.iteration),
+        (nodeId === undefined || wait.nodeId === nodeId) &&
+        (decision.iteration === undefined || wait.iteration === decision.iteration),
     )
     const open = meant.filter(({ status, isAnswered }) => status === "open" && !isAnswered)
     const sure = (wait: WaitSummary | undefined) => ({ wait: wait ?? open[0] ?? meant.at(-1), toShow: false })
-    if (given.request !== undefined) return sure(meant.find(({ requestId }) => requestId === given.request))
+    if (decision.request !== undefined) return sure(meant.find(({ requestId }) => requestId === decision.request))
     const [only] = open
     // A person who saw one of the others has also seen this one.
     const isFirst = (wait: WaitSummary) => wait.requestCount === 1 && wait.since >= (only?.since ?? 0)
@@ -73,7 +74,7 @@ const requestOf = (
         iteration: wait.iteration,
         requestId: wait.requestId ?? "",
         question: questionLines(wait),
-        command: commandsFor(wait, given.db).find((line) => line.startsWith(`smithers ${command} `)) ?? "",
+        command: commandsFor(wait, decision.db).find((line) => line.startsWith(`smithers ${command} `)) ?? "",
       })),
     })
   })
@@ -108,29 +109,29 @@ const decide =
             problem: `The argument names the node "${parameters.node}", and --node names "${nodeOption}": give one of them`,
             command,
           })
-        const given: Decision = { ...parameters, node: parameters.node ?? nodeOption }
+        const decision: Decision = { ...parameters, node: parameters.node ?? nodeOption }
         const screen = yield* Screen
-        const found = yield* connectWholeRun(given.db, given.run)
-        const { wait: meant, toShow } = yield* requestOf(found, "approval", given, command, screen.canAsk)
-        const nodeId = given.node ?? meant?.nodeId ?? (yield* nothingAsked(found))
+        const found = yield* connectWholeRun(decision.db, decision.run)
+        const { wait: meant, toShow } = yield* requestOf(found, "approval", decision, command, screen.canAsk)
+        const nodeId = decision.node ?? meant?.nodeId ?? (yield* nothingAsked(found))
         if (toShow && meant !== undefined) {
           yield* screen.log([`${nodeId} (iteration ${meant.iteration}):`, ...questionLines(meant)].join("\n"))
           const { confirm } = yield* Effect.promise(() => import("../Ask.ts"))
           if (!(yield* confirm(`${command === "approve" ? "Approve" : "Deny"} this?`)))
             return { value: undefined, text: "No decision was made.", code: Exit.input } satisfies Reply
         }
-        const by = given.by ?? userName()
+        const by = decision.by ?? userName()
         // Decides only on the request that was looked up or named.
-        const request = given.request ?? meant?.requestId ?? undefined
+        const request = decision.request ?? meant?.requestId ?? undefined
         const options = {
-          ...defined({ iteration: given.iteration, request, note: given.note, by }),
+          ...defined({ iteration: decision.iteration, request, note: decision.note, by }),
         }
         const said = yield* Effect.provide(say(found.runId, nodeId, options), ports(found.storage))
         return yield* receipt(found, {
           command,
           nodeId: said.nodeId,
           iteration: said.iteration,
-          db: given.db,
+          db: decision.db,
           did: decided(command === "approve" ? "Approved" : "Denied", said),
           decision: { ...decisionOf(said), approved: command === "approve", note: said.note ?? null },
           question: questionLines({ kind: "approval", request: said.request }),
@@ -149,7 +150,7 @@ export const approve = decide("approve", Commands.approve)
 
 export const deny = decide("deny", Commands.deny)
 
-export const answer = (given: {
+export const answer = (asked: {
   readonly db: string | undefined
   readonly run: string
   readonly node: string
@@ -161,33 +162,33 @@ export const answer = (given: {
   Effect.scoped(
     Effect.gen(function* () {
       const screen = yield* Screen
-      const found = yield* connectWholeRun(given.db, given.run)
+      const found = yield* connectWholeRun(asked.db, asked.run)
       const { runId, storage } = found
-      const isTyped = given.value === undefined
+      const isTyped = asked.value === undefined
       if (isTyped && !screen.canAsk)
         return yield* new InvalidUsage({
           problem: "There is no terminal to prompt in. Give the answer with --value",
           command: "answer",
         })
-      const { wait: meant } = yield* requestOf(found, "human", given, "answer", isTyped)
-      const request = given.request ?? meant?.requestId ?? undefined
-      const by = given.by ?? userName()
+      const { wait: meant } = yield* requestOf(found, "human", asked, "answer", isTyped)
+      const request = asked.request ?? meant?.requestId ?? undefined
+      const by = asked.by ?? userName()
       const options = {
-        ...defined({ iteration: given.iteration, request, by }),
+        ...defined({ iteration: asked.iteration, request, by }),
       }
       let value: unknown
-      if (given.value !== undefined) value = yield* Input.read("--value", given.value)
+      if (asked.value !== undefined) value = yield* Input.read("--value", asked.value)
       else if (meant?.status === "open" && !meant.isAnswered && meant.requestId === request) {
         yield* screen.log(questionLines(meant).join("\n"))
         const { ask } = yield* Effect.promise(() => import("../Ask.ts"))
         value = yield* ask(schemaOf(meant) ?? {})
       }
-      const said = yield* Effect.provide(Commands.answer(runId, given.node, value, options), ports(storage))
+      const said = yield* Effect.provide(Commands.answer(runId, asked.node, value, options), ports(storage))
       return yield* receipt(found, {
         command: "answer",
         nodeId: said.nodeId,
         iteration: said.iteration,
-        db: given.db,
+        db: asked.db,
         did: decided("Answered", said),
         decision: decisionOf(said),
         question: questionLines({ kind: "human", request: said.request }),
@@ -203,7 +204,7 @@ const schemaOf = (wait: WaitSummary | undefined): JsonSchema | undefined => {
   return typeof schema === "object" && schema !== null ? (schema as JsonSchema) : undefined
 }
 
-export const signal = (given: {
+export const signal = (asked: {
   readonly db: string | undefined
   readonly run: string
   readonly name: string
@@ -213,16 +214,16 @@ export const signal = (given: {
 }) =>
   Effect.scoped(
     Effect.gen(function* () {
-      const payload = given.data === undefined ? undefined : yield* Input.read("--data", given.data)
-      const found = yield* connectWholeRun(given.db, given.run)
+      const payload = asked.data === undefined ? undefined : yield* Input.read("--data", asked.data)
+      const found = yield* connectWholeRun(asked.db, asked.run)
       const options = {
-        ...defined({ payload, correlation: given.correlation, id: given.id }),
+        ...defined({ payload, correlation: asked.correlation, id: asked.id }),
       }
       // Read before sending, since the wait closes when it receives the signal.
       const all = yield* awaitedBy(found.storage, found.runId)
       const waits = all.filter((wait) => wait.kind === "signal" && wait.runId === found.runId)
-      yield* Effect.provide(Commands.signal(found.runId, given.name, options), ports(found.storage))
-      const sent = { name: given.name, correlation: given.correlation }
+      yield* Effect.provide(Commands.signal(found.runId, asked.name, options), ports(found.storage))
+      const sent = { name: asked.name, correlation: asked.correlation }
       const isAwaited = waits.some((wait) => isFor(wait, sent))
       const why = isAwaited ? "" : missText(found.runId, sent, all)
       const hint = `No node waits for it now. It is stored${why === "" ? "" : `: ${why}`}.`
@@ -230,7 +231,7 @@ export const signal = (given: {
         command: "signal",
         nodeId: undefined,
         iteration: undefined,
-        db: given.db,
+        db: asked.db,
         did: `Sent signal ${signalText(sent)} to run ${found.runId}`,
         question: isAwaited ? [] : [oneLine(hint)],
         signal: {
@@ -244,24 +245,25 @@ export const signal = (given: {
 /** Default for `--limit`. */
 const usualLimit = 50
 
-export const inbox = (given: { readonly db: string | undefined; readonly limit: number | undefined }) =>
+export const inbox = (options: { readonly db: string | undefined; readonly limit: number | undefined }) =>
   Effect.scoped(
     Effect.gen(function* () {
-      const { storage, file } = yield* connect(given.db, "read")
-      const limit = given.limit ?? usualLimit
+      const { storage, file } = yield* connect(options.db, "read")
+      const limit = options.limit ?? usualLimit
       const waits = yield* storage.waits({ kind: ["approval", "human"], isAnswered: false, limit })
       const now = yield* Clock.currentTimeMillis
-      const shown = waits.map((wait) => ({ ...wait, commands: commandsFor(wait, given.db) }))
+      const shown = waits.map((wait) => ({ ...wait, commands: commandsFor(wait, options.db) }))
       const blocks = shown.map((wait) => {
         const left = wait.deadline === null ? "" : `, ${span(Math.max(0, wait.deadline - now))} left`
         const pass = wait.iteration === 0 ? "" : ` (iteration ${wait.iteration})`
         const title = `${oneLine(`${wait.runId} ${wait.workflow} ${wait.nodeId}`)}${pass}: ${wait.kind === "approval" ? "approval" : "an answer"}`
-        return [`${title} (since ${span(now - wait.since)}${left})`, ...askLines(wait, given.db).map((line) => `    ${line}`)].join(
-          "\n",
-        )
+        return [
+          `${title} (since ${span(now - wait.since)}${left})`,
+          ...askLines(wait, options.db).map((line) => `    ${line}`),
+        ].join("\n")
       })
       const more =
-        waits.length < limit ? "" : `\n… there may be more: ${commandLine(given.db, "inbox", [], [["limit", String(limit * 2)]])}`
+        waits.length < limit ? "" : `\n… there may be more: ${commandLine(options.db, "inbox", [], [["limit", String(limit * 2)]])}`
       const text = waits.length === 0 ? "No open requests." : `${plural(waits.length, "open request")}\n${blocks.join("\n")}${more}`
       return { value: { db: file, waits: shown }, text }
     }),

@@ -13,7 +13,7 @@ import * as ProcessLog from "../ProcessLog.ts"
 import { shorten } from "../Text.ts"
 
 interface Detached {
-  readonly given: {
+  readonly settings: {
     readonly tag: ReadonlyArray<string>
     readonly maxConcurrency: number | undefined
     readonly budget: ReadonlyArray<string>
@@ -43,7 +43,7 @@ const claims = (file: string, runId: string): Effect.Effect<number> =>
   })
 
 /** Starts the process. Completes once it has claimed the run, or has failed to. */
-export const detach = ({ given, runId, file, root, target, input, isResume }: Detached) =>
+export const detach = ({ settings, runId, file, root, target, input, isResume }: Detached) =>
   Effect.gen(function* () {
     const { self } = yield* Host
     const log = ProcessLog.pathOf(file, runId)
@@ -57,14 +57,14 @@ export const detach = ({ given, runId, file, root, target, input, isResume }: De
       ...[`--db=${file}`, `--root=${root}`, `--run-id=${runId}`],
       ...(isResume ? ["--resume=true"] : []),
       ...(sent === undefined ? [] : ["--input=-"]),
-      ...given.tag.map((tag) => `--tag=${tag}`),
-      ...(given.maxConcurrency === undefined ? [] : [`--max-concurrency=${given.maxConcurrency}`]),
-      ...(given.onIncompatible === undefined ? [] : [`--on-incompatible=${given.onIncompatible}`]),
-      ...given.budget.map((budget) => `--budget=${budget}`),
-      ...(given.deadline === undefined ? [] : [`--deadline=${given.deadline}`]),
-      ...(given.noCache ? ["--no-cache"] : []),
-      ...(given.wait ? ["--wait"] : []),
-      ...(given.uncancel ? ["--uncancel"] : []),
+      ...settings.tag.map((tag) => `--tag=${tag}`),
+      ...(settings.maxConcurrency === undefined ? [] : [`--max-concurrency=${settings.maxConcurrency}`]),
+      ...(settings.onIncompatible === undefined ? [] : [`--on-incompatible=${settings.onIncompatible}`]),
+      ...settings.budget.map((budget) => `--budget=${budget}`),
+      ...(settings.deadline === undefined ? [] : [`--deadline=${settings.deadline}`]),
+      ...(settings.noCache ? ["--no-cache"] : []),
+      ...(settings.wait ? ["--wait"] : []),
+      ...(settings.uncancel ? ["--uncancel"] : []),
     ]
     const child = spawn(command, [...script, "up", target, ...options], {
       detached: true,

@@ -115,9 +115,9 @@ const writeNew = (path: string, text: string): Effect.Effect<boolean, CannotWrit
   )
 }
 
-export const init = ({ folder: given = "." }: { readonly folder: string | undefined }) =>
+export const init = ({ folder: where = "." }: { readonly folder: string | undefined }) =>
   Effect.gen(function* () {
-    const folder = resolve(given)
+    const folder = resolve(where)
     const written: Array<string> = []
     const kept: Array<string> = []
     for (const [path, text] of files(folder)) {

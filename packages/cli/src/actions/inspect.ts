@@ -92,10 +92,10 @@ const resultOf = (node: NodeSummary & { readonly output?: unknown }, attempts: R
   return from == null ? value : `${value} (${cachedText(from)})`
 }
 
-export const inspect = (given: InspectOptions) =>
+export const inspect = (options: InspectOptions) =>
   Effect.scoped(
     Effect.gen(function* () {
-      const { storage, runId } = yield* connectRun(given.db, given.run)
+      const { storage, runId } = yield* connectRun(options.db, options.run)
       const details = yield* storage.inspect(runId)
       const state = yield* storage.load(runId)
       const outputs = outputsOf(state)
@@ -113,7 +113,7 @@ export const inspect = (given: InspectOptions) =>
         { waits, open, top: yield* topmost(storage, runId), plan },
         left,
         yield* Clock.currentTimeMillis,
-        { db: given.db, columns: widthOf(yield* Screen) },
+        { db: options.db, columns: widthOf(yield* Screen) },
       )
       const slots = defined({ slots: details.slots })
       return {
@@ -259,29 +259,29 @@ const cameText = (came: ReadonlyArray<WaitSummary>, top: string, db: string | un
     `      ${resumeLine(db, top)}`,
   ].join("\n")
 
-export const node = (given: InspectOptions & { readonly node: string; readonly iteration: number | undefined }) =>
+export const node = (options: InspectOptions & { readonly node: string; readonly iteration: number | undefined }) =>
   Effect.scoped(
     Effect.gen(function* () {
-      const { storage, runId } = yield* connectRun(given.db, given.run)
+      const { storage, runId } = yield* connectRun(options.db, options.run)
       const details = yield* storage.inspect(runId)
       const plan = PlanText.decode(yield* storage.plan(runId))
-      const named = resolveNodeId(given.node, details.nodes)
+      const named = resolveNodeId(options.node, details.nodes)
       const isMeant = ({ nodeId, iteration }: { readonly nodeId: string; readonly iteration: number }) =>
-        nodeId === named && (given.iteration === undefined || iteration === given.iteration)
+        nodeId === named && (options.iteration === undefined || iteration === options.iteration)
       const found = details.nodes.filter(isMeant)
-      if (found.length === 0) return yield* noSuchNode(runId, given.node, given.iteration, details.nodes)
+      if (found.length === 0) return yield* noSuchNode(runId, options.node, options.iteration, details.nodes)
       const groups = groupsOf(plan, details.nodes)
       const outputs = outputsOf(yield* storage.load(runId))
       const nodes = found.map((node) => withOutput(node, outputs))
       const attempts = details.attempts.filter(isMeant)
       const waits = (yield* storage.waits({ runId, ...allWaits })).filter(isMeant)
-      const hint = commandLine(given.db, "node", [runId, named], ["json"])
+      const hint = commandLine(options.db, "node", [runId, named], ["json"])
       const now = yield* Clock.currentTimeMillis
       const text = nodes
         .map((node) => {
           const mine = attempts.filter(({ iteration }) => iteration === node.iteration)
           const wait = waits.find(({ iteration }) => iteration === node.iteration)
-          return nodeText(node, mine, wait, now, hint, given.db, groups.get(nodeKey(node.nodeId, node.iteration))?.counts)
+          return nodeText(node, mine, wait, now, hint, options.db, groups.get(nodeKey(node.nodeId, node.iteration))?.counts)
         })
         .join("\n\n")
       return { value: { runId, nodeId: named, nodes, attempts, waits }, text }
@@ -362,30 +362,30 @@ const turnText = ({ agent, model, prompt, reply, problem, inputTokens, outputTok
 const printed = ({ isTerminal }: ScreenShape, value: unknown, hint: string): string =>
   isTerminal ? excerpt(pretty(value), hint) : pretty(value)
 
-export const output = (given: InspectOptions & { readonly node: string | undefined; readonly iteration: number | undefined }) =>
+export const output = (options: InspectOptions & { readonly node: string | undefined; readonly iteration: number | undefined }) =>
   Effect.scoped(
     Effect.gen(function* () {
       const screen = yield* Screen
-      const { storage, runId } = yield* connectRun(given.db, given.run)
+      const { storage, runId } = yield* connectRun(options.db, options.run)
       const details = yield* storage.inspect(runId)
-      if (given.node === undefined) {
+      if (options.node === undefined) {
         if (details.run.status !== "finished") return yield* new NoOutput({ runId, status: details.run.status })
         const value = { runId, nodeId: null, iteration: null, ...defined({ output: details.output }) }
-        return { value, text: printed(screen, details.output, commandLine(given.db, "output", [runId], ["json"])) }
+        return { value, text: printed(screen, details.output, commandLine(options.db, "output", [runId], ["json"])) }
       }
-      const nodeId = resolveNodeId(given.node, details.nodes)
+      const nodeId = resolveNodeId(options.node, details.nodes)
       const outputs = outputsOf(yield* storage.load(runId))
       const meant = details.nodes.filter(
-        (node) => node.nodeId === nodeId && (given.iteration === undefined || node.iteration === given.iteration),
+        (node) => node.nodeId === nodeId && (options.iteration === undefined || node.iteration === options.iteration),
       )
       const last = meant.at(-1)
-      if (last === undefined) return yield* noSuchNode(runId, nodeId, given.iteration, details.nodes)
+      if (last === undefined) return yield* noSuchNode(runId, nodeId, options.iteration, details.nodes)
       const found = meant
         .toSorted((left, right) => right.iteration - left.iteration)
         .find((node) => outputs.has(nodeKey(nodeId, node.iteration)))
       if (found === undefined) return yield* new NoOutput({ runId, nodeId, status: last.status })
       const value = outputs.get(nodeKey(nodeId, found.iteration))
-      const text = printed(screen, value, commandLine(given.db, "output", [runId, nodeId], ["json"]))
+      const text = printed(screen, value, commandLine(options.db, "output", [runId, nodeId], ["json"]))
       return { value: { runId, nodeId, iteration: found.iteration, output: value }, text }
     }),
   )

@@ -19,10 +19,10 @@ const limitText = ({ concurrency, ...rates }: Limits.Limit): string =>
     ),
   ].join(", ")
 
-export const list = (given: { readonly db: string | undefined }) =>
+export const list = (options: { readonly db: string | undefined }) =>
   Effect.scoped(
     Effect.gen(function* () {
-      const { file: db, storage } = yield* connect(given.db, "read")
+      const { file: db, storage } = yield* connect(options.db, "read")
       const limits = yield* storage.limits
       const rows = limits.map(({ name, limit, held, waiting }) => [name, limitText(limit), String(held), String(waiting)])
       const text =
@@ -33,7 +33,7 @@ export const list = (given: { readonly db: string | undefined }) =>
     }),
   )
 
-export const set = (given: {
+export const set = (options: {
   readonly db: string | undefined
   readonly name: string
   readonly concurrency: number | undefined
@@ -43,13 +43,13 @@ export const set = (given: {
 }) =>
   Effect.scoped(
     Effect.gen(function* () {
-      const { name, concurrency, perSecond, perMinute, perHour } = given
+      const { name, concurrency, perSecond, perMinute, perHour } = options
       const limit = defined({ concurrency, perSecond, perMinute, perHour })
       const invalid = (problem: string) => new InvalidUsage({ problem, command: "limit set" })
       if (Object.keys(limit).length === 0)
         return yield* invalid("Give one bound at least: --concurrency, --per-second, --per-minute or --per-hour")
       const limits = yield* Either.mapLeft(Limits.read({ [name]: limit }), (error) => invalid(error.message))
-      const db = yield* locate(given.db)
+      const db = yield* locate(options.db)
       const storage = yield* open(db, "create")
       yield* storage.configureLimits(limits, yield* Millis.now)
       return { value: { db, name, limit }, text: `${name}: ${limitText(limit)}, for all runs of ${db} from now on.` }

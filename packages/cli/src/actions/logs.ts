@@ -45,28 +45,28 @@ const sinceOf = (since: string | undefined, command: string) =>
     return { afterSeq: 0, from: (yield* Clock.currentTimeMillis) - ago.right }
   })
 
-const print = (given: LogsOptions, command: string, text: (event: LoggedEvent, createdAt: number) => string) =>
+const print = (options: LogsOptions, command: string, text: (event: LoggedEvent, createdAt: number) => string) =>
   Effect.scoped(
     Effect.gen(function* () {
       const screen = yield* Screen
-      const { storage, runId } = yield* connectRun(given.db, given.run)
-      const { afterSeq, from } = yield* sinceOf(given.since, command)
+      const { storage, runId } = yield* connectRun(options.db, options.run)
+      const { afterSeq, from } = yield* sinceOf(options.since, command)
       const [created] = yield* storage.events(runId, { limit: 1 })
-      const wanted = new Set(given.type)
+      const wanted = new Set(options.type)
       const isWanted = ({ event, at }: LoggedEvent) => at >= from && (wanted.size === 0 || wanted.has(event._tag))
       const show = (event: LoggedEvent) =>
         screen.print(screen.isJson ? encode(event) : undefined, text(event, created?.at ?? event.at))
       let seen = afterSeq
-      if (given.limit !== undefined) {
+      if (options.limit !== undefined) {
         const there = Stream.tap(RunLog.read(storage, runId, { afterSeq }), ({ seq }) =>
           Effect.sync(() => {
             seen = seq
           }),
         )
-        yield* Stream.runForEach(Stream.takeRight(Stream.filter(there, isWanted), given.limit), show)
+        yield* Stream.runForEach(Stream.takeRight(Stream.filter(there, isWanted), options.limit), show)
       }
       // An ended run that is not resumed has no further events.
-      const events = given.follow
+      const events = options.follow
         ? RunLog.follow(storage, runId, { afterSeq: seen, until: RunLog.ended(storage, runId) })
         : RunLog.read(storage, runId, { afterSeq: seen })
       yield* Stream.runForEach(Stream.filter(events, isWanted), show)
@@ -75,6 +75,6 @@ const print = (given: LogsOptions, command: string, text: (event: LoggedEvent, c
   )
 
 /** Prints one line per event. */
-export const logs = (given: LogsOptions) => print(given, "logs", line)
+export const logs = (options: LogsOptions) => print(options, "logs", line)
 
-export const events = (given: LogsOptions) => print(given, "events", (event) => json(encode(event)) ?? "")
+export const events = (options: LogsOptions) => print(options, "events", (event) => json(encode(event)) ?? "")

@@ -46,9 +46,9 @@ const found = ({ db, namespace, limit = 50 }: ListOptions, query: string | undef
     }),
   )
 
-export const list = (given: ListOptions) => found(given, undefined)
+export const list = (options: ListOptions) => found(options, undefined)
 
-export const search = (given: ListOptions & { readonly query: string }) => found(given, given.query)
+export const search = (options: ListOptions & { readonly query: string }) => found(options, options.query)
 
 export const get = ({ db, namespace, key }: FactOptions) =>
   Effect.scoped(
@@ -64,18 +64,18 @@ export const set = ({
   db,
   namespace,
   key,
-  ...given
+  ...options
 }: FactOptions & { readonly value: string | undefined; readonly ttl: string | undefined }) =>
   Effect.scoped(
     Effect.gen(function* () {
       const invalid = (problem: string) => new InvalidUsage({ problem, command: "memory set" })
-      if (given.value === undefined) return yield* invalid(`Give the value: --value '"text"'`)
-      const value = yield* Input.read("--value", given.value)
+      if (options.value === undefined) return yield* invalid(`Give the value: --value '"text"'`)
+      const value = yield* Input.read("--value", options.value)
       const ttlMs =
-        given.ttl === undefined
+        options.ttl === undefined
           ? undefined
-          : yield* Either.mapLeft(Millis.parseDuration(given.ttl, "s"), () =>
-              invalid(`--ttl must be a time such as 12h or 30d, not "${given.ttl}"`),
+          : yield* Either.mapLeft(Millis.parseDuration(options.ttl, "s"), () =>
+              invalid(`--ttl must be a time such as 12h or 30d, not "${options.ttl}"`),
             )
       const checked = yield* Either.mapLeft(Memory.check({ namespace, key, value }), ({ message }) => invalid(message))
       const { file, storage } = yield* connect(db, "write")

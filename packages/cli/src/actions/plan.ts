@@ -47,14 +47,14 @@ interface Drawn {
 }
 
 /** Renders a plan with the given input. Without one, tries `usual` inputs until one is valid. */
-const draw = ({ workflow, path }: WorkflowModule, given: string | undefined, usual: ReadonlyArray<unknown> = [{}, undefined]) =>
+const draw = ({ workflow, path }: WorkflowModule, text: string | undefined, usual: ReadonlyArray<unknown> = [{}, undefined]) =>
   Effect.gen(function* () {
     if (!isJsx(workflow)) {
       const { name, plan } = workflow as LoadedWorkflow & { readonly plan: Plan }
       return { name, plan, pending: [], impurities: [], faults: [], warnings: [] } satisfies Drawn
     }
     const { renderPlan } = yield* facadeOf(path)
-    const inputs = given === undefined ? usual : [yield* Input.read("--input", given)]
+    const inputs = text === undefined ? usual : [yield* Input.read("--input", text)]
     let failed: Either.Either<Drawn, Thrown> | undefined
     for (const input of inputs) {
       const drawn = yield* Effect.either(
@@ -79,20 +79,20 @@ const isRun = ({ db, target }: { readonly db: string | undefined; readonly targe
   Effect.map(Effect.option(Effect.scoped(connectRun(db, target))), (found) => Option.isSome(found) && found.value.runId === target)
 
 export const graph = (
-  given: PlanOptions & { readonly target: string; readonly format: "tree" | "mermaid" | "dot" | "json" | undefined },
+  options: PlanOptions & { readonly target: string; readonly format: "tree" | "mermaid" | "dot" | "json" | undefined },
 ) =>
   Effect.scoped(
     Effect.gen(function* () {
-      const isFile = looksLikeFile(given.target) && (existsSync(parseTarget(given.target).file) || !(yield* isRun(given)))
+      const isFile = looksLikeFile(options.target) && (existsSync(parseTarget(options.target).file) || !(yield* isRun(options)))
       if (isFile) {
-        const { name, plan } = yield* draw(yield* load(given.target, { exported: given.export }), given.input)
-        return shown({ workflow: name, runId: null, roots: PlanTree.parse(PlanText.decode(plan.text)) }, given.format)
+        const { name, plan } = yield* draw(yield* load(options.target, { exported: options.export }), options.input)
+        return shown({ workflow: name, runId: null, roots: PlanTree.parse(PlanText.decode(plan.text)) }, options.format)
       }
-      const { storage, runId } = yield* connectRun(given.db, given.target)
+      const { storage, runId } = yield* connectRun(options.db, options.target)
       const { run, nodes } = yield* storage.inspect(runId)
       return shown(
         { workflow: run.workflow, runId, roots: PlanTree.parse(PlanText.decode(yield* storage.plan(runId)), nodes) },
-        given.format,
+        options.format,
       )
     }),
   )
@@ -116,24 +116,24 @@ const shown = (value: Shown, format: "tree" | "mermaid" | "dot" | "json" = "tree
 
 type Problem = (typeof Checked.Type)["problems"][number]
 
-export const check = (given: PlanOptions & { readonly workflow: string; readonly against: string | undefined }) =>
+export const check = (options: PlanOptions & { readonly workflow: string; readonly against: string | undefined }) =>
   Effect.scoped(
     Effect.gen(function* () {
-      const loaded = yield* load(given.workflow, { exported: given.export })
+      const loaded = yield* load(options.workflow, { exported: options.export })
       const { path } = loaded
       const problems: Array<Problem> = []
-      const run = given.against === undefined ? undefined : yield* previewOf(given.db, given.against, loaded.workflow)
-      const drawn = yield* Effect.either(draw(loaded, given.input, run === undefined ? undefined : [run.state.input]))
+      const run = options.against === undefined ? undefined : yield* previewOf(options.db, options.against, loaded.workflow)
+      const drawn = yield* Effect.either(draw(loaded, options.input, run === undefined ? undefined : [run.state.input]))
       if (Either.isLeft(drawn)) {
         const error = drawn.left
         // Problems of a stored input are reported below.
-        if (error._tag === "InvalidInput" && given.input === undefined && run === undefined) {
+        if (error._tag === "InvalidInput" && options.input === undefined && run === undefined) {
           const problem = `It needs an input to render: ${error.message.replace(/ Nothing was started\.$/, "")} Give one with --input`
           return yield* new InvalidUsage({ problem, command: "check" })
         }
         if (error._tag === "InvalidWorkflow" || error._tag === "RenderFailed")
           problems.push({ kind: error._tag === "InvalidWorkflow" ? "invalid" : "render", message: error.message })
-        else if (given.input !== undefined || error._tag !== "InvalidInput") return yield* Effect.fail(error)
+        else if (options.input !== undefined || error._tag !== "InvalidInput") return yield* Effect.fail(error)
       } else {
         problems.push(...drawn.right.impurities.map((message): Problem => ({ kind: "impure", message })))
         problems.push(...drawn.right.faults.map((message): Problem => ({ kind: "invalid", message })))

@@ -53,9 +53,9 @@ const noPart: Part = { shown: [], hasMore: false }
 const listsChildren = ({ children, workflow }: PsOptions): boolean => children || workflow !== undefined
 
 /** Reads a page: root runs first, then child runs if requested. */
-const pageOf = (storage: StorageShape, given: PsOptions, { before, isBeforeChild, parent }: Named) =>
+const pageOf = (storage: StorageShape, options: PsOptions, { before, isBeforeChild, parent }: Named) =>
   Effect.gen(function* () {
-    const { status, workflow, tag, limit = usualLimit } = given
+    const { status, workflow, tag, limit = usualLimit } = options
     const part = (filter: RunFilter) =>
       Effect.map(
         storage.runs({
@@ -68,16 +68,16 @@ const pageOf = (storage: StorageShape, given: PsOptions, { before, isBeforeChild
       )
     const after = defined({ before })
     if (parent !== undefined) return { roots: noPart, children: yield* part({ parent, ...after }) }
-    const isAll = listsChildren(given)
+    const isAll = listsChildren(options)
     const isAfterRoots = isBeforeChild && isAll
     const roots = isAfterRoots ? noPart : yield* part({ isChild: false, ...after })
     const children = isAll ? yield* part({ isChild: true, ...(isAfterRoots ? after : {}) }) : noPart
     return { roots, children }
   })
 
-const list = ({ file, storage }: Database, given: PsOptions, named: Named) =>
+const list = ({ file, storage }: Database, options: PsOptions, named: Named) =>
   Effect.gen(function* () {
-    const page = yield* pageOf(storage, given, named)
+    const page = yield* pageOf(storage, options, named)
     const shown = [...page.roots.shown, ...page.children.shown]
     const waits = yield* waitsOf(storage, shown)
     const totals = yield* totalsOf(storage, shown)
@@ -87,7 +87,7 @@ const list = ({ file, storage }: Database, given: PsOptions, named: Named) =>
       waits: (waits.get(run.runId) ?? []).map((wait) => inShort(wait, run.runId)),
     }))
     const hasMore = page.roots.hasMore || page.children.hasMore
-    return { value: { db: file, runs, hasMore }, text: yield* show(page, { waits, totals }, { file, given }) }
+    return { value: { db: file, runs, hasMore }, text: yield* show(page, { waits, totals }, { file, options }) }
   })
 
 const inShort = ({ runId, nodeId, iteration, kind, deadline }: WaitSummary, of: string) => ({
@@ -124,18 +124,18 @@ const show = (
     waits,
     totals,
   }: { readonly waits: ReadonlyMap<string, ReadonlyArray<WaitSummary>>; readonly totals: ReadonlyMap<string, Total> },
-  { file, given }: { readonly file: string; readonly given: PsOptions },
+  { file, options }: { readonly file: string; readonly options: PsOptions },
 ) =>
   Effect.gen(function* () {
     const runs = [...roots.shown, ...children.shown]
     const filters: ReadonlyArray<Option> = [
-      ...given.status.map((status) => ["status", status] as const),
-      ...(given.workflow === undefined ? [] : [["workflow", given.workflow] as const]),
-      ...(given.tag === undefined ? [] : [["tag", given.tag] as const]),
-      ...(given.children ? ["children"] : []),
-      ...(given.parent === undefined ? [] : [["parent", given.parent] as const]),
+      ...options.status.map((status) => ["status", status] as const),
+      ...(options.workflow === undefined ? [] : [["workflow", options.workflow] as const]),
+      ...(options.tag === undefined ? [] : [["tag", options.tag] as const]),
+      ...(options.children ? ["children"] : []),
+      ...(options.parent === undefined ? [] : [["parent", options.parent] as const]),
     ]
-    const isWhole = filters.length === 0 && given.before === undefined
+    const isWhole = filters.length === 0 && options.before === undefined
     if (runs.length === 0)
       return isWhole ? `No runs in ${file}. Run "smithers up <workflow>" to start one.` : `No matching runs in ${file}.`
     const now = yield* Clock.currentTimeMillis
@@ -155,14 +155,14 @@ const show = (
         shorten(stuck === null ? waitsFor : `stuck: ${stuck.error.message}`, 60),
       ]
     })
-    const size: ReadonlyArray<Option> = given.limit === undefined ? [] : [["limit", String(given.limit)]]
+    const size: ReadonlyArray<Option> = options.limit === undefined ? [] : [["limit", String(options.limit)]]
     const older = ({ shown, hasMore }: Part, what: string) => {
       const last = shown.at(-1)?.runId
       if (!hasMore || last === undefined) return ""
-      return `\n… older ${what}: ${commandLine(given.db, "ps", [], [...filters, ...size, ["before", last]])}`
+      return `\n… older ${what}: ${commandLine(options.db, "ps", [], [...filters, ...size, ["before", last]])}`
     }
-    const hidden = listsChildren(given) || given.parent !== undefined ? 0 : runs.reduce((count, run) => count + run.children, 0)
-    const also = hidden === 0 ? "" : `\n… and ${plural(hidden, "child run")}: ${commandLine(given.db, "ps", [], ["children"])}`
+    const hidden = listsChildren(options) || options.parent !== undefined ? 0 : runs.reduce((count, run) => count + run.children, 0)
+    const also = hidden === 0 ? "" : `\n… and ${plural(hidden, "child run")}: ${commandLine(options.db, "ps", [], ["children"])}`
     const text = table(
       ["RUN", "WORKFLOW", "STATUS", "CREATED", "TIME", ...(hasCosts ? ["TOKENS", "COST"] : []), "WAITS FOR"],
       rows,
@@ -172,19 +172,19 @@ const show = (
   })
 
 /** Lists runs, once or until stopped. */
-export const ps = (given: PsOptions) =>
+export const ps = (options: PsOptions) =>
   Effect.scoped(
     Effect.gen(function* () {
-      if (given.limit !== undefined && given.limit < 1) {
+      if (options.limit !== undefined && options.limit < 1) {
         return yield* new InvalidUsage({ problem: "--limit must be at least 1", command: "ps" })
       }
-      const database = yield* connect(given.db, "read")
+      const database = yield* connect(options.db, "read")
       const find = (run: string | undefined) => (run === undefined ? Effect.succeed(undefined) : findRun(database, run))
-      const before = yield* find(given.before)
+      const before = yield* find(options.before)
       const isBeforeChild = before !== undefined && (yield* database.storage.run(before)).run.parent !== null
-      const named: Named = { before, isBeforeChild, parent: yield* find(given.parent) }
-      const first = yield* list(database, given, named)
-      if (!given.watch) return first
+      const named: Named = { before, isBeforeChild, parent: yield* find(options.parent) }
+      const first = yield* list(database, options, named)
+      if (!options.watch) return first
       const screen = yield* Screen
       for (let page = first, version = -1, shown = ""; ; ) {
         if (page.text !== shown) {
@@ -195,7 +195,7 @@ export const ps = (given: PsOptions) =>
         version = yield* database.storage.changes(version)
         // Batches changes that come together.
         yield* Effect.sleep("100 millis")
-        page = yield* list(database, given, named)
+        page = yield* list(database, options, named)
       }
     }),
   )

@@ -20,11 +20,11 @@ const shown = ({ status, score, reason, error }: Score): readonly [string, strin
   return status === "due" ? ["due", ""] : ["failed", error === null ? "" : ErrorInfo.text(error)]
 }
 
-export const scores = (given: ScoresOptions) =>
+export const scores = (options: ScoresOptions) =>
   Effect.scoped(
     Effect.gen(function* () {
-      const { storage, runId } = yield* connectRun(given.db, given.run)
-      const found = yield* storage.scores({ runId, ...defined({ nodeId: given.node }) })
+      const { storage, runId } = yield* connectRun(options.db, options.run)
+      const found = yield* storage.scores({ runId, ...defined({ nodeId: options.node }) })
       const rows = found.map((one) => {
         const [score, reason] = shown(one)
         return [one.nodeId, String(one.iteration), one.scorer, score, shorten(oneLine(reason), 200)]

@@ -40,7 +40,7 @@ type Told = Pick<Line, "action" | "message"> & Partial<Line>
 const encode = Schema.encodeSync(Supervised)
 
 /** Creates the function that prints actions, and one that prints their counts at the end. */
-const makeReport = (screen: ScreenShape, given: Pick<SuperviseOptions, "db">) => {
+const makeReport = (screen: ScreenShape, options: Pick<SuperviseOptions, "db">) => {
   const counts: Record<string, number> = {}
   const print = (line: Told) =>
     Effect.gen(function* () {
@@ -72,7 +72,7 @@ const makeReport = (screen: ScreenShape, given: Pick<SuperviseOptions, "db">) =>
       case "CrashLoop":
         return act({ action: "gave-up", runId, workflow, message: action.failure.message })
       case "Unknown": {
-        const message = `it has no workflow file. Name it: ${resumeLine(given.db, runId, anyFile)}`
+        const message = `it has no workflow file. Name it: ${resumeLine(options.db, runId, anyFile)}`
         return act({ action: "skipped", runId, workflow, message })
       }
     }
@@ -84,23 +84,23 @@ const makeReport = (screen: ScreenShape, given: Pick<SuperviseOptions, "db">) =>
   return { counts, print, act, report, summary }
 }
 
-export const supervise = (given: SuperviseOptions) =>
+export const supervise = (settings: SuperviseOptions) =>
   Effect.scoped(
     Effect.gen(function* () {
       const { self } = yield* Host
-      const { interval = "5s", maxConcurrent = 4 } = given
+      const { interval = "5s", maxConcurrent = 4 } = settings
       const parsed = Millis.parseDuration(interval, "s")
       const invalid = (problem: string) => new InvalidUsage({ problem, command: "supervise" })
       if (Either.isLeft(parsed) || parsed.right === 0)
         return yield* invalid(`--interval must be a time such as 5s or 1m, not "${interval}"`)
       const intervalMs = parsed.right
       if (maxConcurrent < 1) return yield* invalid("--max-concurrent must be at least 1")
-      const file = yield* locate(given.db)
-      const storage = yield* open(file, given.dryRun ? "read" : "write", "30 seconds")
+      const file = yield* locate(settings.db)
+      const storage = yield* open(file, settings.dryRun ? "read" : "write", "30 seconds")
       const worker = ProcessWorker.make(storage, file, self)
-      const { counts, print, act, report, summary } = makeReport(yield* Screen, given)
+      const { counts, print, act, report, summary } = makeReport(yield* Screen, settings)
 
-      if (given.dryRun) {
+      if (settings.dryRun) {
         const { runs } = yield* storage.runnable(yield* Clock.currentTimeMillis)
         for (const due of runs) {
           const { runId, workflow } = due
@@ -118,7 +118,7 @@ export const supervise = (given: SuperviseOptions) =>
             invalid(`--${setting} must be ${expected}, not ${received}`),
           ),
         )
-      if (given.once) {
+      if (settings.once) {
         yield* supervised(Supervisor.once(options))
         yield* summary
         const lost = (counts.refused ?? 0) + (counts["gave-up"] ?? 0)

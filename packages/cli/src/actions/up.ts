@@ -116,9 +116,9 @@ export const meant = ({
 }
 
 /** Resolves the input of a new run. A workflow without input fields needs none. */
-const inputOf = (given: string | undefined, { definition }: LoadedWorkflow) =>
+const inputOf = (text: string | undefined, { definition }: LoadedWorkflow) =>
   Effect.gen(function* () {
-    const candidates = given === undefined ? [{}, undefined] : [yield* Input.read("--input", given)]
+    const candidates = text === undefined ? [{}, undefined] : [yield* Input.read("--input", text)]
     let refused: ReadonlyArray<string> = []
     for (const candidate of candidates.toReversed()) {
       // Checked before a database is created.
@@ -131,47 +131,48 @@ const inputOf = (given: string | undefined, { definition }: LoadedWorkflow) =>
 
 export const up = (asked: UpOptions) =>
   Effect.gen(function* () {
-    let given = asked
-    const intent = yield* Either.match(meant(given), { onLeft: invalid, onRight: Effect.succeed })
-    if (given.runId !== undefined && !intent.isResume && (!isId(given.runId) || isChildRunId(given.runId)))
-      return yield* new InvalidRunId({ runId: given.runId })
-    if (given.maxConcurrency !== undefined && given.maxConcurrency < 1)
+    let options = asked
+    const intent = yield* Either.match(meant(options), { onLeft: invalid, onRight: Effect.succeed })
+    if (options.runId !== undefined && !intent.isResume && (!isId(options.runId) || isChildRunId(options.runId)))
+      return yield* new InvalidRunId({ runId: options.runId })
+    if (options.maxConcurrency !== undefined && options.maxConcurrency < 1)
       return yield* invalid("--max-concurrency must be at least 1")
-    const budget = budgetOf(given.budget)
+    const budget = budgetOf(options.budget)
     if (Either.isLeft(budget)) return yield* invalid(budget.left)
-    const deadline = deadlineOf(given.deadline, yield* Clock.currentTimeMillis)
+    const deadline = deadlineOf(options.deadline, yield* Clock.currentTimeMillis)
     if (Either.isLeft(deadline)) return yield* invalid(deadline.left)
     // From here on a date, so that what starts later does not move it.
-    given = { ...given, deadline: deadline.right }
+    options = { ...options, deadline: deadline.right }
     const here = process.cwd()
-    const root = realPath(given.root ?? ".")
+    const root = realPath(options.root ?? ".")
     if (!statSync(root, { throwIfNoEntry: false })?.isDirectory()) return yield* invalid(`--root ${root} is not a folder`)
-    const file = (yield* named(given.db)) ?? (yield* nearest(root)) ?? realPath(join(root, filename))
+    const file = (yield* named(options.db)) ?? (yield* nearest(root)) ?? realPath(join(root, filename))
     if (intent.isResume) {
-      const found = yield* locate(given.db ?? (given.root === undefined ? undefined : file))
-      const named = { ...given, db: nameFor(found, given.db, here) }
+      const found = yield* locate(options.db ?? (options.root === undefined ? undefined : file))
+      const named = { ...options, db: nameFor(found, options.db, here) }
       return yield* Effect.scoped(
         Effect.flatMap(open(found, "write", patience), (storage) => resumed(named, intent, here, root, { file: found, storage })),
       )
     }
     // From here on, only used in commands that people copy.
-    given = { ...given, db: nameFor(file, given.db, here) }
-    const loaded = yield* load(intent.target as string, { folder: here, exported: given.export })
-    const input = yield* inputOf(given.input, loaded.workflow)
-    const runId = given.runId ?? (yield* generateRunId)
-    if (given.detach) return yield* detach({ given, runId, file, root, target: targetOf(loaded), input, isResume: false })
+    options = { ...options, db: nameFor(file, options.db, here) }
+    const loaded = yield* load(intent.target as string, { folder: here, exported: options.export })
+    const input = yield* inputOf(options.input, loaded.workflow)
+    const runId = options.runId ?? (yield* generateRunId)
+    if (options.detach)
+      return yield* detach({ settings: options, runId, file, root, target: targetOf(loaded), input, isResume: false })
     process.chdir(root)
     return yield* Effect.scoped(
       Effect.flatMap(open(file, "create", patience), (storage) =>
-        work({ given, file, storage, runId, loaded, input, existing: undefined }),
+        work({ settings: options, file, storage, runId, loaded, input, existing: undefined }),
       ),
     )
   })
 
 /** Reads `--budget`: amounts such as `cost=2`. */
-const budgetOf = (given: ReadonlyArray<string>): Either.Either<Budget.Options | undefined, string> => {
-  if (given.length === 0) return Either.right(undefined)
-  const amounts = given.map((one) => {
+const budgetOf = (texts: ReadonlyArray<string>): Either.Either<Budget.Options | undefined, string> => {
+  if (texts.length === 0) return Either.right(undefined)
+  const amounts = texts.map((one) => {
     const [, name = one, amount = ""] = /^([^=]*)=(.*)$/.exec(one) ?? []
     return [name, /^[\d.]+$/.test(amount) ? Number(amount) : amount] as const
   })
@@ -183,20 +184,20 @@ const budgetOf = (given: ReadonlyArray<string>): Either.Either<Budget.Options | 
 }
 
 /** Reads `--deadline`: a duration from now, or a date. Returns the date in ISO 8601. */
-const deadlineOf = (given: string | undefined, now: number): Either.Either<string | undefined, string> => {
-  if (given === undefined) return Either.right(undefined)
-  const span = Millis.parseDuration(given, "s")
-  const at = Either.isRight(span) ? Millis.after(Math.floor(now), span.right) : Date.parse(given)
+const deadlineOf = (text: string | undefined, now: number): Either.Either<string | undefined, string> => {
+  if (text === undefined) return Either.right(undefined)
+  const span = Millis.parseDuration(text, "s")
+  const at = Either.isRight(span) ? Millis.after(Math.floor(now), span.right) : Date.parse(text)
   const isTime = Number.isFinite(at) && !(Either.isRight(span) && span.right <= 0)
   return isTime
     ? Either.right(new Date(at).toISOString())
-    : Either.left(`--deadline must be a time such as 2h, or a date such as 2030-01-31T18:00Z, not "${given}"`)
+    : Either.left(`--deadline must be a time such as 2h, or a date such as 2030-01-31T18:00Z, not "${text}"`)
 }
 
 const targetOf = ({ path, exported }: WorkflowModule): string => (exported === undefined ? path : `${path}#${exported}`)
 
 const resumed = (
-  given: UpOptions,
+  options: UpOptions,
   intent: Meant,
   here: string,
   root: string,
@@ -212,24 +213,26 @@ const resumed = (
     const isOver = status === "finished" || status === "cancelled"
     const ended = isOver ? ofState(yield* storage.load(runId)) : undefined
     const source = yield* sourceOf(storage, runId)
-    if (given.input !== undefined) return yield* invalid("A resumed run keeps its stored input. Omit --input")
+    if (options.input !== undefined) return yield* invalid("A resumed run keeps its stored input. Omit --input")
     const isCancelled = ended?.status === "cancelled"
     // A cancelled run stays cancelled, and its result is shown.
-    if (isCancelled && !given.uncancel) return cancelled(given.db, ended)
-    if (given.uncancel && !isCancelled) return yield* notCancelled(given.db, details)
+    if (isCancelled && !options.uncancel) return cancelled(options.db, ended)
+    if (options.uncancel && !isCancelled) return yield* notCancelled(options.db, details)
     // The output is stored and needs no code. A named file is still checked.
     const left = ended?.status === "finished" ? yield* detachedOf(storage, runId) : []
     const answer =
-      ended?.status === "finished" ? withDetached(finished(given.db, details, "has finished", ended), left, given.db) : undefined
+      ended?.status === "finished"
+        ? withDetached(finished(options.db, details, "has finished", ended), left, options.db)
+        : undefined
     if (answer !== undefined && intent.target !== undefined)
-      yield* sameWorkflow(yield* load(intent.target, { folder: here, exported: given.export }), details)
+      yield* sameWorkflow(yield* load(intent.target, { folder: here, exported: options.export }), details)
     const due = yield* storage.scores({ runId, status: "due", limit: 1 })
     if (answer !== undefined && !left.some(isUnattended) && due.length === 0) return answer
     const target = intent.target ?? source
     if (target === undefined) return answer ?? (yield* new NoSource({ runId, workflow }))
     // The stored source is relative to the folder of the database.
     const folder = intent.target === undefined ? dirname(file) : here
-    const read = yield* Effect.either(load(target, { folder, exported: given.export }))
+    const read = yield* Effect.either(load(target, { folder, exported: options.export }))
     if (Either.isLeft(read)) {
       const error = read.left
       const isMoved = error._tag === "InvalidWorkflowFile" && error.reason === "missing" && intent.target === undefined
@@ -239,22 +242,23 @@ const resumed = (
     if (details.run.parent !== null && definitionFor(loaded, workflow) === undefined) {
       // Only a render of its parent has its code.
       if (above !== undefined && above.finishedAt === null) {
-        return yield* resumed(given, { ...intent, runId: above.runId, isWhole: true }, here, root, database)
+        return yield* resumed(options, { ...intent, runId: above.runId, isWhole: true }, here, root, database)
       }
       // A detached child is resumed with its parent, unless the parent failed or was cancelled.
       const starter = parent?.isAttached === false ? (yield* storage.run(parent.runId)).run : undefined
       if (starter !== undefined && starter.status !== "failed" && starter.status !== "cancelled") {
-        return yield* resumed(given, { ...intent, runId: starter.runId, isWhole: true }, here, root, database)
+        return yield* resumed(options, { ...intent, runId: starter.runId, isWhole: true }, here, root, database)
       }
       const problem = `Run "${runId}" belongs to workflow "${workflow}", which ${loaded.path} does not export. Export it there, or name the file that does: ${resumeLine(undefined, runId, anyFile)}`
       return yield* new InvalidWorkflowFile({ path: loaded.path, reason: "no-export", problem })
     }
-    if (given.detach) return yield* detach({ given, runId, file, root, target: targetOf(loaded), input: undefined, isResume: true })
+    if (options.detach)
+      return yield* detach({ settings: options, runId, file, root, target: targetOf(loaded), input: undefined, isResume: true })
     process.chdir(root)
     const screen = yield* Screen
     if (details.cancel !== null && !owners.isAlive(details.run, yield* Clock.currentTimeMillis))
       yield* screen.log(`Run ${runId} is being cancelled. This command carries out the cancellation.`)
-    return yield* work({ given, file, storage, runId, loaded, input: undefined, existing: details })
+    return yield* work({ settings: options, file, storage, runId, loaded, input: undefined, existing: details })
   })
 
 /** Returns the error for `--uncancel` of a run that is not cancelled, or not yet. */
@@ -279,7 +283,7 @@ const moved = ({ path, reason }: InvalidWorkflowFile, runId: string) => {
 }
 
 interface Work {
-  readonly given: UpOptions
+  readonly settings: UpOptions
   readonly file: string
   readonly storage: StorageShape
   readonly runId: string
@@ -297,25 +301,25 @@ const sourceFor = (file: string, loaded: WorkflowModule): string => {
 }
 
 /** Starts or resumes a run. */
-const start = ({ given, file, runId, loaded, input, existing }: Work): Effect.Effect<RunHandle<unknown>, Tagged, Runtime> => {
+const start = ({ settings, file, runId, loaded, input, existing }: Work): Effect.Effect<RunHandle<unknown>, Tagged, Runtime> => {
   const { workflow } = loaded
-  const onIncompatible = given.onIncompatible ?? "fail"
-  const times = given.deadline === undefined ? {} : { deadline: new Date(given.deadline) }
+  const onIncompatible = settings.onIncompatible ?? "fail"
+  const times = settings.deadline === undefined ? {} : { deadline: new Date(settings.deadline) }
   if (existing === undefined)
     return workflow.start(input, {
-      ...{ runId, tags: given.tag, onIncompatible, source: sourceFor(file, loaded) },
+      ...{ runId, tags: settings.tag, onIncompatible, source: sourceFor(file, loaded) },
       ...times,
-      ...defined({ budget: Either.getOrUndefined(budgetOf(given.budget)) }),
+      ...defined({ budget: Either.getOrUndefined(budgetOf(settings.budget)) }),
     })
   // Its owner may just have ended it as cancelled.
-  const onCancelled = given.uncancel ? "resume" : "answer"
+  const onCancelled = settings.uncancel ? "resume" : "answer"
   const options = { onIncompatible, onFailed: "resume", onCancelled, ...times } as const
   return attach(definitionFor(loaded, existing.run.workflow) ?? workflow.definition, runId, options)
 }
 
 /** The budget of a day, as the engine takes it. */
-const checkedBudget = (given: unknown): Either.Either<Budget.Options, InvalidSetting> =>
-  Either.map(Settings.budget("SMITHERS_DAILY_BUDGET", given), () => given as Budget.Options)
+const checkedBudget = (value: unknown): Either.Either<Budget.Options, InvalidSetting> =>
+  Either.map(Settings.budget("SMITHERS_DAILY_BUDGET", value), () => value as Budget.Options)
 
 /** The layer that calls agents. Their tools stay below the folder that the run is worked on in. */
 const agents = Layer.unwrapEffect(
@@ -325,7 +329,9 @@ const agents = Layer.unwrapEffect(
         Settings.word("SMITHERS_ISOLATION", process.env.SMITHERS_ISOLATION || undefined, Runner.isolations),
       ),
       prices: Effect.suspend(() =>
-        Either.flatMap(Settings.jsonOf("SMITHERS_PRICES", "prices by model"), (given) => Prices.setting("SMITHERS_PRICES", given)),
+        Either.flatMap(Settings.jsonOf("SMITHERS_PRICES", "prices by model"), (prices) =>
+          Prices.setting("SMITHERS_PRICES", prices),
+        ),
       ),
     }),
     ({ isolation, prices }) => AgentProgram.layerWith({ commands: Runner.make(isolation), prices }),
@@ -334,10 +340,10 @@ const agents = Layer.unwrapEffect(
 
 const work = (task: Work) =>
   Effect.gen(function* () {
-    const { given, storage, runId, existing } = task
+    const { settings: options, storage, runId, existing } = task
     const screen = yield* Screen
     const began = yield* Clock.currentTimeMillis
-    const resume = resumeLine(given.db, runId)
+    const resume = resumeLine(options.db, runId)
     screen.setCurrentRun({ runId, next: [resume] })
     const found = Effect.map(storage.inspect(runId), (details): RunDetails | undefined => details)
     const before = existing ?? (yield* Effect.catchTag(found, "RunNotFound", () => Effect.succeed(undefined)))
@@ -348,8 +354,8 @@ const work = (task: Work) =>
           const runtime = yield* Layer.build(
             Layer.merge(
               onStorage(Layer.succeedContext(ports(storage)), {
-                cache: !given.noCache,
-                ...defined({ maxConcurrency: given.maxConcurrency }),
+                cache: !options.noCache,
+                ...defined({ maxConcurrency: options.maxConcurrency }),
                 ...(daily === undefined ? {} : { dailyBudget: yield* checkedBudget(daily) }),
               }),
               agents,
@@ -360,12 +366,12 @@ const work = (task: Work) =>
               const handle = yield* start(task)
               const shown = yield* Scope.extend(show({ storage, handle, before }, began), shownFor)
               const engine = yield* Engine
-              const waited = given.wait ? handle.result : handle.waiting
+              const waited = options.wait ? handle.result : handle.waiting
               let result = yield* waited
               // Detached child runs continue in this process.
               for (let left = yield* engine.detached(runId); left.length > 0; left = []) {
                 yield* screen.log(staysFor(runId, left))
-                screen.setCurrentRun({ runId, next: [resume, ...left.map((childRunId) => resumeLine(given.db, childRunId))] })
+                screen.setCurrentRun({ runId, next: [resume, ...left.map((childRunId) => resumeLine(options.db, childRunId))] })
                 yield* engine.detachedResting(runId)
                 result = yield* waited
               }
@@ -383,8 +389,8 @@ const work = (task: Work) =>
       screen.log(`Stopped. Finished steps are stored. Resume the run: ${resume}`),
     )
     // The run is released, so its stored state is final.
-    const reply = yield* summarize(storage, { db: given.db, runId }, result, began, resume)
-    return withDetached(reply, yield* detachedOf(storage, runId), given.db)
+    const reply = yield* summarize(storage, { db: options.db, runId }, result, began, resume)
+    return withDetached(reply, yield* detachedOf(storage, runId), options.db)
   })
 
 const staysFor = (runId: string, left: ReadonlyArray<string>): string => {

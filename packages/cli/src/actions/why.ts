@@ -13,10 +13,10 @@ import { owners } from "../Stores.ts"
 import { awaitedBy } from "../Waits.ts"
 import * as Why from "../Why.ts"
 
-export const why = (given: { readonly db: string | undefined; readonly run: string }) =>
+export const why = (options: { readonly db: string | undefined; readonly run: string }) =>
   Effect.scoped(
     Effect.gen(function* () {
-      const { storage, runId } = yield* connectRun(given.db, given.run)
+      const { storage, runId } = yield* connectRun(options.db, options.run)
       const now = yield* Clock.currentTimeMillis
       const details = yield* storage.inspect(runId)
       const waits = yield* awaitedBy(storage, runId)
@@ -24,7 +24,7 @@ export const why = (given: { readonly db: string | undefined; readonly run: stri
       const isOwnerAlive = owners.isAlive(details.run, now) || owners.isSeen(details.run)
       const state = yield* storage.load(runId)
       const uncompensated = RunState.uncompensated(state)
-      const db = defined({ db: given.db })
+      const db = defined({ db: options.db })
       const denied = yield* deniedBy(storage, details.failure)
       const found = Why.why({ details, waits, now, isOwnerAlive, uncompensated, denied, signals: state.signals, ...db })
       const lines = [...found.requests.flatMap(questionLines), ...found.commands]

@@ -33,9 +33,9 @@ const find = ({ name, root }: WorkflowOptions) =>
     })
   })
 
-export const list = ({ root: given }: { readonly root: string | undefined }) =>
+export const list = ({ root: folder }: { readonly root: string | undefined }) =>
   Effect.sync(() => {
-    const root = rootOf(given ?? ".")
+    const root = rootOf(folder ?? ".")
     const found = workflows(root)
     const rows = found.map(({ name, path }) => [name, relative(process.cwd(), path)])
     const text =
@@ -45,15 +45,15 @@ export const list = ({ root: given }: { readonly root: string | undefined }) =>
     return { value: { root, workflows: found }, text }
   })
 
-export const path = (given: WorkflowOptions) => Effect.map(find(given), (found) => ({ value: found, text: found.path }))
+export const path = (options: WorkflowOptions) => Effect.map(find(options), (found) => ({ value: found, text: found.path }))
 
 export const run = (
-  given: Omit<UpOptions, "workflow" | "resume" | "export"> & { readonly name: string; readonly resume: boolean },
+  options: Omit<UpOptions, "workflow" | "resume" | "export"> & { readonly name: string; readonly resume: boolean },
 ) =>
-  Effect.flatMap(find(given), ({ path }) => {
+  Effect.flatMap(find(options), ({ path }) => {
     // Runs of a project share a database, whichever of its folders the command is typed in.
-    const root = given.root ?? rootOf(".")
-    return up({ ...given, root, workflow: path, resume: given.resume ? "true" : undefined, export: undefined })
+    const root = options.root ?? rootOf(".")
+    return up({ ...options, root, workflow: path, resume: options.resume ? "true" : undefined, export: undefined })
   })
 
 /** Returns the source of a new workflow. */
@@ -85,7 +85,7 @@ export default smithers((ctx) => (
 ))
 `
 
-export const create = ({ name, root: given }: WorkflowOptions) =>
+export const create = ({ name, root: folder }: WorkflowOptions) =>
   Effect.gen(function* () {
     if (!/^[A-Za-z0-9_.:@-]{1,200}$/.test(name)) {
       return yield* new InvalidUsage({
@@ -93,7 +93,7 @@ export const create = ({ name, root: given }: WorkflowOptions) =>
         command: "workflow create",
       })
     }
-    const root = given === undefined ? rootOf(".") : resolve(given)
+    const root = folder === undefined ? rootOf(".") : resolve(folder)
     const path = join(root, folders[0] as string, `${name}.tsx`)
     if (existsSync(path))
       return yield* new InvalidUsage({ problem: `${path} already exists. It was not changed`, command: "workflow create" })

@@ -91,7 +91,7 @@ export interface Attempts {
   /** Starts an attempt in its own fiber. */
   readonly launch: (
     start: Start,
-    given: {
+    context: {
       readonly record: StepRecord | undefined
       readonly pass: number
       readonly input: unknown

@@ -173,8 +173,8 @@ export const make = (patterns: ReadonlyArray<Pattern>): Automaton => {
 
   return {
     shortest: patterns.reduce((least, { text }) => Math.min(least, text.length), Number.POSITIVE_INFINITY),
-    scan: (text, from, given, spans) => {
-      let state = given
+    scan: (text, from, before, spans) => {
+      let state = before
       for (let index = from, end = text.length; index < end; index++) {
         const wanted = classes[text.charCodeAt(index)] ?? 0
         while (state >= dense && nextOn[state] !== wanted && !(kinds[state] === 1 && (wanted === onNewline || wanted === onReturn)))

@@ -33,7 +33,7 @@ export const later = (workflow: () => Giving): Codec<unknown, unknown> => {
     return found
   }
   const made: Codec<unknown, unknown> = {
-    encode: (given) => Either.right(given as Json | undefined),
+    encode: (value) => Either.right(value as Json | undefined),
     decode: (stored) => Effect.suspend(() => codec().decode(stored)),
     redecode: (value, stored) => codec().redecode?.(value, stored),
     get jsonSchema() {
@@ -60,7 +60,7 @@ export const of = (plan: Plan.Plan | undefined, declared?: Codec<unknown, unknow
   const decode = declared === undefined ? planned : absentOr(declared.decode)
   const { jsonSchema } = declared ?? (root?._tag === "Step" ? root.codec : undefined) ?? { jsonSchema: undefined }
   const made: Codec<unknown, unknown> = {
-    encode: (given) => Either.right(given as Json | undefined),
+    encode: (value) => Either.right(value as Json | undefined),
     decode,
     redecode: (_, stored) => {
       const repeat = () => Effect.runSyncExit(decode(stored) as Effect.Effect<unknown, Issues>)

@@ -45,7 +45,7 @@ export interface Conditions {
     position: number,
     name: string,
     condition: (context: Record<string, unknown>) => unknown,
-    given?: object,
+    extra?: object,
   ) => boolean | undefined
   /** Evaluates `skipIf`. Returns whether the node has ended: skipped, or failed by a throw. */
   readonly isSkipped: (position: number, node: Plan.Step | Plan.Wait) => boolean
@@ -55,9 +55,9 @@ export interface Conditions {
 export const make = ({ plan, view, journal, agenda, reads, withdrawals, fail }: Host): Conditions => {
   const { state, emit } = journal
   /** Throws for a value that is always truthy. */
-  const holds = (position: number, condition: string, given: unknown): boolean => {
-    const late = alwaysTrue(given)
-    if (late === undefined) return Boolean(given)
+  const holds = (position: number, condition: string, value: unknown): boolean => {
+    const late = alwaysTrue(value)
+    if (late === undefined) return Boolean(value)
     throw new InvalidCondition({ nodeId: view.nameOf(position), condition, received: late })
   }
   const evaluate: Conditions["evaluate"] = (position, run, functionName) => {
@@ -84,14 +84,14 @@ export const make = ({ plan, view, journal, agenda, reads, withdrawals, fail }: 
   const choose: Conditions["choose"] = (position, { arms, choice }) => {
     const context = view.context(position)
     if (choice.kind === "when") return holds(position, "when", choice.when(context)) ? 0 : arms.length > 1 ? 1 : -1
-    const given = choice.on(context)
-    const isName = typeof given === "string" || typeof given === "number"
-    const index = isName ? choice.cases.indexOf(String(given)) : -1
+    const value = choice.on(context)
+    const isName = typeof value === "string" || typeof value === "number"
+    const index = isName ? choice.cases.indexOf(String(value)) : -1
     if (index >= 0) return index
     if (isName && arms.length > choice.cases.length) return choice.cases.length
     throw new UnknownCase({
       nodeId: view.nameOf(position),
-      received: isName ? cutMessage(JSON.stringify(given)) : (alwaysTrue(given) ?? Thrown.show(given)),
+      received: isName ? cutMessage(JSON.stringify(value)) : (alwaysTrue(value) ?? Thrown.show(value)),
       cases: choice.cases,
       isName,
     })
@@ -100,8 +100,8 @@ export const make = ({ plan, view, journal, agenda, reads, withdrawals, fail }: 
     evaluate,
     choose,
     chosen: (position, branch) => evaluate(position, () => choose(position, branch), branch.choice.kind === "when" ? "when" : "on"),
-    holds: (position, name, condition, given = {}) =>
-      evaluate(position, () => holds(position, name, condition(Object.assign(given, view.context(position)))), name),
+    holds: (position, name, condition, extra = {}) =>
+      evaluate(position, () => holds(position, name, condition(Object.assign(extra, view.context(position)))), name),
     isLoopOver: (position) => {
       const { until } = plan.loop(position)
       const iteration = view.loopRecord(position)?.passes ?? 0
@@ -126,8 +126,8 @@ export const make = ({ plan, view, journal, agenda, reads, withdrawals, fail }: 
     },
     isSkipped: (position, { id, skipIf }) => {
       if (skipIf === undefined) return false
-      const given = (): boolean => holds(position, "skipIf", skipIf(view.context(position), state(), reads.noteFor(position)))
-      const isSkipped = evaluate(position, given, "skipIf")
+      const isTrue = (): boolean => holds(position, "skipIf", skipIf(view.context(position), state(), reads.noteFor(position)))
+      const isSkipped = evaluate(position, isTrue, "skipIf")
       if (isSkipped !== true) return isSkipped === undefined
       emit({ _tag: "NodeSkipped", nodeId: id, iteration: view.iterationOf(position), ...reads.readsOf(position) })
       agenda.complete(position)

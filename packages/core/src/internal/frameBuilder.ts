@@ -46,17 +46,17 @@ export interface FrameBuilder {
   /** Notes scores that are due. */
   readonly score: (entries: ReadonlyArray<ScoreEntry>) => void
   readonly interrupt: (interrupt: Interrupt) => void
-  /** Marks the current content of the frame as given from outside; later additions follow from it. */
+  /** Marks the current content of the frame as received from outside; later additions follow from it. */
   readonly mark: () => void
-  /** The events of the pending frame that were given from outside. */
-  readonly given: () => ReadonlyArray<RunEvent>
+  /** The events of the pending frame that were received from outside. */
+  readonly received: () => ReadonlyArray<RunEvent>
   /** Builds the frame, and starts the next one. */
   readonly build: (committed: Committed) => Frame
   /** Records that the store has committed the pending frame. */
   readonly accept: () => void
   /**
    * Rolls back to the state before the pending frame. The next frame keeps its consumed commands, and those cache entries, facts and scores that
-   * are `kept`. The caller appends the {@link given} events again.
+   * are `kept`. The caller appends the {@link received} events again.
    */
   readonly takeBack: (kept?: (entry: Pick<CacheEntry, "nodeId" | "iteration">) => boolean) => void
 }
@@ -122,7 +122,7 @@ export const make = (runId: string, epoch: number, loaded: RunState.RunState): F
     mark: () => {
       marked = { events: events.length, consumed: consumed.length, cache: cache.length, facts: facts.length, scores: scores.length }
     },
-    given: () => pending?.events.slice(0, marked.events) ?? [],
+    received: () => pending?.events.slice(0, marked.events) ?? [],
     build: ({ at, plan, spawned = [], sent = [] }) => {
       const frame = state.frame + 1
       pending = {

@@ -42,11 +42,11 @@ export const planner = (workflow: string, root: Plan.Node): Planner => {
     const isThere = plan.needs(position).every(({ name, isOptional }) => isOptional || values[name] !== undefined)
     if (!isThere) return fill(plan, position, list, source, [], { isAsked: false })
     try {
-      const given = source.items(view.context(position))
-      if (!Array.isArray(given)) throw new TypeError(`it gave ${show(given)}, and must give a list`)
-      if (given.length > list.maxItems)
-        throw new TooManyItems({ nodeId: plan.id(plan.parent(position)), items: given.length, maxItems: list.maxItems })
-      return fill(plan, position, list, source, given, { isAsked: true })
+      const value = source.items(view.context(position))
+      if (!Array.isArray(value)) throw new TypeError(`it gave ${show(value)}, and must give a list`)
+      if (value.length > list.maxItems)
+        throw new TooManyItems({ nodeId: plan.id(plan.parent(position)), items: value.length, maxItems: list.maxItems })
+      return fill(plan, position, list, source, value, { isAsked: true })
     } catch (problem) {
       return fill(plan, position, list, source, [], { isAsked: true, problem })
     }
@@ -144,10 +144,10 @@ const isNews = ({ _tag }: RunEvent): boolean =>
   _tag === "LoopFinished"
 
 const keyOf = ({ key }: Plan.Source, item: unknown, index: number): string => {
-  const given = key === undefined ? item : key(item, index)
-  if ((typeof given === "string" && given !== "") || typeof given === "number") return String(given)
+  const value = key === undefined ? item : key(item, index)
+  if ((typeof value === "string" && value !== "") || typeof value === "number") return String(value)
   const cure = key === undefined ? `give it a "key"` : `its "key" must give text or a number`
-  throw new TypeError(`item ${index} has no key: ${cure}, and not ${show(given)}`)
+  throw new TypeError(`item ${index} has no key: ${cure}, and not ${show(value)}`)
 }
 
 const isSame = (left: unknown, right: unknown): boolean => {

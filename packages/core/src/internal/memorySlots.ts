@@ -51,13 +51,13 @@ export const make = (isHeld: (runId: string, epoch: number, now: number) => bool
     const of = rows.filter(isOf(queue))
     // The clock was set back since.
     for (const row of of) if (row.grantedAt !== undefined) row.grantedAt = Math.min(row.grantedAt, now)
-    const given = (after: number, most: number): ReadonlyArray<number> =>
+    const grantsSince = (after: number, most: number): ReadonlyArray<number> =>
       of
         .flatMap(({ grantedAt }) => (grantedAt !== undefined && grantedAt > after ? [grantedAt] : []))
         .sort((left, right) => right - left)
         .slice(0, most)
     const held = of.filter(({ status }) => status === "held").length
-    return Limits.roomOf(configured.get(queue.name)?.limit ?? {}, { held, given }, now)
+    return Limits.roomOf(configured.get(queue.name)?.limit ?? {}, { held, grantsSince }, now)
   }
   /** Gives the slots that are left to those who wait, in order. */
   const grant = (queue: Limits.Queue, now: number): { readonly isAny: boolean; readonly opensAt: number | undefined } => {

@@ -34,7 +34,7 @@ export interface Host {
   /** `false` while the run is paused, when deadlines do not pass. */
   readonly isTicking: () => boolean
   /** Validates input for a wait, and keeps it as the node's output. */
-  readonly accept: ((wait: Plan.Wait, key: NodeKey, given: unknown) => Waits.Accepted) | undefined
+  readonly accept: ((wait: Plan.Wait, key: NodeKey, value: unknown) => Waits.Accepted) | undefined
   /** Readies a step whose gate was passed. */
   readonly enqueue: (position: number) => void
   /** Counts in, or out, a child run that is awaited. */
@@ -145,13 +145,13 @@ export const make = (host: Host): OpenWaits => {
     kept: Records.Wait | undefined,
   ): boolean => {
     const isKept = kept !== undefined && Waits.isSame(kept, wanted)
-    const given = evaluate(
+    const limits = evaluate(
       position,
       () => [Waits.limitOf(node, () => view.context(position), now(), state(), reads.noteFor(position))] as const,
       node.computeTimeout === undefined ? "deadline" : "timeout",
     )
-    if (given === undefined) return false
-    const [limit] = given
+    if (limits === undefined) return false
+    const [limit] = limits
     // The time of a kept timer does not change either.
     const deadline = "due" in wanted ? (isKept ? kept.deadline : wanted.due) : limit
     const { request, digest, name, correlation } = wanted
@@ -191,8 +191,8 @@ export const make = (host: Host): OpenWaits => {
     const key = view.keyOf(position)
     const isGate = plan.node(position)._tag === "Step"
     const isOver = isTicking() && wait.deadline !== undefined && endOf(position, wait, wait.deadline) <= now()
-    const { refused, ending, isGivenUp } = Waits.judge(node, key, wait, state().signals, isOver, (given) =>
-      isGate ? Either.right(undefined) : (accept?.(node, key, given) ?? Either.left(["it cannot be validated here"])),
+    const { refused, ending, isGivenUp } = Waits.judge(node, key, wait, state().signals, isOver, (value) =>
+      isGate ? Either.right(undefined) : (accept?.(node, key, value) ?? Either.left(["it cannot be validated here"])),
     )
     if (isGivenUp === true && !cancelledChildren.has(position)) {
       cancelledChildren.add(position)

@@ -90,7 +90,7 @@ const firstId = (part: Plan.Node): NodeId | undefined => {
 }
 
 /** The default cache key of code: everything that it is given, without its run and pass. */
-const usualKey = ({ runId: _, iteration: __, ...given }: Plan.PredicateContext) => given
+const usualKey = ({ runId: _, iteration: __, ...needs }: Plan.PredicateContext) => needs
 /** The key of the item in a list's template. */
 const anyKey = "*"
 
@@ -132,10 +132,10 @@ export const make = (workflow: string, prefix = "") => {
     return kept
   }
   const schema = (where: string, options: Loose, key: string): Codec.Codec<unknown, unknown> => {
-    const given = options[key]
-    if (!Codec.isSchema(given))
-      return refuse(where, `"${key}" must be an Effect Schema or a Standard Schema${EffectVersion.adviceOnSchema(given)}`)
-    const codec = Codec.makeUnknown(given)
+    const value = options[key]
+    if (!Codec.isSchema(value))
+      return refuse(where, `"${key}" must be an Effect Schema or a Standard Schema${EffectVersion.adviceOnSchema(value)}`)
+    const codec = Codec.makeUnknown(value)
     return codec.unstorable === undefined ? codec : refuse(where, `"${key}": ${codec.unstorable}`)
   }
   const leaf = (where: string, id: NodeId, options: Loose, codec: Codec.Codec<unknown, unknown>): NodeOptions.Leaf => ({
@@ -197,16 +197,16 @@ export const make = (workflow: string, prefix = "") => {
   }
 
   /** Splits children from the options that may follow them. */
-  const childrenAnd = (kind: string, given: ReadonlyArray<unknown>, keys: ReadonlySet<string>) => {
-    const last = given.at(-1)
+  const childrenAnd = (kind: string, args: ReadonlyArray<unknown>, keys: ReadonlySet<string>) => {
+    const last = args.at(-1)
     const hasOptions = typeof last === "object" && last !== null && !isNode(last)
     const options: Loose = hasOptions ? { ...last } : {}
     checkKeys(kind, options, keys)
-    return { children: nodes(kind, hasOptions ? given.slice(0, -1) : given), options }
+    return { children: nodes(kind, hasOptions ? args.slice(0, -1) : args), options }
   }
 
-  const saga = (...given: ReadonlyArray<unknown>) => {
-    const { children, options } = childrenAnd("saga", given, sagaKeys)
+  const saga = (...args: ReadonlyArray<unknown>) => {
+    const { children, options } = childrenAnd("saga", args, sagaKeys)
     const [only, ...others] = children
     const body: Plan.Node = only !== undefined && others.length === 0 ? only : { _tag: "Sequence", children }
     const id = boundaryId("saga", options.id, body)
@@ -237,8 +237,8 @@ export const make = (workflow: string, prefix = "") => {
     return orRefuse(where, NodeOptions.step(made, {}, words))
   }
 
-  const parallel = (...given: ReadonlyArray<unknown>) => {
-    const { children, options } = childrenAnd("parallel", given, parallelKeys)
+  const parallel = (...args: ReadonlyArray<unknown>) => {
+    const { children, options } = childrenAnd("parallel", args, parallelKeys)
     return { plan: orRefuse("parallel", NodeOptions.parallel(children, options, words)) }
   }
 
@@ -252,10 +252,10 @@ export const make = (workflow: string, prefix = "") => {
 
   const switchOn = (options: Loose): { readonly plan: Plan.Branch } => {
     checkKeys("switch", options, switchKeys)
-    const { cases: given, otherwise } = options
-    if (typeof given !== "object" || given === null || isNode(given))
+    const { cases: declared, otherwise } = options
+    if (typeof declared !== "object" || declared === null || isNode(declared))
       return refuse("switch", `"cases" must be an object of nodes by name`)
-    const cases: ReadonlyArray<readonly [string, unknown]> = Object.entries(given)
+    const cases: ReadonlyArray<readonly [string, unknown]> = Object.entries(declared)
     if (cases.length === 0) refuse("switch", `"cases" has none`)
     const arms = cases.map(([name, arm]) => node("switch", arm, `case "${name}"`))
     if (otherwise !== undefined) arms.push(node("switch", otherwise, `"otherwise"`))

@@ -25,28 +25,28 @@ export const errorOf = (refused: StoreRefused): ErrorInfo => ({
 })
 
 /**
- * Finds the culprit in a frame of `events`, of which the first are `given` and the rest follow by the plan. `undefined` if no
+ * Finds the culprit in a frame of `events`, of which the first are `received` and the rest follow by the plan. `undefined` if no
  * node is at fault, or leaving its content out has not helped.
  */
 export const culprit = (
-  given: ReadonlyArray<RunEvent>,
+  received: ReadonlyArray<RunEvent>,
   events: ReadonlyArray<RunEvent>,
   refused: StoreRefused,
   plan: Plan.Plan,
 ): Culprit | undefined => {
   const event = refused.event === undefined ? undefined : events[refused.event]
   if (refused.event === undefined || event === undefined) return undefined
-  if (event._tag === "RunFinished") return { _tag: "Output", events: given }
+  if (event._tag === "RunFinished") return { _tag: "Output", events: received }
   if (!("nodeId" in event)) return undefined
   const { nodeId, iteration } = event
-  if (refused.event < given.length) {
+  if (refused.event < received.length) {
     const instead = withoutContent(event, refused, plan)
-    return instead && { _tag: "Node", nodeId, iteration, events: given.with(refused.event, instead) }
+    return instead && { _tag: "Node", nodeId, iteration, events: received.with(refused.event, instead) }
   }
-  const isFailed = given.some((other) => other._tag === "NodeFailed" && other.nodeId === nodeId && other.iteration === iteration)
+  const isFailed = received.some((other) => other._tag === "NodeFailed" && other.nodeId === nodeId && other.iteration === iteration)
   if (isFailed || (event._tag !== "WaitStarted" && event._tag !== "WaitEnded")) return undefined
   const failed: RunEvent = { _tag: "NodeFailed", nodeId, iteration, error: errorOf(refused), ...softly(plan, nodeId) }
-  return { _tag: "Node", nodeId, iteration, events: [...given, failed] }
+  return { _tag: "Node", nodeId, iteration, events: [...received, failed] }
 }
 
 const softly = (plan: Plan.Plan, nodeId: NodeId): { readonly isSoft?: boolean } => {

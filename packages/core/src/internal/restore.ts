@@ -60,10 +60,10 @@ export const output = (
 /** A decoded output, or lists and objects of such, as deep as the groups of a plan. */
 export type KeptOutput = SharedValue | ReadonlyArray<KeptOutput> | { readonly fields: { readonly [name: string]: KeptOutput } }
 
-const isList = (given: KeptOutput): given is ReadonlyArray<KeptOutput> => Array.isArray(given)
+const isList = (value: KeptOutput): value is ReadonlyArray<KeptOutput> => Array.isArray(value)
 
 /** Assembles an output, a new one at each call. A list is made before its items, so that a deep one needs no deep stack. */
-export const give = (given: KeptOutput): unknown => {
+export const give = (value: KeptOutput): unknown => {
   const ahead: Array<() => void> = []
   const make = (part: KeptOutput): unknown => {
     if (isList(part)) {
@@ -80,7 +80,7 @@ export const give = (given: KeptOutput): unknown => {
     })
     return made
   }
-  const whole = make(given)
+  const whole = make(value)
   for (let next = ahead.pop(); next !== undefined; next = ahead.pop()) next()
   return whole
 }
@@ -103,9 +103,9 @@ const readOutput = (
     if (from === null || from === undefined) return Effect.succeed(from === null ? { give: () => undefined } : asStored)
     if ("fixed" in from) return Effect.succeed(asStored)
     if ("fields" in from) {
-      const given = stored as { readonly [name: string]: Json }
+      const object = stored as { readonly [name: string]: Json }
       const fields = Object.entries(from.fields).map(
-        ([name, part]) => [name, readOutput(definition, state, part, given[name])] as const,
+        ([name, part]) => [name, readOutput(definition, state, part, object[name])] as const,
       )
       return Effect.map(Effect.all(Object.fromEntries(fields)), (read) => ({ fields: read }))
     }

@@ -105,12 +105,12 @@ const called = (task: Task, score: Plan.ScoreFunction): Effect.Effect<unknown, u
   })
 
 /** Reads what a scorer has returned: a number, or an object with one. */
-const verdictOf = (scorer: string, given: unknown): Either.Either<Scores.ScoreEnd, Scores.InvalidScore> => {
+const verdictOf = (scorer: string, value: unknown): Either.Either<Scores.ScoreEnd, Scores.InvalidScore> => {
   const [score, reason] =
-    typeof given === "object" && given !== null ? [Thrown.get(given, "score"), Thrown.get(given, "reason")] : [given, undefined]
+    typeof value === "object" && value !== null ? [Thrown.get(value, "score"), Thrown.get(value, "reason")] : [value, undefined]
   const refuse = (problem: string) => Either.left(new Scores.InvalidScore({ scorer, problem }))
   if (typeof score !== "number" || !(score >= 0 && score <= 1))
-    return refuse(`must return a number from 0 to 1, or { score, reason }, and returned ${Thrown.show(given)}`)
+    return refuse(`must return a number from 0 to 1, or { score, reason }, and returned ${Thrown.show(value)}`)
   if (reason !== undefined && reason !== null && typeof reason !== "string")
     return refuse(`must give its reason as text, and gave ${Thrown.show(reason)}`)
   return Either.right({ status: "finished", score, reason: reason ?? null })
@@ -144,7 +144,7 @@ export const make = (scores: Scores.ScoresShape, graceMs: number): Effect.Effect
           duration: scorer.timeoutMs,
           onTimeout: () => new Scores.InvalidScore({ scorer: name, problem: `took longer than ${scorer.timeoutMs} ms` }),
         }),
-        Effect.flatMap((given) => verdictOf(name, given)),
+        Effect.flatMap((value) => verdictOf(name, value)),
         Effect.catchAllCause((cause) =>
           Cause.isInterruptedOnly(cause)
             ? Effect.failCause(cause)

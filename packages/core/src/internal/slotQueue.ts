@@ -135,16 +135,16 @@ export const make = (slots: SlotsShape, inbox: Pick<InboxShape, "changes">): Eff
           Effect.suspend(() => slots.requestSlot({ ...wanted, now: now(), ...(again === undefined ? {} : { place: again }) })),
         ).pipe(
           Effect.matchEffect({
-            onSuccess: ({ place: given, isGranted }) => {
-              place = given
+            onSuccess: ({ place: received, isGranted }) => {
+              place = received
               if (hasLeft) return give(false)
               if (isGranted) return Effect.sync(() => settle("granted"))
               waiter = {
-                place: { name: wanted.name, place: given },
+                place: { name: wanted.name, place: received },
                 grant: () => settle("granted"),
                 lose: () => {
                   if (waiter !== undefined) waiters.delete(waiter)
-                  run(request(given))
+                  run(request(received))
                 },
               }
               return Effect.sync(() => waiter !== undefined && wait(waiter))

@@ -19,22 +19,22 @@ export interface StepContext extends Plan.PredicateContext {
 const scopes = { workflow: "workflow", run: "run" } as const
 
 const computed = (
-  given: unknown,
+  value: unknown,
   { workflow: _, ...context }: StepContext,
   state: RunState,
   noteRead: Plan.NoteRead,
 ): Effect.Effect<unknown, unknown> =>
-  typeof given === "function"
-    ? Effect.try({ try: () => (given as Plan.Computation)(context, state, noteRead), catch: (thrown) => thrown })
-    : Effect.succeed(given)
+  typeof value === "function"
+    ? Effect.try({ try: () => (value as Plan.Computation)(context, state, noteRead), catch: (thrown) => thrown })
+    : Effect.succeed(value)
 
 const namespaceOf = (
-  given: Plan.GivenText | undefined,
+  namespace: Plan.GivenText | undefined,
   context: StepContext,
   state: RunState,
   noteRead: Plan.NoteRead,
 ): Effect.Effect<string, unknown> =>
-  Effect.flatMap(computed(given, context, state, noteRead), (name = scopes.workflow) => {
+  Effect.flatMap(computed(namespace, context, state, noteRead), (name = scopes.workflow) => {
     if (name === scopes.workflow) return Effect.succeed(Memory.workflowNamespace(context.workflow))
     if (name === scopes.run) return Effect.succeed(Memory.runNamespace(context.runId))
     return typeof name === "string" && name.trim() !== ""
@@ -61,8 +61,8 @@ export const filterOf = (
     return { namespace: within, ...defined({ keys, query, limit: recall?.limit }) }
   })
 
-const isTexts = (given: unknown): given is ReadonlyArray<string> =>
-  Array.isArray(given) && given.every((one) => typeof one === "string")
+const isTexts = (value: unknown): value is ReadonlyArray<string> =>
+  Array.isArray(value) && value.every((one) => typeof one === "string")
 
 /** Makes the facts that a step remembers of its output. Fails with `InvalidFact` for one that cannot be stored. */
 export const factsOf = (
@@ -75,12 +75,12 @@ export const factsOf = (
     if (remember === undefined) return []
     const name = remember.namespace ?? namespace
     const within = yield* namespaceOf(name, context, state, noteRead)
-    const given = yield* computed(remember.facts, context, state, noteRead)
-    if (given === undefined || given === null) return []
-    if (typeof given !== "object" || Array.isArray(given))
-      return yield* Effect.fail(new TypeError(`"memory.remember" must give facts by key, and gave ${Thrown.show(given)}`))
+    const facts = yield* computed(remember.facts, context, state, noteRead)
+    if (facts === undefined || facts === null) return []
+    if (typeof facts !== "object" || Array.isArray(facts))
+      return yield* Effect.fail(new TypeError(`"memory.remember" must give facts by key, and gave ${Thrown.show(facts)}`))
     const scope = within === Memory.runNamespace(context.runId) ? { isOfRun: true } : {}
-    const entries = Object.entries(given).filter(([, value]) => value !== undefined)
+    const entries = Object.entries(facts).filter(([, value]) => value !== undefined)
     return yield* Effect.forEach(entries, ([key, value]) =>
       Either.map(Memory.check({ namespace: within, key, value }), (fact) => ({
         ...fact,

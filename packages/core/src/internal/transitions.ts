@@ -253,13 +253,13 @@ export const foldStep = (
     }
     case "WaitEnded": {
       const { status, table, output, error } = event
-      const given = { ...(table === undefined ? {} : { table }), ...(output === undefined ? {} : { output: output as Json }) }
+      const result = { ...(table === undefined ? {} : { table }), ...(output === undefined ? {} : { output: output as Json }) }
       const over = wait === undefined ? noFields : { wait: ended(wait, event, at) }
       if (status === "passed" && wait?.isOfAttempt === true) return { ...base, ...heartbeat, ...over, status: "interrupted" }
       if (status === "passed") return { ...base, ...over, status: "interrupted", approved: wait?.digest ?? "" }
       const order: Pick<StepRecord, "finishedSeq"> = status === "finished" ? { finishedSeq: seq } : {}
       const fresh = { failures: noFailures, budgetAfter: attempt, interruptions: 0, status, finishedAt: at }
-      return { ...base, ...over, ...fresh, ...order, ...given, ...(error === undefined ? {} : { error, isOwnError: true }) }
+      return { ...base, ...over, ...fresh, ...order, ...result, ...(error === undefined ? {} : { error, isOwnError: true }) }
     }
     case "SubflowEnded": {
       if (wait?.status !== "open") return record

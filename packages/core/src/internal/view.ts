@@ -74,7 +74,7 @@ export interface Source {
 interface Shapes<A> {
   readonly list: (items: Array<A | undefined>) => A
   readonly fields: (fields: { readonly [name: string]: A | undefined }) => A
-  readonly fixed: (given: Json) => A
+  readonly fixed: (value: Json) => A
 }
 
 /** Removes absent fields. */
@@ -386,7 +386,7 @@ export const make = ({ plan, values, state, armOf, isVacant = never, isKept = ne
     compose<unknown>(position, (key) => values.outputs.get(key), {
       list: (items) => items,
       fields: (fields) => fields,
-      fixed: (given) => given,
+      fixed: (value) => value,
     })
   const stored: View["stored"] = (position) =>
     compose<Json>(
@@ -398,7 +398,7 @@ export const make = ({ plan, values, state, armOf, isVacant = never, isKept = ne
       {
         list: (items) => items.map((item) => item ?? null),
         fields: stripped,
-        fixed: (given) => given,
+        fixed: (value) => value,
       },
     )
 
@@ -406,7 +406,7 @@ export const make = ({ plan, values, state, armOf, isVacant = never, isKept = ne
     compose<OutputSource>(position, (key) => (values.outputs.get(key) === undefined ? undefined : key), {
       list: (items) => items.map((item) => item ?? null),
       fields: (fields) => ({ fields: stripped(fields) }),
-      fixed: (given) => ({ fixed: given }),
+      fixed: (value) => ({ fixed: value }),
     })
 
   const needs: View["needs"] = (position) => {
@@ -462,8 +462,8 @@ export const make = ({ plan, values, state, armOf, isVacant = never, isKept = ne
     if (around < 0 || !isLeaf(node) || plan.contains(around, reader)) return undefined
     const base = loopRecord(around)?.base ?? 0
     for (let row = iterationOf(target) - 1; row >= base; row--) {
-      const given = values.outputs.get(nodeKey(node.id, row))
-      if (given !== undefined) return given
+      const output = values.outputs.get(nodeKey(node.id, row))
+      if (output !== undefined) return output
     }
     return undefined
   }

@@ -41,7 +41,7 @@ export const judge = (
   wait: Records.Wait,
   signals: ReadonlyArray<Records.Signal>,
   isOver: boolean,
-  accept: (given: unknown) => Accepted,
+  accept: (value: unknown) => Accepted,
 ): {
   readonly refused: ReadonlyArray<Refusal>
   readonly ending: Ending | undefined
@@ -51,8 +51,8 @@ export const judge = (
   const refused: Array<Refusal> = []
   const table = defined({ table: node.table })
   /** Ends the wait with this output, or returns its issues. */
-  const take = (how: Ending["reason"], given: unknown, more: Partial<Ending> = {}): Ending | ReadonlyArray<string> => {
-    const accepted = accept(given)
+  const take = (how: Ending["reason"], value: unknown, more: Partial<Ending> = {}): Ending | ReadonlyArray<string> => {
+    const accepted = accept(value)
     if (Either.isLeft(accepted)) return accepted.left
     const output = defined({ output: accepted.right })
     return { reason: how, status: "finished", ...table, ...output, ...more }
@@ -223,11 +223,11 @@ export const requestOf = (
     }
     case "approval":
     case "human": {
-      const given =
+      const content =
         target.kind === "approval"
           ? requested(node.id, target.request(context, state, noteRead))
           : { prompt: question(node.id, target.prompt(context, state, noteRead)), schema: node.codec.inputSchema ?? null }
-      const copied = toJson(given)
+      const copied = toJson(content)
       if (Either.isLeft(copied)) throw new TypeError(`a request must be JSON: ${copied.left.path} ${copied.left.problem}`)
       // The request includes the approvers, so that a client can show them.
       const approvers = target.kind === "approval" ? namesOf(node.id, target.approvers, context, state, noteRead) : {}
@@ -248,9 +248,9 @@ const dueOf = (
   noteRead: Plan.NoteRead,
 ): Millis.Millis => {
   if (typeof due === "number") return Millis.after(now, due)
-  const given = due(context, state, noteRead)
-  if (isSpan !== true) return timeOf(nodeId, "until", given)
-  return Millis.after(now, spanOf(nodeId, isTimeout === true ? "timeout" : "duration", given))
+  const value = due(context, state, noteRead)
+  if (isSpan !== true) return timeOf(nodeId, "until", value)
+  return Millis.after(now, spanOf(nodeId, isTimeout === true ? "timeout" : "duration", value))
 }
 
 /** Tells whether the current request of a wait is the one it began with; the time of a timer never changes. */
@@ -262,13 +262,13 @@ export const isSame = (begun: Records.Wait, asked: Pick<Records.Wait, "digest" |
 }
 
 /** Checks the content of a request to people. */
-const requested = (nodeId: string, given: unknown): object => {
+const requested = (nodeId: string, value: unknown): object => {
   const refuse = (what: string): never => {
     throw new InvalidRequest({ nodeId, problem: `its "request" gave ${what}, and must give an object with a "title"` })
   }
-  if (typeof given !== "object" || given === null || Array.isArray(given)) return refuse(show(given))
-  const title: unknown = "title" in given ? given.title : undefined
-  return typeof title === "string" ? given : refuse(title === undefined ? "no title" : `a title that is ${show(title)}`)
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return refuse(show(value))
+  const title: unknown = "title" in value ? value.title : undefined
+  return typeof title === "string" ? value : refuse(title === undefined ? "no title" : `a title that is ${show(title)}`)
 }
 
 /** Reads the names of the approvers. */
@@ -283,15 +283,15 @@ const namesOf = (
   const refuse = (what: string): never => {
     throw new InvalidRequest({ nodeId, problem: `its "approvers" ${what}` })
   }
-  let given: unknown
+  let value: unknown
   try {
-    given = approvers(context, state, noteRead)
+    value = approvers(context, state, noteRead)
   } catch (thrown) {
     refuse(`threw: ${describe(thrown).message}`)
   }
-  const names = toJson(given)
+  const names = toJson(value)
   if (Either.isLeft(names) || !areNames(names.right))
-    return refuse(`gave ${show(given)}, and must give an array of at least one name`)
+    return refuse(`gave ${show(value)}, and must give an array of at least one name`)
   return { approvers: names.right }
 }
 
@@ -308,19 +308,19 @@ export const limitOf = (
   return typeof deadline === "function" ? timeOf(id, "deadline", deadline(context(), state, noteRead)) : deadline
 }
 
-const question = (nodeId: string, given: unknown): string => {
-  if (typeof given === "string") return given
-  throw new InvalidRequest({ nodeId, problem: `its "prompt" gave ${show(given)}, and must give text` })
+const question = (nodeId: string, value: unknown): string => {
+  if (typeof value === "string") return value
+  throw new InvalidRequest({ nodeId, problem: `its "prompt" gave ${show(value)}, and must give text` })
 }
 
-const spanOf = (nodeId: string, option: string, given: unknown): Millis.Millis =>
-  Either.getOrThrowWith(Millis.positiveDuration(given), ({ given, problem }) => {
+const spanOf = (nodeId: string, option: string, value: unknown): Millis.Millis =>
+  Either.getOrThrowWith(Millis.positiveDuration(value), ({ received, problem }) => {
     const example = problem === "is not a duration" ? ` such as "30s" or "2 minutes"` : ""
-    return new InvalidRequest({ nodeId, problem: `its "${option}" gave ${given}, which ${problem}${example}` })
+    return new InvalidRequest({ nodeId, problem: `its "${option}" gave ${received}, which ${problem}${example}` })
   })
 
-const timeOf = (nodeId: string, option: string, given: unknown): Millis.Millis =>
-  Either.getOrThrowWith(Millis.instant(given), (shown) => {
+const timeOf = (nodeId: string, option: string, value: unknown): Millis.Millis =>
+  Either.getOrThrowWith(Millis.instant(value), (shown) => {
     const problem = `its "${option}" gave ${shown}, and must give a Date or epoch milliseconds`
     return new InvalidRequest({ nodeId, problem })
   })

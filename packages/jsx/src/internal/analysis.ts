@@ -148,7 +148,7 @@ export const analyze = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>
     if (node.type === "ForEach") checkItems(node, props)
     if (node.type === "Race" || node.type === "ForEach") groups.push(place)
     if (node.type === "TryCatchFinally") checkParts(node, props)
-    if (isPart(node.type) && "given" in node.props) refuse(node, noElements(node))
+    if (isPart(node.type) && "content" in node.props) refuse(node, noElements(node))
     return { loop: within }
   }
   // A work list instead of recursion, since plans may be deeper than the stack.
@@ -562,19 +562,20 @@ const checkParts = (node: HostNode, props: Props): void => {
 
 /** Describes a part without elements. */
 const noElements = (node: HostNode): string => {
-  const { given } = node.props
+  const { content } = node.props
   if (node.type === "ForEachItem")
-    return `its function returned ${shownGiven(given)} instead of elements: put functions and values into a Task`
+    return `its function returned ${shownGiven(content)} instead of elements: put functions and values into a Task`
   const name = node.type.toLowerCase()
   const { [name]: written } = forwardedProps(node)
-  const shown = shownGiven(given)
-  const said = typeof written === "function" && written !== given ? `its "${name}" returned ${shown}` : `its "${name}" is ${shown}`
+  const shown = shownGiven(content)
+  const said =
+    typeof written === "function" && written !== content ? `its "${name}" returned ${shown}` : `its "${name}" is ${shown}`
   return `${said}, but only elements may be here: put functions and values into a Task`
 }
 
-const shownGiven = (given: unknown): string => {
-  const isPromise = typeof given === "object" && given !== null && "then" in given
-  return typeof given === "function" ? "a function" : isPromise ? "a promise" : (JSON.stringify(given) ?? String(given))
+const shownGiven = (content: unknown): string => {
+  const isPromise = typeof content === "object" && content !== null && "then" in content
+  return typeof content === "function" ? "a function" : isPromise ? "a promise" : (JSON.stringify(content) ?? String(content))
 }
 
 const noReads: ReadonlyArray<PendingRead> = []

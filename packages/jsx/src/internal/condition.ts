@@ -23,23 +23,23 @@ export type ComesAfter = (read: Pick<PendingRead, "nodeId" | "table">) => boolea
 export const condition = (
   node: HostNode,
   name: string,
-  given: unknown,
+  test: unknown,
   loop: NodeId | undefined,
   lowering: Lowering,
   comesAfter: ComesAfter,
   /** Returns the arguments of the function before the ctx. */
   before: (context: Plan.PredicateContext) => ReadonlyArray<unknown> = noArguments,
 ) => {
-  if (typeof given !== "function") checkCondition(node, name, given)
+  if (typeof test !== "function") checkCondition(node, name, test)
   return (context: Plan.PredicateContext, state: RunState, noteRead: NoteRead): boolean => {
-    if (typeof given !== "function" || isPending(given)) return !isPending(given) && Boolean(given)
+    if (typeof test !== "function" || isPending(test)) return !isPending(test) && Boolean(test)
     let isUnsaid = false
     const onPending = (read: Read): void => {
       isUnsaid = true
       if (comesAfter(read)) refuse(node, readsLater(`"${name}"`, read))
     }
     const ctx = lowering.ctxAt(state, loop, noteRead, onPending)
-    const value: unknown = lowering.calling(() => given(...before(context), ctx), state, noteRead, onPending)
+    const value: unknown = lowering.calling(() => test(...before(context), ctx), state, noteRead, onPending)
     return !isUnsaid && !isPending(value) && (value as boolean)
   }
 }
@@ -53,12 +53,12 @@ export const readsLater = (what: string, { nodeId, table }: Pick<PendingRead, "n
 }
 
 /** Rejects a condition that is always true. A pending value is a function too, and allowed. */
-export const checkCondition = (node: HostNode, name: string, given: unknown): void => {
-  const value = isPending(given) ? undefined : alwaysTrue(given)
+export const checkCondition = (node: HostNode, name: string, test: unknown): void => {
+  const value = isPending(test) ? undefined : alwaysTrue(test)
   if (value !== undefined)
     refuse(
       node,
-      `"${name}" is ${value}, which is always true: ${saysNo(given) ? `write ${name}={false}, or compare the text` : "compute it in a task, and read its output"}`,
+      `"${name}" is ${value}, which is always true: ${saysNo(test) ? `write ${name}={false}, or compare the text` : "compute it in a task, and read its output"}`,
     )
 }
 

@@ -38,9 +38,9 @@ export const checkNames = (node: HostNode, parts: ReadonlyArray<NamedPart>): voi
   const isList = node.type === "ForEach"
   const seen = new Set<string>()
   for (const [index, part] of parts.entries()) {
-    const { name: given } = part.node.props
-    if (isList && typeof given !== "string" && typeof given !== "number")
-      refuse(node, `the key of item ${index} is ${shownKey(given)}: add "by", a function of an item that returns text or a number`)
+    const { name: value } = part.node.props
+    if (isList && typeof value !== "string" && typeof value !== "number")
+      refuse(node, `the key of item ${index} is ${shownKey(value)}: add "by", a function of an item that returns text or a number`)
     if (seen.has(part.name))
       refuse(
         node,
@@ -52,8 +52,8 @@ export const checkNames = (node: HostNode, parts: ReadonlyArray<NamedPart>): voi
   }
 }
 
-const shownKey = (given: unknown): string =>
-  typeof given === "object" && given !== null ? "an object" : typeof given === "function" ? "a function" : String(given)
+const shownKey = (value: unknown): string =>
+  typeof value === "object" && value !== null ? "an object" : typeof value === "function" ? "a function" : String(value)
 
 /** Explains how to make ids in a list unique, for a duplicate id in a list item. */
 export const inItem = (item: HostNode | undefined): string =>

@@ -35,17 +35,17 @@ const nodeOf = (node: HostNode | HostText): Markdown.PromptNode =>
 export const write = ({ nodes }: Written): string => Markdown.render(nodes)
 
 /** Resolves the prompt that a function returned: renders elements and awaits promises. The core runs Effects. */
-export const resolve = (given: unknown, ctx: Ctx): unknown => {
-  if (typeof given === "object" && given !== null && "then" in given && typeof given.then === "function") {
-    return Promise.resolve(given).then((value: unknown) => resolve(value, ctx))
+export const resolve = (input: unknown, ctx: Ctx): unknown => {
+  if (typeof input === "object" && input !== null && "then" in input && typeof input.then === "function") {
+    return Promise.resolve(input).then((value: unknown) => resolve(value, ctx))
   }
-  if (Effect.isEffect(given)) return Effect.map(given, (value) => resolve(value, ctx))
+  if (Effect.isEffect(input)) return Effect.map(input, (value) => resolve(value, ctx))
   // An empty child is no prompt; the step reports it.
-  if (given === undefined || given === null || typeof given === "boolean") return given
-  if (!hasElements(given)) return print(given)
+  if (input === undefined || input === null || typeof input === "boolean") return input
+  if (!hasElements(input)) return print(input)
   const element = jsx(frameContext.Provider, {
     value: { ctx: () => ctx, caught: () => undefined, nameOf: () => undefined },
-    children: given as React.ReactNode,
+    children: input as React.ReactNode,
   })
   const { nodes } = rendered(jsx("Prompt", { children: element }))
   return Markdown.render((nodes[0]?.children ?? []).map(nodeOf))

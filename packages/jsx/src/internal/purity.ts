@@ -43,7 +43,7 @@ const silent: ReadonlySet<string> = new Set([
     "workflow",
     "loop",
     "boundary",
-    "given",
+    "content",
   ],
 ])
 
@@ -67,8 +67,8 @@ export const saidIn = (lowered: Lowered): ReadonlyArray<Saying> => {
       found.push({ subject, what: "is there", value: "" })
       if (value !== undefined) found.push({ subject, what: "has the content", value })
     }
-    for (const [name, given] of Object.entries(propsOf(node))) {
-      const value = silent.has(name) ? undefined : shown(given)
+    for (const [name, prop] of Object.entries(propsOf(node))) {
+      const value = silent.has(name) ? undefined : shown(prop)
       if (value !== undefined) found.push({ subject, what: `has "${name}"`, value })
     }
     return found
@@ -92,9 +92,9 @@ export const questionsOf = (
 
 /** Returns the answer of a function; `undefined` if it is pending or asynchronous. */
 export const answerTo = ({ node, name, ask }: Question, state: RunState): Saying | undefined => {
-  const given = ask(state)
-  if (Effect.isEffect(given) || (typeof given === "object" && given !== null && "then" in given)) return undefined
-  const value = shown(given)
+  const result = ask(state)
+  if (Effect.isEffect(result) || (typeof result === "object" && result !== null && "then" in result)) return undefined
+  const value = shown(result)
   return value === undefined ? undefined : { subject: subjectOf(node), what: `evaluates "${name}" to`, value }
 }
 
@@ -109,18 +109,18 @@ type Call = (context: PredicateContext, state: RunState) => unknown
 const unnoted = (): void => {}
 
 /** An async function would start its work when called. */
-const isAsked = (given: unknown): boolean =>
-  typeof given === "function" && !isPending(given) && given.constructor.name === "Function"
+const isAsked = (value: unknown): boolean =>
+  typeof value === "function" && !isPending(value) && value.constructor.name === "Function"
 
 const functionsOf = (planned: Node, node: HostNode): ReadonlyArray<readonly [name: string, call: Call]> => {
   const props = propsOf(node)
   const found: Array<readonly [string, Call]> = []
   const add = (
     name: string,
-    given: unknown,
+    value: unknown,
     call: ((context: PredicateContext, state: RunState, noteRead: Plan.NoteRead) => unknown) | undefined,
   ) => {
-    if (call !== undefined && isAsked(given)) found.push([name, (context, state) => call(context, state, unnoted)])
+    if (call !== undefined && isAsked(value)) found.push([name, (context, state) => call(context, state, unnoted)])
   }
   if (planned._tag === "Loop") add("until", props.until, planned.until)
   if (planned._tag === "Scope") {

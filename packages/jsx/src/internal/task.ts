@@ -18,10 +18,10 @@ import type { HostNode } from "../HostNode.ts"
 import { isPending } from "../Pending.ts"
 import { outsideRender } from "../render.ts"
 import { AttemptCtx } from "./attemptCtx.ts"
+import { functionOf, requestOf } from "./computed.ts"
 import { type ComesAfter, skipped } from "./condition.ts"
 import { checkConstant, contentOf, isTextual } from "./content.ts"
 import { depNames, depTarget } from "./deps.ts"
-import { given, requestOf } from "./given.ts"
 import { type Lowering, untypedTable } from "./lowering.ts"
 import { after, dependsOn, isHandedOn } from "./needs.ts"
 import { idOf, orRefuse, type Props, refuse, words } from "./place.ts"
@@ -60,13 +60,13 @@ export const step = (
     if (!names.includes(need)) refuse(node, `its need "${need}" is not one of its deps (${names.join(", ")})`)
   }
   for (const name of names) {
-    const { nodeId, table: given } = depTarget(node, name, layout, lowering)
+    const { nodeId, table: value } = depTarget(node, name, layout, lowering)
     if (nodeId === taskId) refuse(node, `it depends on itself by "${name}"`)
     if (nodeId === undefined) continue
     if (!layout.tasks.has(nodeId)) past.set(name, nodeId)
     else if (isHandedOn(layout, taskId, nodeId)) needs.push({ name, target: nodeId, pass: "current" })
     else {
-      lookedUp.set(name, { nodeId, table: given })
+      lookedUp.set(name, { nodeId, table: value })
       if (!dependsOn(node).includes(nodeId)) needs.push(...after(layout, taskId, nodeId, names))
     }
   }
@@ -137,7 +137,7 @@ export const step = (
     typeof compensate === "function"
       ? lowering.calling(() => compensate(context.output, ctxOf(context, state, unnoted)), state, unnoted)
       : undefined
-  const give = (value: unknown) => given(value, loop, lowering)
+  const give = (value: unknown) => functionOf(value, loop, lowering)
   /** Converts a function of the output and ctx. */
   const giveAfter = (value: unknown) =>
     typeof value !== "function"
@@ -194,12 +194,12 @@ const isProps = (value: unknown): value is Props => typeof value === "object" &&
 /** Calls a function that is not a component. Explains errors of hooks in it. */
 const withoutHooks = (call: () => unknown): unknown => {
   try {
-    const given = call()
-    return given instanceof Promise
-      ? given.catch((thrown: unknown) => {
+    const value = call()
+    return value instanceof Promise
+      ? value.catch((thrown: unknown) => {
           throw outsideRender(thrown)
         })
-      : given
+      : value
   } catch (thrown) {
     throw outsideRender(thrown)
   }

@@ -10,9 +10,9 @@ import * as NodeOptions from "@smithers/core/NodeOptions"
 import type { Need, Wait, WaitTarget } from "@smithers/core/Plan"
 import * as Schema from "effect/Schema"
 import type { HostNode } from "../HostNode.ts"
+import { functionOf, requestOf } from "./computed.ts"
 import { type ComesAfter, skipped } from "./condition.ts"
 import { checkPrompt } from "./content.ts"
-import { given, requestOf } from "./given.ts"
 import { type Lowering, untypedTable } from "./lowering.ts"
 import { after, dependsOn } from "./needs.ts"
 import { hasFunction, idOf, orRefuse, type Props, refuse, words } from "./place.ts"
@@ -39,7 +39,7 @@ export const wait = (
 ): Wait => {
   const { output } = node.props
   const kind = kinds[node.type] ?? "signal"
-  const options = optionsOf(node, kind, (value) => given(value, loop, lowering))
+  const options = optionsOf(node, kind, (value) => functionOf(value, loop, lowering))
   if (output === undefined && kind === "human") refuse(node, `it has no "output": the schema of the answer`)
   const table = lowering.tableOf(output) ?? untypedTable
   const untyped = kind === "approval" ? decision : anything

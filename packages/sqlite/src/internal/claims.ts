@@ -221,7 +221,7 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
     const from = [parent?.runId ?? null, parent?.nodeId ?? null, parent?.iteration ?? null] as const
     const isAttached = parent === undefined ? null : Number(parent.isAttached)
     const isFinal = create.isFinal === true ? 1 : null
-    const given = [
+    const columns = [
       JSON.stringify(tags),
       writeOptional(input),
       source,
@@ -233,7 +233,7 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
       create.deadline ?? null,
       create.depth ?? null,
     ] as const
-    insertRun.run(runId, workflow, version, ...claim, now, ...given)
+    insertRun.run(runId, workflow, version, ...claim, now, ...columns)
   }
   const spawn = (runId: string, create: NewRun, now: Millis.Millis): void =>
     insert(runId, create, now, ["suspended", 0, null, null])

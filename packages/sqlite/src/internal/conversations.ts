@@ -105,18 +105,18 @@ export const make = ({ prepare }: Connection, texts: Texts): Conversations => {
   }
   return {
     progress: (runId) => selectProgress.values(runId).map(([nodeId, iteration, attempt]) => ({ nodeId, iteration, attempt })),
-    record: (given) => {
-      const refused = refusal(given)
+    record: (entries) => {
+      const refused = refusal(entries)
       if (refused !== undefined) return Either.left(refused)
-      return Either.right(write(given))
+      return Either.right(write(entries))
     },
-    reserve: (given) => {
-      const refused = refusal(given)
+    reserve: (request) => {
+      const refused = refusal(request)
       if (refused !== undefined) return Either.left(refused)
-      const { runId, charge, budgets, now, isFinal = false, extension } = given
+      const { runId, charge, budgets, now, isFinal = false, extension } = request
       const reservation = Charges.reserve(accounts, charge, budgets, { now, isFinal, extension })
       if (reservation._tag === "Reached") return Either.right(reservation)
-      write(given)
+      write(request)
       putCharge.run(runId, ...Rows.chargeRow(charge))
       return Either.right(reservation)
     },

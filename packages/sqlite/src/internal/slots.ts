@@ -98,7 +98,7 @@ export const make = ({ prepare }: Connection, me: string): Slots => {
   const selectHeld = prepare<[place: number, ...Claim]>(`${ofQueue} 'held'`)
   const selectWaiting = prepare<[place: number, ...Claim]>(`${ofQueue} 'waiting' ORDER BY s.place LIMIT ${mostAtOnce}`)
   const countHeld = prepare<[count: number]>("SELECT count(*) FROM smithers_slots WHERE name = ? AND key = ? AND status = 'held'")
-  const selectGiven = prepare<[at: number]>(
+  const selectGrants = prepare<[at: number]>(
     "SELECT granted_at FROM smithers_slots WHERE name = ? AND key = ? AND granted_at > ? ORDER BY granted_at DESC LIMIT ?",
   )
   const setBack = prepare("UPDATE smithers_slots SET granted_at = ?3 WHERE name = ?1 AND key = ?2 AND granted_at > ?3")
@@ -139,7 +139,7 @@ export const make = ({ prepare }: Connection, me: string): Slots => {
     else drop.run(name, place)
   }
   const roomIn = ({ name, key }: Limits.Queue, limit: Limits.Limit, held: number, now: number) =>
-    Limits.roomOf(limit, { held, given: (after, most) => selectGiven.values(name, key, after, most).map(([at]) => at) }, now)
+    Limits.roomOf(limit, { held, grantsSince: (after, most) => selectGrants.values(name, key, after, most).map(([at]) => at) }, now)
   const heldIn = ({ name, key }: Limits.Queue): number => countHeld.values(name, key)[0]?.[0] ?? 0
 
   const grant = (queue: Limits.Queue, now: number): boolean => {

@@ -136,7 +136,7 @@ export const kept = <A>(codec: Codec.Codec<A, unknown>, nodeId: string, services
   const refuse = (issues: Codec.Issues) =>
     new InvalidOutput({ nodeId, issues, ...(Codec.isUnstorable(issues) ? { isFinal: true } : {}) })
   const restore = (output: Codec.Json | undefined) =>
-    Either.map(Codec.decodeSharedNow(codec, output, services), (value): Kept<A> => ({ value, given: value.give(), output }))
+    Either.map(Codec.decodeSharedNow(codec, output, services), (value): Kept<A> => ({ value, returned: value.give(), output }))
   return {
     accept: (value: unknown): Either.Either<Transaction.Done<Kept<A>>, InvalidOutput> =>
       Codec.encodeNow(codec, value, services).pipe(
@@ -155,5 +155,5 @@ export const kept = <A>(codec: Codec.Codec<A, unknown>, nodeId: string, services
 
 /** A stored value, decoded for the code of its step. */
 export interface Kept<A> extends Transaction.Settled {
-  readonly given: A
+  readonly returned: A
 }

@@ -174,11 +174,11 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
     for (const row of selectEvents.values(runId, seq, frame)) {
       const logged = Events.read(row)
       const { _tag } = logged.event
-      const given = _tag === "RunFinished" ? output : outputAt.get(logged.seq)
+      const stored = _tag === "RunFinished" ? output : outputAt.get(logged.seq)
       const reads = readsAt.get(logged.seq)
       const content = {
         ...(_tag === "RunStarted" && input !== undefined ? { input } : {}),
-        ...(given === undefined ? {} : { output: given }),
+        ...(stored === undefined ? {} : { output: stored }),
         ...(reads === undefined ? {} : { reads: Reads.read(reads) }),
       }
       // It was a valid event when written.

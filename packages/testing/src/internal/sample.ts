@@ -36,8 +36,8 @@ export const sample = (root: JsonSchema, seed: number): Json => {
     return isKeywords(found) ? found : {}
   }
 
-  const make = (given: JsonSchema, depth: number): Json => {
-    const schema = resolve(given)
+  const make = (declared: JsonSchema, depth: number): Json => {
+    const schema = resolve(declared)
     if ("const" in schema) return jsonOf(schema.const)
     if (Array.isArray(schema.enum) && schema.enum.length > 0) return jsonOf(random.pick(schema.enum))
     const choices = [...schemasIn(schema.anyOf), ...schemasIn(schema.oneOf)]

@@ -8,7 +8,7 @@ import { isPending } from "../Pending.ts"
 import type { Lowering } from "./lowering.ts"
 
 /** Wraps a function of ctx for the plan. Other values stay as they are; a pending one becomes a function. */
-export const given = (value: unknown, loop: NodeId | undefined, lowering: Lowering): unknown => {
+export const functionOf = (value: unknown, loop: NodeId | undefined, lowering: Lowering): unknown => {
   if (isPending(value)) return () => value
   if (typeof value !== "function") return value
   return (_: unknown, state: RunState, noteRead: NoteRead): unknown =>

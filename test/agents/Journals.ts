@@ -22,7 +22,7 @@ export const empty = (): Stored => ({ conversations: new Map(), entries: [], cal
 
 /** The journal of an attempt at one step, on what earlier attempts have stored. */
 export const make = (stored: Stored = empty(), attempt = 1, decision?: AttemptDecision): AttemptJournal => ({
-  place: { nodeId: "s", iteration: 0, attempt },
+  attempt: { nodeId: "s", iteration: 0, attempt },
   decision,
   slot: () => Effect.succeed(() => {}),
   record: ({ conversations = [], entries = [], calls = [] }: Pick<JournalWrite, "conversations" | "entries" | "calls">) =>

@@ -90,7 +90,7 @@ interface Directory {
 }
 
 /** The end of a walk: a directory, and a name in it. The name is `undefined` for the root itself. */
-interface Place {
+interface Target {
   readonly directory: Directory
   readonly name: string | undefined
 }
@@ -161,7 +161,7 @@ export const make = (directory: string, hidden: ReadonlyArray<string> = []): Con
     hasProc ? `/proc/self/fd/${fd}/${name}` : join(root, ...names, name)
 
   /** Walks a path, and hands over where it ends; every descriptor is closed after that. `isForWriting` makes missing directories. */
-  const walk = <A>(path: string, isForWriting: boolean, use: (place: Place) => A): A => {
+  const walk = <A>(path: string, isForWriting: boolean, use: (target: Target) => A): A => {
     const refuse = (reason: PathRefused["reason"]) => new PathRefused({ path, reason })
     if (path === "" || path.includes("\0")) throw refuse("invalid")
     const queue = namesOf(path, refuse)
@@ -227,24 +227,24 @@ export const make = (directory: string, hidden: ReadonlyArray<string> = []): Con
     isForWriting: boolean,
     refuse: (reason: PathRefused["reason"]) => PathRefused,
   ): number => {
-    const place = below(here, name)
+    const target = below(here, name)
     const open = (): number => {
       try {
-        const fd = openSync(place, directoryFlags)
-        if (hasProc || isSame(fd, place)) return fd
+        const fd = openSync(target, directoryFlags)
+        if (hasProc || isSame(fd, target)) return fd
         closeSync(fd)
       } catch (thrown) {
         const code = codeOf(thrown)
         if (code === "ENOENT") throw refuse("missing")
         // Either a file, or a link that was made after the check for links.
-        if (code === "ENOTDIR") throw refuse(linkAt(place) === undefined ? "not-a-directory" : "outside")
+        if (code === "ENOTDIR") throw refuse(linkAt(target) === undefined ? "not-a-directory" : "outside")
         if (code !== "ELOOP") throw thrown
       }
       throw refuse("outside")
     }
-    if (!isForWriting || lstatSync(place, { throwIfNoEntry: false }) !== undefined) return open()
+    if (!isForWriting || lstatSync(target, { throwIfNoEntry: false }) !== undefined) return open()
     try {
-      mkdirSync(place)
+      mkdirSync(target)
     } catch (made) {
       if (codeOf(made) !== "EEXIST") throw made
     }
@@ -252,14 +252,14 @@ export const make = (directory: string, hidden: ReadonlyArray<string> = []): Con
   }
 
   const openFile = (
-    { directory: here, name }: Place,
+    { directory: here, name }: Target,
     refuse: (reason: PathRefused["reason"]) => PathRefused,
   ): { readonly fd: number; readonly stat: Stats } => {
     if (name === undefined) throw refuse("not-a-file")
-    const place = below(here, name)
+    const target = below(here, name)
     let fd: number
     try {
-      fd = openSync(place, readFlags)
+      fd = openSync(target, readFlags)
     } catch (thrown) {
       const code = codeOf(thrown)
       if (code === "ENOENT") throw refuse("missing")
@@ -268,21 +268,21 @@ export const make = (directory: string, hidden: ReadonlyArray<string> = []): Con
       throw thrown
     }
     const stat = fstatSync(fd)
-    if (stat.isFile() && (hasProc || isSame(fd, place)) && !isHiddenFile(stat)) return { fd, stat }
+    if (stat.isFile() && (hasProc || isSame(fd, target)) && !isHiddenFile(stat)) return { fd, stat }
     closeSync(fd)
     throw refuse(stat.isFile() && isHiddenFile(stat) ? "hidden" : "not-a-file")
   }
 
-  const shownPath = ({ directory: { names }, name }: Place): string =>
+  const shownPath = ({ directory: { names }, name }: Target): string =>
     [...names, ...(name === undefined ? [] : [name])].join("/") || "."
 
   return {
     root,
     resolve: (path) => walk(path, false, shownPath),
     read: (path) =>
-      walk(path, false, (place) => {
+      walk(path, false, (target) => {
         const refuse = (reason: PathRefused["reason"]) => new PathRefused({ path, reason })
-        const { fd, stat } = openFile(place, refuse)
+        const { fd, stat } = openFile(target, refuse)
         try {
           if (stat.size > mostBytes) throw refuse("too-large")
           const bytes = readAll(fd, refuse)
@@ -292,22 +292,22 @@ export const make = (directory: string, hidden: ReadonlyArray<string> = []): Con
         }
       }),
     kindOf: (path) =>
-      walk(path, false, (place) => {
+      walk(path, false, (target) => {
         const refuse = (reason: PathRefused["reason"]) => new PathRefused({ path, reason })
-        const { directory: here, name } = place
+        const { directory: here, name } = target
         if (name === undefined) return "directory"
         const stat = lstatSync(below(here, name), { throwIfNoEntry: false })
         if (stat === undefined) throw refuse("missing")
         if (stat.isDirectory()) return "directory"
-        const { fd } = openFile(place, refuse)
+        const { fd } = openFile(target, refuse)
         closeSync(fd)
         if (stat.size > mostBytes) throw refuse("too-large")
         return "file"
       }),
     list: (path) =>
-      walk(path, false, (place) => {
+      walk(path, false, (target) => {
         const refuse = (reason: PathRefused["reason"]) => new PathRefused({ path, reason })
-        const { directory: here, name } = place
+        const { directory: here, name } = target
         const fd = name === undefined ? undefined : enter(here, name, false, refuse)
         try {
           const entries = readdirSync(hasProc ? `/proc/self/fd/${fd ?? here.fd}` : join(root, ...here.names, name ?? ""), {
@@ -321,15 +321,14 @@ export const make = (directory: string, hidden: ReadonlyArray<string> = []): Con
         }
       }),
     remove: (path) =>
-      walk(path, true, (place) => {
-        const { fd } = openFile(place, (reason) => new PathRefused({ path, reason }))
+      walk(path, true, (target) => {
+        const { fd } = openFile(target, (reason) => new PathRefused({ path, reason }))
         closeSync(fd)
-        if (place.name !== undefined) unlinkSync(below(place.directory, place.name))
+        if (target.name !== undefined) unlinkSync(below(target.directory, target.name))
       }),
     write: (path, bytes) =>
-      walk(path, true, (place) => {
+      walk(path, true, ({ directory: here, name }) => {
         const refuse = (reason: PathRefused["reason"]) => new PathRefused({ path, reason })
-        const { directory: here, name } = place
         if (name === undefined || path.endsWith("/")) throw refuse("not-a-file")
         const target = below(here, name)
         const before = lstatSync(target, { throwIfNoEntry: false })
@@ -353,9 +352,9 @@ export const make = (directory: string, hidden: ReadonlyArray<string> = []): Con
 }
 
 /** The target of a link; `undefined` if there is none at this path. */
-const linkAt = (place: string): string | undefined => {
+const linkAt = (target: string): string | undefined => {
   try {
-    return readlinkSync(place)
+    return readlinkSync(target)
   } catch {
     return undefined
   }

@@ -246,7 +246,7 @@ export const make = (options: Options): Effect.Effect<Conversations, JournalErro
       let inFlight = 0
       const requests: Array<Journal.AttemptRequest> = []
 
-      const { nodeId, iteration, attempt } = journal.place
+      const { nodeId, iteration, attempt } = journal.attempt
       const now = (): Promise<Millis.Millis> => promised(Millis.now)
       const here = () => ({ nodeId, iteration, conversation: record?.conversation ?? 0, attempt })
       const entry = (
@@ -406,7 +406,7 @@ export const make = (options: Options): Effect.Effect<Conversations, JournalErro
         timer = setTimeout(() => void halt(new BudgetExceeded({ nodeId, ...reached })), wait)
       }
       const askModel: Conversation["askModel"] = async ({ model, text, maxOutputTokens = 0 }) => {
-        const place = { conversation: record?.conversation ?? 0, agent }
+        const caller = { conversation: record?.conversation ?? 0, agent }
         tries = { ordinal, made: tries.ordinal === ordinal ? tries.made + 1 : 1 }
         const call = {
           ...({ kind: "model", ordinal: ordinal + 1, index: -tries.made, name: model } as const),
@@ -415,14 +415,14 @@ export const make = (options: Options): Effect.Effect<Conversations, JournalErro
             ? { estimate: { inputTokens: Math.ceil(text().length / charactersPerToken), outputTokens: maxOutputTokens } }
             : {}),
         }
-        let permission = await durably(spending.reserve(place, call))
+        let permission = await durably(spending.reserve(caller, call))
         const isFinal = permission._tag === "Finish"
         if (permission._tag === "Finish") {
           const { reached } = permission
           // There is nothing to answer with before the first reply, and one last reply is enough.
           if (ordinal === 0 || hasFinished) return await halt(new BudgetExceeded({ nodeId, ...reached }))
           hasFinished = true
-          permission = await durably(spending.reserve(place, { ...call, isFinal }))
+          permission = await durably(spending.reserve(caller, { ...call, isFinal }))
           if (permission._tag === "Finish") return await halt(new BudgetExceeded({ nodeId, ...permission.reached }))
         }
         inCharge = permission.charge

@@ -184,7 +184,7 @@ export const optionalText = (name: string, placeholder: string, description: str
 type Read<A> = (text: string) => Either.Either<A, string>
 
 /** Parses the values of an option. `@effect/cli` itself reports invalid values without the name of the option. */
-const reading =
+const parsing =
   <A>(name: string, read: Read<A>) =>
   (text: string): Effect.Effect<A, ValidationError.ValidationError> =>
     Either.mapLeft(read(text), (problem) => ValidationError.invalidValue(HelpDoc.p(`--${name} ${problem}`)))
@@ -213,7 +213,7 @@ const orNot = <A>(text: string | undefined, read: (text: string) => Effect.Effec
 
 /** Defines an option with an integer. Default minimum: 0. */
 export const integer = (name: string, description: string, least = 0): NamedOption<number | undefined> => {
-  const read = reading(name, readInteger(least))
+  const read = parsing(name, readInteger(least))
   const { options } = text(name, "number", description)
   return named(
     name,
@@ -230,7 +230,7 @@ export const choice = <const A extends string>(
   choices: ReadonlyArray<A>,
   description: string,
 ): NamedOption<A | undefined> => {
-  const read = reading(name, readChoice(choices))
+  const read = parsing(name, readChoice(choices))
   const placeholder = choices.join("|")
   const { options } = text(name, placeholder, description)
   return named(
@@ -256,7 +256,7 @@ export const choices = <const A extends string>(
   description: string,
   placeholder = values.join("|"),
 ): NamedOption<ReadonlyArray<A>> => {
-  const read = reading(name, readChoice(values))
+  const read = parsing(name, readChoice(values))
   const { options } = texts(name, placeholder, description)
   return named(
     name,

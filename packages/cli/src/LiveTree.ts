@@ -199,7 +199,7 @@ export const make = ({ nodes, end, positions, size }: PlanText.PlanText, initial
     const { id } = node
     if (isLeaf[position] === 1) return oneLine(id ?? kindOf(position))
     if (node._tag === "Scope" && node.details.part !== undefined) return oneLine(node.details.part)
-    if (id !== undefined && !isFromPlace(id)) return `${kindOf(position)} ${oneLine(id)}`
+    if (id !== undefined && !isUnnamed(id)) return `${kindOf(position)} ${oneLine(id)}`
     const names = leavesIn(position, 4).map((leaf) => oneLine(nodes[leaf]?.id ?? ""))
     if (names.length === 0) return kindOf(position)
     return `${kindOf(position)} of ${names.slice(0, 3).join(", ")}${names.length > 3 ? ", …" : ""}`
@@ -314,7 +314,7 @@ export const make = ({ nodes, end, positions, size }: PlanText.PlanText, initial
     total: roots.reduce((sum, root) => sum + (leaves[root] ?? 0), 0),
     nameOf: (nodeId) => {
       const position = positions.get(nodeId)
-      return position !== undefined && isFromPlace(nodeId) ? titleOf(position) : nodeId
+      return position !== undefined && isUnnamed(nodeId) ? titleOf(position) : nodeId
     },
     apply: (event, progress) => {
       const position = "nodeId" in event ? positions.get(event.nodeId) : undefined
@@ -365,4 +365,4 @@ export const make = ({ nodes, end, positions, size }: PlanText.PlanText, initial
 }
 
 /** Ids that boundaries without an id get from their place in a drawing. */
-const isFromPlace = (id: NodeId): boolean => /^(loop|saga|try):\d+(-|:|$)/.test(id)
+const isUnnamed = (id: NodeId): boolean => /^(loop|saga|try):\d+(-|:|$)/.test(id)

@@ -204,29 +204,29 @@ const named = (names: ReadonlyArray<string>): string =>
   names.length > 5 ? `${names.slice(0, 4).join(", ")} and ${names.length - 4} more` : names.join(", ")
 
 /** The attempt and the iteration of an event. */
-interface Place {
+interface AttemptName {
   readonly attempt?: number
   readonly iteration: number
 }
 
 /** The words for a place in a log: both, always. */
-const fullPlace = ({ attempt, iteration }: Place): string =>
+const fullLabel = ({ attempt, iteration }: AttemptName): string =>
   attempt === undefined ? ` (iteration ${iteration})` : ` (attempt ${attempt}, iteration ${iteration})`
 
 /** The words for a place above a picture: only attempts after the first, and later iterations. */
-const briefPlace = ({ attempt = 1, iteration }: Place): string => {
+const briefLabel = ({ attempt = 1, iteration }: AttemptName): string => {
   const words = [...(attempt > 1 ? [`attempt ${attempt}`] : []), ...(iteration > 0 ? [`iteration ${iteration}`] : [])]
   return words.length === 0 ? "" : ` (${words.join(", ")})`
 }
 
 /** The text of an event, without its time, on one line: ids and names may hold anything. */
-export const describe = (logged: LoggedEvent): string => textOf(logged, fullPlace, nameOf)
+export const describe = (logged: LoggedEvent): string => textOf(logged, fullLabel, nameOf)
 
-const textOf = (logged: LoggedEvent, placeText: (place: Place) => string, named: (nodeId: NodeId) => string): string => {
+const textOf = (logged: LoggedEvent, labelOf: (label: AttemptName) => string, named: (nodeId: NodeId) => string): string => {
   const { event } = logged
-  const place = "nodeId" in event && "iteration" in event ? placeText(event) : ""
+  const suffix = "nodeId" in event && "iteration" in event ? labelOf(event) : ""
   return oneLine(
-    "nodeId" in event ? wordsOf({ ...logged, event: { ...event, nodeId: named(event.nodeId) } }, place) : wordsOf(logged, place),
+    "nodeId" in event ? wordsOf({ ...logged, event: { ...event, nodeId: named(event.nodeId) } }, suffix) : wordsOf(logged, suffix),
   )
 }
 
@@ -234,7 +234,7 @@ const textOf = (logged: LoggedEvent, placeText: (place: Place) => string, named:
 export const cachedText = (runId: string | undefined): string =>
   runId === undefined ? "from the cache" : `from the cache of run ${runId}`
 
-const wordsOf = ({ event, at }: LoggedEvent, place: string): string => {
+const wordsOf = ({ event, at }: LoggedEvent, suffix: string): string => {
   switch (event._tag) {
     case "RunStarted":
       return `▶ ${event.workflow} started`
@@ -249,44 +249,44 @@ const wordsOf = ({ event, at }: LoggedEvent, place: string): string => {
       return `⟳ plan: ${parts.filter((part) => part !== "").join("  ") || "changed"}`
     }
     case "AttemptStarted":
-      return `→ ${event.nodeId}${place}`
+      return `→ ${event.nodeId}${suffix}`
     case "AttemptSucceeded":
-      return `✓ ${event.nodeId}${place}${event.isCached === true ? ` ${cachedText(event.cachedFrom)}` : ""}`
+      return `✓ ${event.nodeId}${suffix}${event.isCached === true ? ` ${cachedText(event.cachedFrom)}` : ""}`
     case "AttemptFailed": {
       const then = event.retryAt === undefined ? "" : `; next attempt in ${span(event.retryAt - at)}`
-      return `✗ ${event.nodeId}${place} ${errorText(event.error)}${then}`
+      return `✗ ${event.nodeId}${suffix} ${errorText(event.error)}${then}`
     }
     case "AttemptInterrupted":
-      return `■ ${event.nodeId}${place} interrupted: ${event.reason}`
+      return `■ ${event.nodeId}${suffix} interrupted: ${event.reason}`
     case "NodeFailed":
-      return `✗ ${event.nodeId}${place} ${errorText(event.error)}`
+      return `✗ ${event.nodeId}${suffix} ${errorText(event.error)}`
     case "WaitStarted": {
       const until = event.deadline === undefined ? "" : `, for ${span(event.deadline - at)} at most`
-      return `◦ ${event.nodeId}${place} waits for ${waitText(event.kind, event.request, event.name)}${event.kind === "timer" ? ` in ${span((event.deadline ?? at) - at)}` : until}`
+      return `◦ ${event.nodeId}${suffix} waits for ${waitText(event.kind, event.request, event.name)}${event.kind === "timer" ? ` in ${span((event.deadline ?? at) - at)}` : until}`
     }
     case "DeadlineMoved":
-      return `◦ ${event.nodeId}${place} waits on, for ${span(event.deadline - at)} at most, as its run was paused`
+      return `◦ ${event.nodeId}${suffix} waits on, for ${span(event.deadline - at)} at most, as its run was paused`
     case "ApprovalDecided": {
       const by = event.by === undefined ? "" : ` by ${oneLine(event.by)}`
       const note = event.note === undefined ? "" : `: ${shorten(oneLine(event.note), 200)}`
-      return `● ${event.nodeId}${place} ${event.approved ? "approved" : "denied"}${by}${note}`
+      return `● ${event.nodeId}${suffix} ${event.approved ? "approved" : "denied"}${by}${note}`
     }
     case "TaskAnswered":
-      return `● ${event.nodeId}${place} answered${event.by === undefined ? "" : ` by ${oneLine(event.by)}`}`
+      return `● ${event.nodeId}${suffix} answered${event.by === undefined ? "" : ` by ${oneLine(event.by)}`}`
     case "AnswerRefused":
-      return `✗ ${event.nodeId}${place} the answer was refused: ${shorten(oneLine(event.issues.join("; ")), 300)}`
+      return `✗ ${event.nodeId}${suffix} the answer was refused: ${shorten(oneLine(event.issues.join("; ")), 300)}`
     case "SignalReceived":
       return `● signal ${JSON.stringify(event.name)}${event.correlation === undefined ? "" : ` (${oneLine(event.correlation)})`}`
     case "SignalRefused":
-      return `✗ ${event.nodeId}${place} the signal was refused: ${shorten(oneLine(event.issues.join("; ")), 300)}`
+      return `✗ ${event.nodeId}${suffix} the signal was refused: ${shorten(oneLine(event.issues.join("; ")), 300)}`
     case "WaitEnded":
-      return `${event.status === "failed" ? "✗" : "✓"} ${event.nodeId}${place} ${event.reason}${event.error === undefined ? "" : `: ${errorText(event.error)}`}`
+      return `${event.status === "failed" ? "✗" : "✓"} ${event.nodeId}${suffix} ${event.reason}${event.error === undefined ? "" : `: ${errorText(event.error)}`}`
     case "NodeSkipped":
-      return `- ${event.nodeId}${place} skipped`
+      return `- ${event.nodeId}${suffix} skipped`
     case "NodeWithdrawn":
-      return `- ${event.nodeId}${place} withdrawn: ${withdrawalReasons[event.reason]}`
+      return `- ${event.nodeId}${suffix} withdrawn: ${withdrawalReasons[event.reason]}`
     case "NodeReset":
-      return `↻ ${event.nodeId}${place} is to run again`
+      return `↻ ${event.nodeId}${suffix} is to run again`
     case "LoopAdvanced":
       return `↻ ${event.nodeId} pass ${event.pass + 1}`
     case "LoopMounted": {
@@ -301,22 +301,22 @@ const wordsOf = ({ event, at }: LoggedEvent, place: string): string => {
         ? `✓ ${event.nodeId} loop over (until)`
         : `■ ${event.nodeId} loop exhausted: all its passes are made (maxIterations), and its "until" does not hold`
     case "SubflowEnded":
-      return `● ${event.nodeId}${place} child run ${event.status}${event.error === undefined ? "" : `: ${errorText(event.error)}`}`
+      return `● ${event.nodeId}${suffix} child run ${event.status}${event.error === undefined ? "" : `: ${errorText(event.error)}`}`
     case "BoundaryStarted":
-      return `▽ ${event.nodeId}${place} begun`
+      return `▽ ${event.nodeId}${suffix} begun`
     case "LeaveRequested":
-      return `● ${event.nodeId}${place} ${askedText(event)}`
+      return `● ${event.nodeId}${suffix} ${askedText(event)}`
     case "PartsDecided": {
       const { winners = [], isDecided } = event
-      if (event.winners === undefined) return `● ${event.nodeId}${place} has enough items`
-      if (isDecided === true && winners.length === 0) return `● ${event.nodeId}${place} is lost: no branch can win`
-      return `● ${event.nodeId}${place} won by ${named(winners)}${isDecided === true ? "" : " so far"}`
+      if (event.winners === undefined) return `● ${event.nodeId}${suffix} has enough items`
+      if (isDecided === true && winners.length === 0) return `● ${event.nodeId}${suffix} is lost: no branch can win`
+      return `● ${event.nodeId}${suffix} won by ${named(winners)}${isDecided === true ? "" : " so far"}`
     }
     case "BoundaryHalted":
-      if (event.left !== undefined) return `■ ${event.nodeId}${place} ${leftText(event.left)}, as ${event.left.outcome}`
-      return `■ ${event.nodeId}${place} ${event.isCaught ? "caught a failure" : "halted"}`
+      if (event.left !== undefined) return `■ ${event.nodeId}${suffix} ${leftText(event.left)}, as ${event.left.outcome}`
+      return `■ ${event.nodeId}${suffix} ${event.isCaught ? "caught a failure" : "halted"}`
     case "BoundaryEnded":
-      return `△ ${event.nodeId}${place} ${event.status}`
+      return `△ ${event.nodeId}${suffix} ${event.status}`
     case "RunPaused":
       return `‖ paused${event.by === undefined ? "" : ` by ${oneLine(event.by)}`}`
     case "RunUnpaused":
@@ -364,7 +364,7 @@ export const outcome = (
   const begun =
     "nodeId" in event && "iteration" in event ? HashMap.get(active, nodeKey(event.nodeId, event.iteration)) : Option.none()
   const took = event._tag === "AttemptSucceeded" && Option.isSome(begun) ? `  ${span(at - begun.value.since)}` : ""
-  const said = textOf(logged, briefPlace, (nodeId) => nameOf(named(nodeId)))
+  const said = textOf(logged, briefLabel, (nodeId) => nameOf(named(nodeId)))
   return `[${clock(at - createdAt)}] ${said}${took}`
 }
 

@@ -191,13 +191,13 @@ const explain = (path: string, thrown: unknown): InvalidWorkflowFile => {
   const messages = thrown instanceof AggregateError ? thrown.errors : [thrown]
   const builds = messages.filter(isBuildMessage)
   if (builds.length > 0) {
-    const places = builds.slice(0, 3).map(({ message, position }) => {
+    const positions = builds.slice(0, 3).map(({ message, position }) => {
       const line = position?.lineText === undefined ? "" : `\n    ${shorten(position.lineText.trim(), 160)}`
       return `  ${position?.file ?? path}:${position?.line ?? 0}:${position?.column ?? 0} ${message}${line}`
     })
     return invalid(
       "syntax",
-      `${path} cannot be parsed (${plural(builds.length, "error")}). Nothing was started.\n${places.join("\n")}`,
+      `${path} cannot be parsed (${plural(builds.length, "error")}). Nothing was started.\n${positions.join("\n")}`,
     )
   }
   const unresolved = messages.find(isResolveMessage)

@@ -16,8 +16,8 @@ import type { StaleAttempt } from "./Transaction.ts"
 /** JSON in a field. */
 const Stored = Schema.Unknown
 
-/** Place of a conversation. `conversation` counts those of the step in this iteration, from 1. */
-const place = { nodeId: Schema.String, iteration: Schema.Number, conversation: Schema.Number }
+/** The key of a conversation. `conversation` counts those of the step in this iteration, from 1. */
+const conversationKey = { nodeId: Schema.String, iteration: Schema.Number, conversation: Schema.Number }
 
 /** The session of an agent that keeps its conversation elsewhere, such as a command-line agent. */
 export const AgentSession = Schema.Struct({
@@ -29,7 +29,7 @@ export interface AgentSession extends Schema.Schema.Type<typeof AgentSession> {}
 
 /** One call of an agent by a step, with all replies of its model. */
 export const Conversation = Schema.Struct({
-  ...place,
+  ...conversationKey,
   /** The attempt that began it. */
   attempt: Schema.Number,
   agent: Schema.String,
@@ -56,7 +56,7 @@ export type EntryKind = typeof EntryKind.Type
 
 /** One entry of a transcript. */
 export const TranscriptEntry = Schema.Struct({
-  ...place,
+  ...conversationKey,
   /** Position in the conversation, from 1. */
   seq: Schema.Number,
   /** The attempt that wrote it. */
@@ -77,7 +77,7 @@ export interface TranscriptEntry extends Schema.Schema.Type<typeof TranscriptEnt
 
 /** A row of the effect ledger: one call of a tool, its intent and its outcome. */
 export const ToolCallRecord = Schema.Struct({
-  ...place,
+  ...conversationKey,
   /** Number of the reply that made it, from 1, and its index among the calls of that reply, from 0. */
   ordinal: Schema.Number,
   index: Schema.Number,
@@ -208,7 +208,7 @@ type Rows = Pick<JournalWrite, "conversations" | "entries" | "calls" | "charges"
 /** The journal as one attempt sees it. */
 export interface AttemptJournal {
   /** The attempt. `iteration` counts over the whole run. */
-  readonly place: AttemptName
+  readonly attempt: AttemptName
   /** Writes durably, and waits for a store that is busy. */
   readonly record: (write: Rows) => Effect.Effect<void, JournalError>
   /** Budgets that its calls draw on, from the innermost. */

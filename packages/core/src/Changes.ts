@@ -25,12 +25,12 @@ export interface RunRecord
   readonly finishedAt: Millis.Millis | undefined
 }
 
-interface Place {
+interface RecordKey {
   readonly nodeId: NodeId
   readonly iteration: number
 }
 
-interface Caused extends Place {
+interface Caused extends RecordKey {
   /** Number of the event that caused it. */
   readonly seq: number
 }
@@ -75,7 +75,7 @@ export interface ReadsRecord extends Caused {
 
 /** A signal, kept or taken by a node. */
 export interface SignalRecord extends Records.Signal {
-  readonly takenBy: Place | undefined
+  readonly takenBy: RecordKey | undefined
 }
 
 /** The changes of a frame, with each record as of its end. */
@@ -115,7 +115,7 @@ export const of = (state: RunState.RunState): Changes => {
   let signals: Map<number, SignalRecord> | undefined
   let run: RunRecord | undefined
   const entries = entriesOf(state)
-  const note = (signal: Records.Signal, takenBy: Place | undefined): void => {
+  const note = (signal: Records.Signal, takenBy: RecordKey | undefined): void => {
     signals ??= new Map()
     signals.set(signal.seq, { ...signal, takenBy })
   }
@@ -228,12 +228,12 @@ const attemptRecord = (
 ): AttemptRecord => {
   const { nodeId, iteration, attempt } = event
   const startedAt = (before?.attempt === attempt ? before.attemptedAt : undefined) ?? at
-  const place = { nodeId, iteration, seq, attempt, startedAt, finishedAt: at, turns: event.turns }
+  const common = { nodeId, iteration, seq, attempt, startedAt, finishedAt: at, turns: event.turns }
   if (event._tag === "AttemptSucceeded")
-    return { ...place, status: "succeeded", isCached: event.isCached, ...defined({ cachedFrom: event.cachedFrom }) }
+    return { ...common, status: "succeeded", isCached: event.isCached, ...defined({ cachedFrom: event.cachedFrom }) }
   const heartbeat = event.heartbeat as Json | undefined
-  if (event._tag === "AttemptInterrupted") return { ...place, status: "interrupted", reason: event.reason, heartbeat }
-  return { ...place, status: "failed", error: event.error, retryAt: event.retryAt, heartbeat }
+  if (event._tag === "AttemptInterrupted") return { ...common, status: "interrupted", reason: event.reason, heartbeat }
+  return { ...common, status: "failed", error: event.error, retryAt: event.retryAt, heartbeat }
 }
 
 /** Applies changes to a stored state. `seq` is the number of the last event of the frame. */

@@ -375,10 +375,10 @@ const leave = Effect.fnUntraced(function* (
   /** Tells whether the same request was made before. Fails if another one was, or there is nothing to leave. */
   const isAsked = Effect.fnUntraced(function* ({ nodeId, iteration, leaveRequest, ended, left }: Leaving.Found) {
     if (leaveRequest?.outcome === outcome) return true
-    const place = { runId, nodeId, iteration }
-    if (leaveRequest !== undefined) return yield* new AlreadyLeft({ ...place, ...leaveRequest })
+    const key = { runId, nodeId, iteration }
+    if (leaveRequest !== undefined) return yield* new AlreadyLeft({ ...key, ...leaveRequest })
     if (ended === undefined) return false
-    return yield* new NodeEnded({ ...place, status: ended, ...defined({ outcome: left?.outcome, trigger: left?.trigger }) })
+    return yield* new NodeEnded({ ...key, status: ended, ...defined({ outcome: left?.outcome, trigger: left?.trigger }) })
   })
   const found = yield* find
   if (yield* isAsked(found)) return

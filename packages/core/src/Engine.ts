@@ -359,14 +359,14 @@ export const make = (
             return Effect.zipRight(Metric.set(Metrics.runsActive, actives.size), Deferred.done(active.settled, exit))
           }),
         ) as Effect.Effect<RunResult.EndedResult<unknown>, EngineError, R>
-        const place = { runId, workflow: definition.name ?? create?.workflow ?? "" }
+        const annotations = { runId, workflow: definition.name ?? create?.workflow ?? "" }
         const driven = Effect.flatMap(Tracing.isTraced, (isTraced) =>
           RedactedTelemetry.within(
             isTraced,
             Tracing.at(
-              place,
+              annotations,
               isTraced,
-              isTraced ? Tracing.within("smithers.run", { attributes: place }, worked, Tracing.endOfRun) : worked,
+              isTraced ? Tracing.within("smithers.run", { attributes: annotations }, worked, Tracing.endOfRun) : worked,
             ),
           ),
         )

@@ -127,9 +127,9 @@ const longestChildId = 400
  */
 export const childRunId = (runId: string, nodeId: NodeId, iteration: number, generation = 0): string => {
   const node = nodeId.replaceAll(/[~%]/g, percent).replace(/^\d(?=\d*$)/, percent)
-  const place = `${iteration}${generation === 0 ? "" : `~${generation}`}`
-  const id = `${runId}~${node}~${place}`
-  return id.length <= longestChildId ? id : `${id.slice(0, longestChildId / 2).toWellFormed()}~%${shortDigest(id)}~${place}`
+  const suffix = `${iteration}${generation === 0 ? "" : `~${generation}`}`
+  const id = `${runId}~${node}~${suffix}`
+  return id.length <= longestChildId ? id : `${id.slice(0, longestChildId / 2).toWellFormed()}~%${shortDigest(id)}~${suffix}`
 }
 
 /** Tells whether a text has the form of a child run's id. Other runs cannot be started under such an id. */

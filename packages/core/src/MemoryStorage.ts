@@ -47,7 +47,7 @@ import {
 } from "./RunReader.ts"
 import * as RunState from "./RunState.ts"
 import { type Frame, type Heartbeat, isStaleFrame } from "./RunStore.ts"
-import { defaultLimit as mostScores, type Score, type ScorePlace } from "./Scores.ts"
+import { defaultLimit as mostScores, type Score, type ScoreKey } from "./Scores.ts"
 import * as Status from "./Status.ts"
 import * as Storage from "./Storage.ts"
 import { defined } from "./Struct.ts"
@@ -119,7 +119,7 @@ const text = (value: Json | undefined): string => (value === undefined ? "" : ca
 const isSameCall = (one: NewRun, other: NewRun): boolean =>
   (one.inputDigest !== undefined && one.inputDigest === other.inputDigest) || text(one.input) === text(other.input)
 
-const scoreKey = ({ runId, nodeId, iteration, scorer }: Omit<ScorePlace, "attempt">): string =>
+const scoreKey = ({ runId, nodeId, iteration, scorer }: Omit<ScoreKey, "attempt">): string =>
   canonical([runId, nodeId, iteration, scorer])
 
 /** Number of stores made, to identify each. */
@@ -137,9 +137,9 @@ const bare = (): Storage.StorageShape => {
   const cache = new Map<string, Cached>()
   const facts = new Map<string, Fact>()
   const scores = new Map<string, { readonly score: Score; readonly leaseUntil: number | undefined }>()
-  const dueScore = (place: ScorePlace) => {
-    const found = scores.get(scoreKey(place))
-    return found?.score.status === "due" && found.score.attempt === place.attempt ? found : undefined
+  const dueScore = (key: ScoreKey) => {
+    const found = scores.get(scoreKey(key))
+    return found?.score.status === "due" && found.score.attempt === key.attempt ? found : undefined
   }
   const news = VersionSignal.make()
   news.bump()
@@ -370,13 +370,13 @@ const bare = (): Storage.StorageShape => {
   }
 
   const putFact = ({ namespace, key, value, ttlMs, runId, nodeId, at }: FactWrite & { readonly at: number }): Fact => {
-    const place = canonical([namespace, key])
-    const before = facts.get(place)
+    const factKey = canonical([namespace, key])
+    const before = facts.get(factKey)
     const isExpired = before?.expiresAt != null && before.expiresAt <= at
     const version = before === undefined || isExpired ? 1 : before.version + 1
     const expiresAt = ttlMs === undefined ? null : at + ttlMs
     const fact = { namespace, key, value, version, at, expiresAt, runId: runId ?? null, nodeId: nodeId ?? null }
-    facts.set(place, fact)
+    facts.set(factKey, fact)
     return fact
   }
 
@@ -405,8 +405,8 @@ const bare = (): Storage.StorageShape => {
     if (frame.plan !== undefined) entry.plans.push({ frame: frame.frame, text: frame.plan.text })
     entry.run = { ...entry.run, status: entry.state.status, updatedAt: frame.at, finishedAt: null }
     for (const id of frame.consumed) consume(frame.runId, id)
-    for (const place of frame.scores ?? []) {
-      const score = { ...place, runId, status: "due", score: null, reason: null, error: null, tries: 0 } as const
+    for (const due of frame.scores ?? []) {
+      const score = { ...due, runId, status: "due", score: null, reason: null, error: null, tries: 0 } as const
       scores.set(scoreKey(score), { score: { ...score, dueAt: frame.at, endedAt: null }, leaseUntil: undefined })
     }
     for (const fact of frame.facts ?? []) putFact({ ...fact, runId, at: frame.at })
@@ -600,25 +600,25 @@ const bare = (): Storage.StorageShape => {
           .sort((one, other) => one.dueAt - other.dueAt || (scoreKey(one) < scoreKey(other) ? -1 : 1))
           .slice(0, limit),
       ),
-    claimScore: ({ now, until, ...place }) =>
+    claimScore: ({ now, until, ...key }) =>
       Effect.sync(() => {
-        const found = dueScore(place)
+        const found = dueScore(key)
         if (found === undefined || (found.leaseUntil !== undefined && found.leaseUntil > now)) return undefined
         const score = { ...found.score, tries: found.score.tries + 1 }
-        scores.set(scoreKey(place), { score, leaseUntil: until })
+        scores.set(scoreKey(key), { score, leaseUntil: until })
         return score.tries
       }),
-    endScore: ({ now, end, ...place }) =>
+    endScore: ({ now, end, ...key }) =>
       Effect.sync(() => {
-        const found = dueScore(place)
+        const found = dueScore(key)
         if (found !== undefined)
-          scores.set(scoreKey(place), { score: { ...found.score, ...end, endedAt: now }, leaseUntil: undefined })
+          scores.set(scoreKey(key), { score: { ...found.score, ...end, endedAt: now }, leaseUntil: undefined })
       }),
-    releaseScore: (place) =>
+    releaseScore: (key) =>
       Effect.sync(() => {
-        const found = dueScore(place)
+        const found = dueScore(key)
         if (found !== undefined)
-          scores.set(scoreKey(place), { score: { ...found.score, tries: found.score.tries - 1 }, leaseUntil: undefined })
+          scores.set(scoreKey(key), { score: { ...found.score, tries: found.score.tries - 1 }, leaseUntil: undefined })
       }),
     facts: ({ namespace, keys, query, limit = defaultLimit, now }) =>
       Effect.sync(() => {
@@ -634,7 +634,7 @@ const bare = (): Storage.StorageShape => {
     deleteFacts: ({ namespace, key }) =>
       Effect.sync(() => {
         const found = [...facts].filter(([, fact]) => fact.namespace === namespace && (key === undefined || fact.key === key))
-        for (const [place] of found) facts.delete(place)
+        for (const [factKey] of found) facts.delete(factKey)
         return found.length
       }),
     prepareOutputs: () => Effect.void,
@@ -794,7 +794,7 @@ const conversationsOf = (entry: Stored, { nodeId, iteration }: TranscriptFilter)
       const key = conversationKey(each)
       const isEnded = entry.attempts.some(
         (attempt) =>
-          isSamePlace(attempt, each) &&
+          isSameKey(attempt, each) &&
           attempt.attempt >= each.attempt &&
           (attempt.status !== "interrupted" || attempt.reason === "reset"),
       )
@@ -813,7 +813,7 @@ const withHeartbeat =
   (beats: ReadonlyArray<Beat>) =>
   (state: RunState.RunState, changed: Records.NodeRecord): RunState.RunState => {
     if (changed.kind !== "step" || Records.hasNoHeartbeat(changed.status)) return state
-    const beat = beats.findLast((beat) => isSamePlace(beat, changed) && beat.attempt > (changed.heartbeatsAfter ?? 0))
+    const beat = beats.findLast((beat) => isSameKey(beat, changed) && beat.attempt > (changed.heartbeatsAfter ?? 0))
     return beat === undefined ? state : RunState.put(state, { ...changed, heartbeat: beat.details })
   }
 
@@ -821,20 +821,20 @@ const withHeartbeat =
 const timeOf = (event: Frame["events"][number]): number | undefined =>
   "deadline" in event ? event.deadline : event._tag === "AttemptFailed" ? event.retryAt : undefined
 
-type Place = { readonly nodeId: string; readonly iteration: number }
+type RecordKey = { readonly nodeId: string; readonly iteration: number }
 
-const byNode = (left: Place, right: Place): number =>
+const byNode = (left: RecordKey, right: RecordKey): number =>
   left.nodeId === right.nodeId ? left.iteration - right.iteration : left.nodeId < right.nodeId ? -1 : 1
 
 const summarize = (entry: Stored, record: Records.NodeRecord): NodeSummary => {
   const { nodeId, iteration, kind, status, startedAt = null, finishedAt = null } = record
-  const place = { runId: entry.run.runId, nodeId, iteration, kind, status, startedAt, finishedAt }
+  const key = { runId: entry.run.runId, nodeId, iteration, kind, status, startedAt, finishedAt }
   const loop = record.kind === "loop" ? { passes: record.passes, isExhausted: record.isExhausted === true } : notALoop
   const region = record.kind === "boundary" ? DerivedStatus.regionOf(record) : {}
   if (record.kind !== "step")
-    return { ...place, attempt: 0, retryAt: null, table: null, error: null, isSoft: false, ...loop, ...region }
+    return { ...key, attempt: 0, retryAt: null, table: null, error: null, isSoft: false, ...loop, ...region }
   const { attempt, retryAt = null, table = null, error = null, isSoft = false } = record
-  return { ...place, attempt, retryAt, table, error, isSoft, ...notALoop }
+  return { ...key, attempt, retryAt, table, error, isSoft, ...notALoop }
 }
 
 const notALoop = { passes: null, isExhausted: null }
@@ -842,33 +842,33 @@ const notALoop = { passes: null, isExhausted: null }
 /** The attempts of a run: ended and running ones. */
 const attemptsOf = (entry: Stored): ReadonlyArray<AttemptSummary> => {
   const { runId } = entry.run
-  const beatOf = (attempt: Place & { readonly attempt: number }): Pick<AttemptSummary, "heartbeat" | "heartbeatAt"> => {
-    const beat = entry.beats.findLast((beat) => isSamePlace(beat, attempt) && beat.attempt === attempt.attempt)
+  const beatOf = (attempt: RecordKey & { readonly attempt: number }): Pick<AttemptSummary, "heartbeat" | "heartbeatAt"> => {
+    const beat = entry.beats.findLast((beat) => isSameKey(beat, attempt) && beat.attempt === attempt.attempt)
     return { heartbeat: beat?.details ?? null, heartbeatAt: beat?.at ?? null }
   }
   const ended = entry.attempts.map((record): AttemptSummary => {
     const { nodeId, iteration, attempt, status, startedAt, finishedAt, error = null, cachedFrom = null, turns = [] } = record
-    const place = { runId, nodeId, iteration, attempt }
-    return { ...place, status, startedAt, finishedAt, error, cachedFrom, turns, ...beatOf(record) }
+    const key = { runId, nodeId, iteration, attempt }
+    return { ...key, status, startedAt, finishedAt, error, cachedFrom, turns, ...beatOf(record) }
   })
   const running = RunState.records(entry.state).flatMap((record): ReadonlyArray<AttemptSummary> => {
     if (record.kind !== "step" || record.status !== "running") return []
     const { nodeId, iteration, attempt, status, attemptedAt: startedAt = null } = record
-    const place = { runId, nodeId, iteration, attempt }
-    return [{ ...place, status, startedAt, finishedAt: null, error: null, cachedFrom: null, turns: [], ...beatOf(record) }]
+    const key = { runId, nodeId, iteration, attempt }
+    return [{ ...key, status, startedAt, finishedAt: null, error: null, cachedFrom: null, turns: [], ...beatOf(record) }]
   })
   return [...ended, ...running]
 }
 
-const isSamePlace = (one: Place, other: Place): boolean => one.nodeId === other.nodeId && one.iteration === other.iteration
+const isSameKey = (one: RecordKey, other: RecordKey): boolean => one.nodeId === other.nodeId && one.iteration === other.iteration
 
 /** The waits of nodes, and their pending retries. */
 const waitsOf = (entry: Stored, records: ReadonlyArray<Records.NodeRecord>): ReadonlyArray<WaitSummary> =>
   records.flatMap((record): ReadonlyArray<WaitSummary> => {
     if (record.kind !== "step") return []
     const { nodeId, iteration, wait, status, attempt, retryAt = null, failures } = record
-    const place = { runId: entry.run.runId, workflow: entry.run.workflow, nodeId, iteration }
-    const waits = wait === undefined ? [] : [{ ...place, ...waitSummary(wait) }]
+    const key = { runId: entry.run.runId, workflow: entry.run.workflow, nodeId, iteration }
+    const waits = wait === undefined ? [] : [{ ...key, ...waitSummary(wait) }]
     if (status !== "retrying") return waits
     const pending = {
       kind: "retry",
@@ -877,7 +877,7 @@ const waitsOf = (entry: Stored, records: ReadonlyArray<Records.NodeRecord>): Rea
       requestCount: attempt,
       deadline: retryAt,
     } as const
-    return [...waits, { ...place, ...saysNothing, ...pending }]
+    return [...waits, { ...key, ...saysNothing, ...pending }]
   })
 
 const waitSummary = (wait: Records.Wait): Omit<WaitSummary, "runId" | "workflow" | "nodeId" | "iteration"> => {

@@ -121,7 +121,7 @@ export const make = (storage: StorageShape): StorageShape => {
     scores: (filter) => read(storage.scores(filter)),
     claimScore: (request) => Effect.suspend(() => storage.claimScore(Secrets.value(request))),
     endScore: (request) => Effect.suspend(() => storage.endScore(Secrets.value(request))),
-    releaseScore: (place) => Effect.suspend(() => storage.releaseScore(Secrets.value(place))),
+    releaseScore: (key) => Effect.suspend(() => storage.releaseScore(Secrets.value(key))),
     facts: (query) => read(storage.facts(query)),
     putFact: (fact) => Effect.suspend(() => storage.putFact(Secrets.value(fact))),
     deleteFacts: storage.deleteFacts,

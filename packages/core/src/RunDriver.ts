@@ -144,12 +144,12 @@ interface Unscored {
 
 const scoreOne = (
   scoring: Scoring.Scoring,
-  { runId, nodeId, iteration, attempt, scorer: name }: Scores.ScorePlace,
+  { runId, nodeId, iteration, attempt, scorer: name }: Scores.ScoreKey,
   { scorers, output, input }: Unscored,
 ): Effect.Effect<void, never, unknown> => {
   const scorer = scorers[name]
-  const place = { runId, nodeId, iteration, attempt, scorer: name }
-  return scorer === undefined ? Effect.void : scoring.start({ place, scorer, input, output })
+  const key = { runId, nodeId, iteration, attempt, scorer: name }
+  return scorer === undefined ? Effect.void : scoring.start({ key, scorer, input, output })
 }
 
 /** Makes scores that are due, as far as the plan has their scorers and the outputs are there. */
@@ -164,12 +164,12 @@ const scoreDue = (
     const due = yield* scores.scores({ runId, status: "due" })
     if (due.length === 0) return
     const drawn = yield* plan()
-    for (const place of due) {
-      const step = drawn.find(place.nodeId)
-      const key = nodeKey(place.nodeId, place.iteration)
+    for (const scoreKey of due) {
+      const step = drawn.find(scoreKey.nodeId)
+      const key = nodeKey(scoreKey.nodeId, scoreKey.iteration)
       if (step?._tag !== "Step" || step.scorers === undefined || !values.outputs.has(key)) continue
       const output = values.outputs.get(key)
-      yield* scoreOne(scoring, place, { scorers: step.scorers, output, input: values.input })
+      yield* scoreOne(scoring, scoreKey, { scorers: step.scorers, output, input: values.input })
     }
   }).pipe(Effect.catchAll((error) => Effect.logWarning(`scores of run ${runId} are left to others`, error)))
 
@@ -333,15 +333,15 @@ const loop = (
     const frame = FrameBuilder.make(runId, epoch, loaded)
     /** Outputs to score once their frame is stored. */
     const unscored = new Map<NodeKey, Omit<Unscored, "input">>()
-    const score = (places: NonNullable<Frame["scores"]>) =>
+    const score = (keys: NonNullable<Frame["scores"]>) =>
       Effect.forEach(
-        places,
-        (place) => {
-          const key = nodeKey(place.nodeId, place.iteration)
+        keys,
+        (scoreKey) => {
+          const key = nodeKey(scoreKey.nodeId, scoreKey.iteration)
           const found = unscored.get(key)
           return found === undefined
             ? Effect.void
-            : scoreOne(options.scoring, { runId, ...place }, { ...found, input: values.input })
+            : scoreOne(options.scoring, { runId, ...scoreKey }, { ...found, input: values.input })
         },
         { discard: true },
       )
@@ -379,8 +379,8 @@ const loop = (
       if (scorers !== undefined && settled.result.cachedFrom === undefined) {
         const { attempt } = event
         const due = Object.entries(scorers).flatMap(([scorer, { sampling }]) => {
-          const place = { nodeId, iteration, attempt, scorer }
-          return Scores.isSampled(sampling, { runId, nodeId, iteration, scorer }) ? [place] : []
+          const key = { nodeId, iteration, attempt, scorer }
+          return Scores.isSampled(sampling, { runId, nodeId, iteration, scorer }) ? [key] : []
         })
         frame.score(due)
         if (due.length > 0) unscored.set(item.key, { scorers, output: settled.result.value.give() })

@@ -346,8 +346,8 @@ const foldLoop = (state: RunState, event: LoopEvent, at: Millis.Millis): RunStat
     // A pass that is resumed is unchanged.
     const isAgain = before?.base === base && before.passes === pass + 1
     const mounting = isAgain && before.mounting !== undefined ? { mounting: before.mounting } : noFields
-    const place = { kind: "loop", nodeId, iteration, status: "running", startedAt: before?.startedAt ?? at } as const
-    const advanced = put(state, { ...place, base, passes: pass + 1, ...mounting, ...reads })
+    const fields = { kind: "loop", nodeId, iteration, status: "running", startedAt: before?.startedAt ?? at } as const
+    const advanced = put(state, { ...fields, base, passes: pass + 1, ...mounting, ...reads })
     return { ...advanced, loopPasses: HashMap.set(state.loopPasses, nodeId, Math.max(total, base + pass + 1)) }
   }
   const record = before ?? { kind: "loop", nodeId, iteration, status: "running", base: total, passes: 0 }

@@ -14,7 +14,7 @@ import type { Millis } from "./Millis.ts"
 import type { RunEvent } from "./RunEvent.ts"
 import type { NewRun } from "./RunOwnership.ts"
 import type { RunState } from "./RunState.ts"
-import type { ScorePlace } from "./Scores.ts"
+import type { ScoreKey } from "./Scores.ts"
 import type { Transact } from "./Transaction.ts"
 
 /**
@@ -45,7 +45,7 @@ export interface Frame {
   /** Facts that the steps which end remember. */
   readonly facts?: ReadonlyArray<FactWrite & { readonly nodeId: string; readonly iteration: number }>
   /** Scores of the outputs that the steps which end give, as due. */
-  readonly scores?: ReadonlyArray<Omit<ScorePlace, "runId">>
+  readonly scores?: ReadonlyArray<Omit<ScoreKey, "runId">>
   /** Ids of the inbox commands that these events apply. */
   readonly consumed: ReadonlyArray<string>
   /** Child runs that these events start. Each is created without an owner, unless its id is taken. */

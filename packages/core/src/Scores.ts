@@ -34,7 +34,7 @@ export const Score = Schema.Struct({
 export interface Score extends Schema.Schema.Type<typeof Score> {}
 
 /** The place of a score: an output and a scorer. */
-export interface ScorePlace {
+export interface ScoreKey {
   readonly runId: string
   readonly nodeId: string
   readonly iteration: number
@@ -76,7 +76,7 @@ export const mostTries = 3
  * Tells whether an output is scored. The same for the same place in any process, so that a resumed run scores what it would have
  * scored.
  */
-export const isSampled = (sampling: number, { runId, nodeId, iteration, scorer }: Omit<ScorePlace, "attempt">): boolean =>
+export const isSampled = (sampling: number, { runId, nodeId, iteration, scorer }: Omit<ScoreKey, "attempt">): boolean =>
   sampling >= 1 ||
   (sampling > 0 && Number.parseInt(digest(JSON.stringify([runId, nodeId, iteration, scorer])).slice(0, 8), 16) / 2 ** 32 < sampling)
 
@@ -91,12 +91,12 @@ export interface ScoresShape {
    * `undefined` if it cannot be claimed.
    */
   readonly claimScore: (
-    place: ScorePlace & { readonly now: number; readonly until: number },
+    key: ScoreKey & { readonly now: number; readonly until: number },
   ) => Effect.Effect<number | undefined, StoreError>
   /** Stores the end of a score, unless it has ended or its output was replaced. */
-  readonly endScore: (place: ScorePlace & { readonly now: number; readonly end: ScoreEnd }) => Effect.Effect<void, StoreError>
+  readonly endScore: (key: ScoreKey & { readonly now: number; readonly end: ScoreEnd }) => Effect.Effect<void, StoreError>
   /** Gives a claimed score back: it is due. */
-  readonly releaseScore: (place: ScorePlace) => Effect.Effect<void, StoreError>
+  readonly releaseScore: (key: ScoreKey) => Effect.Effect<void, StoreError>
 }
 
 /** Stores and reads scores. */

@@ -71,9 +71,9 @@ export const runPorts: Effect.Effect<RunPorts, never, NarrowPorts> = Effect.flat
     ...{ slots: Slots, memory: Memory, scores: Scores },
   }),
   (found) => {
-    const places = new Set(Object.values(found).map(({ storeId }) => storeId))
-    return places.size === 1
+    const storeIds = new Set(Object.values(found).map(({ storeId }) => storeId))
+    return storeIds.size === 1
       ? Effect.succeed(found)
-      : Effect.dieMessage(`the ports are of different stores (${[...places].join(", ")}); provide one store's layer`)
+      : Effect.dieMessage(`the ports are of different stores (${[...storeIds].join(", ")}); provide one store's layer`)
   },
 )

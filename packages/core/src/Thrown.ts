@@ -26,10 +26,10 @@ interface Reading {
 
 /** Describes any thrown value. `beside` are the errors raised together with it. */
 export const describe = (thrown: unknown, beside: ReadonlyArray<unknown> = []): ErrorCause => {
-  const reading: Reading = { seen: new Set(), left: longest.whole }
+  const progress: Reading = { seen: new Set(), left: longest.whole }
   try {
-    const { errors = [], cause, ...own } = read(unwrap(thrown).error, reading)
-    const all = [...errors, ...inside(beside, reading)]
+    const { errors = [], cause, ...own } = read(unwrap(thrown).error, progress)
+    const all = [...errors, ...inside(beside, progress)]
     return { ...own, ...defined({ cause }), ...(all.length === 0 ? {} : { errors: all }) }
   } catch {
     return { name: "Error", message: unreadable }
@@ -67,19 +67,19 @@ export const unwrap = (thrown: unknown): { readonly error: unknown; readonly isD
   return { error, isDefect }
 }
 
-const inside = (several: ReadonlyArray<unknown>, reading: Reading): ReadonlyArray<ErrorCause> =>
+const inside = (several: ReadonlyArray<unknown>, progress: Reading): ReadonlyArray<ErrorCause> =>
   several.flatMap((one) => {
     const { error } = unwrap(one)
-    if (reading.seen.size >= mostErrors || reading.seen.has(error)) return []
-    return [read(error, reading)]
+    if (progress.seen.size >= mostErrors || progress.seen.has(error)) return []
+    return [read(error, progress)]
   })
 
-const read = (thrown: unknown, reading: Reading): ErrorCause => {
-  reading.seen.add(thrown)
+const read = (thrown: unknown, progress: Reading): ErrorCause => {
+  progress.seen.add(thrown)
   const take = (text: string, length: number): string => {
     // Before the cut, which might leave half of a secret.
-    const taken = cut(Secrets.text(text), Math.max(shortest, Math.min(length, reading.left)))
-    reading.left -= taken.length
+    const taken = cut(Secrets.text(text), Math.max(shortest, Math.min(length, progress.left)))
+    progress.left -= taken.length
     return taken
   }
   if (typeof thrown !== "object" || thrown === null) return { name: "Error", message: take(asText(thrown), longest.message) }
@@ -87,11 +87,11 @@ const read = (thrown: unknown, reading: Reading): ErrorCause => {
   const name = cut(Secrets.text(nameOf(thrown)), longest.name)
   const message = take(full, longest.message)
   const frames = framesOf(get(thrown, "stack"), full)
-  const stack = frames === undefined || reading.left <= 0 ? undefined : take(frames, longest.stack)
+  const stack = frames === undefined || progress.left <= 0 ? undefined : take(frames, longest.stack)
   const [code, status] = [codeOf(thrown), statusOf(thrown)]
   const from = get(thrown, "cause") ?? undefined
-  const [cause] = inside(from === undefined ? [] : [from], reading)
-  const errors = inside(severalOf(thrown), reading)
+  const [cause] = inside(from === undefined ? [] : [from], progress)
+  const errors = inside(severalOf(thrown), progress)
   return {
     name,
     message,

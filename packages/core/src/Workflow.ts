@@ -584,8 +584,8 @@ const waitsOf = (reader: RunReaderShape, runId: string): Effect.Effect<ReadonlyA
         const child = kind === "subflow" && name !== null ? name : undefined
         if (child !== undefined) runIds.push(child)
         const childRunId = child ?? (of === runId ? undefined : of)
-        const place = { nodeId, iteration, kind, deadline: deadline ?? undefined }
-        found.push(childRunId === undefined ? place : { ...place, childRunId })
+        const summary = { nodeId, iteration, kind, deadline: deadline ?? undefined }
+        found.push(childRunId === undefined ? summary : { ...summary, childRunId })
       }
     }
     return found

@@ -9,7 +9,7 @@ import { keptId, type NodeId } from "@smithers/core/Ids"
 import type { StepContext } from "@smithers/core/StepProgram"
 import type { attemptKey } from "@smithers/core/Transaction"
 import * as Schema from "effect/Schema"
-import * as Reading from "./internal/reading.ts"
+import * as Reads from "./internal/reads.ts"
 import { notePending } from "./internal/scope.ts"
 import { pending } from "./Pending.ts"
 
@@ -113,18 +113,18 @@ const stale = (read: string): TypeError =>
 export interface Source {
   readonly input: () => unknown
   readonly runId: string
-  readonly known: () => Reading.Known
+  readonly known: () => Reads.Known
   /** Returns the table of a target. Throws if there is none. */
   readonly tableOf: (target: unknown) => string
   /** Records a read, so that the plan is rendered again when its value changes. */
-  readonly onRead?: (read: Reading.Read, found: Reading.Found) => void
+  readonly onRead?: (read: Reads.Read, found: Reads.Found) => void
   /** Returns the iteration of a reader outside of loops. */
   readonly pass: () => number
   readonly onIteration?: (loop: string) => void
   /** Records a lookup of the winners or failures of a race or a list. */
   readonly onGroup?: (group: NodeId, what: "winners" | "failures") => void
   /** Returns the value of `output` for a missing output. */
-  readonly absent: (read: Reading.Read) => unknown
+  readonly absent: (read: Reads.Read) => unknown
   /** Returns the ctx that answers once the render of this one is over; `undefined` if there is none, and then nothing is read. */
   readonly successor?: (loop: string | undefined) => Reader | "none" | undefined
 }
@@ -157,16 +157,16 @@ export const make = (source: Source, loop: string | undefined): Ctx => {
     if (successor === "none") throw stale(name)
     return successor
   }
-  const read = (target: unknown, nodeId: string | undefined, pass: Reading.Read["pass"]) => {
+  const read = (target: unknown, nodeId: string | undefined, pass: Reads.Read["pass"]) => {
     const wanted = { table: source.tableOf(target), nodeId: nodeId === undefined ? undefined : keptId(nodeId), pass }
-    const found = Reading.find(source.known(), wanted)
+    const found = Reads.find(source.known(), wanted)
     source.onRead?.(wanted, found)
     return { wanted, found }
   }
   const winners = (race: string): ReadonlyArray<string> => {
     const id = keptId(race)
     source.onGroup?.(id, "winners")
-    return Reading.winnersOf(source.known(), id)
+    return Reads.winnersOf(source.known(), id)
   }
   const ctx = {
     get input() {
@@ -180,7 +180,7 @@ export const make = (source: Source, loop: string | undefined): Ctx => {
       if (successor !== undefined) return successor.iteration
       if (loop === undefined) return source.pass()
       source.onIteration?.(loop)
-      return Reading.passOf(source.known(), loop)
+      return Reads.passOf(source.known(), loop)
     },
     output: (target: unknown, options: ReadOptions = {}) => {
       const successor = later("output")
@@ -202,7 +202,7 @@ export const make = (source: Source, loop: string | undefined): Ctx => {
       const successor = later("iterationCount")
       if (successor !== undefined) return successor.iterationCount(target, node)
       const { found } = read(target, nodeIdOf(node), "latest")
-      return found.nodeId === undefined ? 0 : Reading.countOf(source.known(), found.nodeId)
+      return found.nodeId === undefined ? 0 : Reads.countOf(source.known(), found.nodeId)
     },
     winner: (race: string) => (later("winner")?.winners(race) ?? winners(race))[0],
     winners: (race: string) => later("winners")?.winners(race) ?? winners(race),
@@ -211,7 +211,7 @@ export const make = (source: Source, loop: string | undefined): Ctx => {
       if (successor !== undefined) return successor.failures(group)
       const [id, known] = [keptId(group), source.known()]
       source.onGroup?.(id, "failures")
-      return Reading.failuresOf(known, id).map(({ key, cause }) => ({ key, error: caughtOf(cause, known.state) }))
+      return Reads.failuresOf(known, id).map(({ key, cause }) => ({ key, error: caughtOf(cause, known.state) }))
     },
   }
   // Untyped inside; values were decoded with the schemas that the types come from.
@@ -219,7 +219,7 @@ export const make = (source: Source, loop: string | undefined): Ctx => {
 }
 
 /** Returns the pending value that `output` has for a missing output in a render, and records the read. */
-export const absentInRender = ({ table, nodeId }: Reading.Read): unknown => {
+export const absentInRender = ({ table, nodeId }: Reads.Read): unknown => {
   notePending({ table, nodeId })
   return pending
 }

@@ -3,7 +3,7 @@
  * The tree is lowered to a plan and then dropped.
  */
 import type { PendingRead } from "@smithers/core/Plan"
-import type { Read } from "./internal/reading.ts"
+import type { Read } from "./internal/reads.ts"
 
 /** The fields of React's fiber that are used. */
 export interface Fiber {

@@ -136,14 +136,14 @@ const placeAll = (root: MdxNode): void => {
     open.push(...(node.children ?? []))
     const line = node.position?.start.line
     if (line === undefined) continue
-    if (isExpression(node)) place(node.data?.estree, line)
+    if (isExpression(node)) addAt(node.data?.estree, line)
     for (const { value } of node.attributes ?? []) {
-      if (typeof value === "object" && value !== null) place(value.data?.estree, line)
+      if (typeof value === "object" && value !== null) addAt(value.data?.estree, line)
     }
   }
 }
 
-const place = (program: Program | undefined, line: number): void => {
+const addAt = (program: Program | undefined, line: number): void => {
   const [statement] = program?.body ?? []
   if (statement?.type !== "ExpressionStatement") return
   const { expression } = statement

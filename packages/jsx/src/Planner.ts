@@ -22,13 +22,13 @@ import type * as React from "react"
 import * as Ctx from "./Ctx.ts"
 import { type HostNode, isText } from "./HostNode.ts"
 import { readsLater } from "./internal/condition.ts"
+import { InvalidElement, idOf, isLeaf, propsOf, refuse } from "./internal/elements.ts"
 import { elsewhen } from "./internal/elsewhen.ts"
 import { type Frame, frameContext } from "./internal/frame.ts"
 import * as Identity from "./internal/identity.ts"
 import { type Lowering, untypedTable } from "./internal/lowering.ts"
-import { InvalidElement, idOf, isLeaf, propsOf, refuse } from "./internal/place.ts"
 import { givenAround } from "./internal/provisional.ts"
-import * as Reading from "./internal/reading.ts"
+import * as Reads from "./internal/reads.ts"
 import * as Rows from "./internal/rows.ts"
 import { noteLookup, stamp } from "./internal/scope.ts"
 import { jsx } from "./jsx-runtime.ts"
@@ -53,10 +53,10 @@ export interface Drawn {
 export interface Planner extends Definition.Planner {
   readonly draw: (state: RunState.RunState, values: Values) => Either.Either<Drawn, InvalidWorkflow | RenderFailed>
   /** Calls an author's functions outside of a run, where missing outputs are pending. Returns their reads by node. */
-  readonly asking: (ask: () => void) => ReadonlyArray<Reading.Read>
+  readonly asking: (ask: () => void) => ReadonlyArray<Reads.Read>
   readonly strayReads: (state: RunState.RunState) => ReadonlyArray<StrayRead>
   /** Returns the task that a read of an unknown task may have meant. */
-  readonly nearMiss: (read: Reading.Read) => NodeId | undefined
+  readonly nearMiss: (read: Reads.Read) => NodeId | undefined
 }
 
 /**
@@ -84,22 +84,22 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
     tableOf(target) ??
     ((): never => {
       const shown = typeof target === "string" ? `"${target}" is` : "this schema is"
-      throw new Reading.ReadError(`${shown} not a schema of this workflow (${tables.join(", ")})`)
+      throw new Reads.ReadError(`${shown} not a schema of this workflow (${tables.join(", ")})`)
     })()
 
   let rows = Rows.make(RunState.empty(""))
   let hasObserved = false
   let values: Values = { input: undefined, outputs: new Map() }
-  let layout = Reading.emptyIndex
+  let layout = Reads.emptyIndex
   /** Loops that reads of `ctx.iteration` outside of loops meant, in order. */
-  let meant: ReadonlyArray<ReturnType<typeof Reading.meant>> = []
+  let meant: ReadonlyArray<ReturnType<typeof Reads.meant>> = []
   let drawn: Drawn | undefined
   /** The state that the plan depends on. Other events leave it valid. */
   let watched = watchNothing()
   /** State of `drawn` before the first event of the run. */
   let blankFor: unknown
 
-  const known = (state: RunState.RunState, within = layout): Reading.Known => ({
+  const known = (state: RunState.RunState, within = layout): Reads.Known => ({
     state,
     values,
     rows,
@@ -107,20 +107,20 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
   })
 
   /** Reads of the last render. */
-  let renderedReads: ReadonlyArray<Reading.Read> = []
+  let renderedReads: ReadonlyArray<Reads.Read> = []
   /** Reads by functions that found no task. */
-  const functionReads = new Map<string, Reading.Read>()
-  const isStray = ({ nodeId, table }: Reading.Read): boolean =>
+  const functionReads = new Map<string, Reads.Read>()
+  const isStray = ({ nodeId, table }: Reads.Read): boolean =>
     nodeId === undefined
       ? !layout.writers.has(table) && rows.writersOf(table).length === 0
       : !layout.tasks.has(nodeId) && rows.tableOf(nodeId) === undefined
-  const strayOf = ({ nodeId, table }: Reading.Read): StrayRead => {
+  const strayOf = ({ nodeId, table }: Reads.Read): StrayRead => {
     if (nodeId === undefined) return { output: table }
     const suggestion = nearestTo(nodeId, layout.tasks.keys())
     return { nodeId, output: table, ...defined({ suggestion }) }
   }
   /** Reads by functions called outside of a run. */
-  let asked: Array<Reading.Read> | undefined
+  let asked: Array<Reads.Read> | undefined
   const ctxAt: Lowering["ctxAt"] = (state, loop, noteRead, onPending) =>
     Ctx.make(
       {
@@ -139,7 +139,7 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
           for (const [nodeId, { table, within }] of layout.tasks) {
             if (!within.some(({ boundary }) => boundary === group)) continue
             const read = { table, nodeId, pass: undefined }
-            noteRead(readOf(table, Reading.find(known(state), read), state))
+            noteRead(readOf(table, Reads.find(known(state), read), state))
           }
         },
         absent: (read) => {
@@ -161,7 +161,7 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
       answering = outer
     }
   }
-  const missing = ({ table, nodeId }: Reading.Read): never => {
+  const missing = ({ table, nodeId }: Reads.Read): never => {
     const problem = nodeId === undefined ? "no task has one" : `task "${nodeId}" has none`
     throw new Ctx.MissingOutput({ output: table, problem })
   }
@@ -176,7 +176,7 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
       const table = rows.tableOf(nodeId)
       if (table === undefined) return undefined
       if (state === undefined) return { value: undefined }
-      const found = Reading.find(known(state), { table, nodeId, pass: "latest" })
+      const found = Reads.find(known(state), { table, nodeId, pass: "latest" })
       noteRead?.(readOf(table, found, state))
       return { value: found.value }
     },
@@ -188,7 +188,7 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
       const seen = new Set<NodeKey>()
       for (const read of reads) {
         // A read that has become ambiguous fails in the next render, at its place.
-        const found = tryOr(() => Reading.find(known(state), read), undefined)
+        const found = tryOr(() => Reads.find(known(state), read), undefined)
         const key = found === undefined ? undefined : readOf(read.table, found, state).key
         if (key === undefined || seen.has(key)) continue
         seen.add(key)
@@ -198,7 +198,7 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
   }
 
   const renderOnce = (state: RunState.RunState) => {
-    const reads = new Map<string, { readonly read: Reading.Read; readonly key: string }>()
+    const reads = new Map<string, { readonly read: Reads.Read; readonly key: string }>()
     const loops = new Set<NodeId>()
     const passes: Array<{ readonly scope: object; readonly pass: number }> = []
     const catches = new Map<NodeId, Catch>()
@@ -226,9 +226,7 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
       onGroup: (group, what) =>
         look(what, group, {
           see: (within) =>
-            (what === "winners" ? Reading.winnersOf(within, group) : Reading.failuresOf(within, group).map(({ key }) => key)).join(
-              "/",
-            ),
+            (what === "winners" ? Reads.winnersOf(within, group) : Reads.failuresOf(within, group).map(({ key }) => key)).join("/"),
           watched: ({ groups }) =>
             what === "winners" ? [group] : (groups.get(group)?.parts ?? []).map((part) => partId(group, part)),
           loop: ({ groups }) => groups.get(group)?.loop,
@@ -237,7 +235,7 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
       successor: (loop) => (isOver ? (answering?.(loop) ?? "none") : undefined),
     }
     const causeOf = (boundary: NodeId, loop: NodeId | undefined): FailureCause | undefined => {
-      const cause = Reading.caughtBy(known(state), boundary, loop)
+      const cause = Reads.caughtBy(known(state), boundary, loop)
       catches.set(boundary, { loop, cause })
       return cause
     }
@@ -247,7 +245,7 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
         contexts.set(loop, made)
         return made
       },
-      nameOf: (place) => names.get(place),
+      nameOf: (path) => names.get(path),
       caught: (boundary, loop) => {
         const cause = causeOf(boundary, loop)
         return cause === undefined ? undefined : caughtOf(cause, state)
@@ -257,7 +255,7 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
     try {
       const rendered: Rendered = render(jsx(frameContext.Provider, { value: frame, children: jsx(Root, {}) }))
       const isLeft: Lowering["isLeft"] = (region, loop, rest) => {
-        const see = (within: Reading.Known): string => (Reading.isLeft(within, region, loop, rest) ? "left" : "")
+        const see = (within: Reads.Known): string => (Reads.isLeft(within, region, loop, rest) ? "left" : "")
         look("left", region, { see, watched: () => [region], loop: () => loop })
         return see(known(state)) !== ""
       }
@@ -282,7 +280,7 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
   /** Matches unnamed containers by the tasks they hold. Returns `true` if a name differs from the one that was rendered. */
   const recognise = (state: RunState.RunState, { placed }: Lowered): boolean => {
     const found = Identity.namesOf(placed(), holders, hasBegun(state))
-    const isSame = found.size === names.size && [...found].every(([place, name]) => names.get(place) === name)
+    const isSame = found.size === names.size && [...found].every(([path, name]) => names.get(path) === name)
     names = found
     return !isSame
   }
@@ -295,23 +293,23 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
     const own = known(state, lowered.layout)
     const byScope = new Map<object, (typeof meant)[number]>()
     meant = passes.map(({ scope }) => {
-      if (!byScope.has(scope)) byScope.set(scope, Reading.meant(own, lowered.loopsOf(scope)))
+      if (!byScope.has(scope)) byScope.set(scope, Reads.meant(own, lowered.loopsOf(scope)))
       return byScope.get(scope)
     })
     try {
       for (const { read, key } of reads.values())
-        if (Reading.find(own, read).key !== key)
+        if (Reads.find(own, read).key !== key)
           return `the output of ${read.nodeId === undefined ? read.table : shownId(read.nodeId)}`
       for (const [boundary, { loop, cause }] of catches)
-        if (Reading.caughtBy(own, boundary, loop) !== cause) return `what ${shownId(boundary)} has caught`
+        if (Reads.caughtBy(own, boundary, loop) !== cause) return `what ${shownId(boundary)} has caught`
       for (const { see, found, watched: ids } of looks.values())
         if (see(own) !== found) return `the state of ${ids(own.layout).slice(0, 1).map(shownId).join()}`
       for (const loop of loops)
-        if (Reading.passOf(own, loop) !== Reading.passOf(known(state), loop)) return `the iteration of loop ${shownId(loop)}`
+        if (Reads.passOf(own, loop) !== Reads.passOf(known(state), loop)) return `the iteration of loop ${shownId(loop)}`
       return passes.every(({ pass }, index) => pass === passIn(own, meant[index])) ? undefined : "ctx.iteration"
     } catch (thrown) {
       // Rendered again, the read fails in its component, which reports the place.
-      if (thrown instanceof Reading.ReadError) return thrown.message
+      if (thrown instanceof Reads.ReadError) return thrown.message
       throw thrown
     }
   }
@@ -324,7 +322,7 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
       const otherwise = isRenamed ? "the identity of a loop" : unsettled(made, state)
       if (otherwise !== undefined && renders === longestSettling) {
         const moved = movedBetween(layout, made.lowered.layout)
-        throw new Reading.ReadError(
+        throw new Reads.ReadError(
           `its plan differs with each render (${longestSettling} times): it reads ${otherwise}, which changes with the plan${moved}. Give loops ids, and keep each task in one loop`,
         )
       }
@@ -390,7 +388,7 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
       }
       const id = idOf(node)
       const table = layout.tasks.get(id)?.table
-      const isOver = table !== undefined && Reading.find(known(state), { table, nodeId: id, pass: undefined }).isThere
+      const isOver = table !== undefined && Reads.find(known(state), { table, nodeId: id, pass: undefined }).isThere
       if (!isOver && (isInside || holds(state, node, "inside", read.nodeId ?? `/${read.table}`)))
         refuse(node, readsLater("its content", read))
     }
@@ -439,7 +437,7 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
     },
     nearMiss: (read) => (isStray(read) ? strayOf(read).suggestion : undefined),
     asking: (ask) => {
-      const reads: Array<Reading.Read> = []
+      const reads: Array<Reads.Read> = []
       asked = reads
       try {
         ask()
@@ -472,10 +470,10 @@ const conditions: { readonly [type: string]: ReadonlyArray<string> } = {
 }
 
 /** Encodes a read as a key. A table has no `/` in its name, and the id comes last. */
-const readKey = ({ pass, table, nodeId }: Reading.Read): string => `${pass ?? ""}/${table}/${nodeId ?? ""}`
+const readKey = ({ pass, table, nodeId }: Reads.Read): string => `${pass ?? ""}/${table}/${nodeId ?? ""}`
 
 /** Formats the tasks that have moved between loops, as the end of a sentence. */
-const movedBetween = (before: Reading.TaskIndex, after: Reading.TaskIndex): string => {
+const movedBetween = (before: Reads.TaskIndex, after: Reads.TaskIndex): string => {
   const moved = [...after.tasks].flatMap(([id, { loop }]) => {
     const was = before.tasks.get(id)
     const named = (one: NodeId | undefined): string => (one === undefined ? "no loop" : `loop ${shownId(one)}`)
@@ -499,7 +497,7 @@ const placeIn = ({ nodes, positions }: Plan.Plan, id: NodeId): string | undefine
 }
 
 /** Converts a read for the core. A skipped or failed row counts as read, although it has no value. */
-const readOf = (table: string, { nodeId, row }: Reading.Found, state: RunState.RunState): Plan.OutputRead => ({
+const readOf = (table: string, { nodeId, row }: Reads.Found, state: RunState.RunState): Plan.OutputRead => ({
   nodeId,
   table,
   key: row !== undefined && RunState.isSettledRow(state, row) ? row : undefined,
@@ -541,14 +539,14 @@ const tryOr = <A>(attempt: () => A, otherwise: A): A => {
   try {
     return attempt()
   } catch (thrown) {
-    if (thrown instanceof Reading.ReadError || thrown instanceof RenderError) return otherwise
+    if (thrown instanceof Reads.ReadError || thrown instanceof RenderError) return otherwise
     throw thrown
   }
 }
 
-const passIn = (known: Reading.Known, loop: NodeId | Reading.ReadError | undefined): number => {
-  if (loop instanceof Reading.ReadError) throw loop
-  return loop === undefined ? 0 : Reading.passOf(known, loop)
+const passIn = (known: Reads.Known, loop: NodeId | Reads.ReadError | undefined): number => {
+  if (loop instanceof Reads.ReadError) throw loop
+  return loop === undefined ? 0 : Reads.passOf(known, loop)
 }
 
 /** Rejects a node whose stored outputs are in another table than its current one. */
@@ -558,7 +556,7 @@ const checkTables = ({ layout }: Lowered, rows: Rows.Rows): void => {
     if (written === undefined || written === table) continue
     const name = (key: string): string =>
       key === Rows.noTable ? "no output" : key === untypedTable ? "no declared output" : `output "${key}"`
-    throw new Reading.ReadError(
+    throw new Reads.ReadError(
       `Task "${nodeId}" has finished in this run with ${name(written)}, and now declares ${name(table)}. Give the new task another id`,
     )
   }
@@ -572,11 +570,11 @@ interface Catch {
 
 /** A read of the state of a region, or of what is in it. */
 interface Look {
-  readonly see: (known: Reading.Known) => string
+  readonly see: (known: Reads.Known) => string
   readonly found: string
   /** Returns the boundaries it depends on. */
-  readonly watched: (layout: Reading.TaskIndex) => ReadonlyArray<NodeId>
-  readonly loop: (layout: Reading.TaskIndex) => NodeId | undefined
+  readonly watched: (layout: Reads.TaskIndex) => ReadonlyArray<NodeId>
+  readonly loop: (layout: Reads.TaskIndex) => NodeId | undefined
 }
 
 interface Watched {
@@ -603,8 +601,8 @@ const watchNothing = (): Watched => ({
 })
 
 const watch = (
-  known: Reading.Known,
-  reads: ReadonlyArray<{ readonly read: Reading.Read }>,
+  known: Reads.Known,
+  reads: ReadonlyArray<{ readonly read: Reads.Read }>,
   iterations: Iterable<NodeId>,
   anyLoop: boolean,
   catches: ReadonlyMap<NodeId, Catch>,
@@ -618,7 +616,7 @@ const watch = (
     for (let here = loop; here !== undefined && !loops.has(here); here = known.layout.loops.get(here)) loops.add(here)
   }
   for (const { read } of reads) {
-    const nodeId = Reading.nodeOf(known, read)
+    const nodeId = Reads.nodeOf(known, read)
     if (nodeId === undefined) {
       tables.add(read.table)
       continue
@@ -665,7 +663,7 @@ const touches = ({ nodes, catches, regions, tables, loops, begun, anyLoop }: Wat
 const explain = (workflow: string, thrown: unknown): InvalidWorkflow | RenderFailed => {
   if (thrown instanceof InvalidWorkflow) return thrown
   if (thrown instanceof InvalidElement) return new InvalidWorkflow({ workflow, where: thrown.where, problem: thrown.message })
-  if (thrown instanceof Reading.ReadError) return new RenderFailed({ workflow, problem: said(thrown), cause: thrown })
+  if (thrown instanceof Reads.ReadError) return new RenderFailed({ workflow, problem: said(thrown), cause: thrown })
   if (!(thrown instanceof RenderError)) throw thrown
   const { thrown: cause, where, pending } = thrown
   const last = pending.at(-1)

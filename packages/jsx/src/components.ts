@@ -62,7 +62,7 @@ export const Timer = host<Props.TimerComponent<Undeclared>>("Timer")
 export const Subflow = host<Props.SubflowComponent<Undeclared>>("Subflow")
 
 /** Repeats its children until a condition holds. A class, since React reveals the place among siblings only to classes. */
-class LoopPlace extends React.Component<Props.LoopProps> {
+class LoopElement extends React.Component<Props.LoopProps> {
   static displayName = "Loop"
   static override contextType = frameContext
   override render(): React.ReactNode {
@@ -73,13 +73,13 @@ class LoopPlace extends React.Component<Props.LoopProps> {
 }
 
 /** Repeats its children until `until` holds. */
-export const Loop = LoopPlace as unknown as Props.LoopComponent<Undeclared>
+export const Loop = LoopElement as unknown as Props.LoopComponent<Undeclared>
 
 /** Alias of {@link Loop}. */
-export const Ralph = LoopPlace as unknown as typeof Loop
+export const Ralph = LoopElement as unknown as typeof Loop
 
 /** A class for the same reason as loops. */
-class SagaPlace extends React.Component<Props.SagaProps> {
+class SagaElement extends React.Component<Props.SagaProps> {
   static displayName = "Saga"
   static override contextType = frameContext
   override render(): React.ReactNode {
@@ -93,7 +93,7 @@ class SagaPlace extends React.Component<Props.SagaProps> {
  * Runs its children in sequence. When a failure or a cancellation leaves the saga, its finished tasks are undone by their
  * `compensate`, in reverse order of completion.
  */
-export const Saga = SagaPlace as unknown as Props.Component<Props.SagaProps, "Saga">
+export const Saga = SagaElement as unknown as Props.Component<Props.SagaProps, "Saga">
 
 /**
  * Runs its children in sequence, as a region that can be left early without a failure: when `until` or `cancelWhen` holds, at its
@@ -102,12 +102,12 @@ export const Saga = SagaPlace as unknown as Props.Component<Props.SagaProps, "Sa
 export const Scope = host<Props.ScopeComponent<Undeclared>>("Scope")
 
 /** Runs its children concurrently until enough of them have won. The others are left, or continue beside what follows. */
-const RacePlace = (props: Props.RaceProps): React.ReactNode =>
+const RaceElement = (props: Props.RaceProps): React.ReactNode =>
   jsx("Race", { of: props, boundary: givenId(props.id), children: branchesOf(props, props.children) })
-RacePlace.displayName = "Race"
+RaceElement.displayName = "Race"
 
 /** Runs its children concurrently until one of them, or `count` of them, have won. */
-export const Race = RacePlace as unknown as Props.Component<Props.RaceProps, "Race">
+export const Race = RaceElement as unknown as Props.Component<Props.RaceProps, "Race">
 
 /** Wraps each element as a branch, at its place and with its key. Other values are kept for React and for the lowering. */
 const branchesOf = (of: object, value: unknown): unknown => {
@@ -125,7 +125,7 @@ const listOf = (value: unknown): ReadonlyArray<unknown> | undefined =>
   typeof value === "object" && value !== null && Symbol.iterator in value ? [...(value as Iterable<unknown>)] : undefined
 
 /** Renders items by key, each with elements of its own. */
-const ForEachPlace = (props: Props.ForEachProps): React.ReactNode => {
+const ForEachElement = (props: Props.ForEachProps): React.ReactNode => {
   const { items, by, children: draw } = props
   const list = isPending(items) || typeof draw !== "function" ? undefined : listOf(items)
   const parts = list?.map((item, index) => {
@@ -136,10 +136,10 @@ const ForEachPlace = (props: Props.ForEachProps): React.ReactNode => {
   })
   return jsx("ForEach", { of: props, boundary: givenId(props.id), children: parts })
 }
-ForEachPlace.displayName = "ForEach"
+ForEachElement.displayName = "ForEach"
 
 /** Runs a part of the plan for each item of a list, by key. */
-export const ForEach = ForEachPlace as unknown as Props.ForEachComponent<Undeclared>
+export const ForEach = ForEachElement as unknown as Props.ForEachComponent<Undeclared>
 
 /** Renders an item, as a component of its own, so that its reads hold back no other item. */
 const Item = ({
@@ -158,7 +158,7 @@ const Item = ({
 }
 
 /** A class for the same reason as loops. Its parts are elements, so that the lowering can tell them apart. */
-class TryPlace extends React.Component<Props.TryCatchFinallyProps> {
+class TryElement extends React.Component<Props.TryCatchFinallyProps> {
   static displayName = "TryCatchFinally"
   static override contextType = frameContext
   override render(): React.ReactNode {
@@ -178,7 +178,7 @@ class TryPlace extends React.Component<Props.TryCatchFinallyProps> {
 }
 
 /** Runs elements with handlers for failure and completion. */
-export const TryCatchFinally = TryPlace as unknown as Props.TryCatchFinallyComponent<Undeclared>
+export const TryCatchFinally = TryElement as unknown as Props.TryCatchFinallyComponent<Undeclared>
 
 /** Wraps a part that a condition may omit. Values that are no elements are kept for the lowering to reject. */
 const partOf = (type: "Try" | "Catch" | "Finally", of: object, value: unknown): React.ReactNode => {
@@ -218,16 +218,16 @@ const givenId = (id: string | undefined): string | undefined => (typeof id === "
 const named = (kind: "loop" | "saga" | "try", component: React.Component, id: string | undefined) => {
   const value = givenId(id)
   if (value !== undefined) return { name: value }
-  const { place, isListItem } = placeOf(kind, component)
+  const { path, isListItem } = pathOf(kind, component)
   const frame = component.context as Frame | undefined
-  return { name: frame?.nameOf(place) ?? place, place, isListItem }
+  return { name: frame?.nameOf(path) ?? path, path, isListItem }
 }
 
 /**
  * Returns a name for a place in the tree, stable for as long as React would keep an element's state there. It consists of the keys
  * and the positions other than the first on the way from the root, each with its depth, and the depth itself.
  */
-const placeOf = (kind: "loop" | "saga" | "try", component: React.Component) => {
+const pathOf = (kind: "loop" | "saga" | "try", component: React.Component) => {
   const { _reactInternals: fiber } = component as unknown as { readonly _reactInternals: Fiber }
   const steps: Array<Pick<Fiber, "key" | "index">> = []
   let isListItem = false
@@ -241,7 +241,7 @@ const placeOf = (kind: "loop" | "saga" | "try", component: React.Component) => {
       return [`${depth}-${key.replaceAll(/[^A-Za-z0-9_-]/g, (character) => `.${character.codePointAt(0)?.toString(36)}.`)}`]
     return index === 0 ? [] : [`${depth}-${index}`]
   })
-  return { place: abbreviated(`${kind}:${[...names, steps.length].join(":")}`, 200), isListItem }
+  return { path: abbreviated(`${kind}:${[...names, steps.length].join(":")}`, 200), isListItem }
 }
 
 const [hostTag, fragmentTag, providerTag] = [5, 7, 10]

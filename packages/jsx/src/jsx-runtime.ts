@@ -6,7 +6,7 @@ import { name as published } from "@smithers/core/Package"
 import * as Thrown from "@smithers/core/Thrown"
 import * as React from "react"
 import { isPieces, mark, pieces, withText } from "./internal/children.ts"
-import { isKind } from "./internal/place.ts"
+import { isKind } from "./internal/elements.ts"
 import { stampProps } from "./internal/scope.ts"
 
 export type { JSX } from "react"

@@ -15,16 +15,13 @@ import {
   analyze,
   distinct,
   type Early,
+  locating,
   type PlacedTask,
-  reading,
   single,
   type TreeNode,
   unknownElement,
 } from "./internal/analysis.ts"
 import { checkCondition, condition } from "./internal/condition.ts"
-import type { Placed } from "./internal/identity.ts"
-import type { Lowering } from "./internal/lowering.ts"
-import { checkNames, type NamedPart, partsOf } from "./internal/parts.ts"
 import {
   InvalidElement,
   idOf,
@@ -38,9 +35,12 @@ import {
   refuse,
   whereOf,
   words,
-} from "./internal/place.ts"
+} from "./internal/elements.ts"
+import type { Placed } from "./internal/identity.ts"
+import type { Lowering } from "./internal/lowering.ts"
+import { checkNames, type NamedPart, partsOf } from "./internal/parts.ts"
 import { madeAfter } from "./internal/provisional.ts"
-import type { Read, TaskIndex } from "./internal/reading.ts"
+import type { Read, TaskIndex } from "./internal/reads.ts"
 import { stampOf } from "./internal/scope.ts"
 import * as Task from "./internal/task.ts"
 import { unknownWorkflow, wait } from "./internal/wait.ts"
@@ -197,9 +197,9 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
       }
     }
   }
-  for (const place of analysis.inward) {
-    const node = reading(place.node, () => build(place))
-    if (node !== undefined) built.set(place.node, node)
+  for (const entry of analysis.inward) {
+    const node = locating(entry.node, () => build(entry))
+    if (node !== undefined) built.set(entry.node, node)
   }
   const pending = [...analysis.wanted(), ...analysis.missing()]
   return {

@@ -10,7 +10,7 @@ import { keptId } from "@smithers/core/Ids"
 import * as React from "react"
 import type { Fiber, HostNode, HostText } from "./HostNode.ts"
 import { hasElements } from "./internal/children.ts"
-import { isLeaf, isPart } from "./internal/place.ts"
+import { isLeaf, isPart } from "./internal/elements.ts"
 import { lookups, pendingReads } from "./internal/scope.ts"
 
 /** State of one render. */

@@ -9,7 +9,7 @@ import type { PendingRead } from "@smithers/core/Plan"
 import * as Thrown from "@smithers/core/Thrown"
 import * as React from "react"
 import { componentsAround, type Fiber, type HostNode } from "./HostNode.ts"
-import type { Read } from "./internal/reading.ts"
+import type { Read } from "./internal/reads.ts"
 import { isRendering, watch } from "./internal/scope.ts"
 import { type Container, inOneGo, type Root, reconciler } from "./reconciler.ts"
 
@@ -213,12 +213,12 @@ const readable = (thrown: unknown): unknown => {
   return hook === undefined
     ? thrown
     : new TypeError(
-        `${hook} was called on another copy of React than the one that renders${places(thrown)}. Install one copy for both (npm ls react, or bun pm ls --all, lists them), such as by a peer dependency in the library that has the hook`,
+        `${hook} was called on another copy of React than the one that renders${copies(thrown)}. Install one copy for both (npm ls react, or bun pm ls --all, lists them), such as by a peer dependency in the library that has the hook`,
       )
 }
 
 /** Returns where both copies of React are: the one that has thrown, and the one that renders. Empty if they are bundled. */
-const places = (thrown: unknown): string => {
+const copies = (thrown: unknown): string => {
   const other = EffectVersion.folderIn(thrown instanceof Error ? thrown.stack : undefined, "react")
   let stack: string | undefined
   React.Children.forEach(0, () => {

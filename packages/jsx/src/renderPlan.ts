@@ -20,7 +20,7 @@ import { readsLater } from "./internal/condition.ts"
 import { type Circumstances, under } from "./internal/elsewhen.ts"
 import * as Prompt from "./internal/prompt.ts"
 import * as Purity from "./internal/purity.ts"
-import type { Read } from "./internal/reading.ts"
+import type { Read } from "./internal/reads.ts"
 import type * as Lower from "./lower.ts"
 import { pending } from "./Pending.ts"
 import * as Planner from "./Planner.ts"
@@ -186,21 +186,21 @@ const drawWith = (blueprint: Planner.Blueprint, input: Codec.SharedValue, option
   // The table of an output and its loops are those of its task, so the plan is rendered until all outputs are placed.
   const tables = new Map<NodeId, string>()
   const whole = new Set<string>()
-  const placeIn = (name: string) => (whole.has(name) ? { nodeId: keptId(name), iteration: 0 } : writtenPlace(name))
+  const keyIn = (name: string) => (whole.has(name) ? { nodeId: keptId(name), iteration: 0 } : writtenKey(name))
   for (;;) {
-    const placed = Object.entries(outputs).map(([name, value]) => ({ ...placeIn(name), value }))
-    const halted = Object.entries(caught).map(([name, error]) => haltedBy(placeIn(name), error))
+    const placed = Object.entries(outputs).map(([name, value]) => ({ ...keyIn(name), value }))
+    const halted = Object.entries(caught).map(([name, error]) => haltedBy(keyIn(name), error))
     const { state, values } = stateOf(blueprint, runId, input, placed, tables, loops, halted)
     const planner = Planner.make(blueprint)
     const drawn = Either.getOrThrowWith(planner.draw(state, values), (error) => error)
-    const added = placesOf(drawn.lowered, placed, tables, loops)
+    const added = recordTables(drawn.lowered, placed, tables, loops)
     // A name with an iteration means that iteration, unless it is the id of a node.
     const { positions } = drawn.plan
     const named = [...Object.keys(outputs), ...Object.keys(caught)].filter(
       (name) => !whole.has(name) && positions.has(keptId(name)),
     )
     for (const name of named) whole.add(name)
-    if (added || named.some((name) => writtenPlace(name).nodeId !== keptId(name))) continue
+    if (added || named.some((name) => writtenKey(name).nodeId !== keptId(name))) continue
     const unknown = placed.find(({ nodeId }) => !tables.has(nodeId))
     if (unknown === undefined) return { drawn, planner, state, values }
     const where = "outputs of renderPlan"
@@ -214,23 +214,23 @@ const drawWith = (blueprint: Planner.Blueprint, input: Codec.SharedValue, option
 }
 
 /** Parses a node and its iteration: `review/2`, or `review` for the first. */
-const writtenPlace = (name: string): { readonly nodeId: NodeId; readonly iteration: number } => {
+const writtenKey = (name: string): { readonly nodeId: NodeId; readonly iteration: number } => {
   const [, nodeId = name, iteration = "0"] = /^(.+)\/(\d+)$/s.exec(name) ?? []
   return { nodeId: keptId(nodeId), iteration: Number(iteration) }
 }
 
-const haltedBy = (place: ReturnType<typeof writtenPlace>, error: Partial<Caught>): RunEvent => {
-  const { nodeId = place.nodeId, iteration = place.iteration, name = "Error", message = "", issues } = error
+const haltedBy = (key: ReturnType<typeof writtenKey>, error: Partial<Caught>): RunEvent => {
+  const { nodeId = key.nodeId, iteration = key.iteration, name = "Error", message = "", issues } = error
   const said = { name, message, retryable: false, ...defined({ issues }) }
-  return { _tag: "BoundaryHalted", ...place, cause: { nodeId, iteration, reason: { _tag: "Error", error: said } }, isCaught: true }
+  return { _tag: "BoundaryHalted", ...key, cause: { nodeId, iteration, reason: { _tag: "Error", error: said } }, isCaught: true }
 }
 
 type Given = ReadonlyArray<{ readonly nodeId: NodeId; readonly iteration: number; readonly value: unknown }>
 
 const known = new WeakMap<object, Map<NodeId, ReadonlyArray<NodeId>>>()
 
-/** Records the places of the given outputs in a render. Returns `true` if any was new. */
-const placesOf = (
+/** Records the tables of the given outputs in a render. Returns `true` if any was new. */
+const recordTables = (
   { layout }: Lower.Lowered,
   outputs: Given,
   tables: Map<NodeId, string>,

@@ -40,10 +40,10 @@ const read = <A>(text: string): A => JSON.parse(text)
 
 type Text = string | null
 type Time = number | null
-type Place = [nodeId: string, iteration: number, conversation: number]
+type ConversationKey = [nodeId: string, iteration: number, conversation: number]
 
 export type ConversationRow = [
-  ...Place,
+  ...ConversationKey,
   attempt: number,
   agent: string,
   status: Status.ConversationStatus,
@@ -94,7 +94,7 @@ export const readConversation = (row: ConversationRow): Journal.Conversation => 
 }
 
 export type EntryRow = [
-  ...Place,
+  ...ConversationKey,
   seq: number,
   attempt: number,
   at: number,
@@ -145,7 +145,7 @@ export const readEntry = (row: EntryRow, texts: Texts): Journal.TranscriptEntry 
 }
 
 export type CallRow = [
-  ...Place,
+  ...ConversationKey,
   ordinal: number,
   index: number,
   callId: string,
@@ -234,7 +234,7 @@ export const budgets: Table = {
 type Count = number | null
 
 export type ChargeRow = [
-  ...Place,
+  ...ConversationKey,
   attempt: number,
   ordinal: number,
   index: number,

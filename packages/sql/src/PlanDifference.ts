@@ -37,10 +37,10 @@ const common = (left: string, right: string): { readonly prefix: number; readonl
  * a new one. A reordered plan is thus stored as its moves.
  */
 const moves = (base: string, text: string): string => {
-  const places = new Map<string, Array<number>>()
+  const positions = new Map<string, Array<number>>()
   for (const [index, line] of base.split("\n").entries()) {
-    const known = places.get(line)
-    if (known === undefined) places.set(line, [index])
+    const known = positions.get(line)
+    if (known === undefined) positions.set(line, [index])
     else known.push(index)
   }
   const written: Array<string> = []
@@ -51,7 +51,7 @@ const moves = (base: string, text: string): string => {
     count = 0
   }
   for (const line of text.split("\n")) {
-    const found = places.get(line)
+    const found = positions.get(line)
     const [next, previous] = [from + count, from + count]
     // Equal lines, as of groups, are matched where the previous line leads to.
     if (found !== undefined && count >= 1 && found.includes(next)) count++

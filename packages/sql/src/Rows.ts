@@ -279,21 +279,21 @@ export const readNode = (row: NodeRow, { failures, wait, output }: Beside): Reco
   const [nodeId, iteration, kind, status, attempt, startedAt, attemptedAt, finishedAt, table, finishedSeq, ...rest] = row
   const [budgetAfter, interruptions, retryAt, generation, isSoft, base, passes, isExhausted, readsSeq, reads, ...more] = rest
   const [isOwnError, error, detail] = more
-  const reading = readingOf(readsSeq, reads)
+  const readFields = readingOf(readsSeq, reads)
   const times = { ...(startedAt === null ? {} : { startedAt }), ...(finishedAt === null ? {} : { finishedAt }) }
   const details = detail === null ? {} : read<StepDetail & LoopDetail & BoundaryDetail>(detail)
-  const place = { nodeId, iteration, ...times, ...details }
-  if (kind === "boundary") return { kind, ...place, status: status as Records.BoundaryRecord["status"] }
+  const common = { nodeId, iteration, ...times, ...details }
+  if (kind === "boundary") return { kind, ...common, status: status as Records.BoundaryRecord["status"] }
   if (kind === "loop") {
     const counts = { base: base ?? 0, passes: passes ?? 0, ...(isExhausted === 1 ? { isExhausted: true as const } : {}) }
-    return { kind, ...place, ...reading, status: status as Records.LoopRecord["status"], ...counts }
+    return { kind, ...common, ...readFields, status: status as Records.LoopRecord["status"], ...counts }
   }
   const began = attemptedAt ?? startedAt
   const counts = { attempt, failures, budgetAfter, interruptions }
   return {
     kind,
-    ...place,
-    ...reading,
+    ...common,
+    ...readFields,
     status: status as Records.StepRecord["status"],
     ...counts,
     ...(began === null ? {} : { attemptedAt: began }),

@@ -135,7 +135,7 @@ const makeWriter = (
       queue.write({ operation, run, onCommit: changes.bump, synchronous: "full" })
 
     return {
-      storeId: connection.place,
+      storeId: connection.storeId,
       open: (request) => {
         const { runId, create } = request
         const onCommit = (opened: OpenResult) => {
@@ -200,7 +200,7 @@ const makeWriter = (
       scores: (filter) => read("scores", () => Either.right(scores.find(filter))),
       claimScore: (request) => queue.write({ operation: "claimScore", run: () => Either.right(scores.claim(request)) }),
       endScore: (request) => queue.write({ operation: "endScore", run: () => Either.right(scores.end(request)) }),
-      releaseScore: (place) => queue.write({ operation: "releaseScore", run: () => Either.right(scores.release(place)) }),
+      releaseScore: (key) => queue.write({ operation: "releaseScore", run: () => Either.right(scores.release(key)) }),
       facts: (filter) => read("facts", () => Either.right(facts.find(filter))),
       putFact: (write) => queue.write({ operation: "putFact", run: () => Either.right(facts.put(write)), synchronous: "full" }),
       deleteFacts: (of) =>

@@ -104,8 +104,8 @@ const bodies = (frames: ReadonlyArray<Frame>): ReadonlyArray<Point> =>
       const isHere = (other: Frame): boolean =>
         other.runId === frame.runId &&
         endsIn(other).some((end) => end.nodeId === nodeId && end.iteration === iteration && end.attempt === attempt)
-      const place = iteration === 0 ? `"${nodeId}"` : `"${nodeId}" (iteration ${iteration})`
-      return { fault: { edge: "before", commit: isHere }, when: `after the code of ${place}, before its commit` }
+      const name = iteration === 0 ? `"${nodeId}"` : `"${nodeId}" (iteration ${iteration})`
+      return { fault: { edge: "before", commit: isHere }, when: `after the code of ${name}, before its commit` }
     }),
   )
 

@@ -38,7 +38,7 @@ export interface AcpOptions {
 export type AcpProgram = Omit<Dialect, "begin" | "abilities" | "choosesSession" | "takesInstructions">
 
 /** Kinds of calls that change nothing. */
-const reading: ReadonlySet<string | undefined> = new Set(["read", "search", "think"])
+const readOnlyKinds: ReadonlySet<string | undefined> = new Set(["read", "search", "think"])
 
 const request = (id: number, method: string, params: unknown): Message => ({ jsonrpc: "2.0", id, method, params })
 
@@ -246,7 +246,7 @@ const talk = (options: AcpOptions, turn: Turn) => {
   }
 
   const permitted = (asked: PermissionRequest): boolean => {
-    if (turn.isReadOnly && !reading.has(asked.kind)) return false
+    if (turn.isReadOnly && !readOnlyKinds.has(asked.kind)) return false
     const { permissions = turn.isSandboxed ? "allow" : "deny" } = options
     return typeof permissions === "function" ? permissions(asked) : permissions === "allow"
   }

@@ -45,7 +45,7 @@ type Permission =
   | { readonly _tag: "Finish"; readonly reached: Budget.Reached }
 
 /** A conversation of the step. */
-interface Place {
+interface Caller {
   readonly conversation: number
   readonly agent: string
 }
@@ -53,7 +53,7 @@ interface Place {
 export interface Spending {
   /** Asks for a call. The rows are written with its reservation. */
   readonly reserve: (
-    place: Place,
+    caller: Caller,
     asked: Asked,
     rows?: Parameters<AttemptJournal["record"]>[0],
   ) => Effect.Effect<Permission, BudgetExceeded | AttemptSuspended | JournalError>
@@ -76,7 +76,7 @@ export interface Options {
 
 /** Makes the spending of an attempt. */
 export const make = ({ journal, prices, bounds, before, decisionAbout }: Options): Spending => {
-  const { nodeId, iteration, attempt } = journal.place
+  const { nodeId, iteration, attempt } = journal.attempt
   const made = { model: before.model, tool: before.tool }
   const hasBudgets = journal.budgets.length > 0
   const isPriced = journal.budgets.some(({ limits }) => limits.cost !== undefined)
@@ -88,7 +88,7 @@ export const make = ({ journal, prices, bounds, before, decisionAbout }: Options
     return { key: "", budget: `step "${nodeId}"`, onReached: "fail", dimension, limit, spent, reserved: 0 }
   }
 
-  const chargeOf = ({ conversation, agent }: Place, asked: Asked, now: number): Charge => {
+  const chargeOf = ({ conversation, agent }: Caller, asked: Asked, now: number): Charge => {
     const { kind, ordinal, index, name, estimate = {} } = asked
     const { inputTokens = 0, outputTokens = 0 } = estimate
     const price = Prices.of(prices, name)
@@ -104,10 +104,10 @@ export const make = ({ journal, prices, bounds, before, decisionAbout }: Options
     }
   }
 
-  const reserve: Spending["reserve"] = (place, asked, rows = {}) =>
+  const reserve: Spending["reserve"] = (caller, asked, rows = {}) =>
     Effect.gen(function* () {
       const now = yield* Millis.now
-      const charge = chargeOf(place, asked, now)
+      const charge = chargeOf(caller, asked, now)
       const bound = asked.isFinal === true ? undefined : boundOf(asked.kind)
       if (bound !== undefined) return yield* new BudgetExceeded({ nodeId, ...bound })
       if (!hasBudgets) {

@@ -39,21 +39,21 @@ export const apply = (text: string, edits: ReadonlyArray<Edit>): Edited => {
     const refuse = (problem: string) => ({ problem: `${which}${problem} Nothing was changed.` })
     if (edit.old === "") return refuse('"old" is empty: give the text that is to be replaced.')
     if (edit.old === edit.new) return refuse('"old" and "new" are the same.')
-    const places = [...edited.matchAll(patternOf(edit.old))]
-    if (places.length === 0) return refuse(`"old" does not stand in the file.${nearest(edited, edit.old)}`)
-    if (places.length > 1 && edit.replaceAll !== true) {
-      const lines = places.slice(0, mostPlaces).map(({ index }) => lineOf(edited, index))
-      const more = places.length > mostPlaces ? ", …" : ""
+    const matches = [...edited.matchAll(patternOf(edit.old))]
+    if (matches.length === 0) return refuse(`"old" does not stand in the file.${nearest(edited, edit.old)}`)
+    if (matches.length > 1 && edit.replaceAll !== true) {
+      const lines = matches.slice(0, mostPlaces).map(({ index }) => lineOf(edited, index))
+      const more = matches.length > mostPlaces ? ", …" : ""
       return refuse(
-        `"old" stands in ${places.length} places, in lines ${lines.join(", ")}${more}: give more of the text around it, or replaceAll.`,
+        `"old" stands in ${matches.length} places, in lines ${lines.join(", ")}${more}: give more of the text around it, or replaceAll.`,
       )
     }
     const before = edited
     const replacement = (old: string, index: number): string => Endings.fitted(before, index, old, edit.new)
     // A function, since `$` in a replacement text would mean parts of the match.
     edited = edited.replaceAll(patternOf(edit.old), replacement)
-    const [first] = places
-    if (first !== undefined) diffs.push(diffOf(before, first.index, first[0], replacement(first[0], first.index), places.length))
+    const [first] = matches
+    if (first !== undefined) diffs.push(diffOf(before, first.index, first[0], replacement(first[0], first.index), matches.length))
   }
   return { text: edited, diff: diffs.join("\n") }
 }

@@ -35,47 +35,47 @@ const partsOf = (glob: string): ReadonlyArray<Part> =>
   })
 
 /** The parts that one character leads to. */
-const steps = (part: Part, place: number, character: string): ReadonlyArray<number> => {
+const steps = (part: Part, index: number, character: string): ReadonlyArray<number> => {
   const isSlash = character === "/"
   switch (part.is) {
     case "text":
-      return part.text === character ? [place + 1] : []
+      return part.text === character ? [index + 1] : []
     case "one":
-      return isSlash ? [] : [place + 1]
+      return isSlash ? [] : [index + 1]
     case "name":
-      return isSlash ? [] : [place]
+      return isSlash ? [] : [index]
     case "all":
-      return [place]
+      return [index]
     case "enter":
-      return isSlash ? [place + 1, place + 2] : [place + 1]
+      return isSlash ? [index + 1, index + 2] : [index + 1]
     case "inside":
-      return isSlash ? [place, place + 1] : [place]
+      return isSlash ? [index, index + 1] : [index]
   }
 }
 
 /** Adds the parts that are reached over others that stand for nothing. */
-const closed = (parts: ReadonlyArray<Part>, places: Iterable<number>): Set<number> => {
-  const all = new Set(places)
-  for (const place of all) {
-    const is = parts[place]?.is
-    if (is === "name" || is === "all") all.add(place + 1)
-    if (is === "enter") all.add(place + 2)
+const closed = (parts: ReadonlyArray<Part>, indexes: Iterable<number>): Set<number> => {
+  const all = new Set(indexes)
+  for (const index of all) {
+    const is = parts[index]?.is
+    if (is === "name" || is === "all") all.add(index + 1)
+    if (is === "enter") all.add(index + 2)
   }
   return all
 }
 
 /** `true` if a path matches all parts: those that are possible are kept, character by character. */
 const matches = (parts: ReadonlyArray<Part>, path: string): boolean => {
-  let places = closed(parts, [0])
+  let indexes = closed(parts, [0])
   for (const character of path) {
-    const next = [...places].flatMap((place) => {
-      const part = parts[place]
-      return part === undefined ? [] : steps(part, place, character)
+    const next = [...indexes].flatMap((index) => {
+      const part = parts[index]
+      return part === undefined ? [] : steps(part, index, character)
     })
-    places = closed(parts, next)
-    if (places.size === 0) return false
+    indexes = closed(parts, next)
+    if (indexes.size === 0) return false
   }
-  return places.has(parts.length)
+  return indexes.has(parts.length)
 }
 
 /** Compiles a glob. One without a slash matches names in any directory. */

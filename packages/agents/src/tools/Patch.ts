@@ -107,16 +107,16 @@ export const apply = (text: string, hunks: ReadonlyArray<Hunk>): { readonly text
     const refuse = (problem: string): Problem => ({ problem: `${which}${problem} ${nothing}` })
     const below = hunk.below === undefined ? from : after(patched, hunk.below, from)
     if (typeof below === "string") return refuse(below)
-    const place = placeOf(patched, hunk, below)
-    if (typeof place === "string") return refuse(place)
-    const old = patched.slice(place.start, place.end)
+    const position = placeOf(patched, hunk, below)
+    if (typeof position === "string") return refuse(position)
+    const old = patched.slice(position.start, position.end)
     const added = hunk.new.map((line) => `${line}\n`).join("")
     // The last line of a file may have no end, and then keeps none.
     const isOpen = old !== "" && !old.endsWith("\n")
-    const opening = old === "" && place.start > 0 && patched[place.start - 1] !== "\n" ? "\n" : ""
-    const fit = Endings.fitted(patched, place.start, old, opening + (isOpen ? added.replace(/\n$/, "") : added))
-    patched = patched.slice(0, place.start) + fit + patched.slice(place.end)
-    from = place.start + fit.length
+    const opening = old === "" && position.start > 0 && patched[position.start - 1] !== "\n" ? "\n" : ""
+    const fit = Endings.fitted(patched, position.start, old, opening + (isOpen ? added.replace(/\n$/, "") : added))
+    patched = patched.slice(0, position.start) + fit + patched.slice(position.end)
+    from = position.start + fit.length
   }
   return { text: patched }
 }
@@ -133,11 +133,11 @@ const after = (text: string, wanted: string, from: number): number | string => {
   const starts = startsOf(text).filter((start) => start >= from)
   const exact = starts.filter((start) => lineAt(text, start) === wanted)
   const found = exact.length > 0 ? exact : starts.filter((start) => lineAt(text, start).trim() === wanted.trim())
-  const [place] = found
-  if (place === undefined) return `the line after @@, ${JSON.stringify(wanted)}, does not stand in the file.`
+  const [position] = found
+  if (position === undefined) return `the line after @@, ${JSON.stringify(wanted)}, does not stand in the file.`
   if (found.length > 1)
     return `the line after @@, ${JSON.stringify(wanted)}, stands in lines ${found.map((start) => numberOf(text, start)).join(", ")}.`
-  const end = text.indexOf("\n", place)
+  const end = text.indexOf("\n", position)
   return end < 0 ? text.length : end + 1
 }
 
@@ -158,10 +158,10 @@ const placeOf = (
     const end = endOf(text, start, old)
     if (end !== undefined && (!isAtEnd || end === text.length)) found.push({ start, end })
   }
-  const [place] = found
+  const [position] = found
   const first = JSON.stringify(old.find((line) => line.trim() !== "") ?? "")
-  if (place === undefined) return `the lines from ${first} on do not stand in the file${from > 0 ? " there" : ""} as they are.`
-  if (found.length === 1) return place
+  if (position === undefined) return `the lines from ${first} on do not stand in the file${from > 0 ? " there" : ""} as they are.`
+  if (found.length === 1) return position
   const lines = found.slice(0, 8).map(({ start }) => numberOf(text, start))
   return `the lines from ${first} on stand in ${found.length} places, in lines ${lines.join(", ")}: give more of the lines around them, or @@ with the line above.`
 }

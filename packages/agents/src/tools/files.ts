@@ -65,11 +65,11 @@ export const read: Tool<typeof ReadInput.Encoded, string> = defineTool({
 })
 
 /** Refuses to change what the model has not seen as it is now. */
-const checkSeen = (session: ToolSession.ToolSession, place: string, hash: string): void => {
-  const seen = session.seen.get(place)
-  if (seen === undefined) throw new Error(`${place} was not read yet: read it before you change it. Nothing was changed.`)
+const checkSeen = (session: ToolSession.ToolSession, relativePath: string, hash: string): void => {
+  const seen = session.seen.get(relativePath)
+  if (seen === undefined) throw new Error(`${relativePath} was not read yet: read it before you change it. Nothing was changed.`)
   if (seen !== hash)
-    throw new Error(`${place} has changed since it was read: read it again before you change it. Nothing was changed.`)
+    throw new Error(`${relativePath} has changed since it was read: read it again before you change it. Nothing was changed.`)
 }
 
 /** A file before and after a call that changes it, by hashes. `undefined` for a file that is not there. */
@@ -115,9 +115,9 @@ export const write: Tool<typeof WriteInput.Encoded, string> = defineTool({
     if (before !== undefined) checkSeen(session, files.resolve(path), before.hash)
     const bytes = Buffer.from(content)
     files.write(path, bytes)
-    const place = files.resolve(path)
-    seen.set(place, hashOf(bytes))
-    return `${before === undefined ? "Created" : "Replaced"} ${place}: ${bytes.length} bytes, ${content === "" ? 0 : content.split("\n").length} lines.`
+    const relativePath = files.resolve(path)
+    seen.set(relativePath, hashOf(bytes))
+    return `${before === undefined ? "Created" : "Replaced"} ${relativePath}: ${bytes.length} bytes, ${content === "" ? 0 : content.split("\n").length} lines.`
   },
 })
 
@@ -156,9 +156,9 @@ export const edit: Tool<typeof EditInput.Encoded, string> = defineTool({
   afterCrash: ({ input: { path }, snapshot }) => recovery("edit", path, snapshot, `Edited ${path}.`),
   execute: (input, { toolCallId }) => {
     const session = ToolSession.current("edit")
-    const { place, bytes, diff } = edited(session, input)
+    const { place: relativePath, bytes, diff } = edited(session, input)
     session.files.write(input.path, bytes)
-    session.seen.set(place, hashOf(bytes))
+    session.seen.set(relativePath, hashOf(bytes))
     return Results.bounded(diff, toolCallId)
   },
 })
@@ -166,21 +166,22 @@ export const edit: Tool<typeof EditInput.Encoded, string> = defineTool({
 /** The text of a file that is to be changed, and that was read. */
 const textOf = (session: ToolSession.ToolSession, path: string) => {
   const { bytes, hash } = session.files.read(path)
-  const place = session.files.resolve(path)
-  checkSeen(session, place, hash)
-  if (isBinary(bytes)) throw new Error(`${place} is a binary file: edit changes text. Nothing was changed.`)
+  const relativePath = session.files.resolve(path)
+  checkSeen(session, relativePath, hash)
+  if (isBinary(bytes)) throw new Error(`${relativePath} is a binary file: edit changes text. Nothing was changed.`)
   const text = bytes.toString("utf8")
   // Bytes that are not UTF-8 would change when they are written back.
-  if (!Buffer.from(text).equals(bytes)) throw new Error(`${place} is no UTF-8 text: edit would damage it. Nothing was changed.`)
-  return { place, text, hash, bytes }
+  if (!Buffer.from(text).equals(bytes))
+    throw new Error(`${relativePath} is no UTF-8 text: edit would damage it. Nothing was changed.`)
+  return { place: relativePath, text, hash, bytes }
 }
 
 /** Works out an edit, and changes nothing. */
 const edited = (session: ToolSession.ToolSession, { path, edits }: typeof EditInput.Type) => {
-  const { place, text, hash } = textOf(session, path)
+  const { place: relativePath, text, hash } = textOf(session, path)
   const result = Edits.apply(text, edits)
-  if ("problem" in result) throw new Error(`${place}: ${result.problem}`)
-  return { place, before: hash, bytes: Buffer.from(result.text), diff: result.diff }
+  if ("problem" in result) throw new Error(`${relativePath}: ${result.problem}`)
+  return { place: relativePath, before: hash, bytes: Buffer.from(result.text), diff: result.diff }
 }
 
 const PatchInput = Schema.Struct({
@@ -279,9 +280,9 @@ const patched = (session: ToolSession.ToolSession, { input }: typeof PatchInput.
       checkSeen(session, session.files.resolve(file.path), hash)
       return [{ path: file.path, before: bytes, after: undefined }]
     }
-    const { place, text, bytes } = textOf(session, file.path)
+    const { place: relativePath, text, bytes } = textOf(session, file.path)
     const result = Patch.apply(text, file.hunks)
-    if ("problem" in result) throw new Error(`${place}: ${result.problem}`)
+    if ("problem" in result) throw new Error(`${relativePath}: ${result.problem}`)
     const after = Buffer.from(result.text)
     if (file.to === undefined) return [{ path: file.path, before: bytes, after }]
     checkFree(file.to)
@@ -292,8 +293,8 @@ const patched = (session: ToolSession.ToolSession, { input }: typeof PatchInput.
   })
   // Directories of new files may be missing, so that their paths cannot be walked yet.
   const { root } = session.files
-  const places = files.map(({ path }) => relative(root, resolve(root, path)))
-  const twice = places.find((place, index) => places.indexOf(place) !== index)
+  const paths = files.map(({ path }) => relative(root, resolve(root, path)))
+  const twice = paths.find((relativePath, index) => paths.indexOf(relativePath) !== index)
   if (twice !== undefined) throw new Error(`The patch names ${twice} twice. Nothing was changed.`)
   return files
 }

@@ -54,7 +54,7 @@ export const grep: Tool<typeof Input.Encoded, string> = defineTool({
       const session = ToolSession.current("grep")
       const { commands, files } = session
       // Refuses what is outside before anything is started.
-      const place = yield* Effect.try({
+      const relativePath = yield* Effect.try({
         try: () => {
           const found = files.resolve(input.path ?? ".")
           // A FIFO would be waited for, and a very large file read to its end.
@@ -81,7 +81,7 @@ export const grep: Tool<typeof Input.Encoded, string> = defineTool({
           ...(input.glob === undefined ? [] : [`--glob=${input.glob}`]),
           // The last glob counts: where isolation hides nothing, these do.
           ...hiddenGlobs(session),
-          ...["--sort", "path", "-e", input.pattern, "--", place],
+          ...["--sort", "path", "-e", input.pattern, "--", relativePath],
         ]
         const script = `command -v rg >/dev/null || exit ${notFound}; "$@" | head -n ${limit + 1}; exit "\${PIPESTATUS[0]}"`
         const result = yield* commands.run(["bash", "-c", script, "bash", ...args], {
@@ -93,7 +93,10 @@ export const grep: Tool<typeof Input.Encoded, string> = defineTool({
           return yield* Effect.fail(new Error(`The pattern was refused: ${result.stderr.text.trim()}`))
         if (result.exitCode !== notFound) return shown(result.stdout.text.split("\n").slice(0, -1), limit, toolCallId)
       }
-      const lines = yield* Effect.tryPromise({ try: () => walk(session, input, place, limit + 1), catch: (thrown) => thrown })
+      const lines = yield* Effect.tryPromise({
+        try: () => walk(session, input, relativePath, limit + 1),
+        catch: (thrown) => thrown,
+      })
       return shown(lines, limit, toolCallId)
     }),
 })
@@ -121,7 +124,7 @@ const batchBytes = 4 * 1024 * 1024
 const walk = async (
   { files }: ToolSession.ToolSession,
   { pattern, glob, ignoreCase }: Input,
-  place: string,
+  relativePath: string,
   most: number,
 ): Promise<ReadonlyArray<string>> => {
   const wanted = glob === undefined ? undefined : Glob.compile(glob)
@@ -158,7 +161,7 @@ const walk = async (
     batched += bytes.length
   }
   try {
-    const queue: Array<string> = [place]
+    const queue: Array<string> = [relativePath]
     for (let path = queue.pop(); path !== undefined && found.length < most; path = queue.pop()) {
       if (++looked > mostFiles || performance.now() > until) return stopped()
       let entries: ReturnType<typeof files.list> | undefined

@@ -41,12 +41,12 @@ export const chat = ({ db, run, node, iteration, follow }: ChatOptions) =>
         const found = yield* storage.conversations(filter)
         const entries = found.flatMap((conversation) => conversation.entries.map((entry) => ({ conversation, entry })))
         for (const { conversation, entry } of entries.sort((left, right) => left.entry.at - right.entry.at)) {
-          const place = JSON.stringify([entry.nodeId, entry.iteration, entry.conversation])
-          const key = `${place} ${entry.seq}`
+          const conversationKey = JSON.stringify([entry.nodeId, entry.iteration, entry.conversation])
+          const key = `${conversationKey} ${entry.seq}`
           if (printed.has(key)) continue
           printed.add(key)
-          const heading = place === last ? [] : [...(last === undefined ? [] : [""]), headingOf(conversation, entry)]
-          last = place
+          const heading = conversationKey === last ? [] : [...(last === undefined ? [] : [""]), headingOf(conversation, entry)]
+          last = conversationKey
           const value = screen.isJson ? { runId, agent: conversation.agent, ...entry } : undefined
           yield* screen.print(value, [...heading, ...linesOf(entry, createdAt)].join("\n"))
         }
@@ -65,7 +65,7 @@ export const chat = ({ db, run, node, iteration, follow }: ChatOptions) =>
     }),
   )
 
-interface Place {
+interface Choice {
   readonly runId: string
   readonly node: string | undefined
   readonly iteration: number | undefined
@@ -74,7 +74,7 @@ interface Place {
 }
 
 /** The conversations that are meant. Fails for a node that the run does not have. */
-const filterOf = (storage: StorageShape, { runId, node, iteration, isFuture }: Place) =>
+const filterOf = (storage: StorageShape, { runId, node, iteration, isFuture }: Choice) =>
   Effect.gen(function* () {
     if (node === undefined) return { runId, ...defined({ iteration }) }
     const { nodes } = yield* storage.inspect(runId)
@@ -212,12 +212,12 @@ const rowOf =
   (createdAt: number) =>
   (call: ToolCallRecord): ReadonlyArray<string> => {
     const { nodeId, iteration, tool, status, startedAt, endedAt, input, output, by } = call
-    const place = iteration === 0 ? nodeId : `${nodeId} (iteration ${iteration})`
+    const label = iteration === 0 ? nodeId : `${nodeId} (iteration ${iteration})`
     const decided = by === undefined ? "" : ` (${oneLine(by)})`
     const time = endedAt === undefined ? "" : span(endedAt - startedAt)
     return [
       clock(startedAt - createdAt),
-      oneLine(place),
+      oneLine(label),
       oneLine(tool),
       `${status}${decided}`,
       time,

@@ -252,7 +252,7 @@ export const make = (options: AttemptsOptions): Attempts => {
       refusal,
       journal: {
         slot: (queue) => options.slot(start, queue),
-        place: { nodeId: step.id, iteration, attempt },
+        attempt: { nodeId: step.id, iteration, attempt },
         record: (rows) =>
           Patience.retryWhileBusy(
             options.journal.record({ runId, epoch, nodeId: step.id, iteration, attempt, ...rows }),
@@ -263,9 +263,9 @@ export const make = (options: AttemptsOptions): Attempts => {
           Effect.flatMap(Millis.now, (now) => {
             const { dailyBudget } = options
             const claims = dailyBudget === undefined ? budgets : [...budgets, ...Claims.ofDay(dailyBudget, now)]
-            const place = { runId, epoch, nodeId: step.id, iteration, attempt }
+            const attemptKey = { runId, epoch, nodeId: step.id, iteration, attempt }
             const charge = { ...write.charge, budgets: claims.map(({ key }) => key) }
-            const reserving = options.journal.reserve({ ...place, ...write, charge, budgets: claims, now })
+            const reserving = options.journal.reserve({ ...attemptKey, ...write, charge, budgets: claims, now })
             return Patience.retryWhileBusy(reserving, options.onOutage)
           }),
         conversations: Effect.suspend(() =>
@@ -277,8 +277,8 @@ export const make = (options: AttemptsOptions): Attempts => {
       readFacts: (filter) => Patience.retryWhileBusy(options.memory.facts({ ...filter, now }), options.onOutage),
     })
     Metrics.attemptsStarted.unsafeUpdate(1, Metrics.tagged(workflow))
-    const place = { runId, workflow, nodeId: step.id, iteration, attempt }
-    return Effect.flatMap(traced(program, key, place), (program) =>
+    const labels = { runId, workflow, nodeId: step.id, iteration, attempt }
+    return Effect.flatMap(traced(program, key, labels), (program) =>
       Effect.map(Effect.fork(Effect.interruptible(Turn.before(clock, program))), (fiber) => {
         const attempt: InFlight = {
           start,
@@ -300,16 +300,16 @@ export const make = (options: AttemptsOptions): Attempts => {
   const traced = <A extends StepProgram.AttemptResult, E, R>(
     program: Effect.Effect<A, E, R>,
     key: NodeKey,
-    place: Required<Tracing.Place>,
+    labels: Required<Tracing.Labels>,
   ) => {
-    if (!options.isTraced) return Effect.succeed(annotated(place, program))
-    const { attempt: _, ...attributes } = place
+    if (!options.isTraced) return Effect.succeed(annotated(labels, program))
+    const { attempt: _, ...attributes } = labels
     const known = spans.get(key)
     const step = known ? Effect.succeed(known) : Effect.makeSpan("smithers.step", { attributes, captureStackTrace: false })
     return Effect.map(step, (parent) => {
       spans.set(key, parent)
-      const own = Tracing.within("smithers.attempt", { parent, attributes: { ...place } }, program, asRaised)
-      return Tracing.at(place, true, own)
+      const own = Tracing.within("smithers.attempt", { parent, attributes: { ...labels } }, program, asRaised)
+      return Tracing.at(labels, true, own)
     })
   }
 

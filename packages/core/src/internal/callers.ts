@@ -71,9 +71,9 @@ export interface Callers {
   readonly waitsFor: (runId: string, other: string) => boolean
 }
 
-/** The runs of a store. `place` identifies the store. */
-export const make = (place: string): Callers => {
-  const keyOf = (runId: string): string => compositeKey(place, runId)
+/** The runs of a store. `storeId` identifies the store. */
+export const make = (storeId: string): Callers => {
+  const keyOf = (runId: string): string => compositeKey(storeId, runId)
   const callerOf = (runId: string): Caller => ({ key: keyOf(runId), runId })
   return {
     within: <A, E, R>(runId: string, effect: Effect.Effect<A, E, R>) =>

@@ -49,22 +49,22 @@ export const make = ({
    */
   const startChild =
     (parent: Active): DriveOptions["startChild"] =>
-    ({ runId, child, parent: place }) =>
+    ({ runId, child, parent: starter }) =>
       Effect.gen(function* () {
         if (parent.children.has(runId)) return
         // The plan holds it as an object; its maker created it from a definition.
         const definition = child.definition as Definition<unknown>
-        if (!place.isAttached) return yield* startDetached(parent, definition, runId, place.runId)
-        const isAgain = yield* shouldReopenChild(parent, runId, place)
+        if (!starter.isAttached) return yield* startDetached(parent, definition, runId, starter.runId)
+        const isAgain = yield* shouldReopenChild(parent, runId, starter)
         const entered = yield* Effect.exit(acquire(definition, isAgain ? RunRequest.resume(runId) : RunRequest.join(runId)))
-        if (Exit.isFailure(entered)) return yield* keptFrom(parent, { runId, child, parent: place }, entered.cause)
+        if (Exit.isFailure(entered)) return yield* keptFrom(parent, { runId, child, parent: starter }, entered.cause)
         const active = entered.value
         parent.children.set(runId, active)
-        active.ancestors = [place.runId, ...parent.ancestors]
-        const disown = callers.adopt(place.runId, runId)
+        active.ancestors = [starter.runId, ...parent.ancestors]
+        const disown = callers.adopt(starter.runId, runId)
         parent.obstacles.delete(runId)
         const unlink = active.control.commits.link(parent.control.commits)
-        const key = nodeKey(place.nodeId, place.iteration)
+        const key = nodeKey(starter.nodeId, starter.iteration)
         let rests: boolean | undefined
         const look = (): void => {
           const before = rests
@@ -81,14 +81,14 @@ export const make = ({
           if (rests === true || Exit.isFailure(exit)) parent.control.noteRest(key, Exit.isFailure(exit))
           if (parent.children.get(runId) === active) parent.children.delete(runId)
           return Exit.isSuccess(exit)
-            ? notifyParent(parent, runId, place)
-            : keptFrom(parent, { runId, child, parent: place }, exit.cause)
+            ? notifyParent(parent, runId, starter)
+            : keptFrom(parent, { runId, child, parent: starter }, exit.cause)
         })
         yield* Effect.forkIn(Effect.interruptible(told), scope)
       }).pipe(
         Effect.catchAll((error) =>
           isTransient(error)
-            ? Effect.asVoid(Effect.forkIn(startAgain(parent, { runId, child, parent: place }), scope))
+            ? Effect.asVoid(Effect.forkIn(startAgain(parent, { runId, child, parent: starter }), scope))
             : Effect.logWarning(`child run ${runId} could not be started: ${error.message}`),
         ),
       )

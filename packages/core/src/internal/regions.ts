@@ -96,8 +96,8 @@ export const make = (host: Host): Regions => {
   }
   const decide = (group: number, winners: ReadonlyArray<string> | undefined, isDecided: boolean): void => {
     const scope = parent(group)
-    const place = { nodeId: plan.id(scope), iteration: view.iterationOf(scope) }
-    emit({ _tag: "PartsDecided", ...place, ...defined({ winners }), ...(isDecided ? { isDecided: true } : {}) })
+    const key = { nodeId: plan.id(scope), iteration: view.iterationOf(scope) }
+    emit({ _tag: "PartsDecided", ...key, ...defined({ winners }), ...(isDecided ? { isDecided: true } : {}) })
   }
 
   const begin: Regions["begin"] = (position, node) => {

@@ -21,8 +21,8 @@ const nativeTracer = Context.get(DefaultServices.liveServices, Tracer.Tracer)
 /** Tells whether a tracer was provided. */
 export const isTraced: Effect.Effect<boolean> = Effect.map(Effect.tracer, (tracer) => tracer !== nativeTracer)
 
-/** The place of a log or span: attributes of spans, and annotations of logs. */
-export interface Place {
+/** Labels of a log or span: attributes of spans, and annotations of logs. */
+export interface Labels {
   readonly runId: string
   readonly workflow: string
   readonly nodeId?: string
@@ -30,50 +30,50 @@ export interface Place {
   readonly attempt?: number
 }
 
-/** The fields of a {@link Place}. A run inside a step of another run is not at that step. */
+/** The fields of a {@link Labels}. A run inside a step of another run is not at that step. */
 const words = ["runId", "workflow", "nodeId", "iteration", "attempt"] as const
 
-const annotated = (annotations: HashMap.HashMap<string, unknown>, place: Place): HashMap.HashMap<string, unknown> =>
+const annotated = (annotations: HashMap.HashMap<string, unknown>, labels: Labels): HashMap.HashMap<string, unknown> =>
   HashMap.mutate(annotations, (next) => {
     for (const word of words) {
-      if (place[word] === undefined) HashMap.remove(next, word)
-      else HashMap.set(next, word, place[word])
+      if (labels[word] === undefined) HashMap.remove(next, word)
+      else HashMap.set(next, word, labels[word])
     }
   })
 
-/** Runs an effect in its own fiber at a place: annotates its logs and, if traced, all spans in it. */
-export const at = <A, E, R>(place: Place, traced: boolean, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+/** Runs an effect in its own fiber with labels: annotates its logs and, if traced, all spans in it. */
+export const at = <A, E, R>(labels: Labels, traced: boolean, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   // The fiber ends with the effect, so nothing has to be restored.
-  Effect.flatMap(annotate(FiberRef.currentLogAnnotations, place), () =>
-    traced ? Effect.flatMap(annotate(FiberRef.currentTracerSpanAnnotations, place), () => effect) : effect,
+  Effect.flatMap(annotate(FiberRef.currentLogAnnotations, labels), () =>
+    traced ? Effect.flatMap(annotate(FiberRef.currentTracerSpanAnnotations, labels), () => effect) : effect,
   )
 
-/** The place of an attempt in a run. */
-type AttemptPlace = Required<Place>
+/** The labels of an attempt of a run. */
+type AttemptLabels = Required<Labels>
 
 /**
  * Annotates the logs of the attempts of one run. Most attempts differ by their node alone, so that the annotations which they share are made once:
  * five entries for each would be a tenth of the cost of a step.
  */
-export const ofAttempts = (): (<A, E, R>(place: AttemptPlace, effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>) => {
-  let made: (Pick<AttemptPlace, "iteration" | "attempt"> & { readonly of: Annotations; readonly shared: Annotations }) | undefined
-  const annotationsOf = (before: Annotations, { nodeId, ...place }: AttemptPlace): Annotations => {
-    const { iteration, attempt } = place
+export const ofAttempts = (): (<A, E, R>(labels: AttemptLabels, effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>) => {
+  let made: (Pick<AttemptLabels, "iteration" | "attempt"> & { readonly of: Annotations; readonly shared: Annotations }) | undefined
+  const annotationsOf = (before: Annotations, { nodeId, ...labels }: AttemptLabels): Annotations => {
+    const { iteration, attempt } = labels
     if (made === undefined || made.of !== before || made.iteration !== iteration || made.attempt !== attempt)
-      made = { of: before, iteration, attempt, shared: annotated(before, place) }
+      made = { of: before, iteration, attempt, shared: annotated(before, labels) }
     return HashMap.set(made.shared, "nodeId", nodeId)
   }
-  return (place, effect) =>
+  return (labels, effect) =>
     Effect.zipRight(
-      FiberRef.update(FiberRef.currentLogAnnotations, (before) => annotationsOf(before, place)),
+      FiberRef.update(FiberRef.currentLogAnnotations, (before) => annotationsOf(before, labels)),
       effect,
     )
 }
 
 type Annotations = HashMap.HashMap<string, unknown>
 
-const annotate = (annotations: FiberRef.FiberRef<HashMap.HashMap<string, unknown>>, place: Place): Effect.Effect<void> =>
-  FiberRef.update(annotations, (before) => annotated(before, place))
+const annotate = (annotations: FiberRef.FiberRef<HashMap.HashMap<string, unknown>>, labels: Labels): Effect.Effect<void> =>
+  FiberRef.update(annotations, (before) => annotated(before, labels))
 
 /** Runs an effect in a span that ends with the exit that `ended` returns: a successful effect may have a failure as its result. */
 export const within = <A, E, R>(

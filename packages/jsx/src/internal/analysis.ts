@@ -11,9 +11,6 @@ import { isPending } from "../Pending.ts"
 import { RenderError } from "../render.ts"
 import { contentOf, isTextual } from "./content.ts"
 import { isWaitingFor, missingDeps } from "./deps.ts"
-import type { Placed } from "./identity.ts"
-import { type Lowering, untypedTable } from "./lowering.ts"
-import { inItem, type NamedPart, partsOf } from "./parts.ts"
 import {
   forwardedProps,
   hasFunction,
@@ -31,9 +28,12 @@ import {
   propsOf,
   refuse,
   whereOf,
-} from "./place.ts"
+} from "./elements.ts"
+import type { Placed } from "./identity.ts"
+import { type Lowering, untypedTable } from "./lowering.ts"
+import { inItem, type NamedPart, partsOf } from "./parts.ts"
 import { followsUse, heldBackBy, isHeldByOther, stampsOf } from "./provisional.ts"
-import { type Group, ReadError, type TaskIndex, type TaskLocation } from "./reading.ts"
+import { type Group, ReadError, type TaskIndex, type TaskLocation } from "./reads.ts"
 import { firstFrom, noTable } from "./rows.ts"
 import { type Stamp, stampOf } from "./scope.ts"
 
@@ -72,7 +72,7 @@ export interface TreeNode {
 /** Result of {@link analyze}. */
 export interface Analysis {
   readonly layout: TaskIndex
-  /** All places, descendants first. */
+  /** All entries, descendants first. */
   readonly inward: ReadonlyArray<TreeNode>
   readonly pendingOf: (node: HostNode) => ReadonlyArray<PendingRead>
   /** Returns `true` for an unsettled task with an unusable id, which will change once its reads are settled. */
@@ -106,11 +106,11 @@ export interface Analysis {
 
 /** Analyses a tree. Throws `InvalidElement`. */
 export const analyze = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>, lowering: Lowering): Analysis => {
-  const places = new Map<HostNode, TreeNode>()
+  const entries = new Map<HostNode, TreeNode>()
   const tasks: Array<TreeNode> = []
   const loops = new Map<NodeId, NodeId | undefined>()
   const boundaries = new Map<NodeId, string>()
-  /** Races and lists, with their places. */
+  /** Races and lists, with their entries. */
   const groups: Array<TreeNode> = []
   const partNames = new Map<HostNode, string>()
   const kindOf = (id: NodeId): string | undefined => (loops.has(id) ? "loop" : boundaries.get(id))
@@ -124,15 +124,15 @@ export const analyze = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>
   }
   const inward: Array<TreeNode> = []
   /** Records a node. Returns the loop around its children; `undefined` if it has no child nodes. */
-  const visit = (place: TreeNode): { readonly loop: NodeId | undefined } | undefined => {
-    const { node, loop } = place
+  const visit = (entry: TreeNode): { readonly loop: NodeId | undefined } | undefined => {
+    const { node, loop } = entry
     if (!isKind(node.type)) return refuse(node, unknownElement(node.type))
     const props = propsOf(node)
     const unknown = Names.problemOf(props, known[node.type], "prop")
     if (unknown !== undefined) refuse(node, `it ${unknown}`)
-    places.set(node, place)
+    entries.set(node, entry)
     if (isLeaf(node.type)) {
-      tasks.push(place)
+      tasks.push(entry)
       return undefined
     }
     if (hasFunction(node.props.children))
@@ -140,34 +140,34 @@ export const analyze = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>
     if (node.type === "Workflow" && node !== root) refuse(node, "a workflow cannot contain another one: use <Subflow>")
     let within = loop
     if (node.type === "Loop") {
-      within = claim(place, node.props.loop)
+      within = claim(entry, node.props.loop)
       loops.set(within, loop)
     }
-    if (node.type === "Saga" || node.type === "TryCatchFinally") boundaries.set(claim(place, node.props.boundary), "saga or try")
-    if (isRegion(node.type)) boundaries.set(claim(place, keptIdOf(node)), "scope, race or ForEach")
+    if (node.type === "Saga" || node.type === "TryCatchFinally") boundaries.set(claim(entry, node.props.boundary), "saga or try")
+    if (isRegion(node.type)) boundaries.set(claim(entry, keptIdOf(node)), "scope, race or ForEach")
     if (node.type === "ForEach") checkItems(node, props)
-    if (node.type === "Race" || node.type === "ForEach") groups.push(place)
+    if (node.type === "Race" || node.type === "ForEach") groups.push(entry)
     if (node.type === "TryCatchFinally") checkParts(node, props)
     if (isPart(node.type) && "content" in node.props) refuse(node, noElements(node))
     return { loop: within }
   }
   // A work list instead of recursion, since plans may be deeper than the stack.
-  const open: Array<{ readonly place: TreeNode; readonly loop: NodeId | undefined; child: number }> = []
+  const open: Array<{ readonly entry: TreeNode; readonly loop: NodeId | undefined; child: number }> = []
   const enter = (node: HostNode, loop: NodeId | undefined, parent: TreeNode | undefined): void => {
-    const place: TreeNode = { node, order: places.size, end: places.size + 1, loop, parent }
-    const children = visit(place)
-    if (children === undefined) inward.push(place)
-    else open.push({ place, loop: children.loop, child: 0 })
+    const entry: TreeNode = { node, order: entries.size, end: entries.size + 1, loop, parent }
+    const children = visit(entry)
+    if (children === undefined) inward.push(entry)
+    else open.push({ entry, loop: children.loop, child: 0 })
   }
   enter(root, undefined, undefined)
   for (let here = open.at(-1); here !== undefined; here = open.at(-1)) {
-    const child = here.place.node.children[here.child++]
+    const child = here.entry.node.children[here.child++]
     if (child === undefined) {
-      here.place.end = places.size
-      inward.push(here.place)
+      here.entry.end = entries.size
+      inward.push(here.entry)
       open.pop()
-    } else if (!isText(child)) enter(child, here.loop, here.place)
-    else if (!isBlank(child.text)) refuse(here.place.node, strayText(child.text))
+    } else if (!isText(child)) enter(child, here.loop, here.entry)
+    else if (!isBlank(child.text)) refuse(here.entry.node, strayText(child.text))
   }
 
   // Collects the tasks, settled ones first: the id of a provisional task may change.
@@ -189,7 +189,7 @@ export const analyze = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>
   /** Nodes that were made after a pending read. */
   const unsettled = new Set<HostNode>()
   if (pendingReads.length > 0) {
-    for (const { node } of places.values()) if (heldBackBy(node, pendingReads, always) !== undefined) unsettled.add(node)
+    for (const { node } of entries.values()) if (heldBackBy(node, pendingReads, always) !== undefined) unsettled.add(node)
   }
   const settledFirst =
     pendingReads.length === 0
@@ -204,25 +204,25 @@ export const analyze = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>
       throw thrown
     }
   }
-  for (const place of settledFirst) {
-    const { id } = place.node.props
-    const isSettled = !unsettled.has(place.node)
+  for (const task of settledFirst) {
+    const { id } = task.node.props
+    const isSettled = !unsettled.has(task.node)
     const isFine =
       isNodeId(id) &&
       tolerateUnsettled(
-        place.node,
-        () => tableOf(place.node),
+        task.node,
+        () => tableOf(task.node),
         () => "",
       ) !== ""
     const other = isFine ? byId.get(id) : undefined
-    if (isFine && other === undefined) byId.set(id, place)
-    else if (!isSettled) leftOut.add(place.node)
-    else if (other === undefined) reading(place.node, () => refuse(place.node, `its id ${shownId(id)} is not ${idRule}`))
+    if (isFine && other === undefined) byId.set(id, task)
+    else if (!isSettled) leftOut.add(task.node)
+    else if (other === undefined) locating(task.node, () => refuse(task.node, `its id ${shownId(id)} is not ${idRule}`))
     else {
       const where = whereOf(other.node)
       refuse(
-        place.node,
-        `the id is taken by another task (at ${where}): ids are unique in a workflow${inItem(itemAround(place.parent))}`,
+        task.node,
+        `the id is taken by another task (at ${where}): ids are unique in a workflow${inItem(itemAround(task.parent))}`,
       )
     }
   }
@@ -235,11 +235,11 @@ export const analyze = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>
   }
   const layoutTasks = new Map<NodeId, TaskLocation>()
   const writers = new Map<string, Array<NodeId>>()
-  for (const place of tasks) {
-    const { node, loop } = place
+  for (const entry of tasks) {
+    const { node, loop } = entry
     if (leftOut.has(node)) continue
     const [id, table] = [idOf(node), tableOf(node)]
-    layoutTasks.set(id, { table, loop, within: withinOf(place, partNames) })
+    layoutTasks.set(id, { table, loop, within: withinOf(entry, partNames) })
     const others = writers.get(table)
     if (others === undefined) writers.set(table, [id])
     else others.push(id)
@@ -257,8 +257,8 @@ export const analyze = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>
    * ever.
    */
   const isBefore = (node: HostNode, target: TreeNode): boolean => {
-    const place = places.get(node)
-    return place !== undefined && place.order <= target.order && (contains(place, target) || isOrdered(place, target))
+    const entry = entries.get(node)
+    return entry !== undefined && entry.order <= target.order && (contains(entry, target) || isOrdered(entry, target))
   }
   const contains = (outer: TreeNode, inner: TreeNode): boolean => outer.order <= inner.order && inner.order < outer.end
   /** Returns `true` if the first of two places, in document order, ends before the second starts. */
@@ -279,8 +279,8 @@ export const analyze = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>
     return (node.type === "Try") === lowering.hasCaught(idOf(parent.node), loop)
   }
   const isGroupLeft = ({ node, loop }: TreeNode): boolean => lowering.isLeft(idOf(node), loop, propsOf(node).rest)
-  const isIdle = (place: TreeNode | undefined): boolean => {
-    for (let here = place; here !== undefined; here = here.parent) if (isIdlePart(here)) return true
+  const isIdle = (entry: TreeNode | undefined): boolean => {
+    for (let here = entry; here !== undefined; here = here.parent) if (isIdlePart(here)) return true
     return false
   }
   const isData = (read: PendingRead): boolean => {
@@ -297,23 +297,23 @@ export const analyze = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>
         })
       : undefined
   const isHeldBySibling = (node: HostNode): boolean => {
-    const [place, read] = [places.get(node), isLeaf(node.type) ? readOf(node) : undefined]
-    if (place === undefined || read === undefined || leftOut.has(node)) return false
+    const [entry, read] = [entries.get(node), isLeaf(node.type) ? readOf(node) : undefined]
+    if (entry === undefined || read === undefined || leftOut.has(node)) return false
     const target = targetOf(read)
     // It comes after the read task in any case.
-    if (target !== undefined && target.order < place.order && isOrdered(target, place)) return false
+    if (target !== undefined && target.order < entry.order && isOrdered(target, entry)) return false
     if (target !== undefined && isWaitingFor(node, idOf(target.node), layout, lowering)) return false
     return isHeldByOther(node, read, isData(read)) && !lowering.holdsPending(node)
   }
   const placed = (): ReadonlyArray<Placed> => {
     const found: Array<Placed> = []
-    for (const { node, order, end } of places.values()) {
-      const { place, isListItem } = node.props
+    for (const { node, order, end } of entries.values()) {
+      const { path, isListItem } = node.props
       const kind = kindIn(node.type)
-      if (typeof place !== "string" || kind === undefined) continue
+      if (typeof path !== "string" || kind === undefined) continue
       const inside = tasks.slice(firstAfter(tasks, order), firstAfter(tasks, end))
       const ids = inside.flatMap((task) => (leftOut.has(task.node) ? [] : [idOf(task.node)]))
-      found.push({ node, kind, place, id: idOf(node), isListItem: isListItem === true, tasks: ids })
+      found.push({ node, kind, path, id: idOf(node), isListItem: isListItem === true, tasks: ids })
     }
     return found
   }
@@ -346,7 +346,7 @@ export const analyze = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>
   const loopsByScope = () => {
     if (byScope !== undefined) return byScope
     byScope = new Map()
-    for (const { node, loop } of places.values()) {
+    for (const { node, loop } of entries.values()) {
       const scope = stampOf(propsOf(node))?.scope
       const known = byScope.get(scope) ?? { drawn: [], around: noLoops }
       byScope.set(scope, known)
@@ -370,15 +370,15 @@ export const analyze = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>
     return made
   }
   /** Returns the read of a node by its own component. Looked up, since a component may have many reads. */
-  const readOfOwn = (place: TreeNode, stamp: Stamp): PendingRead | undefined => {
-    const index = meantIn(stamp).first.get(place.order)
+  const readOfOwn = (entry: TreeNode, stamp: Stamp): PendingRead | undefined => {
+    const index = meantIn(stamp).first.get(entry.order)
     return index !== undefined && index < stamp.count ? stamp.scope.reads[index] : undefined
   }
   /** Returns `true` if a component may have read a task that comes after a node. */
-  const mayReadLater = (place: TreeNode, stamp: Stamp): boolean => {
+  const mayReadLater = (entry: TreeNode, stamp: Stamp): boolean => {
     const { orders } = meantIn(stamp)
-    let from = place.end
-    for (let around = place.parent; around !== undefined; around = around.parent) {
+    let from = entry.end
+    for (let around = entry.parent; around !== undefined; around = around.parent) {
       // Siblings in a group are not after it.
       const isAfter = !isGroup(around.node.type) && (orders[firstFrom(orders, from)] ?? around.end) < around.end
       if (isAfter) return true
@@ -398,39 +398,39 @@ export const analyze = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>
           () => noReads,
         )
       : noReads
-    if (waiting.length > 0 && !isIdle(places.get(node))) missing.push(...waiting)
+    if (waiting.length > 0 && !isIdle(entries.get(node))) missing.push(...waiting)
     return waiting.length === 0 ? distinct(reads) : distinct([...reads, ...waiting])
   }
   const analysis: Analysis = {
     layout,
     inward,
     placed,
-    nodes: () => [...places.keys()].filter((node) => !leftOut.has(node)),
+    nodes: () => [...entries.keys()].filter((node) => !leftOut.has(node)),
     isHeldBySibling,
     concerns,
     pendingOf,
     comesAfter: (node) => (read) => {
-      const [place, target] = [places.get(node), targetOf(read)]
-      if (place === undefined || target === undefined || place.order > target.order) return false
-      return place === target ? isLeaf(node.type) : !contains(place, target) && isOrdered(place, target)
+      const [entry, target] = [entries.get(node), targetOf(read)]
+      if (entry === undefined || target === undefined || entry.order > target.order) return false
+      return entry === target ? isLeaf(node.type) : !contains(entry, target) && isOrdered(entry, target)
     },
     early: () =>
       pendingReads.length === 0
         ? []
-        : inward.flatMap((place): ReadonlyArray<Early> => {
-            const { node } = place
+        : inward.flatMap((entry): ReadonlyArray<Early> => {
+            const { node } = entry
             if (!unsettled.has(node) || leftOut.has(node)) return []
             const isTask = isLeaf(node.type)
             if (!isTask && !conditional.has(node.type)) return []
             const stamps = stampsOf(node)
-            const mayBeLater = stamps.some((stamp) => stamp === undefined || mayReadLater(place, stamp))
+            const mayBeLater = stamps.some((stamp) => stamp === undefined || mayReadLater(entry, stamp))
             if (!mayBeLater && node.readsInside.length === 0) {
-              const own = stamps.flatMap((stamp) => (stamp === undefined || !isTask ? [] : (readOfOwn(place, stamp) ?? [])))[0]
+              const own = stamps.flatMap((stamp) => (stamp === undefined || !isTask ? [] : (readOfOwn(entry, stamp) ?? [])))[0]
               return own === undefined ? [] : [{ node, read: own, isInside: false }]
             }
             const isLater = (read: PendingRead): boolean => {
               const target = targetOf(read)
-              return target !== undefined && isBefore(node, target) && (isTask || !contains(place, target))
+              return target !== undefined && isBefore(node, target) && (isTask || !contains(entry, target))
             }
             const inside = isTask ? node.readsInside.findLast(isLater) : undefined
             const read = inside ?? heldBackBy(node, pendingReads, isLater)
@@ -449,23 +449,23 @@ export const analyze = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>
     },
     wanted: () => {
       const idle = new Set<PendingRead>()
-      for (const place of pendingReads.length === 0 ? [] : places.values()) {
-        const { readsInside, type } = place.node
-        if (readsInside.length > 0 && type !== "Task" && isIdlePart(place)) for (const read of readsInside) idle.add(read)
+      for (const entry of pendingReads.length === 0 ? [] : entries.values()) {
+        const { readsInside, type } = entry.node
+        if (readsInside.length > 0 && type !== "Task" && isIdlePart(entry)) for (const read of readsInside) idle.add(read)
       }
       return idle.size === 0 ? pendingReads : pendingReads.filter((read) => !idle.has(read))
     },
     isInSaga: (node) => {
-      for (let here = places.get(node)?.parent; here !== undefined; here = here.parent) if (here.node.type === "Saga") return true
+      for (let here = entries.get(node)?.parent; here !== undefined; here = here.parent) if (here.node.type === "Saga") return true
       return false
     },
     tolerateUnsettled,
     readsItself: (node) => {
-      const place = places.get(node)
-      if (place === undefined || !unsettled.has(node)) return false
+      const entry = entries.get(node)
+      if (entry === undefined || !unsettled.has(node)) return false
       const isInside = (read: PendingRead): boolean => {
         const target = targetOf(read)
-        return target !== undefined && target !== place && contains(place, target)
+        return target !== undefined && target !== entry && contains(entry, target)
       }
       return heldBackBy(node, pendingReads, isInside) !== undefined
     },
@@ -510,12 +510,12 @@ const kindIn = (type: string): Placed["kind"] | undefined =>
   type === "Loop" ? "loop" : type === "Saga" ? "saga" : type === "TryCatchFinally" ? "try" : undefined
 
 /** Returns the index of the first place after a document position. */
-const firstAfter = (places: ReadonlyArray<TreeNode>, order: number): number => {
-  let [low, high] = [0, places.length]
+const firstAfter = (entries: ReadonlyArray<TreeNode>, order: number): number => {
+  let [low, high] = [0, entries.length]
   while (low < high) {
     const middle = (low + high) >> 1
-    const place = places[middle]
-    if (place !== undefined && place.order < order) low = middle + 1
+    const entry = entries[middle]
+    if (entry !== undefined && entry.order < order) low = middle + 1
     else high = middle
   }
   return low
@@ -525,8 +525,8 @@ const firstAfter = (places: ReadonlyArray<TreeNode>, order: number): number => {
 const conditional: ReadonlySet<string> = new Set(["Branch", "Loop", "Scope", "ForEach"])
 
 /** Returns the list item that is at a place or contains it. */
-const itemAround = (place: TreeNode | undefined): HostNode | undefined => {
-  for (let here = place; here !== undefined; here = here.parent) if (here.node.type === "ForEachItem") return here.parent?.node
+const itemAround = (entry: TreeNode | undefined): HostNode | undefined => {
+  for (let here = entry; here !== undefined; here = here.parent) if (here.node.type === "ForEachItem") return here.parent?.node
   return undefined
 }
 
@@ -614,7 +614,7 @@ export const unknownElement = (type: string): string =>
   `<${type}> is not a component of workflows. Put such elements into the prompt of a Task`
 
 /** Computes a value from the props of an element. An error thrown by an author's getter is reported as the author's. */
-export const reading = <A>(node: HostNode, make: () => A): A => {
+export const locating = <A>(node: HostNode, make: () => A): A => {
   try {
     return make()
   } catch (thrown) {

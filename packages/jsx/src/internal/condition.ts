@@ -8,9 +8,9 @@ import type { NoteRead, PendingRead } from "@smithers/core/Plan"
 import type { RunState } from "@smithers/core/RunState"
 import type { HostNode } from "../HostNode.ts"
 import { isPending } from "../Pending.ts"
+import { refuse } from "./elements.ts"
 import type { Lowering } from "./lowering.ts"
-import { refuse } from "./place.ts"
-import type { Read } from "./reading.ts"
+import type { Read } from "./reads.ts"
 
 /** Returns `true` for a read of a task that starts only after the reading node has ended. */
 export type ComesAfter = (read: Pick<PendingRead, "nodeId" | "table">) => boolean

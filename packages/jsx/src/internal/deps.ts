@@ -5,10 +5,10 @@ import { keptId, type NodeId } from "@smithers/core/Ids"
 import type { PendingRead } from "@smithers/core/Plan"
 import * as Plan from "@smithers/core/Plan"
 import type { HostNode } from "../HostNode.ts"
+import { isProps, refuse } from "./elements.ts"
 import type { Lowering } from "./lowering.ts"
 import { dependsOn } from "./needs.ts"
-import { isProps, refuse } from "./place.ts"
-import type { TaskIndex } from "./reading.ts"
+import type { TaskIndex } from "./reads.ts"
 
 const noReads: ReadonlyArray<PendingRead> = []
 

@@ -9,8 +9,8 @@ export interface Frame {
   readonly ctx: (loop: string | undefined) => Ctx
   /** Returns the failure that a try has caught in the current iteration of its loop. */
   readonly caught: (boundary: string, loop: string | undefined) => Caught | undefined
-  /** Returns the name of a place, if it differs from the place. */
-  readonly nameOf: (place: string) => string | undefined
+  /** Returns the name at a path, if it differs from the path. */
+  readonly nameOf: (path: string) => string | undefined
 }
 
 export const frameContext = React.createContext<Frame | undefined>(undefined)

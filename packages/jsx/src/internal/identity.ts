@@ -1,5 +1,5 @@
 /**
- * Identifies loops, sagas and tries without an id across renders. Their name is their place, which changes with elements around
+ * Identifies loops, sagas and tries without an id across renders. Their name is their path, which changes with elements around
  * them and with earlier items of a list, so they are matched by the tasks they contain.
  */
 
@@ -7,14 +7,14 @@ import type { NodeId } from "@smithers/core/Ids"
 import type * as Plan from "@smithers/core/Plan"
 import * as Arr from "effect/Array"
 import type { HostNode } from "../HostNode.ts"
-import { refuse } from "./place.ts"
+import { refuse } from "./elements.ts"
 
 /** A loop, saga or try in a render, outermost first. */
 export interface Placed {
   readonly node: HostNode
   readonly kind: Kind
-  /** Name of its place. */
-  readonly place: string
+  /** Its path in the tree. */
+  readonly path: string
   readonly id: NodeId
   /** `true` for an item of a list without a key. */
   readonly isListItem: boolean
@@ -29,7 +29,7 @@ type Chain = ReadonlyArray<{ readonly kind: Kind; readonly id: string }>
 /** Tasks by id, with their containers that have no id. */
 export type Holders = ReadonlyMap<NodeId, Chain>
 
-/** Names of places that differ from the place itself. */
+/** Names that differ from the path. */
 export type Names = ReadonlyMap<string, string>
 
 /** Returns the containers of each task in a render, named by `nameOf`. */
@@ -93,10 +93,10 @@ export const namesOf = (placed: ReadonlyArray<Placed>, before: Holders, hasBegun
       )
     }
     taken.set(id, one)
-    if (id !== one.place) names.set(one.place, id)
+    if (id !== one.path) names.set(one.path, id)
   }
   for (const one of placed) {
-    const wanted = votes.get(one.place)
+    const wanted = votes.get(one.path)
     const [name] = wanted?.keys() ?? []
     if (wanted === undefined || name === undefined) continue
     if (wanted.size > 1) {
@@ -109,17 +109,17 @@ export const namesOf = (placed: ReadonlyArray<Placed>, before: Holders, hasBegun
     take(one, name)
   }
   for (const one of placed) {
-    if ((votes.get(one.place)?.size ?? 0) > 0) continue
-    const were = taken.has(one.place) ? undefined : held.get(one.place)
+    if ((votes.get(one.path)?.size ?? 0) > 0) continue
+    const were = taken.has(one.path) ? undefined : held.get(one.path)
     const isOther = were !== undefined && !were.some((task) => one.tasks.includes(task))
-    if (isOther && one.isListItem && one.tasks.length > 0 && hasBegun(one.kind, one.place)) {
+    if (isOther && one.isListItem && one.tasks.length > 0 && hasBegun(one.kind, one.path)) {
       refuse(
         one.node,
         `it has the place of the ${one.kind} of "${were[0]}" in the list, but contains "${one.tasks[0]}", so its identity is ambiguous: ${cureOf(one)}`,
       )
     }
-    let id = one.place
-    for (let count = 2; taken.has(id) || (id !== one.place && hasBegun(one.kind, id)); count++) id = `${one.place}+${count}`
+    let id = one.path
+    for (let count = 2; taken.has(id) || (id !== one.path && hasBegun(one.kind, id)); count++) id = `${one.path}+${count}`
     take(one, id)
   }
   return names
@@ -134,27 +134,27 @@ const votesOf = (
   hasBegun: (kind: Kind, id: string) => boolean,
 ): ReadonlyMap<string, ReadonlyMap<string, NodeId>> => {
   const votes = new Map<string, Map<string, NodeId>>()
-  for (const [task, now] of holdersOf(placed, ({ place }) => place)) {
+  for (const [task, now] of holdersOf(placed, ({ path }) => path)) {
     const was = before.get(task)
     if (was === undefined) continue
-    for (const [place, id] of pairs(now, was)) {
-      const [{ kind } = { kind: "loop" as const }] = now.filter((one) => one.id === place)
+    for (const [path, id] of pairs(now, was)) {
+      const [{ kind } = { kind: "loop" as const }] = now.filter((one) => one.id === path)
       if (!hasBegun(kind, id)) continue
-      const known = votes.get(place) ?? new Map<string, NodeId>()
+      const known = votes.get(path) ?? new Map<string, NodeId>()
       if (!known.has(id)) known.set(id, task)
-      votes.set(place, known)
+      votes.set(path, known)
     }
   }
   return votes
 }
 
-/** Pairs the containers of a task in two renders by kind: those at the same place first, then the others from the inside out. */
-const pairs = (now: Chain, was: Chain): ReadonlyArray<readonly [place: string, id: string]> =>
+/** Pairs the containers of a task in two renders by kind: those at the same path first, then the others from the inside out. */
+const pairs = (now: Chain, was: Chain): ReadonlyArray<readonly [path: string, id: string]> =>
   (["loop", "saga", "try"] as const).flatMap((kind) => {
     const idsOf = (chain: Chain): ReadonlyArray<string> => chain.flatMap((one) => (one.kind === kind ? [one.id] : []))
-    const [places, ids] = [idsOf(now), idsOf(was)]
-    if (places.length === ids.length) return Arr.zip(places, ids)
-    const same = places.filter((place) => ids.includes(place))
-    const [others, left] = [places.filter((place) => !same.includes(place)), ids.filter((id) => !same.includes(id))]
-    return [...same.map((place) => [place, place] as const), ...Arr.zip(others, left)]
+    const [paths, ids] = [idsOf(now), idsOf(was)]
+    if (paths.length === ids.length) return Arr.zip(paths, ids)
+    const same = paths.filter((path) => ids.includes(path))
+    const [others, left] = [paths.filter((path) => !same.includes(path)), ids.filter((id) => !same.includes(id))]
+    return [...same.map((path) => [path, path] as const), ...Arr.zip(others, left)]
   })

@@ -7,7 +7,7 @@ import type { NoteRead } from "@smithers/core/Plan"
 import type { RunState } from "@smithers/core/RunState"
 import type { Ctx } from "../Ctx.ts"
 import type { HostNode } from "../HostNode.ts"
-import type { Read } from "./reading.ts"
+import type { Read } from "./reads.ts"
 
 export interface Lowering {
   /** Returns the table of a schema or a key; `undefined` if it is not the workflow's. */

@@ -5,15 +5,15 @@
 import { keptId, type NodeId } from "@smithers/core/Ids"
 import type { Need } from "@smithers/core/Plan"
 import type { HostNode } from "../HostNode.ts"
-import { refuse } from "./place.ts"
-import type { TaskIndex, TaskLocation } from "./reading.ts"
+import { refuse } from "./elements.ts"
+import type { TaskIndex, TaskLocation } from "./reads.ts"
 
 /**
  * Returns `true` if the plan passes the output of a task to another one directly. Otherwise it is looked up when that task starts.
  */
 export const isHandedOn = (layout: TaskIndex, reader: NodeId, target: NodeId): boolean => {
-  const around = placesOf(layout, reader)
-  return placesOf(layout, target).every(({ boundary, part }) =>
+  const around = regionsAround(layout, reader)
+  return regionsAround(layout, target).every(({ boundary, part }) =>
     around.some((other) => other.boundary === boundary && other.part === part),
   )
 }
@@ -24,15 +24,15 @@ export const after = (layout: TaskIndex, reader: NodeId, target: NodeId, deps: R
   while (deps.includes(name)) name = `after:${name}`
   const need = (node: NodeId): ReadonlyArray<Need> => [{ name, target: node, pass: "current" }]
   if (isHandedOn(layout, reader, target)) return need(target)
-  const around = placesOf(layout, reader)
-  const outermost = placesOf(layout, target).findLast(
+  const around = regionsAround(layout, reader)
+  const outermost = regionsAround(layout, target).findLast(
     ({ boundary, part }) => !around.some((other) => other.boundary === boundary && other.part === part),
   )
   const isOtherPart = around.some(({ boundary }) => boundary === outermost?.boundary)
   return outermost === undefined || isOtherPart ? [] : need(outermost.boundary)
 }
 
-const placesOf = (layout: TaskIndex, nodeId: NodeId): TaskLocation["within"] => layout.tasks.get(nodeId)?.within ?? []
+const regionsAround = (layout: TaskIndex, nodeId: NodeId): TaskLocation["within"] => layout.tasks.get(nodeId)?.within ?? []
 
 /** Returns the ids in `dependsOn`. */
 export const dependsOn = (node: HostNode): ReadonlyArray<string> => {

@@ -3,7 +3,7 @@
  */
 import type { HostNode } from "../HostNode.ts"
 import { isText } from "../HostNode.ts"
-import { idOf, keptIdOf, refuse } from "./place.ts"
+import { idOf, keptIdOf, refuse } from "./elements.ts"
 
 /** A branch or an item, with its name in the plan. */
 export interface NamedPart {
@@ -27,7 +27,7 @@ const firstId = (part: HostNode): string | undefined => {
   for (let node = open.pop(); node !== undefined; node = open.pop()) {
     if (isText(node)) continue
     const id = keptIdOf(node)
-    if (typeof id === "string" && node.props.place === undefined) return id
+    if (typeof id === "string" && node.props.path === undefined) return id
     open.push(...node.children.toReversed())
   }
   return undefined

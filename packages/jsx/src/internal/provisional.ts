@@ -12,8 +12,8 @@ import * as Thrown from "@smithers/core/Thrown"
 import * as React from "react"
 import type { Fiber, HostNode } from "../HostNode.ts"
 import { isPending } from "../Pending.ts"
-import { isLeaf, propsOf } from "./place.ts"
-import type { Read } from "./reading.ts"
+import { isLeaf, propsOf } from "./elements.ts"
+import type { Read } from "./reads.ts"
 import { type Stamp, stampOf } from "./scope.ts"
 
 /**

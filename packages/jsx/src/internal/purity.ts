@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import type { HostNode } from "../HostNode.ts"
 import type { Lowered } from "../lower.ts"
 import { isPending } from "../Pending.ts"
-import { isLeaf, isPart, isRegion, keptIdOf, propsOf, whereOf } from "./place.ts"
+import { isLeaf, isPart, isRegion, keptIdOf, propsOf, whereOf } from "./elements.ts"
 import * as Prompt from "./prompt.ts"
 
 /** A fact about a render: its subject and its value. */

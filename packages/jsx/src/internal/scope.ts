@@ -7,7 +7,7 @@
  */
 import type { PendingRead } from "@smithers/core/Plan"
 import * as React from "react"
-import type { Read } from "./reading.ts"
+import type { Read } from "./reads.ts"
 
 /** One rendering of a component: its pending reads and all its reads, in order, and the number of uses of pending values. */
 interface Scope {

@@ -39,7 +39,7 @@ interface Expression {
 
 /** A file being compiled. */
 export interface File {
-  readonly fail: (reason: string, place: unknown) => never
+  readonly fail: (reason: string, position: unknown) => never
 }
 
 /** Prefix of the lines of a container: a quotation mark, or the indentation of a list item. */
@@ -114,7 +114,7 @@ class SourceSlicer {
       text: decoded(source.slice(from + 1, to)),
     }))
     this.#decoded = [...escapes, ...references]
-      .filter((place) => isText(place.start))
+      .filter((position) => isText(position.start))
       .sort((left, right) => left.start - right.start)
   }
 
@@ -250,10 +250,10 @@ class SourceSlicer {
   #decodedText(from: number, to: number): string {
     let out = ""
     let here = from
-    for (const place of this.#decoded) {
-      if (place.start < here || place.end > to) continue
-      out += this.#source.slice(here, place.start) + place.text
-      here = place.end
+    for (const position of this.#decoded) {
+      if (position.start < here || position.end > to) continue
+      out += this.#source.slice(here, position.start) + position.text
+      here = position.end
     }
     return out + this.#source.slice(here, to)
   }

@@ -22,11 +22,11 @@ import { functionOf, requestOf } from "./computed.ts"
 import { type ComesAfter, skipped } from "./condition.ts"
 import { checkConstant, contentOf, isTextual } from "./content.ts"
 import { depNames, depTarget } from "./deps.ts"
+import { idOf, orRefuse, type Props, refuse, words } from "./elements.ts"
 import { type Lowering, untypedTable } from "./lowering.ts"
 import { after, dependsOn, isHandedOn } from "./needs.ts"
-import { idOf, orRefuse, type Props, refuse, words } from "./place.ts"
 import * as Prompt from "./prompt.ts"
-import type { TaskIndex } from "./reading.ts"
+import type { TaskIndex } from "./reads.ts"
 
 const untyped = Codec.makeUnknown(Schema.Unknown)
 

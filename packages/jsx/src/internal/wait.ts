@@ -13,11 +13,11 @@ import type { HostNode } from "../HostNode.ts"
 import { functionOf, requestOf } from "./computed.ts"
 import { type ComesAfter, skipped } from "./condition.ts"
 import { checkPrompt } from "./content.ts"
+import { hasFunction, idOf, orRefuse, type Props, refuse, words } from "./elements.ts"
 import { type Lowering, untypedTable } from "./lowering.ts"
 import { after, dependsOn } from "./needs.ts"
-import { hasFunction, idOf, orRefuse, type Props, refuse, words } from "./place.ts"
 import * as Prompt from "./prompt.ts"
-import type { TaskIndex } from "./reading.ts"
+import type { TaskIndex } from "./reads.ts"
 
 const anything = Codec.makeUnknown(Schema.Unknown)
 const decision = Codec.makeUnknown(Decision.Decision)

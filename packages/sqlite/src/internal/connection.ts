@@ -15,7 +15,7 @@ export type Synchronous = "normal" | "full"
 
 export interface Connection {
   /** Identity of the database, equal for all connections to it: its real path. A database in memory has one connection. */
-  readonly place: string
+  readonly storeId: string
   /** Real path of the file; `undefined` for a database in memory. */
   readonly file: string | undefined
   /** Returns a number that changes when another connection commits. */
@@ -67,7 +67,7 @@ export type Access = "create" | "write" | "read"
 export const open = (filename: string, access: Access = "create"): Connection => {
   if (filename === memory)
     return connect(Driver.open({ file: memory }), {
-      place: `${memory} ${++made}`,
+      storeId: `${memory} ${++made}`,
       file: undefined,
       ensureThere: () => {},
       isStale: () => false,
@@ -75,9 +75,9 @@ export const open = (filename: string, access: Access = "create"): Connection =>
   const file = realPath(filename)
   reach(file, access)
   const ensureThere = watch(path.resolve(filename))
-  if (access !== "read") return connect(Driver.open({ file }), { place: file, file, ensureThere, isStale: () => false })
+  if (access !== "read") return connect(Driver.open({ file }), { storeId: file, file, ensureThere, isStale: () => false })
   const { database, isStale } = openToRead(file)
-  return connect(database, { place: file, file, ensureThere, isStale })
+  return connect(database, { storeId: file, file, ensureThere, isStale })
 }
 
 /**
@@ -121,7 +121,10 @@ const watch = (name: string): (() => void) => {
   }
 }
 
-const connect = (database: Driver.Database, state: Pick<Connection, "place" | "file" | "ensureThere" | "isStale">): Connection => {
+const connect = (
+  database: Driver.Database,
+  state: Pick<Connection, "storeId" | "file" | "ensureThere" | "isStale">,
+): Connection => {
   const { prepare, execute, whole, isInTransaction } = database
   execute(`PRAGMA busy_timeout = ${busyTimeoutMs}`)
   const once = <A>(sql: string, body: (statement: Query) => A): A => {

@@ -54,16 +54,16 @@ export const isLast = ({ changes }: Frame): boolean => changes.run !== undefined
 
 const where = "run_id = ?1 AND node_id = ?2 AND iteration = ?3"
 
-const places = (columns: ReadonlyArray<string>): string => columns.map(() => "?").join(", ")
+const placeholders = (columns: ReadonlyArray<string>): string => columns.map(() => "?").join(", ")
 
 /** Returns the SQL that replaces the row with the same key. */
 const replace = ({ name, key, columns }: Tables.Table): string =>
-  `INSERT OR REPLACE INTO ${name} (${[...key, ...columns].join(", ")}) VALUES (${places([...key, ...columns])})`
+  `INSERT OR REPLACE INTO ${name} (${[...key, ...columns].join(", ")}) VALUES (${placeholders([...key, ...columns])})`
 
 /** Returns the SQL that inserts a row or updates it in place, which is cheaper if it usually exists. */
 const upsert = ({ name, key, columns }: Tables.Table): string => {
   const changed = columns.map((column) => `${column} = excluded.${column}`)
-  return `INSERT INTO ${name} (${[...key, ...columns].join(", ")}) VALUES (${places([...key, ...columns])})
+  return `INSERT INTO ${name} (${[...key, ...columns].join(", ")}) VALUES (${placeholders([...key, ...columns])})
     ON CONFLICT DO UPDATE SET ${changed.join(", ")}`
 }
 
@@ -132,7 +132,7 @@ export const make = (
   )
   // The row usually exists, and an update is cheaper than a failed insertion.
   const finishNode = prepare(
-    `UPDATE smithers_nodes SET (${Tables.finishedColumns.join(", ")}) = (${places(Tables.finishedColumns)}),
+    `UPDATE smithers_nodes SET (${Tables.finishedColumns.join(", ")}) = (${placeholders(Tables.finishedColumns)}),
        ${Tables.finishedOtherwise.map(([column, value]) => `${column} = ${value === null ? "NULL" : value}`).join(", ")}
      WHERE run_id = ? AND node_id = ? AND iteration = ?`,
   )

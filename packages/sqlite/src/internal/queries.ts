@@ -539,7 +539,7 @@ const waitOf = (row: WaitRow, answer: InboxMessage | undefined): WaitSummary => 
   const [runId, nodeId, iteration, workflow, kind, status, reason, since, ...rest] = row
   const [deadline, request, digest, name, correlation, ...decided] = rest
   const [approved, note, by, decidedAt, endedAt, requestSeq, requestCount, refusals, refused] = decided
-  const place = { runId, nodeId, iteration, workflow, kind, status, reason, since, requestSeq, requestCount, deadline }
+  const summary = { runId, nodeId, iteration, workflow, kind, status, reason, since, requestSeq, requestCount, deadline }
   const shown = {
     requestId: requestIdOf({ kind, requestSeq, digest }),
     request: readOptional(request) ?? null,
@@ -557,7 +557,7 @@ const waitOf = (row: WaitRow, answer: InboxMessage | undefined): WaitSummary => 
     isAnswered: false,
   }
   const problems = refused === null ? null : (JSON.parse(refused) as ReadonlyArray<string>)
-  const wait: WaitSummary = { ...place, ...shown, ...decision, refusals, refused: problems }
+  const wait: WaitSummary = { ...summary, ...shown, ...decision, refusals, refused: problems }
   return { ...wait, ...DerivedStatus.answered(wait, answer) }
 }
 

@@ -121,7 +121,7 @@ export const make = (patience: Patience): Effect.Effect<StorageShape, StoreError
       })
 
     return {
-      storeId: held.opened.connection.place,
+      storeId: held.opened.connection.storeId,
       open: refuse("open"),
       commit: refuse("commit"),
       transact: refuse("transact"),

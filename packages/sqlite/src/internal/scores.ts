@@ -29,11 +29,11 @@ CREATE INDEX smithers_scores_due ON smithers_scores (due_at) WHERE status = 'due
 
 export interface ScoreRows {
   /** Stores that scores are due. Those of an output that was replaced are replaced. */
-  readonly expect: (place: Scores.ScorePlace, at: number) => void
+  readonly expect: (key: Scores.ScoreKey, at: number) => void
   readonly find: (filter: Scores.ScoreFilter) => ReadonlyArray<Scores.Score>
-  readonly claim: (place: Scores.ScorePlace & { readonly now: number; readonly until: number }) => number | undefined
-  readonly end: (place: Scores.ScorePlace & { readonly now: number; readonly end: Scores.ScoreEnd }) => void
-  readonly release: (place: Scores.ScorePlace) => void
+  readonly claim: (key: Scores.ScoreKey & { readonly now: number; readonly until: number }) => number | undefined
+  readonly end: (key: Scores.ScoreKey & { readonly now: number; readonly end: Scores.ScoreEnd }) => void
+  readonly release: (key: Scores.ScoreKey) => void
 }
 
 type ScoreRow = [
@@ -59,7 +59,7 @@ const scoreOf = ([runId, nodeId, iteration, attempt, scorer, status, score, reas
 
 const at = "run_id = ?1 AND node_id = ?2 AND iteration = ?3 AND scorer = ?4 AND attempt = ?5 AND status = 'due'"
 
-const placeOf = ({ runId, nodeId, iteration, scorer, attempt }: Scores.ScorePlace) =>
+const placeOf = ({ runId, nodeId, iteration, scorer, attempt }: Scores.ScoreKey) =>
   [runId, nodeId, iteration, scorer, attempt] as const
 
 export const make = (connection: Connection, me: string): ScoreRows => ({
@@ -81,10 +81,10 @@ export const make = (connection: Connection, me: string): ScoreRows => ({
       )
       .values(runId ?? null, nodeId ?? null, status ?? null, limit)
       .map(scoreOf),
-  claim: ({ now, until, ...place }) => {
+  claim: ({ now, until, ...key }) => {
     const [found] = connection
       .prepare<[owner: string | null, leaseUntil: number | null]>(`SELECT owner, lease_until FROM smithers_scores WHERE ${at}`)
-      .values(...placeOf(place))
+      .values(...placeOf(key))
     if (found === undefined) return undefined
     const [owner, leaseUntil] = found
     if (Owner.isWorking({ owner, leaseUntil }, now)) return undefined
@@ -92,10 +92,10 @@ export const make = (connection: Connection, me: string): ScoreRows => ({
       .prepare<[tries: number]>(
         `UPDATE smithers_scores SET owner = ?6, lease_until = ?7, tries = tries + 1 WHERE ${at} RETURNING tries`,
       )
-      .values(...placeOf(place), me, until)
+      .values(...placeOf(key), me, until)
     return claimed?.[0]
   },
-  end: ({ now, end, ...place }) => {
+  end: ({ now, end, ...key }) => {
     const [score, reason, error] =
       end.status === "finished" ? [end.score, end.reason, null] : [null, null, JSON.stringify(end.error)]
     connection
@@ -103,11 +103,11 @@ export const make = (connection: Connection, me: string): ScoreRows => ({
         `UPDATE smithers_scores SET status = ?6, score = ?7, reason = ?8, error = ?9, ended_at = ?10, owner = NULL, lease_until = NULL
          WHERE ${at}`,
       )
-      .run(...placeOf(place), end.status, score, reason, error, now)
+      .run(...placeOf(key), end.status, score, reason, error, now)
   },
-  release: (place) => {
+  release: (key) => {
     connection
       .prepare(`UPDATE smithers_scores SET owner = NULL, lease_until = NULL, tries = tries - 1 WHERE ${at} AND owner = ?6`)
-      .run(...placeOf(place), me)
+      .run(...placeOf(key), me)
   },
 })

@@ -16,7 +16,7 @@ export interface Statement {
 }
 
 /** Statements that read. */
-const reading: ReadonlySet<string> = new Set(["SELECT", "VALUES", "WITH", "EXPLAIN"])
+const readKeywords: ReadonlySet<string> = new Set(["SELECT", "VALUES", "WITH", "EXPLAIN"])
 /** Statements that write rows. `WITH` may start one. */
 const writing: ReadonlySet<string> = new Set(["INSERT", "REPLACE", "UPDATE", "DELETE"])
 const defining: ReadonlySet<string> = new Set(["CREATE", "ALTER", "DROP"])
@@ -77,7 +77,7 @@ export const read = (sql: string, access: "read" | "write"): Statement | string 
   }
   const [keyword = ""] = words
   if (keyword === "") return "it contains no statement"
-  if (reading.has(keyword)) return { keyword, isSchema: false, names, isTemporary }
+  if (readKeywords.has(keyword)) return { keyword, isSchema: false, names, isTemporary }
   if (access === "read") return `${keyword} is refused: this connection only reads`
   if (writing.has(keyword)) return { keyword, isSchema: false, names, isTemporary }
   if (!defining.has(keyword))

@@ -40,9 +40,9 @@ const namesOf = ({ columns }: Columns.Layout, select: (text: string) => string =
 export const open = (connection: Connection, name: string, layout: Columns.Layout): Table => {
   const table = quote(name)
   const key = "run_id = ? AND node_id = ? AND iteration = ?"
-  const places = Array.from({ length: layout.columns.length + 4 }, () => "?").join(", ")
+  const placeholders = Array.from({ length: layout.columns.length + 4 }, () => "?").join(", ")
   const select = `SELECT ${namesOf(layout, connection.whole)} FROM ${table}`
-  const insert = once(() => connection.prepare(`INSERT INTO ${table} (${namesOf(layout)}) VALUES (${places})`))
+  const insert = once(() => connection.prepare(`INSERT INTO ${table} (${namesOf(layout)}) VALUES (${placeholders})`))
   const remove = once(() => connection.prepare(`DELETE FROM ${table} WHERE ${key}`))
   const one = once(() => connection.prepare<ReadonlyArray<Value>>(`${select} WHERE ${key}`))
   const ofRun = once(() => connection.prepare<ReadonlyArray<Value>>(`${select} WHERE run_id = ?`))

@@ -184,10 +184,10 @@ export const make = (connection: Connection): Transactions => {
       const [before] = selectBefore.values(runId, epoch, nodeId, iteration, attempt, key, name)
       const [claim, running, by, output] = before ?? [null, null, null, null]
       if (claim === null) return Either.left(new RunFenced({ runId, epoch }))
-      const place = { runId, nodeId, iteration }
-      if (of.isOver() || running === null) return Either.left(new Transaction.StaleAttempt({ ...place, attempt }))
+      const node = { runId, nodeId, iteration }
+      if (of.isOver() || running === null) return Either.left(new Transaction.StaleAttempt({ ...node, attempt }))
       if (by !== null && by !== attempt) return Either.right({ _tag: "Stored", output: readOptional(output) })
-      if (by !== null) return Either.left(new Transaction.TransactionTaken({ ...place, ...(name === "" ? {} : { name }) }))
+      if (by !== null) return Either.left(new Transaction.TransactionTaken({ ...node, ...(name === "" ? {} : { name }) }))
       return made(request, (output) => {
         insert.run(runId, key, name, nodeId, iteration, attempt, now, writeOptional(output))
       })

@@ -1,5 +1,5 @@
 /**
- * Places of nodes in a tree, their valid props, and their rejection.
+ * Elements of a plan: their valid props, their locations, and their rejection.
  */
 import * as Budget from "@smithers/core/Budget"
 import type { NodeId } from "@smithers/core/Ids"

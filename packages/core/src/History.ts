@@ -2,8 +2,12 @@
  * The state of a run at an earlier time, folded from its log. A store supplies the events with their content, and the
  * heartbeats, which are no events.
  */
+import * as HashMap from "effect/HashMap"
+import * as HashSet from "effect/HashSet"
 import type { Json } from "./Codec.ts"
+import type { NodeKey } from "./Ids.ts"
 import type { Millis } from "./Millis.ts"
+import type { NodeRecord, StepRecord } from "./Records.ts"
 import type { RunEvent } from "./RunEvent.ts"
 import * as RunState from "./RunState.ts"
 
@@ -38,25 +42,46 @@ type Origin = Pick<RunState.RunState, "workflow" | "version" | "input"> & {
   readonly [Field in "parent" | "budgets" | "depth"]?: RunState.RunState[Field] | undefined
 }
 
-/**
- * Folds events into the state right after the last of them. `beats` are in order of arrival; those after the last event are
- * skipped.
- */
+/** The content of the log of a run up to a moment. */
+export interface Log {
+  /** Numbers of the last event and of the frame. */
+  readonly seq: number
+  readonly frame: number
+  readonly events: Iterable<Entry>
+  /** In order of arrival. Those after the moment are skipped. */
+  readonly beats: Iterable<Beat>
+  /** Records of steps whose events are left out. */
+  readonly finished?: Iterable<StepRecord>
+}
+
+/** Folds a log into the state right after its last event. */
 export const stateAt = (
   runId: string,
   { workflow, version, input, parent, budgets = [], depth = 0 }: Origin,
-  events: Iterable<Entry>,
-  beats: Iterable<Beat>,
+  log: Log,
 ): RunState.RunState => {
-  let state: RunState.RunState = { ...RunState.empty(runId), workflow, version, input, parent, budgets, depth }
-  const later = beats[Symbol.iterator]()
-  let beat = later.next()
-  for (const { event, seq, frame, at } of events) {
-    for (; beat.done !== true && beat.value.seq <= seq; beat = later.next()) state = withBeat(state, beat.value)
-    // It was validated when it was written.
-    state = RunState.committed(RunState.apply(state, event, at as Millis), frame)
+  // These collections have no other owner yet, so the fold changes them in place.
+  const nodes = HashMap.beginMutation(HashMap.empty<NodeKey, NodeRecord>())
+  const unfinished = HashSet.beginMutation(HashSet.empty<NodeKey>())
+  const origin = { workflow, version, input, parent, budgets, depth }
+  let state: RunState.RunState = { ...RunState.empty(runId), ...origin, nodes, unfinished }
+  const beats = log.beats[Symbol.iterator]()
+  let beat = beats.next()
+  const hear = (seq: number): void => {
+    for (; beat.done !== true && beat.value.seq <= seq; beat = beats.next()) state = withBeat(state, beat.value)
   }
-  return state
+  for (const { event, seq, frame, at } of log.events) {
+    hear(seq)
+    // Those that are left out are counted.
+    if (state.seq !== seq - 1) state = { ...state, seq: seq - 1 }
+    // It was validated when it was written.
+    state = RunState.replay(state, { event, at: at as Millis, frame })
+  }
+  hear(log.seq)
+  for (const record of log.finished ?? []) state = RunState.put(state, record)
+  HashMap.endMutation(nodes)
+  HashSet.endMutation(unfinished)
+  return { ...state, seq: log.seq, frame: log.frame }
 }
 
 const withBeat = (state: RunState.RunState, { nodeId, iteration, attempt, details }: Beat): RunState.RunState => {

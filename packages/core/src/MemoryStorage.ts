@@ -473,8 +473,11 @@ const bare = (): Storage.StorageShape => {
     load: (runId, at) =>
       Effect.map(find(runId), (entry) => {
         if (at === undefined) return entry.state
-        const { created, events, beats } = entry
-        return History.stateAt(runId, created, events.filter(History.isUpTo(at)), beats)
+        const { created, beats } = entry
+        const events = entry.events.filter(History.isUpTo(at))
+        const { seq = 0, frame: last = 0 } = events.at(-1) ?? {}
+        const frame = "frame" in at ? Math.min(at.frame, entry.state.frame) : last
+        return History.stateAt(runId, created, { seq, frame, events, beats })
       }),
     commit: (frame) =>
       Effect.flatMap(owned(frame.runId, frame.epoch), (entry): Effect.Effect<void, StoreFailed | StoreRefused | StaleFrame> => {

@@ -1,6 +1,7 @@
 /**
  * Loads the state of a run from its rows: finished steps by the few columns that they use, and outputs with one SELECT per table.
- * An earlier state is folded from the log, whose events are completed with content from other tables.
+ * An earlier state has the rows of steps that had finished by then and were not reset since. The rest is folded from the log,
+ * whose events are completed with content from other tables.
  */
 
 import type * as Budget from "@smithers/core/Budget"
@@ -102,11 +103,20 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
   const selectShared = prepare<CachedRow>(
     `SELECT run_id, workflow, node_id, iteration, output_table FROM smithers_shared_cache WHERE key_hash = ? AND at_ms >= ?`,
   )
-  const selectEvents = prepare<Events.Row>(
-    `SELECT ${Events.columns} FROM smithers_events e WHERE run_id = ? AND seq <= ? AND frame <= ? ORDER BY seq`,
+  const selectLast = prepare<[seq: number, frame: number]>(
+    "SELECT seq, frame FROM smithers_events WHERE run_id = ? AND seq <= ? AND frame <= ? ORDER BY seq DESC LIMIT 1",
   )
-  const selectOrders = prepare<[nodeId: string, iteration: number, seq: number]>(
-    "SELECT node_id, iteration, finished_seq FROM smithers_nodes WHERE run_id = ? AND finished_seq IS NOT NULL",
+  const selectFinishedBy = prepare<Rows.FinishedRow>(
+    `SELECT ${Rows.finishedColumns} FROM smithers_nodes
+     WHERE run_id = ? AND kind = 'step' AND status = 'finished' AND finished_seq <= ?`,
+  )
+  // What a wait ends with, and what it refuses, is of the signals of its run too.
+  const selectEvents = prepare<Events.Row>(
+    `SELECT ${Events.columns} FROM smithers_events e WHERE run_id = ?1 AND seq <= ?2 AND (
+       node_id IS NULL OR type IN ('WaitEnded', 'SignalRefused') OR (node_id, iteration) NOT IN (
+         SELECT node_id, iteration FROM smithers_nodes
+         WHERE run_id = ?1 AND kind = 'step' AND status = 'finished' AND finished_seq <= ?2))
+     ORDER BY seq`,
   )
   const selectReplaced = prepare<[seq: number, output: Text]>("SELECT seq, output FROM smithers_output_history WHERE run_id = ?")
   const selectReads = prepare<[seq: number, reads: string]>("SELECT seq, reads FROM smithers_reads WHERE run_id = ?")
@@ -134,8 +144,7 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
   /** Yields the records of a run. */
   const recordsOf = function* (runId: string, workflow: string): Generator<Records.NodeRecord> {
     const stored = outputsOf(runId, workflow)
-    const waits = new Map<NodeKey, Records.Wait>()
-    for (const [nodeId, iteration, ...wait] of selectWaits.values(runId)) waits.set(nodeKey(nodeId, iteration), Rows.readWait(wait))
+    const waits = waitsOf(runId)
     for (const row of selectFinished.values(runId)) {
       const key = nodeKey(row[0], row[1])
       yield Rows.readFinished(row, { wait: waits.get(key), output: stored.get(key) })
@@ -159,22 +168,34 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
     }
   }
 
-  /** Yields the events of a run up to a point, with their content. */
+  const waitsOf = (runId: string): ReadonlyMap<NodeKey, Records.Wait> =>
+    new Map(
+      selectWaits.values(runId).map(([nodeId, iteration, ...wait]) => [nodeKey(nodeId, iteration), Rows.readWait(wait)] as const),
+    )
+
+  /** Yields the steps that had finished by an event and were not reset since. */
+  const finishedBy = function* (runId: string, workflow: string, seq: number): Generator<Records.StepRecord> {
+    const rows = selectFinishedBy.values(runId, seq)
+    if (rows.length === 0) return
+    const [stored, waits] = [outputsOf(runId, workflow), waitsOf(runId)]
+    for (const row of rows) {
+      const key = nodeKey(row[0], row[1])
+      yield Rows.readFinished(row, { wait: waits.get(key), output: stored.get(key) })
+    }
+  }
+
+  /** Yields the events of a run up to one, with their content, without those of the steps that had finished by it. */
   const eventsOf = function* (
     runId: string,
-    { workflow, input, output }: { readonly workflow: string; readonly input: Json | undefined; readonly output: Json | undefined },
-    at: History.Moment,
+    seq: number,
+    { input, output }: { readonly input: Json | undefined; readonly output: Json | undefined },
   ) {
-    const stored = outputsOf(runId, workflow)
-    const outputAt = new Map<number, Json | undefined>()
-    for (const [nodeId, iteration, seq] of selectOrders.values(runId)) outputAt.set(seq, stored.get(nodeKey(nodeId, iteration)))
-    for (const [seq, output] of selectReplaced.values(runId)) outputAt.set(seq, readOptional(output))
+    const replaced = new Map(selectReplaced.values(runId))
     const readsAt = new Map(selectReads.values(runId))
-    const [seq, frame] = "seq" in at ? [at.seq, Number.MAX_SAFE_INTEGER] : [Number.MAX_SAFE_INTEGER, at.frame]
-    for (const row of selectEvents.values(runId, seq, frame)) {
+    for (const row of selectEvents.values(runId, seq)) {
       const logged = Events.read(row)
       const { _tag } = logged.event
-      const stored = _tag === "RunFinished" ? output : outputAt.get(logged.seq)
+      const stored = _tag === "RunFinished" ? output : readOptional(replaced.get(logged.seq) ?? null)
       const reads = readsAt.get(logged.seq)
       const content = {
         ...(_tag === "RunStarted" && input !== undefined ? { input } : {}),
@@ -199,8 +220,17 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
           ...{ nodeId, iteration, attempt, seq },
           details: JSON.parse(details) as Json,
         }))
-        const events = eventsOf(runId, { workflow, input, output: readOptional(output) }, at)
-        return Either.right(History.stateAt(runId, { workflow, version, input, parent, budgets, depth }, events, beats))
+        const { seq: mostSeq, frame: mostFrame } = { seq, frame, ...at }
+        const [lastSeq, lastFrame] = selectLast.values(runId, mostSeq, mostFrame)[0] ?? [0, 0]
+        const log = {
+          seq: lastSeq,
+          // The last frames may have no events.
+          frame: "frame" in at ? Math.min(at.frame, frame) : lastFrame,
+          events: eventsOf(runId, lastSeq, { input, output: readOptional(output) }),
+          beats,
+          finished: finishedBy(runId, workflow, lastSeq),
+        }
+        return Either.right(History.stateAt(runId, { workflow, version, input, parent, budgets, depth }, log))
       }
       const run = {
         ...{ runId, workflow, version, input, status, parent, budgets, depth, frame, seq },

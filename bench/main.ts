@@ -13,7 +13,7 @@ import { editorFigures, measureEditor } from "./editor.ts"
 const isQuick = process.argv.includes("quick")
 const repeats = isQuick ? 1 : 5
 /** Sections that can be measured alone. */
-const sections = ["agents", "sql", "redaction", "long"] as const
+const sections = ["agents", "sql", "redaction", "long", "lookback"] as const
 const chosen = sections.filter((section) => process.argv.includes(section))
 const isMeasured = (section?: (typeof sections)[number]): boolean =>
   chosen.length === 0 || (section !== undefined && chosen.includes(section))
@@ -245,6 +245,22 @@ if (isMeasured("sql")) {
   goal("a transactional step of two statements at most 2.5 × one that does nothing", `${ratio.toFixed(2)} ×`, ratio <= 2.5)
   const load = median(Array.from({ length: Math.max(repeats, 3) }, () => measure("load", 0).ms))
   goal("loading `smithers-orchestrator/sql` after the facade under 25 ms", `${load.toFixed(0)} ms`, load < 25)
+}
+
+if (isMeasured("lookback")) {
+  const file = newFile()
+  run("lookback.ts", "make", "2000", file)
+  const all = Array.from(
+    { length: repeats },
+    () => JSON.parse(lastLineOf("lookback.ts", "load", "2000", file)) as { firstMs: number; ms: number; worstMs: number },
+  )
+  const middle = (name: "firstMs" | "ms" | "worstMs"): number => median(all.map((measured) => measured[name]))
+  const shown = `${middle("ms").toFixed(1)} ms, ${middle("worstMs").toFixed(1)} ms at worst, ${middle("firstMs").toFixed(1)} ms for the first of a process`
+  goal(
+    "the state at any frame of a run of 2,000 steps under 30 ms",
+    shown,
+    Math.max(middle("ms"), middle("worstMs"), middle("firstMs")) < 30,
+  )
 }
 
 if (isMeasured("redaction")) {

@@ -335,6 +335,46 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
     )
 
     it.effect.prop(
+      "an earlier state is what was loaded then, with heartbeats, a deadline, and frames without events",
+      { choices: History.choices, rolls: FastCheck.array(FastCheck.nat(9), { minLength: 60, maxLength: 60 }) },
+      ({ choices, rolls }) =>
+        Effect.gen(function* () {
+          const storage = yield* Storage
+          yield* storage.prepareOutputs("flow", History.tables)
+          const run = yield* journal("r", { ...newRun, deadline: later(90_000) })
+          const past: Array<RunState.RunState> = []
+          const note = Effect.map(storage.load("r"), (state) => void past.push(state))
+          // The first event of a run with a deadline tells it.
+          yield* run.commit([started, { _tag: "DeadlineSet", deadline: later(90_000) }])
+          for (const [index, frame] of cut(choices).entries()) {
+            const running = RunState.records(run.state()).filter(({ status }) => status === "running")
+            const beating = running.find(({ kind }) => kind === "step")
+            // Heartbeats come between frames, so the state of a frame is loaded right after it.
+            yield* note
+            if (beating?.kind === "step" && (rolls[index] ?? 0) > 3) {
+              const { nodeId, iteration, attempt } = beating
+              yield* storage.heartbeat({ runId: "r", epoch: 1, nodeId, iteration, attempt, at: run.now(), details: { index } })
+            }
+            if (rolls[index] === 1) {
+              yield* run.commit([])
+              yield* note
+            }
+            if (rolls[index] === 2) yield* run.commit([{ _tag: "DeadlineSet", deadline: later(90_000 + index) }])
+            let state = run.state()
+            const events = frame.map((choice) => {
+              const event = History.happen(state, choice, run.now())
+              state = RunState.apply(state, event, Millis.make(run.now() + 1000))
+              return event
+            })
+            yield* run.commit(events)
+          }
+          yield* note
+          for (const state of past) expectSame(yield* storage.load("r", { frame: state.frame }), state)
+        }).pipe(Effect.provide(layer)),
+      { fastCheck: { numRuns: 40, seed: 20_260_101 } },
+    )
+
+    it.effect.prop(
       "an output is read back as it was given, whatever its JSON Schema says",
       { outputs: FastCheck.array(History.output, { minLength: 1, maxLength: 20 }) },
       ({ outputs }) =>

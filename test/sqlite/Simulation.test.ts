@@ -5,6 +5,8 @@ import { describe, expect, it } from "@effect/vitest"
 import * as SqliteStorage from "@smithers/sqlite/SqliteStorage"
 import * as Effect from "effect/Effect"
 import * as EngineSimulator from "../core/simulation/EngineSimulator.ts"
+import * as Families from "../core/simulation/Families.ts"
+import * as FamilySimulator from "../core/simulation/FamilySimulator.ts"
 import * as Reference from "../core/simulation/Reference.ts"
 import * as Scenario from "../core/simulation/Scenario.ts"
 
@@ -19,6 +21,19 @@ const simulate = (seeds: number, options: (scenario: Scenario.Scenario) => Engin
       }).pipe(Effect.scoped),
   )
 
+/** Simulates families of runs, whose parent is cancelled or paused in the middle. */
+const simulateFamily = (seed: number) =>
+  Effect.gen(function* () {
+    const family = Families.make(seed)
+    const disk = yield* SqliteStorage.make({ filename: ":memory:" })
+    const told = [{}, { cancelAfter: 3 + (seed % 5) }, { pause: { after: 2 + (seed % 5), turns: 3 } }][seed % 3]
+    const faults = [
+      { edge: "after", commit: 2 + (seed % 4) },
+      { edge: "before", commit: 4 },
+    ] as const
+    return yield* FamilySimulator.simulate(family, 1, { faults, ...told, disk })
+  }).pipe(Effect.scoped)
+
 describe("a database under the simulation", () => {
   it.effect(
     "ends runs as the rules say, and gives each earlier state as it was",
@@ -29,6 +44,19 @@ describe("a database under the simulation", () => {
           for (const { scenario, state, ending } of runs) expect(Reference.differences(scenario, state, ending)).toEqual([])
         },
       ),
+    120_000,
+  )
+
+  it.effect(
+    "gives each earlier state of each run of a family",
+    () =>
+      Effect.gen(function* () {
+        const ended = yield* Effect.forEach(
+          Array.from({ length: 30 }, (_, seed) => seed),
+          simulateFamily,
+        )
+        expect(ended.filter(({ outcomes }) => outcomes.size > 2).length).toBeGreaterThan(10)
+      }),
     120_000,
   )
 

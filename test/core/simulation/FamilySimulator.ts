@@ -13,7 +13,7 @@ import type { RunSummary } from "@smithers/core/RunReader"
 import * as RunRequest from "@smithers/core/RunRequest"
 import * as RunState from "@smithers/core/RunState"
 import type { Frame } from "@smithers/core/RunStore"
-import { ports, type Storage } from "@smithers/core/Storage"
+import { ports, type Storage, type StorageShape } from "@smithers/core/Storage"
 import * as Supervisor from "@smithers/core/Supervisor"
 import * as MortalStorage from "@smithers/testing/MortalStorage"
 import * as Random from "@smithers/testing/Random"
@@ -27,6 +27,7 @@ import * as Scope from "effect/Scope"
 import * as Behaviour from "./Behaviour.ts"
 import * as Families from "./Families.ts"
 import { Violation } from "./Ledger.ts"
+import * as Past from "./Past.ts"
 import type { Fault } from "./Scenario.ts"
 
 const parentId = "run"
@@ -61,6 +62,8 @@ export interface Options {
   readonly cancelAfter?: number
   /** Somebody pauses the parent once this many frames are committed, and unpauses it so many turns later. */
   readonly pause?: { readonly after: number; readonly turns: number }
+  /** The store that outlives processes. Default: one in memory. */
+  readonly disk?: StorageShape
 }
 
 interface Process {
@@ -101,9 +104,9 @@ const observer = (family: Families.Family) => {
 export const simulate = (
   family: Families.Family,
   order: number,
-  { faults, cancelAfter, pause }: Options,
+  { faults, cancelAfter, pause, disk = MemoryStorage.make() }: Options,
 ): Effect.Effect<Simulated> => {
-  const disk = MemoryStorage.make()
+  const past = Past.make(disk)
   const random = Random.make(Random.hash(family.seed, "processes", order))
   const virtual = VirtualClock.make(1_000_000)
   const observed = observer(family)
@@ -149,6 +152,7 @@ export const simulate = (
     const mortal = MortalStorage.make(disk, fault, (frame) =>
       observe(() => {
         frames.push(frame)
+        past.note(frame.runId)
         observed.commit(frame)
       }),
     )
@@ -276,6 +280,7 @@ export const simulate = (
     for (const process of [...living, ...awake, ...asleep]) yield* stop(process)
     checkCancelling(frames)
     for (const stop of stops) checkStop(frames, stop)
+    yield* past.expect
     const outcomes = yield* examine(disk, family)
     return { outcomes, commits: frames.length, processes: begun, frames }
   }).pipe(Effect.orDie, Effect.withClock(virtual.clock), Effect.withRandom(EffectRandom.make(family.seed)))

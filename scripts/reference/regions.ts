@@ -243,6 +243,7 @@ const tables: { readonly [name: string]: string } = {
   smithers_nodes:
     "A row per step, wait, loop and boundary in each iteration, as it is now. A running attempt is in the row of its node.",
   smithers_attempts: "A row per attempt that has ended, with its error. The error of a failed attempt is stored only here.",
+  smithers_generations: "The code of runs that are at work with `--hot` or `hot: true`: a row per generation. 0 is the code that a run began with.",
   smithers_waits: "The latest wait of each node.",
   smithers_signals: "Signals that a run has received.",
   smithers_events: "The log: a row per event.",

@@ -264,7 +264,7 @@ const happenBlindly = (state: RunState.RunState, { node, roll, output }: Choice,
       return roll % 10 === 9 ? withdrawn(record, roll) : waitEvent(state, at, roll, output)
     case "retrying":
       if (roll % 5 === 0) return withdrawn(record, roll)
-      return { _tag: "AttemptStarted", ...at, attempt: running.attempt + 1 }
+      return attemptStarted(at, running.attempt + 1, roll)
     default: {
       if (record?.status === "interrupted" && roll % 7 === 0) return withdrawn(record, roll)
       const kept = Records.keptWait(record)
@@ -275,11 +275,20 @@ const happenBlindly = (state: RunState.RunState, { node, roll, output }: Choice,
         return { _tag: "SignalReceived", ...sent, ...(output === undefined ? {} : { payload: output }) }
       }
       if (roll % 11 === 0) return { _tag: "NodeSkipped", ...at }
+      if (roll % 19 === 0) return { _tag: "CodeReloaded", codeGeneration: roll % 4, kept: 1, added: 0, removed: 0 }
       if (roll % 5 === 0) return { _tag: "NodeFailed", ...at, error, ...(roll % 2 === 0 ? { isSoft: true } : {}) }
-      return { _tag: "AttemptStarted", ...at, attempt: running.attempt + 1 }
+      return attemptStarted(at, running.attempt + 1, roll)
     }
   }
 }
+
+/** The code of a run may have been replaced. */
+const attemptStarted = (at: Place, attempt: number, roll: number): RunEvent => ({
+  _tag: "AttemptStarted",
+  ...at,
+  attempt,
+  ...(roll % 3 === 0 ? { codeGeneration: (roll % 2) + 1 } : {}),
+})
 
 const withdrawn = ({ nodeId, iteration, wait }: Records.StepRecord, roll: number): RunEvent => {
   const reason = (["left-plan", "given-up", "superseded"] as const)[roll % 3] ?? "left-plan"

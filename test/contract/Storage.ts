@@ -269,6 +269,34 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
   })
 
   describe(`${name}: frames`, () => {
+    holds("generations of the code are kept with the frame that begins them, and on the attempts that ran them", (storage) =>
+      Effect.gen(function* () {
+        yield* storage.prepareOutputs("flow", History.tables)
+        const run = yield* journal("r")
+        const place = { nodeId: "a", iteration: 0, attempt: 1 }
+        const code = { hash: "abc", files: ["flow.ts", "prompt ü.md"] }
+        expect(yield* storage.generations("r")).toEqual([])
+        yield* run.commit([started, { _tag: "AttemptStarted", ...place }], { generation: { generation: 0, code } })
+        yield* run.commit([
+          { _tag: "AttemptFailed", ...place, error: { name: "Error", message: "no", retryable: true }, retryAt: later(5000) },
+        ])
+        const reloaded = { _tag: "CodeReloaded", codeGeneration: 1, kept: 0, added: 0, removed: 0 } as const
+        yield* run.commit([reloaded, { _tag: "AttemptStarted", ...place, attempt: 2, codeGeneration: 1 }], {
+          generation: { generation: 1, code: null },
+        })
+        const running = yield* storage.inspect("r")
+        expect(running.attempts.map(({ codeGeneration }) => codeGeneration)).toEqual([undefined, 1])
+        yield* run.commit([{ _tag: "AttemptSucceeded", ...place, attempt: 2 }])
+        const { attempts, generations } = yield* storage.inspect("r")
+        expect(attempts.map(({ codeGeneration }) => codeGeneration)).toEqual([undefined, 1])
+        expect(generations).toEqual([
+          { generation: 0, code, at: later(1000) },
+          { generation: 1, code: null, at: later(3000) },
+        ])
+        expect(yield* storage.generations("r")).toEqual(generations)
+      }),
+    )
+
     it.effect.prop(
       "the state that is loaded is the fold of the events, whatever happened",
       { before: History.choices, end: FastCheck.nat(4), after: History.choices },

@@ -234,12 +234,17 @@ const textOf = (logged: LoggedEvent, labelOf: (label: AttemptName) => string, na
 export const cachedText = (runId: string | undefined): string =>
   runId === undefined ? "from the cache" : `from the cache of run ${runId}`
 
+const reloadedText = ({ codeGeneration }: { readonly codeGeneration: number }): string =>
+  `⟳ Workflow reloaded (generation ${codeGeneration})`
+
 const wordsOf = ({ event, at }: LoggedEvent, suffix: string): string => {
   switch (event._tag) {
     case "RunStarted":
       return `▶ ${event.workflow} started`
     case "RunResumed":
       return `▶ resumed: ${plural(event.kept, "node")} kept, ${event.added} new, ${event.removed} removed`
+    case "CodeReloaded":
+      return `${reloadedText(event)}: ${event.kept} kept, ${event.added} new, ${event.removed} gone`
     case "PlanChanged": {
       const parts = [
         event.mounted.length === 0 ? "" : `+ ${named(event.mounted)}`,
@@ -365,8 +370,16 @@ export const outcome = (
     "nodeId" in event && "iteration" in event ? HashMap.get(active, nodeKey(event.nodeId, event.iteration)) : Option.none()
   const took = event._tag === "AttemptSucceeded" && Option.isSome(begun) ? `  ${span(at - begun.value.since)}` : ""
   const said = textOf(logged, briefLabel, (nodeId) => nameOf(named(nodeId)))
-  return `[${clock(at - createdAt)}] ${said}${took}`
+  return stamped(logged, createdAt, `${said}${took}`)
+}
+
+/** Text with the time since the run was created. Of a reload, the meaning has a line of its own. */
+const stamped = ({ event, at }: LoggedEvent, createdAt: number, text: string): string => {
+  const time = `[${clock(at - createdAt)}]`
+  if (event._tag !== "CodeReloaded") return `${time} ${text}`
+  const first = reloadedText(event)
+  return `${time} ${first}\n${time}   ${text.slice(first.length).replace(/^: /, "")}`
 }
 
 /** A line of the log: how long after the run was created, and what happened. */
-export const line = (event: LoggedEvent, createdAt: number): string => `[${clock(event.at - createdAt)}] ${describe(event)}`
+export const line = (event: LoggedEvent, createdAt: number): string => stamped(event, createdAt, describe(event))

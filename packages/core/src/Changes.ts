@@ -49,6 +49,8 @@ export interface AttemptRecord extends Caused {
   /** Id of the run that the output was taken over from. */
   readonly cachedFrom?: string | undefined
   readonly heartbeat?: Json | undefined
+  /** The code that it ran; absent for the code that the run began with. */
+  readonly codeGeneration?: number | undefined
   readonly turns?: ReadonlyArray<AgentTurn> | undefined
 }
 
@@ -128,9 +130,10 @@ export const of = (state: RunState.RunState): Changes => {
         continue
       }
       if (event._tag === "PlanChanged" || event._tag === "RunStarted") continue
-      if (event._tag === "RunResumed") {
+      if (event._tag === "RunResumed" || event._tag === "CodeReloaded") {
         for (const { refusedBy, ...signal } of before.signals) if (refusedBy !== undefined) note(signal, undefined)
       }
+      if (event._tag === "CodeReloaded") continue
       const hasEnded = event._tag === "RunFinished" || event._tag === "RunFailed" || event._tag === "RunCancelled"
       if (hasEnded)
         for (const { nodeId, iteration } of RunState.pending(before)) {
@@ -228,7 +231,8 @@ const attemptRecord = (
 ): AttemptRecord => {
   const { nodeId, iteration, attempt } = event
   const startedAt = (before?.attempt === attempt ? before.attemptedAt : undefined) ?? at
-  const common = { nodeId, iteration, seq, attempt, startedAt, finishedAt: at, turns: event.turns }
+  const codeGeneration = before?.codeGeneration
+  const common = { nodeId, iteration, seq, attempt, startedAt, finishedAt: at, turns: event.turns, codeGeneration }
   if (event._tag === "AttemptSucceeded")
     return { ...common, status: "succeeded", isCached: event.isCached, ...defined({ cachedFrom: event.cachedFrom }) }
   const heartbeat = event.heartbeat as Json | undefined

@@ -16,6 +16,7 @@ import * as Metric from "effect/Metric"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import type * as Budget from "./Budget.ts"
+import type { CodeGeneration, CodeIdentity } from "./CodeGeneration.ts"
 import type { Definition } from "./Definition.ts"
 import * as EffectVersion from "./EffectVersion.ts"
 import {
@@ -23,6 +24,7 @@ import {
   EffectMismatch,
   InputMismatch,
   type InvalidSetting,
+  type ReloadRefused,
   RunEnded,
   RunFenced,
   type StoreError,
@@ -36,6 +38,8 @@ import * as Control from "./internal/control.ts"
 import * as Leases from "./internal/leases.ts"
 import { liveClock } from "./internal/liveClock.ts"
 import { isBegunWith, isSameCall } from "./internal/origin.ts"
+import * as Outbox from "./internal/outbox.ts"
+import type * as Reload from "./internal/reload.ts"
 import * as Scoring from "./internal/scoring.ts"
 import * as SlotQueue from "./internal/slotQueue.ts"
 import * as Suspects from "./internal/suspects.ts"
@@ -104,8 +108,36 @@ export interface EngineShape {
     runId: string,
     reason: string | undefined,
   ) => Effect.Effect<void, EngineError | RunEnded, R>
+  /**
+   * Notes the code that a run is about to be driven with. It is recorded as a generation when the run begins or is resumed here.
+   */
+  readonly noteCode: (runId: string, code: CodeIdentity) => Effect.Effect<void>
+  /**
+   * Replaces the code of a run that this process drives, and of its child runs, at their next frame. Attempts in flight end with the
+   * code that they began with. First all of them plan with the new code: if one cannot, fails with `ReloadRefused` and all go
+   * on with the old code. A child run that the new plan has not keeps its code. Returns one entry per run, the given one first;
+   * none if this process does not drive it. After a crash, resuming the run with any code derives its plan from what is stored.
+   */
+  readonly reload: (
+    runId: string,
+    definition: Definition<unknown>,
+    code: CodeIdentity,
+  ) => Effect.Effect<ReadonlyArray<Reloaded>, ReloadRefused>
   /** Stops work on a run here whose claim was taken: its callers fail with `RunFenced`. */
   readonly fence: (runId: string) => Effect.Effect<void>
+}
+
+/** A run whose code was replaced. */
+export interface Reloaded {
+  readonly runId: string
+  /** Number of the code, counted by reloads; the one that a run begins with is 0. */
+  readonly generation: number
+  /** Finished nodes that the new plan has. */
+  readonly kept: number
+  /** Nodes of the new plan that have not begun. */
+  readonly added: number
+  /** Nodes that have begun and that the new plan has not. */
+  readonly removed: number
 }
 
 /** A run that this process drives. */
@@ -198,6 +230,8 @@ export const make = (
     if (Object.keys(limits).length > 0) yield* Effect.flatMap(Millis.now, (now) => ports.slots.configureLimits(limits, now))
     const slots = yield* SlotQueue.make(ports.slots, inbox)
     const actives = new Map<string, Active>()
+    /** Code of runs that are about to be driven. */
+    const noted = new Map<string, CodeGeneration>()
     // Runs end before the scorers of their last steps.
     const scoring = yield* Scoring.make(ports.scores, graceMs)
     // Runs are released in parallel, so that their grace periods do not add up.
@@ -284,7 +318,11 @@ export const make = (
               onIncompatible: request.onIncompatible,
               deadline: request.deadline,
               isForReopened: request.isForReopened,
-              maxConcurrency: definition.maxConcurrency ?? settings.maxConcurrency,
+              maxConcurrency: settings.maxConcurrency,
+              code: active.code,
+              onCode: (code) => {
+                active.code = code
+              },
               control,
               suspects,
               slots,
@@ -316,12 +354,16 @@ export const make = (
       }) as Effect.Effect<RunResult.EndedResult<unknown> | undefined, EngineError, R>
 
     /** Finds a run that this process drives, or starts to drive it. Counts the caller as a reference until it {@link release}s. */
-    const acquire = <R>(definition: Definition<R>, request: RunRequest.RunRequest): Effect.Effect<Active, EngineError, R> =>
+    const acquire = <R>(
+      definition: Definition<R>,
+      request: RunRequest.RunRequest,
+      code: CodeGeneration | undefined = noted.get(request.runId),
+    ): Effect.Effect<Active, EngineError, R> =>
       Effect.suspend((): Effect.Effect<Active, EngineError, R> => {
         const { runId, create } = request
         const running = actives.get(runId)
         if (running?.isReleasing === true) {
-          return Effect.zipRight(Effect.exit(Deferred.await(running.settled)), acquire(definition, request))
+          return Effect.zipRight(Effect.exit(Deferred.await(running.settled)), acquire(definition, request, code))
         }
         if (running !== undefined) {
           // A name that only the plan has is compared by the driver; this run has a name already.
@@ -346,6 +388,7 @@ export const make = (
           settled: Deferred.unsafeMake(FiberId.none),
           control: Control.make(),
           children: new Map(),
+          code,
           driver: undefined,
           refCount: 1,
           ancestors: [],
@@ -356,6 +399,7 @@ export const make = (
         const worked = Effect.uninterruptible(callers.within(runId, drive(definition, request, active))).pipe(
           Effect.onExit((exit) => {
             if (actives.get(runId) === active) actives.delete(runId)
+            noted.delete(runId)
             return Effect.zipRight(Metric.set(Metrics.runsActive, actives.size), Deferred.done(active.settled, exit))
           }),
         ) as Effect.Effect<RunResult.EndedResult<unknown>, EngineError, R>
@@ -433,7 +477,41 @@ export const make = (
         ),
       )
 
+    type NewCode = Omit<Reload.Offer, "reply">
+    /** Offers code to a run and then to its child runs. */
+    const offer = (runId: string, given: NewCode): Effect.Effect<ReadonlyArray<Answered>, ReloadRefused> =>
+      Effect.gen(function* () {
+        const active = actives.get(runId)
+        if (active === undefined || active.isReleasing) return []
+        const reply = yield* Deferred.make<Reload.Accepted, ReloadRefused>()
+        active.control.offer({ ...given, reply })
+        const over = Effect.as(Effect.exit(Deferred.await(active.settled)), undefined)
+        const accepted = yield* Effect.raceFirst(Deferred.await(reply), over)
+        if (accepted === undefined) return []
+        const below = yield* Effect.forEach(accepted.children, (child) =>
+          // Once its parent has taken over the code, a child run that came to need the old one keeps it.
+          Effect.catchAll(offer(child.runId, { ...given, definition: Outbox.definitionOf(child) }), (refused) =>
+            given.generation === undefined ? refused : Effect.as(Effect.logWarning(refused.message), []),
+          ),
+        )
+        return [{ runId, ...accepted }, ...below.flat()]
+      })
+    /** One reload at a time, so that generations are taken over in order. */
+    const reloading = yield* Effect.makeSemaphore(1)
+    const reload: EngineShape["reload"] = (runId, definition, code) =>
+      reloading.withPermits(1)(
+        Effect.gen(function* () {
+          const tried = yield* offer(runId, { definition, code, generation: undefined })
+          if (tried.length === 0) return []
+          const generation = Math.max(...tried.map(({ before }) => before)) + 1
+          const taken = yield* offer(runId, { definition, code, generation })
+          return taken.map(({ runId, kept, added, removed }) => ({ runId, generation, kept, added, removed }))
+        }),
+      )
+
     return {
+      noteCode: (runId, code) => Effect.sync(() => noted.set(runId, { generation: 0, code })),
+      reload,
       origin: reader.origin,
       detached: (runId) => Effect.sync(() => detachedOf(runId).map(([childRunId]) => childRunId)),
       detachedResting: (runId) =>
@@ -475,6 +553,11 @@ export const make = (
         }),
     }
   })
+
+/** A run that has answered an offer of new code. */
+interface Answered extends Reload.Accepted {
+  readonly runId: string
+}
 
 /** An engine as a layer over a store. */
 export const layer = (options?: EngineOptions): Layer.Layer<Engine, InvalidSetting | StoreError, Storage.NarrowPorts> =>

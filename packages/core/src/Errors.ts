@@ -585,6 +585,21 @@ export class IncompatibleOutput extends Schema.TaggedError<IncompatibleOutput>()
   }
 }
 
+/**
+ * New code was not taken over by the runs at work, which go on with the code that they have. `restart`: it changes what a run
+ * cannot change at work. `incompatible`: stored outputs do not match its schemas. `plan`: it gives no valid plan.
+ */
+export class ReloadRefused extends Schema.TaggedError<ReloadRefused>()("ReloadRefused", {
+  ...runFields,
+  reason: Schema.Literal("restart", "incompatible", "plan"),
+  problem: Schema.String,
+  cause: Schema.optional(Schema.Defect),
+}) {
+  override get message(): string {
+    return `The new code of run "${this.runId}" was not taken over: ${sentence(this.problem)}`
+  }
+}
+
 /** An output schema changed in a way that its existing table cannot follow. Nothing was changed. */
 export class IncompatibleTable extends Schema.TaggedError<IncompatibleTable>()("IncompatibleTable", {
   table: Schema.String,

@@ -19,6 +19,7 @@ import type * as Budget from "./Budget.ts"
 import * as Changes from "./Changes.ts"
 import * as Charges from "./Charges.ts"
 import type { Json } from "./Codec.ts"
+import type { StoredGeneration } from "./CodeGeneration.ts"
 import * as DerivedStatus from "./DerivedStatus.ts"
 import { RunEnded, RunFenced, RunNotFound, StaleFrame, StoreFailed, StoreRefused, WaitExpired, WorkflowMismatch } from "./Errors.ts"
 import * as History from "./History.ts"
@@ -68,6 +69,7 @@ interface Stored {
   readonly events: Array<LoggedEvent>
   /** Attempts that have ended. */
   readonly attempts: Array<Changes.AttemptRecord>
+  readonly generations: Array<StoredGeneration>
   readonly replacedOutputs: Array<Changes.ReplacedOutput>
   readonly replacedWaits: Array<Changes.WaitRecord>
   readonly beats: Array<Beat>
@@ -231,6 +233,7 @@ const bare = (): Storage.StorageShape => {
     const rows = {
       events: [],
       attempts: [],
+      generations: [],
       replacedOutputs: [],
       replacedWaits: [],
       beats: [],
@@ -402,6 +405,7 @@ const bare = (): Storage.StorageShape => {
     for (const { runId, create } of frame.spawned ?? []) spawn(runId, create, frame.at)
     for (const command of frame.sent ?? []) Either.map(stands(command.runId), (to) => put(to, command, false, inTime))
     if (frame.spawned !== undefined || frame.sent !== undefined) news.bump()
+    if (frame.generation !== undefined) entry.generations.push({ ...frame.generation, at: frame.at })
     if (frame.plan !== undefined) entry.plans.push({ frame: frame.frame, text: frame.plan.text })
     entry.run = { ...entry.run, status: entry.state.status, updatedAt: frame.at, finishedAt: null }
     for (const id of frame.consumed) consume(frame.runId, id)
@@ -752,9 +756,11 @@ const bare = (): Storage.StorageShape => {
           ...(entry.state.strayReads === undefined ? {} : { strayReads: entry.state.strayReads }),
           nodes: nodes.sort(byNode),
           attempts: attempts.sort((left, right) => byNode(left, right) || left.attempt - right.attempt),
+          ...(entry.generations.length === 0 ? {} : { generations: [...entry.generations] }),
           ...(waits.length === 0 ? {} : { slots: waits }),
         }
       }),
+    generations: (runId) => Effect.sync(() => [...(stored.get(runId)?.generations ?? [])]),
     events: (runId, { afterSeq = 0, limit = 1000 } = {}) =>
       Effect.map(find(runId), ({ events }) =>
         events
@@ -851,13 +857,13 @@ const attemptsOf = (entry: Stored): ReadonlyArray<AttemptSummary> => {
   }
   const ended = entry.attempts.map((record): AttemptSummary => {
     const { nodeId, iteration, attempt, status, startedAt, finishedAt, error = null, cachedFrom = null, turns = [] } = record
-    const key = { runId, nodeId, iteration, attempt }
+    const key = { runId, nodeId, iteration, attempt, ...defined({ codeGeneration: record.codeGeneration }) }
     return { ...key, status, startedAt, finishedAt, error, cachedFrom, turns, ...beatOf(record) }
   })
   const running = RunState.records(entry.state).flatMap((record): ReadonlyArray<AttemptSummary> => {
     if (record.kind !== "step" || record.status !== "running") return []
     const { nodeId, iteration, attempt, status, attemptedAt: startedAt = null } = record
-    const key = { runId, nodeId, iteration, attempt }
+    const key = { runId, nodeId, iteration, attempt, ...defined({ codeGeneration: record.codeGeneration }) }
     return [{ ...key, status, startedAt, finishedAt: null, error: null, cachedFrom: null, turns: [], ...beatOf(record) }]
   })
   return [...ended, ...running]

@@ -124,6 +124,8 @@ export interface StepRecord {
   readonly approved?: string
   /** Number of resets after the step had finished. Default: 0. */
   readonly generation?: number
+  /** The code of the latest attempt. Absent for the code that the run began with. */
+  readonly codeGeneration?: number
   /** Number of the event of its finish: the order of completion. */
   readonly finishedSeq?: number
   /** Rows of other nodes that it has read since its last reset. */

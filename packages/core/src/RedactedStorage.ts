@@ -142,6 +142,7 @@ export const make = (storage: StorageShape): StorageShape => {
     run: (runId) => read(storage.run(runId)),
     wait: (name) => read(storage.wait(name)),
     inspect: (runId) => read(storage.inspect(runId)),
+    generations: (runId) => read(storage.generations(runId)),
     events: (runId, options) => read(storage.events(runId, options)),
   }
 }

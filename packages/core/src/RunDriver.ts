@@ -3,6 +3,8 @@
  * started. All changes of a run go through here, one frame after another. The driver can be interrupted only while it waits. It
  * then interrupts its attempts, stores those that still finish, and releases the claim.
  */
+import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
@@ -11,11 +13,13 @@ import { limitsOf } from "./Agent.ts"
 import type { AttemptName } from "./AgentJournal.ts"
 import type * as Budget from "./Budget.ts"
 import { decodeSharedNow, encodeNow } from "./Codec.ts"
+import * as CodeGeneration from "./CodeGeneration.ts"
 import type { Definition } from "./Definition.ts"
 import {
   type DriverError,
   IncompatibleOutput,
   InvalidWorkflow,
+  ReloadRefused,
   RunFenced,
   type RunNotFound,
   type StaleFrame,
@@ -40,6 +44,7 @@ import * as Outcome from "./internal/outcome.ts"
 import * as Patience from "./internal/patience.ts"
 import * as Recovery from "./internal/recovery.ts"
 import * as Refusal from "./internal/refusal.ts"
+import * as Reload from "./internal/reload.ts"
 import * as Restore from "./internal/restore.ts"
 import type * as Scoring from "./internal/scoring.ts"
 import type { SlotQueue } from "./internal/slotQueue.ts"
@@ -61,6 +66,7 @@ import * as Scores from "./Scores.ts"
 import * as Status from "./Status.ts"
 import type { RunPorts } from "./Storage.ts"
 import { defined } from "./Struct.ts"
+import * as Thrown from "./Thrown.ts"
 
 export interface DriveOptions {
   readonly runId: string
@@ -72,7 +78,12 @@ export interface DriveOptions {
   readonly deadline: Millis.Millis | undefined
   /** `true` if that is only for a run that is reopened. */
   readonly isForReopened: boolean
+  /** Default of its workflow. */
   readonly maxConcurrency: number
+  /** The code that it is driven with, if that is watched. */
+  readonly code: CodeGeneration.CodeGeneration | undefined
+  /** Reports the code that the run goes on with. */
+  readonly onCode: (code: CodeGeneration.CodeGeneration) => void
   readonly control: Control.Control
   /** Longest time an interrupted attempt may take to clean up (ms). */
   readonly graceMs: number
@@ -99,7 +110,7 @@ export type { StartedChild } from "./internal/outbox.ts"
  */
 const plansPerFrame = 16
 
-const begun = (runId: string, { budgets = noBudgets, deadline, depth = 0 }: NewRun): RunState.RunState => ({
+const initial = (runId: string, { budgets = noBudgets, deadline, depth = 0 }: NewRun): RunState.RunState => ({
   ...RunState.empty(runId),
   budgets,
   deadline,
@@ -262,10 +273,12 @@ export const drive = <R>(
 
 const loop = (
   { store, inbox, reader, journal, slots, memory, scores }: RunPorts,
-  definition: Definition<unknown>,
+  begun: Definition<unknown>,
   options: DriveOptions,
 ): Effect.Effect<EndedResult<unknown>, DriverError, unknown> =>
   Effect.gen(function* () {
+    /** The code of the run; other code may take its place at a frame boundary. */
+    let definition = begun
     const { runId, epoch, created } = options
     const { intake, deliver, commits } = options.control
     const onOutage = Control.noteOutage(options.control, runId)
@@ -273,7 +286,7 @@ const loop = (
     const clock = yield* Effect.clock
     let now = Millis.unsafeNow(clock)
 
-    const loaded = created === undefined ? yield* store.load(runId) : begun(runId, created)
+    const loaded = created === undefined ? yield* store.load(runId) : initial(runId, created)
     if (created === undefined) options.control.stood = loaded.status
     const { workflow } = created ?? loaded
     if (definition.name !== undefined && definition.name !== workflow) {
@@ -293,12 +306,15 @@ const loop = (
       return Patience.retryWhileBusy(store.prepareOutputs(workflow, tables), onOutage)
     })
     const records = RunState.records(loaded)
-    const { outputs, incompatible } = yield* Restore.outputs(definition, records)
+    const restored = yield* Restore.outputs(definition, records)
+    const { incompatible } = restored
+    let { outputs } = restored
     if (incompatible.length > 0 && options.onIncompatible === "fail") {
       return yield* new IncompatibleOutput({ runId, nodes: incompatible })
     }
     const stored = created === undefined ? loaded.input : created.input
-    const values = Scheduler.valuesOf(yield* Restore.input(definition, workflow, stored), outputs)
+    let values = Scheduler.valuesOf(yield* Restore.input(definition, workflow, stored), outputs)
+    const services = yield* Effect.context<unknown>()
     const limited = Limited.make({
       slots: options.slots,
       runId,
@@ -316,7 +332,11 @@ const loop = (
       clock,
       isTraced,
       workflow,
-      version: definition.version,
+      version: () => definition.version,
+      retryOf: (nodeId) => {
+        const step = plan.find(nodeId)
+        return step?._tag === "Step" ? step.retry : undefined
+      },
       readsCache: options.readsCache,
       runId,
       epoch,
@@ -331,6 +351,18 @@ const loop = (
     })
 
     const frame = FrameBuilder.make(runId, epoch, loaded)
+    // A run that begins with this claim has no code on record.
+    const generations = created === undefined ? yield* reader.generations(runId) : []
+    const generation = CodeGeneration.begun(generations.at(-1), options.code)
+    let codeGeneration = generation?.generation ?? 0
+    const goOnWith = (code: CodeGeneration.CodeGeneration): void => {
+      frame.goOnWith(code)
+      options.onCode(code)
+    }
+    if (generation !== undefined && generation !== generations.at(-1)) goOnWith(generation)
+    attempts.renew(codeGeneration)
+    /** Code that is offered, to be judged at the next frame boundary. */
+    let offers: Array<Reload.Offer> = []
     /** Outputs to score once their frame is stored. */
     const unscored = new Map<NodeKey, Omit<Unscored, "input">>()
     const score = (keys: NonNullable<Frame["scores"]>) =>
@@ -365,14 +397,23 @@ const loop = (
     /** Turns incoming items into events. */
     const ingest = (item: Control.Item): void => {
       if (item._tag === "Command") hear(item.command)
+      if (item._tag === "Code") offers.push(item.offer)
       if (item._tag !== "Exit") return
       const settled = attempts.settle(item.key, item.exit)
       if (settled === undefined) return
       for (const event of settled.events) append(event)
       const [event] = settled.events
       if (settled.result?._tag !== "Succeeded" || event._tag !== "AttemptSucceeded") return
-      outputs.set(item.key, settled.result.value)
       const { nodeId, iteration } = event
+      outputs.set(item.key, settled.result.value)
+      if (settled.isOld) {
+        // The current code reads it as it reads stored outputs.
+        const codec = definition.codecOf(nodeId, event.table ?? "")
+        const reread = codec === undefined ? undefined : decodeSharedNow(codec, settled.result.output, services)
+        if (codec === undefined) outputs.delete(item.key)
+        else if (reread !== undefined && Either.isRight(reread)) outputs.set(item.key, reread.right)
+        else if (options.onIncompatible === "rerun") append({ _tag: "NodeReset", nodeId, iteration })
+      }
       const { cacheKey } = settled.result
       if (settled.result.facts !== undefined) frame.remember(settled.result.facts.map((fact) => ({ ...fact, nodeId, iteration })))
       const { scorers } = settled
@@ -505,7 +546,6 @@ const loop = (
     }
     expire()
     const observe = (event: RunEvent): boolean => planner.observe([event])
-    const services = yield* Effect.context<unknown>()
     /** Validates input from outside synchronously, in the middle of scheduling. */
     const accept = (wait: Plan.Wait, key: NodeKey, value: unknown): Scheduler.Accepted => {
       const accepted = Either.flatMap(encodeNow(wait.codec, value, services), (stored) =>
@@ -520,10 +560,14 @@ const loop = (
     const admit = (key: NodeKey): boolean => options.suspects.admit(runId, key, () => intake.push({ _tag: "Turn" }))
     /** Child runs that rest, or are not worked on here, by the nodes that started them. */
     const resting = new Set<NodeKey>()
-    const { maxConcurrency } = options
     const { grant } = limited
-    const scheduling = { maxConcurrency, resting, observe, accept, running: attempts.keys, intervals, admit, grant }
-    const hasLoops = plan.nodes.some(({ _tag }) => _tag === "Loop")
+    const schedulingOf = () => ({
+      ...{ resting, observe, accept, running: attempts.keys, intervals, admit, grant },
+      maxConcurrency: definition.maxConcurrency ?? options.maxConcurrency,
+      codeGeneration: codeGeneration === 0 ? undefined : codeGeneration,
+    })
+    let scheduling = schedulingOf()
+    let hasLoops = plan.nodes.some(({ _tag }) => _tag === "Loop")
     // The stored plan of a resumed run is the one at its release.
     const drawn = created === undefined && plan.isRendered && hasLoops ? (drawnBefore ?? (yield* readPlan)) : undefined
     let schedule = Scheduler.make(plan, values, { ...scheduling, ...defined({ before: drawn }) })
@@ -584,6 +628,77 @@ const loop = (
       absorbed = []
       if (plan.text !== before.text) append(planChanged(before, plan))
     }).pipe(Effect.tapErrorCause(() => suspend)) // What has happened was not the plan's fault, and is kept.
+
+    /** Plans with new code, which changes nothing of the run. */
+    const planWith = (next: Definition<unknown>) =>
+      Effect.gen(function* () {
+        const changed = Reload.changedOutputs(definition.tables, next.tables)
+        if (changed.length > 0) {
+          const problem = `the schema of the output ${changed.join(" and that of the output ")} changed, which needs a restart`
+          return yield* new ReloadRefused({ runId, reason: "restart", problem })
+        }
+        const records = RunState.records(frame.state)
+        const { outputs, incompatible } = yield* Restore.outputs(next, records)
+        const values = Scheduler.valuesOf(yield* Restore.input(next, workflow, frame.state.input), outputs)
+        const resets = incompatible.map(({ nodeId, iteration }): RunEvent => ({ _tag: "NodeReset", nodeId, iteration }))
+        const state = resets.reduce((before, event) => RunState.apply(before, event, now), frame.state)
+        const planner = next.planner()
+        planner.recall?.(plan)
+        const planned = yield* Restore.plan(planner, state, values)
+        yield* checkLimits(slots, planned, workflow)
+        const stuck =
+          options.onIncompatible === "fail"
+            ? incompatible
+            : incompatible.filter(({ nodeId }) => planned.loopOf(planned.positions.get(nodeId) ?? -1) >= 0)
+        if (stuck.length > 0) {
+          const { message: problem } = new IncompatibleOutput({ runId, nodes: stuck })
+          return yield* new ReloadRefused({ runId, reason: "incompatible", problem })
+        }
+        return { definition: next, planner, planned, outputs, values, resets, counts: Restore.compare(planned, records) }
+      }).pipe(
+        Effect.catchAllCause((cause) => {
+          const [known] = Cause.failures(cause)
+          if (known instanceof ReloadRefused) return known
+          const thrown = Cause.squash(cause)
+          return new ReloadRefused({ runId, reason: "plan", problem: Thrown.describe(thrown, []).message, cause: thrown })
+        }),
+      )
+    /** Answers an offer of code. Returns `true` if the run goes on with it. */
+    const answer = ({ definition: next, generation, code, reply }: Reload.Offer) =>
+      Effect.gen(function* () {
+        const before = codeGeneration
+        const { planner: fresh, planned, counts, resets, ...made } = yield* planWith(next)
+        if (generation !== undefined) {
+          const beside = fresh.tables?.()
+          const tables = beside === undefined ? next.tables : [...next.tables, ...beside]
+          yield* Patience.retryWhileBusy(store.prepareOutputs(workflow, tables), onOutage)
+          // From here on nothing fails: the code is taken over as a whole.
+          added = beside
+          ;({ definition, outputs, values } = made)
+          planner = fresh
+          codeGeneration = generation
+          append({ _tag: "CodeReloaded", codeGeneration, ...counts })
+          for (const event of resets) append(event)
+          goOnWith({ generation, code })
+          attempts.renew(codeGeneration)
+          const was = plan
+          plan = planned
+          hasLoops = plan.nodes.some(({ _tag }) => _tag === "Loop")
+          scheduling = schedulingOf()
+          schedule = Scheduler.make(plan, values, { ...scheduling, before: was })
+          if (plan.text !== was.text) append(planChanged(was, plan))
+        }
+        yield* Deferred.succeed(reply, { ...counts, before, children: Outbox.family(planned, frame.state) })
+        return generation !== undefined
+      }).pipe(
+        Effect.catchAll((error) => {
+          const refused =
+            error instanceof ReloadRefused
+              ? error
+              : new ReloadRefused({ runId, reason: "plan", problem: error.message, cause: error })
+          return Effect.as(Deferred.fail(reply, refused), false)
+        }),
+      )
 
     const decide = (): Scheduler.Decision => {
       limited.begin()
@@ -680,9 +795,9 @@ const loop = (
 
         // Waits until something happens or the next retry is due, unless more work follows already.
         const wakeAt = earliest(decision.wakeAt, frame.state.cancel === undefined ? frame.state.deadline : undefined)
-        const isPartial = isStale || consequences.isPartial || decision.isPartial
+        const isPartial = isStale || consequences.isPartial || decision.isPartial || offers.length > 0
         const news = wakeAt === undefined ? intake.filled : Effect.raceFirst(intake.filled, Jumps.pauseUntil(wakeAt))
-        let [hasJumped, isTurn] = [false, false]
+        let [hasJumped, isTurn, isReloaded] = [false, false, false]
         for (let isNews = false; !isNews; ) {
           yield* Effect.interruptible(Turn.beforeMany(clock, isPartial ? Effect.yieldNow() : news))
           // Attempts that end at the same moment go into one frame.
@@ -711,11 +826,14 @@ const loop = (
             for (const command of yield* Effect.orElseSucceed(inbox.pending, () => [])) if (command.runId === runId) hear(command)
           }
           if (isDue) expire()
+          const offered = offers
+          offers = []
+          for (const offer of offered) if (yield* answer(offer)) isReloaded = true
           isNews = isPartial || !frame.isEmpty || isDue || isTurn
         }
         options.control.waiting = []
         options.control.isPaused = false
-        absorbed = frame.events.slice()
+        absorbed = isReloaded ? [] : frame.events.slice()
         if (wanted.length > 0) {
           planner.observe(absorbed)
           yield* runAgain

@@ -72,7 +72,23 @@ export const PlanChanged = Schema.TaggedStruct("PlanChanged", {
   changed: Schema.Array(Schema.String),
 })
 
-export const AttemptStarted = Schema.TaggedStruct("AttemptStarted", { ...attempt, reads })
+/**
+ * The run goes on with new code, generation `codeGeneration`. The counts compare its plan with the stored one. Attempts in flight end with
+ * the code that they began with.
+ */
+export const CodeReloaded = Schema.TaggedStruct("CodeReloaded", {
+  codeGeneration: Schema.Number,
+  kept: Schema.Number,
+  added: Schema.Number,
+  removed: Schema.Number,
+})
+
+/** `codeGeneration`: the code that it runs; absent for the code that the run began with. */
+export const AttemptStarted = Schema.TaggedStruct("AttemptStarted", {
+  ...attempt,
+  reads,
+  codeGeneration: Schema.optional(Schema.Number),
+})
 
 /** `output` is encoded; `table` is the table that stores it. A compensation has neither. */
 export const AttemptSucceeded = Schema.TaggedStruct("AttemptSucceeded", {
@@ -375,6 +391,7 @@ export const RunEvent = Schema.Union(
   RunStarted,
   RunResumed,
   PlanChanged,
+  CodeReloaded,
   AttemptStarted,
   AttemptSucceeded,
   AttemptFailed,

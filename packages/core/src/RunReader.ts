@@ -5,6 +5,7 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { AgentTurn } from "./Agent.ts"
+import { StoredGeneration } from "./CodeGeneration.ts"
 import { ErrorInfo, RunFailure, type RunNotFound, type StoreError } from "./Errors.ts"
 import type { InboxMessage } from "./Inbox.ts"
 import { isTransient } from "./Records.ts"
@@ -92,6 +93,8 @@ export const AttemptSummary = Schema.Struct({
   heartbeatAt: Schema.NullOr(Schema.Number),
   /** Id of the run whose output was taken over from the cache. */
   cachedFrom: Schema.NullOr(Schema.String),
+  /** The code that it ran; absent for the code that the run began with. */
+  codeGeneration: Schema.optional(Schema.Number),
   /** Calls of agents with their prompts and replies; empty for a step without an agent. */
   turns: Schema.Array(AgentTurn),
 })
@@ -266,6 +269,8 @@ export const RunDetails = Schema.Struct({
   strayReads: Schema.optional(Schema.Array(StrayRead)),
   nodes: Schema.Array(NodeSummary),
   attempts: Schema.Array(AttemptSummary),
+  /** Generations of its code, oldest first, if they are on record. */
+  generations: Schema.optional(Schema.Array(StoredGeneration)),
   /** Slots of limits that steps and calls of agents wait for, if there are any. */
   slots: Schema.optional(Schema.Array(SlotWait)),
 })
@@ -349,6 +354,8 @@ export interface RunReaderShape {
   readonly plan: (runId: string, frame?: number) => Effect.Effect<string, StoreError | RunNotFound>
   /** Reads everything about one run: its input and output in encoded form, its nodes and their attempts. */
   readonly inspect: (runId: string) => Effect.Effect<RunDetails, StoreError | RunNotFound>
+  /** Reads the generations of the code of a run, oldest first; none if its code was never watched. */
+  readonly generations: (runId: string) => Effect.Effect<ReadonlyArray<StoredGeneration>, StoreError>
   /** Reads events after `afterSeq`, oldest first, at most `limit`. */
   readonly events: (
     runId: string,

@@ -226,10 +226,11 @@ const fold = (state: RunState, event: RunEvent, at: Millis.Millis): RunState => 
     case "RunResumed": {
       // A cancellation that a crash cut short continues; a completed one is undone by resuming.
       const cancel = isEnded(state) ? undefined : state.cancel
-      // Edited code may accept signals that it rejected before.
-      const signals = state.signals.map(({ refusedBy: _, ...signal }) => signal)
+      const signals = askedAgain(state.signals)
       return { ...state, status: "running", output: undefined, failure: undefined, strayReads: undefined, cancel, signals }
     }
+    case "CodeReloaded":
+      return { ...state, signals: askedAgain(state.signals) }
     case "PlanChanged":
       return state
     case "CancelRequested":
@@ -288,6 +289,9 @@ const fold = (state: RunState, event: RunEvent, at: Millis.Millis): RunState => 
     }
   }
 }
+
+/** Signals as if no wait had rejected them: edited code may accept them. */
+const askedAgain = (signals: ReadonlyArray<Signal>): ReadonlyArray<Signal> => signals.map(({ refusedBy: _, ...signal }) => signal)
 
 const withoutSignal = (state: RunState, id: string): RunState => ({
   ...state,

@@ -6,6 +6,7 @@ import type * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import type { Changes } from "./Changes.ts"
 import type { Json, JsonSchema } from "./Codec.ts"
+import type { CodeGeneration } from "./CodeGeneration.ts"
 import type { RunFenced, RunNotFound, StaleFrame, StoreError } from "./Errors.ts"
 import type { Moment } from "./History.ts"
 import type { InboxMessage } from "./Inbox.ts"
@@ -46,6 +47,8 @@ export interface Frame {
   readonly facts?: ReadonlyArray<FactWrite & { readonly nodeId: string; readonly iteration: number }>
   /** Scores of the outputs that the steps which end give, as due. */
   readonly scores?: ReadonlyArray<Omit<ScoreKey, "runId">>
+  /** The code that the run goes on with. */
+  readonly generation?: CodeGeneration
   /** Ids of the inbox commands that these events apply. */
   readonly consumed: ReadonlyArray<string>
   /** Child runs that these events start. Each is created without an owner, unless its id is taken. */

@@ -126,6 +126,8 @@ export interface ScheduleOptions {
   readonly before?: Plan.PlanOutline
   /** Most attempts in flight, and attached child runs at work, at once. */
   readonly maxConcurrency: number
+  /** The generation of the code. Default: the one that the run began with. */
+  readonly codeGeneration?: number | undefined
   /** Child runs that rest, by the nodes that started them; `noteRest` reports each change. Default: none. */
   readonly resting?: ReadonlySet<NodeKey>
   /** Receives the events of the plan itself. Returns `true` for one that may change the plan, which halts the schedule. */
@@ -251,6 +253,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     journal,
     reads,
     maxConcurrency,
+    codeGeneration: options.codeGeneration,
     resting: options.resting ?? new Set(),
     strays: withdrawals.strays,
     place: places.admit,

@@ -130,6 +130,8 @@ export interface Attempt {
   readonly lastHeartbeat: Json | undefined
   /** The position of the retry policy, advanced by earlier failures of this process; `undefined` to restore it from `failures`. */
   readonly driver: RetryPolicy.Driver<unknown> | undefined
+  /** The retry policy by which its failure is judged: that of its step, unless other code has taken its place meanwhile. */
+  readonly retry: () => RetryPolicy.RetryPolicy<unknown>
   readonly failures: ReadonlyArray<{ readonly at: number; readonly error: ErrorInfo }>
   readonly clock: Clock.Clock
   readonly ending: Ending
@@ -218,7 +220,9 @@ const judge = (attempt: Attempt, failed: Explained): Effect.Effect<AttemptResult
   const lead = steady - now
   const tell = (told: ErrorInfo) => DeclaredError.tell(attempt.step.error, told)
   const earlier = () => attempt.failures.map((failure) => ({ at: failure.at, error: tell(failure.error) }))
-  const driver = attempt.driver ?? RetryPolicy.replay(attempt.step.retry, earlier())
+  const policy = attempt.retry()
+  const isSame = policy === attempt.step.retry
+  const driver = isSame && attempt.driver !== undefined ? attempt.driver : RetryPolicy.replay(policy, earlier())
   return Effect.flatMap(Effect.isEffect(driver) ? driver : Effect.succeed(driver), (before) => {
     if (!error.retryable)
       return Effect.succeed<AttemptResult>({ _tag: "Failed", error, cause, retryAt: undefined, lead, driver: before })
@@ -226,7 +230,7 @@ const judge = (attempt: Attempt, failed: Explained): Effect.Effect<AttemptResult
       if (retryAt === undefined) {
         return { _tag: "Failed", error: { ...error, notRetried: RetryPolicy.whyEnded(driver) }, cause, driver, retryAt, lead }
       }
-      const earliest = Millis.after(now, retryAfterOf(cause, attempt.step.retry.longestAskedMs))
+      const earliest = Millis.after(now, retryAfterOf(cause, policy.longestAskedMs))
       return { _tag: "Failed", error, cause, driver, lead, retryAt: Math.max(retryAt, earliest) as Millis.Millis }
     })
   })

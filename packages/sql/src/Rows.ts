@@ -121,7 +121,9 @@ export const nodeColumns = [
   "detail",
 ] as const
 
-type StepDetail = Pick<Records.StepRecord, "approved" | "uncompensated" | "heartbeatsAfter"> & { readonly isOwnError?: true }
+type StepDetail = Pick<Records.StepRecord, "approved" | "uncompensated" | "heartbeatsAfter" | "codeGeneration"> & {
+  readonly isOwnError?: true
+}
 type LoopDetail = Pick<Records.LoopRecord, "mounting">
 type BoundaryDetail = Pick<
   Records.BoundaryRecord,
@@ -144,6 +146,7 @@ export const isPlain = (record: Records.StepRecord): boolean =>
   record.generation === undefined &&
   record.readsSeq === undefined &&
   record.uncompensated === undefined &&
+  record.codeGeneration === undefined &&
   record.heartbeatsAfter === undefined
 
 /** Encodes a node. */
@@ -153,11 +156,23 @@ export const nodeRow = (runId: string, record: Records.NodeRecord): ReadonlyArra
   switch (record.kind) {
     case "step": {
       const { attempt, attemptedAt = null, table = null, finishedSeq = null, budgetAfter, interruptions, retryAt = null } = record
-      const { generation = 0, isSoft, readsSeq = null, error, isOwnError, approved, uncompensated, heartbeatsAfter } = record
+      const {
+        generation = 0,
+        isSoft,
+        readsSeq = null,
+        error,
+        isOwnError,
+        approved,
+        uncompensated,
+        heartbeatsAfter,
+        codeGeneration,
+      } = record
       const again = attemptedAt === startedAt ? null : attemptedAt
       const counts = [table, finishedSeq, budgetAfter, interruptions, retryAt, generation, flag(isSoft)] as const
       const own = isOwnError === true && error !== undefined ? JSON.stringify(error) : null
-      const detail = detailOf({ approved, uncompensated, heartbeatsAfter } satisfies Partial<Record<keyof StepDetail, unknown>>)
+      const detail = detailOf({ approved, uncompensated, heartbeatsAfter, codeGeneration } satisfies Partial<
+        Record<keyof StepDetail, unknown>
+      >)
       return [...key, attempt, startedAt, again, finishedAt, ...counts, null, null, null, readsSeq, own, detail]
     }
     case "loop": {
@@ -443,14 +458,25 @@ export const attemptColumns = [
   "reason",
   "is_cached",
   "cached_from",
+  "code_generation",
   "error",
 ] as const
 
 /** Encodes an attempt. */
 export const attemptRow = (record: AttemptRecord): ReadonlyArray<Value> => {
-  const { status, startedAt, finishedAt, retryAt = null, reason = null, isCached, cachedFrom = null, error } = record
+  const {
+    status,
+    startedAt,
+    finishedAt,
+    retryAt = null,
+    reason = null,
+    isCached,
+    cachedFrom = null,
+    codeGeneration = null,
+    error,
+  } = record
   const failure = error === undefined ? null : JSON.stringify(error)
-  return [status, startedAt, finishedAt, retryAt, reason, flag(isCached), cachedFrom, failure]
+  return [status, startedAt, finishedAt, retryAt, reason, flag(isCached), cachedFrom, codeGeneration, failure]
 }
 
 /** Columns of a signal after that of its run, in the order of {@link signalRow}. */

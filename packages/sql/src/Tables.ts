@@ -50,6 +50,13 @@ export const outputHistory: Table = {
 /** Reads of nodes: `Reads.write`. */
 export const reads: Table = { name: "smithers_reads", key: ["run_id", "seq"], columns: ["reads"] }
 
+/** Generations of the code of a run. `files` is JSON. */
+export const generations: Table = {
+  name: "smithers_generations",
+  key: ["run_id", "generation"],
+  columns: ["hash", "files", "at_ms"],
+}
+
 /** Signals: `Rows.signalRow`. */
 export const signals: Table = { name: "smithers_signals", key: ["run_id", "seq"], columns: withoutKey(Rows.signalColumns, ["seq"]) }
 

@@ -253,6 +253,7 @@ const makeWriter = (
         Effect.flatMap(Millis.now, (now) =>
           read("inspect", () => Either.map(queries.inspect(runId, now), (details) => Slots.shownIn(details, slots.waits(runId)))),
         ),
+      generations: (runId) => read("generations", () => Either.right(queries.generations(runId))),
       events: (runId, options) => read("events", () => queries.events(runId, options)),
     }
   })

@@ -122,6 +122,7 @@ export const make = (disk: StorageShape, fault: Fault | undefined, onCommit: (fr
     waits: of(disk.waits),
     plan: of(disk.plan),
     inspect: of(disk.inspect),
+    generations: of(disk.generations),
     events: of(disk.events),
   }
   return {

@@ -48,6 +48,8 @@ const lineOf = (event: RunEvent): string | undefined => {
       return `started ${event.workflow}`
     case "RunResumed":
       return "resumed"
+    case "CodeReloaded":
+      return `reloaded (generation ${event.codeGeneration})`
     case "RunFinished":
       return "finished"
     case "RunFailed": {

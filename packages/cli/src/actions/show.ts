@@ -75,8 +75,8 @@ export const show = ({ storage, handle, before }: Shown, began: number) =>
         view === undefined
           ? Progress.line(event, progress.createdAt)
           : Progress.outcome(event, { ...then, createdAt: progress.createdAt }, (nodeId) => tree?.nameOf(nodeId) ?? nodeId)
-      if (line !== undefined) yield* write(line)
-      if (view !== undefined && (_tag === "RunStarted" || _tag === "PlanChanged" || _tag === "RunResumed")) yield* readPlan
+      for (const one of line?.split("\n") ?? []) yield* write(one)
+      if (view !== undefined && (_tag === "RunStarted" || _tag === "PlanChanged" || _tag === "RunResumed" || _tag === "CodeReloaded")) yield* readPlan
     })
     const following = Stream.runForEach(handle.eventsAfter(seen), each)
     const fiber = yield* Effect.forkScoped(Effect.catchAll(following, () => Effect.void))

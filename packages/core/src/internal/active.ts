@@ -5,6 +5,7 @@ import type * as Cause from "effect/Cause"
 import type * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
+import type { CodeGeneration } from "../CodeGeneration.ts"
 import type { DriverError, StoreError } from "../Errors.ts"
 import type { InboxShape } from "../Inbox.ts"
 import type { NewRun } from "../RunOwnership.ts"
@@ -19,6 +20,8 @@ export interface Active {
   readonly control: Control
   /** Child runs that are driven here for this one. */
   readonly children: Map<string, Active>
+  /** The code that it is driven with, if that is watched. */
+  code: CodeGeneration | undefined
   driver: Fiber.RuntimeFiber<unknown, unknown> | undefined
   refCount: number
   /** The runs that started it here, the nearest first. */

@@ -14,14 +14,14 @@ import type { AgentJournalShape, AttemptRequest, SlotError } from "../AgentJourn
 import type * as Budget from "../Budget.ts"
 import type { Json } from "../Codec.ts"
 import { isTransient } from "../Errors.ts"
-import { type NodeKey, nodeKey } from "../Ids.ts"
+import { type NodeId, type NodeKey, nodeKey } from "../Ids.ts"
 import type { Queue } from "../Limits.ts"
 import type { MemoryShape } from "../Memory.ts"
 import * as Metrics from "../Metrics.ts"
 import * as Millis from "../Millis.ts"
 import type * as Plan from "../Plan.ts"
 import type { StepRecord } from "../Records.ts"
-import type { Driver } from "../RetryPolicy.ts"
+import type { Driver, RetryPolicy } from "../RetryPolicy.ts"
 import type { RunEvent } from "../RunEvent.ts"
 import type { RunState } from "../RunState.ts"
 import type { RunStoreShape } from "../RunStore.ts"
@@ -55,6 +55,8 @@ interface InFlight {
   readonly turns: ReadonlyArray<AgentTurn>
   readonly beat: Beat
   readonly reads: Reads
+  /** The code that it began with. */
+  readonly codeGeneration: number
   stop: Stop | undefined
 }
 
@@ -77,6 +79,8 @@ interface Settled {
   readonly events: readonly [RunEvent, ...ReadonlyArray<RunEvent>]
   readonly key: NodeKey
   readonly result: StepProgram.AttemptResult | undefined
+  /** `true` if it began with code that the run has left. */
+  readonly isOld: boolean
   /** `true` if its output is cached for all steps of the store. */
   readonly isShared?: boolean
   /** Scorers of its output. */
@@ -86,6 +90,8 @@ interface Settled {
 export interface Attempts {
   readonly size: () => number
   readonly keys: () => Iterable<NodeKey>
+  /** Starts attempts with the code of this generation from now on. */
+  readonly renew: (codeGeneration: number) => void
   /** Rows that attempts in flight have read so far, if any. */
   readonly reads: () => ReadonlyArray<readonly [reader: NodeKey, reads: Iterable<NodeKey>]>
   /** Starts an attempt in its own fiber. */
@@ -138,7 +144,9 @@ export interface AttemptsOptions {
   readonly isTraced: boolean
   readonly workflow: string
   /** Version of the workflow's code. */
-  readonly version: string | undefined
+  readonly version: () => string | undefined
+  /** The retry policy of a step by the current code. */
+  readonly retryOf: (nodeId: NodeId) => RetryPolicy<unknown> | undefined
   /** `false` if steps run although their outputs are cached. */
   readonly readsCache: boolean
   readonly runId: string
@@ -181,6 +189,7 @@ export const make = (options: AttemptsOptions): Attempts => {
   const drivers = new Map<NodeKey, Driver<unknown>>()
   const spans = new Map<NodeKey, Tracer.Span>()
   const annotated = Tracing.ofAttempts()
+  let codeGeneration = 0
 
   const heard = (key: NodeKey, beat: Beat) => (details: Json) => {
     beat.details = details
@@ -214,7 +223,7 @@ export const make = (options: AttemptsOptions): Attempts => {
     const found = cache && {
       declared: cache,
       key: () => cache.key({ input, runId: state.runId, iteration: pass, ...needs.values }, state, onRead),
-      within: cache.scope === "store" ? null : { version: options.version ?? null, run: cache.scope === "run" ? runId : null },
+      within: cache.scope === "store" ? null : { version: options.version() ?? null, run: cache.scope === "run" ? runId : null },
       countReads: () => seen?.size ?? 0,
       find: (text: string) => {
         if (!options.readsCache) return Effect.succeedNone
@@ -223,6 +232,7 @@ export const make = (options: AttemptsOptions): Attempts => {
         return Patience.retryWhileBusy(store.cached(query), options.onOutage)
       },
     }
+    const begunWith = codeGeneration
     const ending = StepProgram.ending()
     const turns: Array<AgentTurn> = []
     const beat: Beat = { details: undefined, isWritten: true, isWriting: false }
@@ -239,6 +249,7 @@ export const make = (options: AttemptsOptions): Attempts => {
       missing: needs.missing,
       lastHeartbeat: record?.heartbeat,
       driver: drivers.get(key),
+      retry: () => (begunWith === codeGeneration ? step.retry : (options.retryOf(step.id) ?? step.retry)),
       failures: record?.failures ?? [],
       clock,
       ending,
@@ -288,6 +299,7 @@ export const make = (options: AttemptsOptions): Attempts => {
           turns,
           beat,
           reads,
+          codeGeneration: begunWith,
           stop: undefined,
         }
         inFlight.set(key, attempt)
@@ -335,6 +347,7 @@ export const make = (options: AttemptsOptions): Attempts => {
     const { made, before } = attempt.reads
     const reads = made === undefined ? {} : { reads: [...before, ...made].sort() }
     const result = Exit.isSuccess(exit) ? exit.value : undefined
+    const isOld = attempt.codeGeneration !== codeGeneration
     const tags = Metrics.tagged(workflow, outcomes[result?._tag ?? "Interrupted"])
     Metrics.attemptsEnded.unsafeUpdate(1, tags)
     Metrics.attemptDuration.unsafeUpdate((Millis.unsafeSteady(clock) - startedAt) / 1000, tags)
@@ -346,12 +359,12 @@ export const make = (options: AttemptsOptions): Attempts => {
     }
     if (result === undefined) {
       const reason = attempt.stop ?? "shutdown"
-      return { key, result, events: [{ _tag: "AttemptInterrupted", ...at, reason, ...heartbeat, ...turns }] }
+      return { key, result, isOld, events: [{ _tag: "AttemptInterrupted", ...at, reason, ...heartbeat, ...turns }] }
     }
     if (result._tag === "Suspended") {
       const ended = { _tag: "AttemptInterrupted", ...at, reason: attempt.stop ?? "suspended", ...heartbeat, ...turns } as const
-      if (attempt.stop !== undefined) return { key, result, events: [ended] }
-      return { key, result, events: [ended, requested(at, result.request, Millis.unsafeNow(clock))] }
+      if (attempt.stop !== undefined) return { key, result, isOld, events: [ended] }
+      return { key, result, isOld, events: [ended, requested(at, result.request, Millis.unsafeNow(clock))] }
     }
     if (result._tag === "Succeeded") {
       const output = result.output === undefined ? {} : { output: result.output }
@@ -363,6 +376,7 @@ export const make = (options: AttemptsOptions): Attempts => {
       return {
         key,
         result,
+        isOld,
         isShared,
         scorers: start.step.scorers,
         events: [{ _tag: "AttemptSucceeded", ...at, ...where, ...output, ...isCached, ...turns, ...reads }],
@@ -370,11 +384,12 @@ export const make = (options: AttemptsOptions): Attempts => {
     }
     const failed = { _tag: "AttemptFailed", ...at, error: result.error, ...heartbeat, ...turns } as const
     if (result.retryAt !== undefined) {
-      drivers.set(key, result.driver)
-      return { key, result, events: [{ ...failed, retryAt: asNow(result.retryAt, result.lead) }] }
+      // A policy of code that the run has left is not followed.
+      if (!isOld) drivers.set(key, result.driver)
+      return { key, result, isOld, events: [{ ...failed, retryAt: asNow(result.retryAt, result.lead) }] }
     }
-    if (start.step.continueOnFail) return { key, result, events: [{ ...failed, isSoft: true, ...reads }] }
-    return { key, result, events: [{ ...failed, ...reads }] }
+    if (start.step.continueOnFail) return { key, result, isOld, events: [{ ...failed, isSoft: true, ...reads }] }
+    return { key, result, isOld, events: [{ ...failed, ...reads }] }
   }
 
   /** Interrupts before it aborts the signal, so that a result caused by the signal does not count. */
@@ -417,6 +432,11 @@ export const make = (options: AttemptsOptions): Attempts => {
     })
 
   return {
+    renew: (generation) => {
+      if (generation === codeGeneration) return
+      codeGeneration = generation
+      drivers.clear()
+    },
     size: () => inFlight.size,
     keys: () => inFlight.keys(),
     reads: () => [...inFlight].flatMap(([key, { reads }]) => (reads.made === undefined ? [] : [[key, reads.made] as const])),

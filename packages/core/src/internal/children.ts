@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
+import type { CodeGeneration } from "../CodeGeneration.ts"
 import type { Definition } from "../Definition.ts"
 import { type DriverError, isTransient } from "../Errors.ts"
 import { generateRunId, nodeKey } from "../Ids.ts"
@@ -20,6 +21,7 @@ import * as Status from "../Status.ts"
 import type { RunPorts } from "../Storage.ts"
 import { type Active, atRest, isIdle } from "./active.ts"
 import type { Callers } from "./callers.ts"
+import * as Outbox from "./outbox.ts"
 
 /** Pause before another try to start a child run that the store could not open. */
 const childPause = Duration.seconds(1)
@@ -32,7 +34,11 @@ interface Host {
   /** Detached child runs that are driven here, by id, for as long as the engine lives. */
   readonly detached: Map<string, Active>
   /** Finds a run that this process drives, or starts to drive it. */
-  readonly acquire: (definition: Definition<unknown>, request: RunRequest.RunRequest) => Effect.Effect<Active, DriverError, unknown>
+  readonly acquire: (
+    definition: Definition<unknown>,
+    request: RunRequest.RunRequest,
+    code: CodeGeneration | undefined,
+  ) => Effect.Effect<Active, DriverError, unknown>
 }
 
 /** Makes the function that starts the child runs of a run. */
@@ -52,11 +58,12 @@ export const make = ({
     ({ runId, child, parent: starter }) =>
       Effect.gen(function* () {
         if (parent.children.has(runId)) return
-        // The plan holds it as an object; its maker created it from a definition.
-        const definition = child.definition as Definition<unknown>
+        const definition = Outbox.definitionOf({ child })
         if (!starter.isAttached) return yield* startDetached(parent, definition, runId, starter.runId)
         const isAgain = yield* shouldReopenChild(parent, runId, starter)
-        const entered = yield* Effect.exit(acquire(definition, isAgain ? RunRequest.resume(runId) : RunRequest.join(runId)))
+        const entered = yield* Effect.exit(
+          acquire(definition, isAgain ? RunRequest.resume(runId) : RunRequest.join(runId), parent.code),
+        )
         if (Exit.isFailure(entered)) return yield* keptFrom(parent, { runId, child, parent: starter }, entered.cause)
         const active = entered.value
         parent.children.set(runId, active)
@@ -102,7 +109,7 @@ export const make = ({
   ): Effect.Effect<void, DriverError, unknown> =>
     Effect.gen(function* () {
       if (detached.has(runId)) return
-      const active = yield* acquire(definition, RunRequest.claim(runId))
+      const active = yield* acquire(definition, RunRequest.claim(runId), parent.code)
       active.ancestors = [parentId, ...parent.ancestors]
       detached.set(runId, active)
       const over = Effect.flatMap(Effect.exit(Deferred.await(active.settled)), (exit) => {

@@ -12,6 +12,7 @@ import type * as Status from "../Status.ts"
 import type * as StepProgram from "../StepProgram.ts"
 import * as Intake from "./intake.ts"
 import type * as Patience from "./patience.ts"
+import type { Offer } from "./reload.ts"
 import * as VersionSignal from "./versionSignal.ts"
 
 /** Passes input to a driver, and reports the state of its run. */
@@ -19,6 +20,8 @@ export interface Control {
   readonly deliver: (command: InboxMessage) => void
   /** Reports a child run that cannot be driven, when nothing else of the run can continue. */
   readonly obstruct: (cause: Cause.Cause<DriverError>) => void
+  /** Offers new code. The driver answers at its next frame boundary; one that has ended does not. */
+  readonly offer: (offer: Offer) => void
   /** Reports that another process owns the run now. */
   readonly fence: () => void
   /** Reports that the store is gone. */
@@ -45,6 +48,7 @@ export type Item =
   | { readonly _tag: "Exit"; readonly key: NodeKey; readonly exit: Exit.Exit<StepProgram.AttemptResult> }
   | { readonly _tag: "Beat"; readonly key: NodeKey }
   | { readonly _tag: "Command"; readonly command: InboxMessage }
+  | { readonly _tag: "Code"; readonly offer: Offer }
   | { readonly _tag: "Fenced" }
   /** A step that was held back may start. */
   | { readonly _tag: "Turn" }
@@ -59,6 +63,7 @@ export const make = (): Control => {
   return {
     deliver: (command) => intake.push({ _tag: "Command", command }),
     obstruct: (cause) => intake.push({ _tag: "Obstructed", cause }),
+    offer: (offer) => intake.push({ _tag: "Code", offer }),
     fence: () => intake.push({ _tag: "Fenced" }),
     noteRest: (key, isIdle) => intake.push({ _tag: "Rest", key, isIdle }),
     lose: (error) => intake.push({ _tag: "Lost", error }),

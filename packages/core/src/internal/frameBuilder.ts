@@ -11,6 +11,7 @@ import type { Frame } from "../RunStore.ts"
 import type { Interrupt } from "../Scheduler.ts"
 import * as CommandEvents from "./commandEvents.ts"
 
+type Generation = NonNullable<Frame["generation"]>
 type CacheEntry = Frame["cache"][number]
 type ScoreEntry = NonNullable<Frame["scores"]>[number]
 type FactEntry = NonNullable<Frame["facts"]>[number]
@@ -43,6 +44,8 @@ export interface FrameBuilder {
   readonly cache: (entry: CacheEntry) => void
   /** Remembers facts of a step. */
   readonly remember: (entries: ReadonlyArray<FactEntry>) => void
+  /** Records the code that the run goes on with. */
+  readonly goOnWith: (generation: Generation) => void
   /** Notes scores that are due. */
   readonly score: (entries: ReadonlyArray<ScoreEntry>) => void
   readonly interrupt: (interrupt: Interrupt) => void
@@ -70,6 +73,7 @@ export const make = (runId: string, epoch: number, loaded: RunState.RunState): F
   let cache: Array<CacheEntry> = []
   let facts: Array<FactEntry> = []
   let scores: Array<ScoreEntry> = []
+  let generation: Generation | undefined
   let interrupts: Array<Interrupt> = []
   let pending: Frame | undefined
   let marked = { events: 0, consumed: 0, cache: 0, facts: 0, scores: 0 }
@@ -90,7 +94,7 @@ export const make = (runId: string, epoch: number, loaded: RunState.RunState): F
       return interrupts
     },
     get isEmpty() {
-      return events.length === 0 && consumed.length === 0 && interrupts.length === 0
+      return events.length === 0 && consumed.length === 0 && interrupts.length === 0 && generation === undefined
     },
     get pending() {
       return pending
@@ -116,6 +120,9 @@ export const make = (runId: string, epoch: number, loaded: RunState.RunState): F
     score: (entries) => {
       scores.push(...entries)
     },
+    goOnWith: (begun) => {
+      generation = begun
+    },
     interrupt: (interrupt) => {
       interrupts.push(interrupt)
     },
@@ -140,6 +147,7 @@ export const make = (runId: string, epoch: number, loaded: RunState.RunState): F
         ...(sent.length === 0 ? {} : { sent }),
         ...(facts.length === 0 ? {} : { facts }),
         ...(scores.length === 0 ? {} : { scores }),
+        ...(generation === undefined ? {} : { generation }),
       }
       state = RunState.committed(state, frame)
       events = []
@@ -147,6 +155,7 @@ export const make = (runId: string, epoch: number, loaded: RunState.RunState): F
       cache = []
       if (facts.length > 0) facts = []
       if (scores.length > 0) scores = []
+      generation = undefined
       interrupts = []
       return pending
     },
@@ -159,6 +168,7 @@ export const make = (runId: string, epoch: number, loaded: RunState.RunState): F
       cache = pending?.cache.slice(0, marked.cache).filter(kept) ?? []
       facts = pending?.facts?.slice(0, marked.facts).filter(kept) ?? []
       scores = pending?.scores?.slice(0, marked.scores).filter(kept) ?? []
+      generation = pending?.generation
       pending = undefined
       state = accepted
       events = []

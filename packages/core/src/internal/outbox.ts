@@ -3,6 +3,7 @@
  * result. They are committed with the frame, so that no crash can separate them.
  */
 import type { Json } from "../Codec.ts"
+import type { Definition } from "../Definition.ts"
 import { childRunId, compositeKey, type NodeId, type NodeKey, nodeKey, parseNodeKey } from "../Ids.ts"
 import type { Command, InboxMessage } from "../Inbox.ts"
 import type { Millis } from "../Millis.ts"
@@ -22,6 +23,9 @@ export interface StartedChild {
   readonly child: Plan.Child
   readonly parent: Records.Parent
 }
+
+/** The definition of a child run, which the plan holds as an object. */
+export const definitionOf = ({ child }: Pick<StartedChild, "child">): Definition<unknown> => child.definition as Definition<unknown>
 
 /** A node that starts a child run. */
 interface Subflow extends Plan.Wait {
@@ -76,6 +80,10 @@ export const startedBy = (plan: Plan.Plan, state: RunState.RunState, runId: stri
     const node = record.kind === "step" && record.wait?.name === runId ? subflow(plan, record.nodeId) : undefined
     return node === undefined ? [] : [{ runId, child: node.target.child, parent: parentOf(state, node, record.iteration) }]
   })
+
+/** Child runs that have not ended, as far as the run knows, attached and detached, whose nodes are in a plan. */
+export const family = (plan: Plan.Plan, state: RunState.RunState): ReadonlyArray<StartedChild> =>
+  !hasSubflows(plan) ? [] : [...open(plan, state), ...detached(state).flatMap(({ runId }) => startedBy(plan, state, runId))]
 
 /** Open child runs whose nodes are not in the plan, each with the number of the event that started it. */
 export const strays = (

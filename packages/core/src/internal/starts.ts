@@ -29,6 +29,8 @@ export interface Host {
   readonly journal: Journal
   readonly reads: ReadTracker
   readonly maxConcurrency: number
+  /** The generation of the code, unless it is the one that the run began with. */
+  readonly codeGeneration: number | undefined
   /** Takes places for a step in the groups around it, or parks it. */
   readonly place: (position: number) => boolean
   /** Begins the child run of a subflow that has a slot, unless it is parked or its input fails. */
@@ -81,7 +83,7 @@ interface Ready {
 
 /** The starts of a schedule. */
 export const make = (host: Host): Starts => {
-  const { plan, view, phases, journal, reads, maxConcurrency, place, admit, grant, resting } = host
+  const { plan, view, phases, journal, reads, maxConcurrency, codeGeneration, place, admit, grant, resting } = host
   /** In document order, compensations first. */
   const readySteps = Heap.make<Ready>(({ rank }) => rank)
   const readyChildren = Heap.make<Ready>(({ rank }) => rank)
@@ -126,7 +128,8 @@ export const make = (host: Host): Starts => {
     const { step, iteration, attempt } = start
     phases[position] = Phase.running
     running++
-    journal.emit({ _tag: "AttemptStarted", nodeId: step.id, iteration, attempt, ...reads.readsOf(position) })
+    const begun = { _tag: "AttemptStarted", nodeId: step.id, iteration, attempt, ...reads.readsOf(position) } as const
+    journal.emit(codeGeneration === undefined ? begun : { ...begun, codeGeneration })
     return start
   }
   /** Tells whether a step may start as far as its limit goes. Compensations have none. */

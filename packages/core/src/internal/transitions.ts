@@ -155,6 +155,7 @@ export const foldStep = (
     beats !== noFields ||
     record.approved !== undefined ||
     record.generation !== undefined ||
+    record.codeGeneration !== undefined ||
     record.uncompensated !== undefined ||
     reads !== noFields
   const base = hasMore
@@ -164,6 +165,7 @@ export const foldStep = (
         ...(wait === undefined ? noFields : { wait }),
         ...(record.approved === undefined ? noFields : { approved: record.approved }),
         ...(record.generation === undefined ? noFields : { generation: record.generation }),
+        ...(record.codeGeneration === undefined ? noFields : { codeGeneration: record.codeGeneration }),
         ...(record.uncompensated === undefined ? noFields : { uncompensated: record.uncompensated }),
         ...reads,
       }
@@ -178,6 +180,7 @@ export const foldStep = (
         attempt: event.attempt,
         startedAt: startedAt ?? at,
         attemptedAt: at,
+        ...(event.codeGeneration === undefined ? noFields : { codeGeneration: event.codeGeneration }),
       }
     case "AttemptSucceeded":
       return {

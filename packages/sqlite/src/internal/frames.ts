@@ -151,6 +151,7 @@ export const make = (
   const keepWait = prepare(replace(Tables.waitHistory))
   const keepOutput = prepare(replace(Tables.outputHistory))
   const putReads = prepare(replace(Tables.reads))
+  const putGeneration = prepare(replace(Tables.generations))
   const putSignal = prepare(replace(Tables.signals))
 
   const insertCache = prepare(
@@ -185,8 +186,8 @@ export const make = (
   }
 
   const storeAttempt = (runId: string, record: AttemptRecord): void => {
-    const { nodeId, iteration, attempt, status, startedAt, finishedAt, isCached, turns, heartbeat, seq } = record
-    if (status === "succeeded" && turns === undefined && isCached !== true) {
+    const { nodeId, iteration, attempt, status, startedAt, finishedAt, isCached, turns, heartbeat, codeGeneration, seq } = record
+    if (status === "succeeded" && turns === undefined && isCached !== true && codeGeneration === undefined) {
       succeed.run(runId, nodeId, iteration, attempt, startedAt, finishedAt)
       return
     }
@@ -298,6 +299,10 @@ export const make = (
       for (const { nodeId, iteration, key, isShared } of frame.cache) {
         const insert = isShared === true ? insertShared : insertCache
         insert.run(runId, nodeId, iteration, workflow, hash(key), at)
+      }
+      if (frame.generation !== undefined) {
+        const { generation, code } = frame.generation
+        putGeneration.run(runId, generation, code?.hash ?? null, code === null ? null : JSON.stringify(code.files), at)
       }
       for (const score of frame.scores ?? []) scores.expect({ ...score, runId }, at)
       for (const fact of frame.facts ?? []) facts.put({ ...fact, runId, at })

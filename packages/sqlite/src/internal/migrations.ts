@@ -15,6 +15,7 @@ import { StoreInUse, StoreMissing, StoreTooNew, StoreTooOld } from "@smithers/co
 import * as Either from "effect/Either"
 import type { Access, Connection } from "./connection.ts"
 import { Superseded } from "./failures.ts"
+import * as Generations from "./generations.ts"
 import * as Layout21 from "./layout21.ts"
 import * as Owner from "./owner.ts"
 import * as Scores from "./scores.ts"
@@ -501,7 +502,7 @@ export const migrations: ReadonlyArray<Migration> = [
   { layout: 22, protocol: 3, sql: conversations },
   { layout: 23, protocol: 3, sql: [sharedCache, charges, Slots.sql, memory, deadlines, Scores.sql].join("\n") },
   // Events that processes of the version before do not know, and records that they would compensate.
-  { layout: 24, protocol: 4, sql: [forks].join("\n") },
+  { layout: 24, protocol: 4, sql: [forks, Generations.sql].join("\n") },
 ]
 
 /** Layout and protocol of a database. */

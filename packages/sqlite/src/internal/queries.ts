@@ -6,6 +6,7 @@
  * time of listing runs from a cold start.
  */
 import type { Json } from "@smithers/core/Codec"
+import type { StoredGeneration } from "@smithers/core/CodeGeneration"
 import * as DerivedStatus from "@smithers/core/DerivedStatus"
 import { type ErrorInfo, RunNotFound } from "@smithers/core/Errors"
 import { nodeKey } from "@smithers/core/Ids"
@@ -48,6 +49,7 @@ export interface Queries {
   readonly run: (runId: string, now: number) => Either.Either<RunOverview, RunNotFound>
   readonly wait: (name: WaitName) => WaitSummary | undefined
   readonly inspect: (runId: string, now: number) => Either.Either<RunDetails, RunNotFound>
+  readonly generations: (runId: string) => ReadonlyArray<StoredGeneration>
   readonly events: (
     runId: string,
     options: { readonly afterSeq?: number; readonly limit?: number } | undefined,
@@ -106,6 +108,8 @@ type OpenRow = [
 
 type CommandRow = [runId: string, id: string, at: number, command: string]
 
+type GenerationRow = [generation: number, hash: Text, files: Text, at: number]
+
 type NodeRow = [
   nodeId: string,
   iteration: number,
@@ -132,6 +136,7 @@ type AttemptRow = [
   finishedAt: Time,
   error: Text,
   cachedFrom: Text,
+  codeGeneration: number | null,
   ...turns: Turns.Row,
 ]
 
@@ -230,12 +235,15 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
   )
   // Ended attempts, and running ones.
   const selectAttempts = prepare<AttemptRow>(
-    `SELECT node_id, iteration, attempt, status, started_at, finished_at, error, cached_from, ${Turns.columns.join(", ")}
+    `SELECT node_id, iteration, attempt, status, started_at, finished_at, error, cached_from, code_generation, ${Turns.columns.join(", ")}
      FROM smithers_attempts WHERE run_id = ?1
      UNION ALL
-     SELECT node_id, iteration, attempt, status, coalesce(attempted_at, started_at), NULL, NULL, NULL, ${Turns.columns.map(() => "NULL").join(", ")}
+     SELECT node_id, iteration, attempt, status, coalesce(attempted_at, started_at), NULL, NULL, NULL, detail ->> '$.codeGeneration', ${Turns.columns.map(() => "NULL").join(", ")}
      FROM smithers_nodes WHERE run_id = ?1 AND kind = 'step' AND status = 'running'
      ORDER BY 1, 2, 3`,
+  )
+  const selectGenerations = prepare<GenerationRow>(
+    "SELECT generation, hash, files, at_ms FROM smithers_generations WHERE run_id = ? ORDER BY generation",
   )
   const selectBeats = prepare<[nodeId: string, iteration: number, attempt: number, at: number, details: string]>(
     `SELECT node_id, iteration, attempt, at_ms, details FROM smithers_heartbeats WHERE run_id = ? ORDER BY node_id, iteration, attempt, seq`,
@@ -277,6 +285,13 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
   const selectEvents = prepare<Events.Row>(
     `SELECT ${Events.columns} FROM smithers_events e WHERE run_id = ? AND seq > ? ORDER BY seq LIMIT ?`,
   )
+
+  const generationsOf: Queries["generations"] = (runId) =>
+    selectGenerations.values(runId).map(([generation, hash, files, at]) => ({
+      generation,
+      code: hash === null || files === null ? null : { hash, files: JSON.parse(files) as ReadonlyArray<string> },
+      at,
+    }))
 
   /** Groups pending commands by run. */
   const pendingOf = (rows: ReadonlyArray<CommandRow>): ReadonlyMap<string, ReadonlyArray<InboxMessage>> =>
@@ -416,6 +431,7 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
       const beats = new Map<string, Beat>()
       for (const [nodeId, iteration, attempt, at, details] of selectBeats.values(runId))
         beats.set(`${nodeKey(nodeId, iteration)}/${attempt}`, { heartbeatAt: at, heartbeat: JSON.parse(details) as Json })
+      const generations = generationsOf(runId)
       const attempts = selectAttempts.values(runId).map((row) => {
         const attempt = attemptOf(runId, row, beats, texts)
         return attempt.status === "running" && !isOwned ? { ...attempt, status: "interrupted" as const } : attempt
@@ -428,8 +444,10 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
         ...strayOf(Rows.readEnding(ending)),
         nodes,
         attempts,
+        ...(generations.length === 0 ? {} : { generations }),
       })
     },
+    generations: generationsOf,
     events: (runId, { afterSeq = 0, limit = 1000 } = {}) => {
       if (selectExists.values(runId).length === 0) return Either.left(new RunNotFound({ runId }))
       return Either.right(selectEvents.values(runId, afterSeq, limit).map((row) => shown(runId, Events.read(row))))
@@ -515,10 +533,11 @@ const nodeOf = (runId: string, row: NodeRow): NodeSummary => {
 type Beat = Pick<AttemptSummary, "heartbeat" | "heartbeatAt">
 
 const attemptOf = (runId: string, row: AttemptRow, beats: ReadonlyMap<string, Beat>, texts: Texts): AttemptSummary => {
-  const [nodeId, iteration, attempt, status, startedAt, finishedAt, error, cachedFrom, ...turns] = row
+  const [nodeId, iteration, attempt, status, startedAt, finishedAt, error, cachedFrom, codeGeneration, ...turns] = row
   const { heartbeat = null, heartbeatAt = null } = beats.get(`${nodeKey(nodeId, iteration)}/${attempt}`) ?? {}
   const node = { runId, nodeId, iteration, attempt, status, startedAt, finishedAt, error: errorOf(error), cachedFrom }
-  return { ...node, heartbeat, heartbeatAt, turns: Turns.read(turns, texts) }
+  const code = codeGeneration === null ? {} : { codeGeneration }
+  return { ...node, ...code, heartbeat, heartbeatAt, turns: Turns.read(turns, texts) }
 }
 
 /** Returns the answers that have arrived for open waits, of any runs. */

@@ -170,6 +170,7 @@ export const make = (patience: Patience): Effect.Effect<StorageShape, StoreError
             Either.map(queries.inspect(runId, now), (details) => Slots.shownIn(details, slots.waits(runId))),
           ),
         ),
+      generations: (runId) => read("generations", ({ queries }) => Either.right(queries.generations(runId))),
       events: (runId, options) => read("events", ({ queries }) => queries.events(runId, options)),
     }
   })

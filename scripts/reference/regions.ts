@@ -120,6 +120,8 @@ const words: { readonly [name: string]: string } = {
   kept: "finished nodes that stay",
   added: "new nodes",
 
+  codeGeneration: "number of the code: 0 is the one that the run began with, and each reload makes the next",
+
   removed: "nodes that the plan no longer has",
   mounted: "ids of new nodes",
   unmounted: "ids of nodes that left",
@@ -243,7 +245,8 @@ const tables: { readonly [name: string]: string } = {
   smithers_nodes:
     "A row per step, wait, loop and boundary in each iteration, as it is now. A running attempt is in the row of its node.",
   smithers_attempts: "A row per attempt that has ended, with its error. The error of a failed attempt is stored only here.",
-  smithers_generations: "The code of runs that are at work with `--hot` or `hot: true`: a row per generation. 0 is the code that a run began with.",
+  smithers_generations:
+    "The code of runs that are at work with `--hot` or `hot: true`: a row per generation. 0 is the code that a run began with.",
   smithers_waits: "The latest wait of each node.",
   smithers_signals: "Signals that a run has received.",
   smithers_events: "The log: a row per event.",
@@ -324,6 +327,10 @@ const columns: { readonly [name: string]: string } = {
   "smithers_nodes.reads_seq": "internal",
   "smithers_nodes.error": "JSON of a failure without an attempt",
   "smithers_nodes.detail": "JSON of rarely used fields",
+  "smithers_attempts.code_generation":
+    "the code that it ran, as in `smithers_generations`; NULL for the code that the run began with",
+  "smithers_generations.generation": "0 is the code that the run began with, and each reload makes the next",
+  "smithers_generations.at_ms": "when the run went on with it",
   "smithers_attempts.is_cached": "1 if the output came from the cache",
   "smithers_attempts.reason": "of an interruption: `crash`, `shutdown`, `fail-fast`, `cancelled`, `reset`",
   "smithers_attempts.error": "JSON: an `ErrorInfo`",

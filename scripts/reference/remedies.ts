@@ -93,7 +93,8 @@ export const remedies: ReadonlyArray<{
       RunFenced: "Nothing: another process works on the run now. Make sure that no process is stopped for longer than its lease.",
       RunEnded: "Resume a failed or cancelled run first; a finished run takes no commands.",
       RunDefect: "Report it with the error that it names. The run can be resumed.",
-      ReloadRefused: "Mend what it names and save again. For `restart`, stop the run and resume it; for `incompatible`, resume it with `onIncompatible`.",
+      ReloadRefused:
+        "Mend what it names and save again. For `restart`, stop the run and resume it; for `incompatible`, resume it with `onIncompatible`.",
       IncompatibleOutput: 'Make the schema accept what is stored, or resume with `onIncompatible: "rerun"`.',
       IncompatibleTable: "Give the step or the output another name, or a type that the column can hold.",
     },

@@ -482,7 +482,9 @@ describe("Reload", () => {
     Effect.gen(function* () {
       const storage = MemoryStorage.make()
       const build = (least: number) =>
-        declare().build(($) => $.signal("go", { name: "go", payload: Schema.Number.pipe(Schema.filter((value) => value >= least)) }))
+        declare().build(($) =>
+          $.signal("go", { name: "go", payload: Schema.Number.pipe(Schema.filter((value) => value >= least)) }),
+        )
       const output = yield* inProcess(
         storage,
         Effect.gen(function* () {

@@ -33,22 +33,38 @@ describe("a reload of components", () => {
       const gate = makeGate()
       const old = write(({ Task, outputs }) => (
         <Sequence>
-          <Task id="a" output={outputs.note}>{{ text: "a by old" }}</Task>
-          <Task id="slow" output={outputs.note}>{() => Effect.as(gate.await, { text: "slow by old" })}</Task>
-          <Task id="gone" output={outputs.note}>{{ text: "gone" }}</Task>
+          <Task id="a" output={outputs.note}>
+            {{ text: "a by old" }}
+          </Task>
+          <Task id="slow" output={outputs.note}>
+            {() => Effect.as(gate.await, { text: "slow by old" })}
+          </Task>
+          <Task id="gone" output={outputs.note}>
+            {{ text: "gone" }}
+          </Task>
         </Sequence>
       ))
       const next = write(({ Task, outputs, useCtx }) => {
         const Last = () => {
           const ctx = useCtx()
           const texts = ["a", "slow", "added"].map((nodeId) => ctx.outputMaybe(outputs.note, { nodeId })?.text)
-          return <Task id="last" output={outputs.note}>{{ text: texts.join(", ") }}</Task>
+          return (
+            <Task id="last" output={outputs.note}>
+              {{ text: texts.join(", ") }}
+            </Task>
+          )
         }
         return (
           <Sequence>
-            <Task id="a" output={outputs.note}>{{ text: "a by new" }}</Task>
-            <Task id="slow" output={outputs.note}>{{ text: "slow by new" }}</Task>
-            <Task id="added" output={outputs.note}>{{ text: "added by new" }}</Task>
+            <Task id="a" output={outputs.note}>
+              {{ text: "a by new" }}
+            </Task>
+            <Task id="slow" output={outputs.note}>
+              {{ text: "slow by new" }}
+            </Task>
+            <Task id="added" output={outputs.note}>
+              {{ text: "added by new" }}
+            </Task>
             <Last />
           </Sequence>
         )
@@ -64,39 +80,49 @@ describe("a reload of components", () => {
     }).pipe(Effect.provide(runtime)),
   )
 
-  it.effect("with a tree that is refused, or a render that throws, leaves the old code running, and the next good one is taken", () =>
-    Effect.gen(function* () {
-      const gate = makeGate()
-      const good = (text: string) =>
-        write(({ Task, outputs }) => (
+  it.effect(
+    "with a tree that is refused, or a render that throws, leaves the old code running, and the next good one is taken",
+    () =>
+      Effect.gen(function* () {
+        const gate = makeGate()
+        const good = (text: string) =>
+          write(({ Task, outputs }) => (
+            <Sequence>
+              <Task id="a" output={outputs.note}>
+                {() => Effect.as(gate.await, { text })}
+              </Task>
+              <Task id="b" output={outputs.note}>
+                {{ text }}
+              </Task>
+            </Sequence>
+          ))
+        const twice = write(({ Task, outputs }) => (
           <Sequence>
-            <Task id="a" output={outputs.note}>{() => Effect.as(gate.await, { text })}</Task>
-            <Task id="b" output={outputs.note}>{{ text }}</Task>
+            <Task id="a" output={outputs.note}>
+              {{ text: "x" }}
+            </Task>
+            <Task id="a" output={outputs.note}>
+              {{ text: "x" }}
+            </Task>
           </Sequence>
         ))
-      const twice = write(({ Task, outputs }) => (
-        <Sequence>
-          <Task id="a" output={outputs.note}>{{ text: "x" }}</Task>
-          <Task id="a" output={outputs.note}>{{ text: "x" }}</Task>
-        </Sequence>
-      ))
-      const throwing = write(() => {
-        throw new Error("no such flag")
-      })
-      const engine = yield* Engine.Engine
-      const storage = yield* Storage
-      const handle = yield* good("old").start({}, { runId: "r" })
-      yield* rest
-      const before = yield* storage.events("r")
-      const refused = yield* Effect.flip(engine.reload("r", twice.definition, code))
-      expect(refused).toMatchObject({ reason: "plan" })
-      expect(refused.message).toContain('"a"')
-      expect((yield* Effect.flip(engine.reload("r", throwing.definition, code))).message).toContain("no such flag")
-      expect(yield* storage.events("r")).toEqual(before)
-      expect(yield* engine.reload("r", good("new").definition, code)).toMatchObject([{ generation: 1 }])
-      yield* gate.open
-      expect(yield* handle.await).toEqual({ text: "new" })
-    }).pipe(Effect.provide(runtime)),
+        const throwing = write(() => {
+          throw new Error("no such flag")
+        })
+        const engine = yield* Engine.Engine
+        const storage = yield* Storage
+        const handle = yield* good("old").start({}, { runId: "r" })
+        yield* rest
+        const before = yield* storage.events("r")
+        const refused = yield* Effect.flip(engine.reload("r", twice.definition, code))
+        expect(refused).toMatchObject({ reason: "plan" })
+        expect(refused.message).toContain('"a"')
+        expect((yield* Effect.flip(engine.reload("r", throwing.definition, code))).message).toContain("no such flag")
+        expect(yield* storage.events("r")).toEqual(before)
+        expect(yield* engine.reload("r", good("new").definition, code)).toMatchObject([{ generation: 1 }])
+        yield* gate.open
+        expect(yield* handle.await).toEqual({ text: "new" })
+      }).pipe(Effect.provide(runtime)),
   )
 
   it.effect("goes on in the pass that a loop is in, with the new limit", () =>

@@ -76,7 +76,11 @@ export const show = ({ storage, handle, before }: Shown, began: number) =>
           ? Progress.line(event, progress.createdAt)
           : Progress.outcome(event, { ...then, createdAt: progress.createdAt }, (nodeId) => tree?.nameOf(nodeId) ?? nodeId)
       for (const one of line?.split("\n") ?? []) yield* write(one)
-      if (view !== undefined && (_tag === "RunStarted" || _tag === "PlanChanged" || _tag === "RunResumed" || _tag === "CodeReloaded")) yield* readPlan
+      if (
+        view !== undefined &&
+        (_tag === "RunStarted" || _tag === "PlanChanged" || _tag === "RunResumed" || _tag === "CodeReloaded")
+      )
+        yield* readPlan
     })
     const following = Stream.runForEach(handle.eventsAfter(seen), each)
     const fiber = yield* Effect.forkScoped(Effect.catchAll(following, () => Effect.void))

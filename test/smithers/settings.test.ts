@@ -98,6 +98,7 @@ const engine: Bad<Smithers.RuntimeOptions> = {
   limits,
   secrets,
   tools,
+  snapshots: ["no", 0, null, {}],
 }
 const sqlite: Bad<Smithers.SqliteOptions> = { filename: texts, access: words, synchronous: words, busyTimeout: times, ...engine }
 

@@ -9,12 +9,14 @@ import * as Option from "effect/Option"
 import * as Migrations from "../../packages/sqlite/src/internal/migrations.ts"
 import * as History from "../contract/History.ts"
 import * as Slots from "../contract/Slots.ts"
+import * as Snapshots from "../contract/Snapshots.ts"
 import { expectSame, suite } from "../contract/Storage.ts"
 import { folder, layerMemory, layerTemporary, newFile, otherProcess, query, rawConnection, using } from "./Fixture.ts"
 
 suite("a SQLite file", layerTemporary)
 suite("SQLite in memory", layerMemory)
 Slots.suite("a SQLite file", layerTemporary)
+Snapshots.suite("a SQLite file", layerTemporary)
 
 const { journal, plain, started, step } = History
 

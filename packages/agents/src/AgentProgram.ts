@@ -8,7 +8,7 @@
  */
 import { isDeepStrictEqual } from "node:util"
 import type { AgentRequest, AgentTurn, AnyAgent, CallableAgent, Message, SdkAgent } from "@smithers/core/Agent"
-import { isModel, nameOf } from "@smithers/core/Agent"
+import { isModel, nameOf, writesFiles } from "@smithers/core/Agent"
 import { type AttemptRequest, AttemptSuspended } from "@smithers/core/AgentJournal"
 import { type AgentCall, AgentRunner, type AgentRunnerShape } from "@smithers/core/AgentRunner"
 import type { Usage } from "@smithers/core/Charges"
@@ -89,7 +89,26 @@ export interface ToolSettings {
 
 /** Lets steps have agents, whose tools have these rights. */
 export const layerWith = (tools: ToolSettings): Layer.Layer<AgentRunner> =>
-  Layer.succeed(AgentRunner, { run: (call) => run(call, tools) })
+  Layer.succeed(AgentRunner, { run: (call) => run(call, tools), workspace: workspaceOf(tools) })
+
+/** The directory that a step works in. Its agents may write there with tools that work on files, or with programs. */
+const workspaceOf =
+  ({ rights: given = {}, commands }: ToolSettings): NonNullable<AgentRunnerShape["workspace"]> =>
+  ({ nodeId, agents, rights: asked }) => {
+    const rights = asked === undefined ? given : Either.getOrUndefined(ToolSession.narrow(given, asked, nodeId))
+    if (rights === undefined) return undefined
+    const { offer } = ToolSession.make(rights, commands, asked)
+    const writes = (tool: object): boolean => {
+      const { usesWorkspace, isReadOnly } = ToolRules.of(tool)
+      return usesWorkspace && !isReadOnly
+    }
+    const isWriting = (agent: AnyAgent): boolean => {
+      const tools = Thrown.get(agent, "tools")
+      const isOffering = typeof tools === "object" && tools !== null
+      return writesFiles(agent) || (isOffering && Object.values(offer({ ...tools })).some((tool) => writes(Object(tool))))
+    }
+    return { root: rights.root ?? process.cwd(), isWritable: rights.isReadOnly !== true && agents.some(isWriting) }
+  }
 
 /** Lets steps have agents. Their tools are confined to the working directory, and run no commands. */
 export const layer: Layer.Layer<AgentRunner> = layerWith({})

@@ -150,5 +150,11 @@ export const limitsOf = (agent: AnyAgent): ReadonlyArray<string> => {
   return Array.isArray(names) ? names.filter((name) => typeof name === "string") : []
 }
 
+/** The key under which an agent says that it changes files in the directory of its step by itself, without tools of the runtime. */
+export const writesFilesKey: unique symbol = Symbol.for("@smithers/core/WritesFiles")
+
+/** Tells whether an agent says that it changes files by itself. */
+export const writesFiles = (agent: AnyAgent): boolean => writesFilesKey in agent && agent[writesFilesKey] === true
+
 /** The display name of an agent. */
 export const nameOf = (agent: AnyAgent): string => (isModel(agent) ? agent.modelId : (agent.name ?? agent.id ?? "agent"))

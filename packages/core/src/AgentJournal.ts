@@ -115,14 +115,14 @@ export interface RecordedConversation extends Conversation {
   readonly isCurrent: boolean
 }
 
-/** One transaction of an attempt. Conversations and calls replace the rows of their keys; entries are appended. */
-export interface JournalWrite {
+/** The attempt that writes, under a claim of its run. */
+export interface AttemptOfClaim extends AttemptName {
   readonly runId: string
   readonly epoch: number
-  readonly nodeId: string
-  readonly iteration: number
-  /** The attempt that writes. */
-  readonly attempt: number
+}
+
+/** One transaction of an attempt. Conversations and calls replace the rows of their keys; entries are appended. */
+export interface JournalWrite extends AttemptOfClaim {
   readonly conversations?: ReadonlyArray<Conversation>
   readonly entries?: ReadonlyArray<TranscriptEntry>
   readonly calls?: ReadonlyArray<ToolCallRecord>

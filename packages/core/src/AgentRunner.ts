@@ -61,6 +61,22 @@ export interface AgentRunnerShape {
     unknown,
     InvalidOutput | AgentFailed | BudgetExceeded | AttemptSuspended | NonRetryable | JournalError | ToolRightsExceeded
   >
+  /**
+   * Returns the directory that the tools of a step work in; for a step without agents that of the runtime. `undefined` if its rights
+   * cannot be granted. Default: the working directory, in which nothing is written.
+   */
+  readonly workspace?: (step: {
+    readonly nodeId: string
+    readonly agents: ReadonlyArray<AnyAgent>
+    readonly rights?: StepRights | undefined
+  }) => AttemptWorkspace | undefined
+}
+
+/** The directory that an attempt works in. */
+export interface AttemptWorkspace {
+  readonly root: string
+  /** `true` if an agent is known to be able to write there. */
+  readonly isWritable: boolean
 }
 
 /** Calls agents. In a run without one each step with an agent fails with `NoAgentRunner`. */

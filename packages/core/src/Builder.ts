@@ -137,6 +137,11 @@ interface EveryStep<
   readonly skipIf?: (context: Condition<Input, N>) => Skip
   /** Continues the run, with an absent output, if the step fails for good. Default: false. */
   readonly continueOnFail?: Soft
+  /**
+   * `true` takes a snapshot of the workspace before and after each attempt, `false` takes none. Default: as the workflow says; by itself
+   * it takes them around attempts of agents that can write, in a git work tree.
+   */
+  readonly snapshots?: boolean
   /** Takes over the output of an earlier run with the same key. `true` is `{}`. Default: false. */
   readonly cache?: boolean | CacheOptions<(context: Condition<Input, N>) => unknown>
   /** Scores of the output, by name. They are made after it is stored, and neither hold up nor fail the run. */

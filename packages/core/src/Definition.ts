@@ -23,6 +23,8 @@ export interface Planner {
   readonly tables?: () => ReadonlyArray<OutputTable> | undefined
   /** Time in which a run must finish, by the last plan. */
   readonly deadlineMs?: () => Millis | undefined
+  /** The option `snapshots` of the workflow, by the last plan. */
+  readonly snapshots?: () => boolean | undefined
   /** Receives the stored plan before the first plan of a resumed run. */
   readonly recall?: (plan: Plan.PlanOutline) => void
   /** Reads that can never find a task of the run. */
@@ -48,5 +50,7 @@ export interface Definition<out R = never> {
   readonly maxConcurrency: number | undefined
   /** Time in which a run must finish, if known without the plan. */
   readonly deadlineMs?: Millis
+  /** `true` takes snapshots around each attempt of its steps, `false` takes none. Default: as the engine says. */
+  readonly snapshots?: boolean | undefined
   readonly _R?: (_: never) => R
 }

@@ -182,6 +182,11 @@ export interface EngineOptions {
    * They are those of the whole process, and known until it ends. Default: none.
    */
   readonly secrets?: SecretSettings.Settings
+  /**
+   * `true` takes a snapshot of the workspace before and after each attempt of every step, `false` takes none. Workflows and steps may say
+   * otherwise. Default: around attempts of agents that can write, in a git work tree.
+   */
+  readonly snapshots?: boolean
 }
 
 /** The names of the options of an engine. */
@@ -193,6 +198,7 @@ export const optionNames: Settings.Names<EngineOptions> = {
   dailyBudget: true,
   limits: true,
   secrets: true,
+  snapshots: true,
 }
 
 /** Drives the runs of a store. */
@@ -223,6 +229,8 @@ export const make = (
         ? Millis.longest
         : yield* Settings.duration("lease", options.lease, "30 seconds")
     const graceMs = yield* Settings.duration("grace", options.grace, "5 seconds", Millis.zero)
+    const snapshots =
+      options.snapshots === undefined ? undefined : yield* Settings.flag("snapshots", options.snapshots, true)
     const readsCache = yield* Settings.flag("cache", options.cache, true)
     const dailyBudget = options.dailyBudget === undefined ? undefined : yield* Settings.budget("dailyBudget", options.dailyBudget)
     const settings = { maxConcurrency: yield* Settings.count("maxConcurrency", options.maxConcurrency, 4), leaseMs }
@@ -330,6 +338,7 @@ export const make = (
               callers,
               graceMs,
               readsCache,
+              snapshots,
               dailyBudget,
               startChild: startChild(active),
             }).pipe(

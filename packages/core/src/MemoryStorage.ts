@@ -7,6 +7,7 @@ import * as Either from "effect/Either"
 import type * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import {
+  type AttemptOfClaim,
   type Conversation,
   type JournalWrite,
   progressKinds,
@@ -49,6 +50,7 @@ import {
 import * as RunState from "./RunState.ts"
 import { type Frame, type Heartbeat, isStaleFrame } from "./RunStore.ts"
 import { defaultLimit as mostScores, type Score, type ScoreKey } from "./Scores.ts"
+import * as Snapshots from "./Snapshots.ts"
 import * as Status from "./Status.ts"
 import * as Storage from "./Storage.ts"
 import { defined } from "./Struct.ts"
@@ -78,6 +80,8 @@ interface Stored {
   readonly charges: Map<string, Charges.Charge>
   readonly entries: Array<TranscriptEntry>
   readonly calls: Map<string, ToolCallRecord>
+  /** In the order in which they were taken; those before attempts that have none after them are open. */
+  readonly snapshots: Array<Snapshots.Snapshot & { readonly isOpen: boolean }>
 }
 
 /** The details of a heartbeat. `seq` is the number of the next event. */
@@ -169,7 +173,7 @@ const bare = (): Storage.StorageShape => {
     nodeId,
     iteration,
     attempt,
-  }: JournalWrite): Effect.Effect<Stored, RunFenced | StaleAttempt> =>
+  }: AttemptOfClaim): Effect.Effect<Stored, RunFenced | StaleAttempt> =>
     Effect.filterOrFail(
       owned(runId, epoch),
       (entry) => {
@@ -241,6 +245,7 @@ const bare = (): Storage.StorageShape => {
       conversations: new Map(),
       entries: [],
       calls: new Map(),
+      snapshots: [],
       charges: new Map(),
     }
     const entry: Stored = { created: create, crashes: 0, run, state, ...rows }
@@ -439,6 +444,14 @@ const bare = (): Storage.StorageShape => {
     return null
   }
 
+  const putSnapshot = (snapshot: Snapshots.Snapshot, isOpen: (was: boolean) => boolean): void => {
+    const { snapshots } = stored.get(snapshot.runId) ?? {}
+    const at = snapshots?.findIndex((one) => Snapshots.isSameAttempt(one, snapshot) && one.moment === snapshot.moment) ?? -1
+    const row = { ...snapshot, isOpen: isOpen(snapshots?.[at]?.isOpen === true) }
+    if (at < 0) snapshots?.push(row)
+    else snapshots?.splice(at, 1, row)
+  }
+
   return {
     storeId: `memory ${++made}`,
     open: ({ runId, create, reopen, leaseMs, now, isForced = false }) =>
@@ -627,6 +640,32 @@ const bare = (): Storage.StorageShape => {
         if (found !== undefined)
           scores.set(scoreKey(key), { score: { ...found.score, tries: found.score.tries - 1 }, leaseUntil: undefined })
       }),
+    recordSnapshot: ({ epoch, ...write }) =>
+      Effect.map(attempting({ epoch, ...write }), (entry) => {
+        const open = [...stored.values()].flatMap(({ run, state, snapshots }) =>
+          snapshots.filter(({ isOpen, nodeId, iteration, attempt }) => {
+            const record = isOpen && run.owner !== null ? RunState.step(state, nodeId, iteration) : undefined
+            return record?.status === "running" && record.attempt === attempt
+          }),
+        )
+        const { sharedWith, others } = Snapshots.sharing(write, open)
+        for (const other of others) putSnapshot(other, (isOpen) => isOpen)
+        const places = entry.snapshots.filter((one) => isSamePlace(one, write))
+        for (const place of places) putSnapshot(place, () => false)
+        putSnapshot({ ...write, sharedWith }, () => write.moment === "before")
+      }),
+    snapshots: ({ runId, nodeId, iteration, attempt }) =>
+      Effect.sync(() =>
+        (stored.get(runId)?.snapshots ?? [])
+          .filter(
+            (one) =>
+              (nodeId ?? one.nodeId) === one.nodeId &&
+              (iteration ?? one.iteration) === one.iteration &&
+              (attempt ?? one.attempt) === one.attempt,
+          )
+          .map(({ isOpen: _, ...snapshot }) => snapshot)
+          .sort((left, right) => left.at - right.at || byNode(left, right) || left.attempt - right.attempt),
+      ),
     facts: ({ namespace, keys, query, limit = defaultLimit, now }) =>
       Effect.sync(() => {
         const found = [...facts.values()].filter(
@@ -758,6 +797,7 @@ const bare = (): Storage.StorageShape => {
           attempts: attempts.sort((left, right) => byNode(left, right) || left.attempt - right.attempt),
           ...(entry.generations.length === 0 ? {} : { generations: [...entry.generations] }),
           ...(waits.length === 0 ? {} : { slots: waits }),
+          ...Snapshots.shownOf(entry.snapshots.map(({ isOpen: _, ...snapshot }) => snapshot)),
         }
       }),
     generations: (runId) => Effect.sync(() => [...(stored.get(runId)?.generations ?? [])]),

@@ -72,7 +72,7 @@ const checked = <A>(make: () => A): Either.Either<A, Problem> => {
 
 /**
  * Makes a step. Options: `label`, `meta`, `error`, `retry`, `timeout`, `heartbeatTimeout`, `continueOnFail`, `cache`,
- * `limit`, `needsApproval` and `compensate`.
+ * `limit`, `snapshots`, `needsApproval` and `compensate`.
  */
 export const step = (
   leaf: Leaf & {
@@ -111,6 +111,7 @@ export const step = (
         limit,
         memory: memoryOf(leaf, options.memory, words),
         scorers: scorersOf(options.scorers, words),
+        snapshots: options.snapshots === undefined ? undefined : flag(options, "snapshots", words),
       }),
     }
   })
@@ -152,6 +153,10 @@ export const agent = (options: Options, isText: boolean, words: Words): Either.E
   })
 
 const budgetOf = (value: unknown): Budget.Budget => Either.getOrElse(Budget.read(value), (problem) => refuse(`"budget" ${problem}`))
+
+/** Reads the option `snapshots` of a workflow. */
+export const snapshots = (options: Options, words: Words): Either.Either<boolean | undefined, Problem> =>
+  checked(() => (options.snapshots === undefined ? undefined : flag(options, "snapshots", words)))
 
 /** Makes a region with a budget. Options: those of a budget. The id is `""` for the whole run. */
 export const budget = (id: string, children: ReadonlyArray<Plan.Node>, value: unknown): Either.Either<Plan.Sequence, Problem> =>

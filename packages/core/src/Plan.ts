@@ -180,6 +180,8 @@ export interface Step extends Provisional, Drawn {
   readonly limit?: Queue | Computation
   readonly memory?: StepMemory
   readonly scorers?: { readonly [name: string]: Scorer }
+  /** `true` takes snapshots of the workspace around each attempt, `false` takes none. Default: as the workflow says. */
+  readonly snapshots?: boolean
   /** Set if an agent does the work: the result of `run` is the prompt. */
   readonly agentSpec?: AgentSpec
   /**

@@ -73,6 +73,7 @@ export interface Details {
       readonly timeout?: "computed" | undefined
       readonly heartbeatTimeoutMs?: number | undefined
       readonly continueOnFail?: true | undefined
+      readonly snapshots?: boolean | undefined
       readonly cache?: true | undefined
       /** The name of its limit; `computed` by a function when it is ready. */
       readonly limit?: string | undefined
@@ -314,6 +315,7 @@ const stepDetails = (node: Plan.Step): Details["Step"] => {
     timeout: computed(node.computeTimeout),
     heartbeatTimeoutMs,
     continueOnFail: flag(node.continueOnFail),
+    snapshots: node.snapshots,
     cache: flag(node.cache !== undefined),
     limit: typeof node.limit === "object" ? Limits.nameOf(node.limit) : computed(node.limit),
     compensate: flag(node.compensate !== undefined),

@@ -122,6 +122,8 @@ export const make = (storage: StorageShape): StorageShape => {
     claimScore: (request) => Effect.suspend(() => storage.claimScore(Secrets.value(request))),
     endScore: (request) => Effect.suspend(() => storage.endScore(Secrets.value(request))),
     releaseScore: (key) => Effect.suspend(() => storage.releaseScore(Secrets.value(key))),
+    recordSnapshot: (write) => Effect.suspend(() => storage.recordSnapshot(Secrets.value(write))),
+    snapshots: (filter) => read(storage.snapshots(filter)),
     facts: (query) => read(storage.facts(query)),
     putFact: (fact) => Effect.suspend(() => storage.putFact(Secrets.value(fact))),
     deleteFacts: storage.deleteFacts,

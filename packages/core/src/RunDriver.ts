@@ -32,6 +32,7 @@ import { type NodeId, type NodeKey, nodeKey, shownId } from "./Ids.ts"
 import type { Command, InboxMessage } from "./Inbox.ts"
 import * as Attempts from "./internal/attempts.ts"
 import type * as Callers from "./internal/callers.ts"
+import * as Capture from "./internal/capture.ts"
 import * as Claims from "./internal/claims.ts"
 import * as CommandEvents from "./internal/commandEvents.ts"
 import * as Control from "./internal/control.ts"
@@ -89,6 +90,8 @@ export interface DriveOptions {
   readonly graceMs: number
   /** `false` if steps run although their outputs are cached. */
   readonly readsCache: boolean
+  /** `true` takes snapshots around each attempt, `false` takes none. */
+  readonly snapshots: boolean | undefined
   readonly dailyBudget: Budget.Budget | undefined
   /** Tracks which runs the code of steps waits for. */
   readonly callers: Pick<Callers.Callers, "entering">
@@ -272,7 +275,7 @@ export const drive = <R>(
   })
 
 const loop = (
-  { store, inbox, reader, journal, slots, memory, scores }: RunPorts,
+  { store, inbox, reader, journal, slots, memory, scores, snapshots }: RunPorts,
   begun: Definition<unknown>,
   options: DriveOptions,
 ): Effect.Effect<EndedResult<unknown>, DriverError, unknown> =>
@@ -322,10 +325,14 @@ const loop = (
       compute: (start) => computeLimit(start),
       wake: () => intake.push({ _tag: "Turn" }),
     })
+    /** Snapshots as the workflow or the engine says. */
+    const capturing = (): boolean | undefined => planner.snapshots?.() ?? definition.snapshots ?? options.snapshots
     const attempts = Attempts.make({
       store,
       journal,
       memory,
+      capture: (start, program) =>
+        Capture.around({ snapshots, onOutage, runId, epoch, start, graceMs: options.graceMs }, capturing(), program),
       onOutage,
       graceMs: options.graceMs,
       dailyBudget: options.dailyBudget,

@@ -12,6 +12,7 @@ import { isTransient } from "./Records.ts"
 import { LeaveRequest, Leaving, PendingKind, RunEvent, StrayRead, type WaitKind } from "./RunEvent.ts"
 import { type NewRun, Stuck } from "./RunOwnership.ts"
 import { SlotWait } from "./Slots.ts"
+import { Snapshot } from "./Snapshots.ts"
 import * as Status from "./Status.ts"
 
 /** The initial data of a run, and its status. */
@@ -273,6 +274,8 @@ export const RunDetails = Schema.Struct({
   generations: Schema.optional(Schema.Array(StoredGeneration)),
   /** Slots of limits that steps and calls of agents wait for, if there are any. */
   slots: Schema.optional(Schema.Array(SlotWait)),
+  /** Snapshots of workspaces around its attempts, if there are any. */
+  snapshots: Schema.optional(Schema.Array(Snapshot)),
 })
 
 export type RunDetails = typeof RunDetails.Type

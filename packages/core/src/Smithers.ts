@@ -16,6 +16,7 @@ import * as RedactedTelemetry from "./RedactedTelemetry.ts"
 import { type RunDetails, type RunFilter, RunReader, type RunSummary } from "./RunReader.ts"
 import { type Score, type ScoreFilter, Scores } from "./Scores.ts"
 import * as Settings from "./Settings.ts"
+import { type Snapshot, type SnapshotFilter, Snapshots } from "./Snapshots.ts"
 import type { Ports } from "./Storage.ts"
 import { defined } from "./Struct.ts"
 import * as Supervisor from "./Supervisor.ts"
@@ -48,6 +49,7 @@ export type { RunDetails, RunFilter, RunSummary } from "./RunReader.ts"
 export type { RunResult, Waits } from "./RunResult.ts"
 export { InvalidScore, type Score, type ScoreFilter } from "./Scores.ts"
 export { secret } from "./SecretSettings.ts"
+export type { Snapshot, SnapshotFilter } from "./Snapshots.ts"
 export { createWorkflow, type Deadline, type ExecuteError, type RunHandle, type Workflow } from "./Workflow.ts"
 
 /**
@@ -160,6 +162,13 @@ export const scores = (filter: ScoreFilter = {}): Effect.Effect<ReadonlyArray<Sc
   )
 
 const scoreNames: Settings.Names<ScoreFilter> = { runId: true, nodeId: true, status: true, limit: true }
+
+/** Reads the snapshots of workspaces around the attempts of a run, in the order in which they were taken. Empty for a run that does not exist. */
+export const snapshots = (
+  runId: string,
+  { nodeId, iteration, attempt }: Omit<SnapshotFilter, "runId"> = {},
+): Effect.Effect<ReadonlyArray<Snapshot>, StoreError, Snapshots> =>
+  Effect.flatMap(Snapshots, (port) => port.snapshots({ runId, ...defined({ nodeId, iteration, attempt }) }))
 
 /** Waits until the scorers that this process has started have ended. */
 export const scored: Effect.Effect<void, never, Engine.Engine> = Effect.flatMap(Engine.Engine, (engine) => engine.scored)

@@ -12,6 +12,7 @@ import { RunReader, type RunReaderShape } from "./RunReader.ts"
 import { RunStore, type RunStoreShape } from "./RunStore.ts"
 import { Scores, type ScoresShape } from "./Scores.ts"
 import { Slots, type SlotsShape } from "./Slots.ts"
+import { Snapshots, type SnapshotsShape } from "./Snapshots.ts"
 
 /** All operations of a store. Times are epoch milliseconds. */
 export interface StorageShape
@@ -22,7 +23,8 @@ export interface StorageShape
     AgentJournalShape,
     SlotsShape,
     MemoryShape,
-    ScoresShape {
+    ScoresShape,
+    SnapshotsShape {
   /** Identifies the store, such as by the real path of a file: the same for every handle on it in this process. */
   readonly storeId: string
 }
@@ -31,7 +33,7 @@ export interface StorageShape
 export class Storage extends Context.Tag("@smithers/core/Storage")<Storage, StorageShape>() {}
 
 /** The ports for one part of a store each. */
-export type NarrowPorts = RunStore | RunOwnership | Inbox | RunReader | AgentJournal | Slots | Memory | Scores
+export type NarrowPorts = RunStore | RunOwnership | Inbox | RunReader | AgentJournal | Slots | Memory | Scores | Snapshots
 
 /** A store and its ports. */
 export type Ports = Storage | NarrowPorts
@@ -47,6 +49,7 @@ export const ports = (storage: StorageShape): Context.Context<Ports> =>
     Context.add(Slots, storage),
     Context.add(Memory, storage),
     Context.add(Scores, storage),
+    Context.add(Snapshots, storage),
   )
 
 /** A scoped layer of a store and all its ports. */
@@ -62,13 +65,14 @@ export interface RunPorts {
   readonly slots: SlotsShape
   readonly memory: MemoryShape
   readonly scores: ScoresShape
+  readonly snapshots: SnapshotsShape
 }
 
 /** The ports by name. Dies if they belong to different stores: a run would be stored in one and claimed in another. */
 export const runPorts: Effect.Effect<RunPorts, never, NarrowPorts> = Effect.flatMap(
   Effect.all({
     ...{ store: RunStore, ownership: RunOwnership, inbox: Inbox, reader: RunReader, journal: AgentJournal },
-    ...{ slots: Slots, memory: Memory, scores: Scores },
+    ...{ slots: Slots, memory: Memory, scores: Scores, snapshots: Snapshots },
   }),
   (found) => {
     const storeIds = new Set(Object.values(found).map(({ storeId }) => storeId))

@@ -236,6 +236,11 @@ export interface WorkflowOptions<S extends Codec.AnySchema> {
   readonly budget?: Budget.Options
   /** Time in which a run must finish, with its child runs; otherwise it ends as failed with `RunTimedOut`. Default: none. */
   readonly deadline?: Millis.DurationLike
+  /**
+   * `true` takes a snapshot of the workspace before and after each attempt, `false` takes none. Default: as the runtime says; by itself
+   * that takes them around attempts of agents that can write, in a git work tree.
+   */
+  readonly snapshots?: boolean
 }
 
 /** A declared workflow, before its steps are built. */
@@ -246,7 +251,7 @@ export interface DeclaredWorkflow<S extends Codec.AnySchema> {
   ) => Workflow<Codec.Input<S>, A, R | Codec.Services<S>, W, E>
 }
 
-const workflowKeys: ReadonlySet<string> = new Set(["name", "input", "version", "maxConcurrency", "budget", "deadline"])
+const workflowKeys: ReadonlySet<string> = new Set(["name", "input", "version", "maxConcurrency", "budget", "deadline", "snapshots"])
 
 /** Declares a workflow. */
 export const createWorkflow = <S extends Codec.AnySchema>(options: WorkflowOptions<S>): DeclaredWorkflow<S> => ({
@@ -266,6 +271,7 @@ export const createWorkflow = <S extends Codec.AnySchema>(options: WorkflowOptio
     const problem = maxConcurrency === undefined ? undefined : NodeOptions.countProblem("maxConcurrency", maxConcurrency)
     if (problem !== undefined) refuse(problem)
     if (deadline !== undefined) Either.getOrElse(NodeOptions.deadline({ deadline }), refuse)
+    if (!["undefined", "boolean"].includes(typeof options.snapshots)) refuse(`"snapshots" must be true or false`)
     const root = write(Builder.make(name))
     if (!Builder.isNode(root)) return refuse("build must return a node made by $")
     if (budget === undefined) return fromPlan(options, root.plan)
@@ -623,6 +629,7 @@ const fromPlan = <S extends Codec.AnySchema, A, R, W, E>(
       )
     },
     maxConcurrency,
+    snapshots: options.snapshots,
     ...defined({ deadlineMs: Either.getOrThrow(NodeOptions.deadline({ deadline })) }),
   }
   return { name, version, plan, definition, ...runs({ definition, begin: () => Effect.succeed(definition), label: () => name }) }

@@ -424,6 +424,7 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
   return {
     draw,
     deadlineMs: () => drawn?.lowered.deadlineMs,
+    snapshots: () => drawn?.lowered.snapshots,
     recall: (plan) => {
       holders = Identity.holdersIn(plan)
     },

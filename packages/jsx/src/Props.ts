@@ -184,6 +184,11 @@ export interface TaskProps<
   readonly heartbeatTimeoutMs?: number
   /** Lets the run continue without an output if the task fails for good. */
   readonly continueOnFail?: boolean
+  /**
+   * `true` takes a snapshot of the workspace before and after each attempt, `false` takes none. Default: as the workflow says; by itself
+   * it takes them around attempts of agents that can write, in a git work tree.
+   */
+  readonly snapshots?: boolean
   /** Takes over the output of an earlier run with the same key. `true` is `{}`. */
   readonly cache?: boolean | CacheOptions<(ctx: NoInfer<Ctx<S, Input>>) => unknown>
   /**
@@ -261,6 +266,11 @@ export interface WorkflowProps extends ChildrenProps {
   readonly budget?: Budget.Options
   /** Time in which a run must finish, with its child runs; otherwise it ends as failed with `RunTimedOut`. Default: none. */
   readonly deadline?: DurationLike
+  /**
+   * `true` takes a snapshot of the workspace before and after each attempt, `false` takes none. Default: as the runtime says; by itself
+   * that takes them around attempts of agents that can write, in a git work tree.
+   */
+  readonly snapshots?: boolean
 }
 
 /**

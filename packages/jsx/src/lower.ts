@@ -53,6 +53,7 @@ export interface Lowered {
   readonly root: Node
   /** Time in which a run must finish. */
   readonly deadlineMs: Millis | undefined
+  readonly snapshots: boolean | undefined
   readonly layout: TaskIndex
   /** Tasks of the plan, for tools; a run does not use them. */
   readonly tasks: () => ReadonlyArray<PlacedTask>
@@ -214,6 +215,7 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
         : defined({ budget: budgetOf({ ...root, props: { ...Object(props.budget) } }, "", []).budget })),
     },
     deadlineMs: orRefuse(root, NodeOptions.deadline(props)),
+    snapshots: orRefuse(root, NodeOptions.snapshots(props, words)),
     layout: analysis.layout,
     tasks: analysis.tasks,
     nodes: analysis.nodes,

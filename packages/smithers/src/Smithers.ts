@@ -109,10 +109,10 @@ export interface SqliteOptions extends SqliteStorage.SqliteConfig, RuntimeOption
 export const sqlite = (options: SqliteOptions): Layer.Layer<Runtime, StoreError | InvalidSetting> =>
   Layer.unwrapEffect(
     Either.map(Settings.only("Smithers.sqlite", options, sqliteNames), () => {
-      const { lease, maxConcurrency, grace, cache, dailyBudget, limits, secrets, tools, prices, ...store } = options
+      const { lease, maxConcurrency, grace, cache, dailyBudget, limits, secrets, snapshots, tools, prices, ...store } = options
       return onStorage(
         SqliteStorage.layer(store),
-        defined({ lease, maxConcurrency, grace, cache, dailyBudget, limits, secrets, tools, prices }),
+        defined({ lease, maxConcurrency, grace, cache, dailyBudget, limits, secrets, snapshots, tools, prices }),
       )
     }),
   )
@@ -134,7 +134,7 @@ const jsonConfig = <A>(variable: string): Config.Config<A> =>
 
 /**
  * The settings of {@link sqlite} from the environment: `SMITHERS_DB` (default: `smithers.db`), `SMITHERS_ACCESS`, `SMITHERS_SYNCHRONOUS`,
- * `SMITHERS_BUSY_TIMEOUT`, `SMITHERS_LEASE`, `SMITHERS_GRACE`, `SMITHERS_MAX_CONCURRENCY`, `SMITHERS_ISOLATION`,
+ * `SMITHERS_BUSY_TIMEOUT`, `SMITHERS_LEASE`, `SMITHERS_GRACE`, `SMITHERS_MAX_CONCURRENCY`, `SMITHERS_SNAPSHOTS`, `SMITHERS_ISOLATION`,
  * and as JSON `SMITHERS_LIMITS`, `SMITHERS_DAILY_BUDGET` and `SMITHERS_PRICES`.
  */
 export const config: Config.Config<SqliteOptions> = Config.map(
@@ -149,6 +149,7 @@ export const config: Config.Config<SqliteOptions> = Config.map(
     limits: optional(jsonConfig<LimitSettings>("SMITHERS_LIMITS")),
     dailyBudget: optional(jsonConfig<Budget.Options>("SMITHERS_DAILY_BUDGET")),
     prices: optional(jsonConfig<Prices.Prices>("SMITHERS_PRICES")),
+    snapshots: optional(Config.boolean("SMITHERS_SNAPSHOTS")),
     isolation: optional(Config.literal(...Runner.isolations)("SMITHERS_ISOLATION")),
   }),
   ({ filename, isolation, ...others }) => ({

@@ -11,6 +11,7 @@ import * as Millis from "@smithers/core/Millis"
 import * as RedactedStorage from "@smithers/core/RedactedStorage"
 import { type NewRun, newRunProblem, type OpenResult } from "@smithers/core/RunOwnership"
 import * as Settings from "@smithers/core/Settings"
+import { shownOf } from "@smithers/core/Snapshots"
 import * as Storage from "@smithers/core/Storage"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -34,6 +35,7 @@ import * as Queue from "./internal/queue.ts"
 import * as Reader from "./internal/reader.ts"
 import * as Scores from "./internal/scores.ts"
 import * as Slots from "./internal/slots.ts"
+import * as Snapshots from "./internal/snapshots.ts"
 import * as States from "./internal/states.ts"
 import * as Texts from "./internal/texts.ts"
 import * as Transactions from "./internal/transactions.ts"
@@ -121,6 +123,7 @@ const makeWriter = (
     const texts = Texts.make(connection)
     const facts = Facts.make(connection)
     const scores = Scores.make(connection, me)
+    const snapshots = Snapshots.make(connection)
     const frames = Frames.make(connection, outputs, plans, texts, claims, guard, facts, scores)
     const states = States.make(connection, outputs)
     const queries = Queries.make(connection, plans, texts)
@@ -201,6 +204,8 @@ const makeWriter = (
       claimScore: (request) => queue.write({ operation: "claimScore", run: () => Either.right(scores.claim(request)) }),
       endScore: (request) => queue.write({ operation: "endScore", run: () => Either.right(scores.end(request)) }),
       releaseScore: (key) => queue.write({ operation: "releaseScore", run: () => Either.right(scores.release(key)) }),
+      recordSnapshot: (write) => queue.write({ operation: "recordSnapshot", run: () => snapshots.record(write) }),
+      snapshots: (filter) => read("snapshots", () => Either.right(snapshots.find(filter))),
       facts: (filter) => read("facts", () => Either.right(facts.find(filter))),
       putFact: (write) => queue.write({ operation: "putFact", run: () => Either.right(facts.put(write)), synchronous: "full" }),
       deleteFacts: (of) =>
@@ -251,7 +256,12 @@ const makeWriter = (
       wait: (name) => read("wait", () => Either.right(queries.wait(name))),
       inspect: (runId) =>
         Effect.flatMap(Millis.now, (now) =>
-          read("inspect", () => Either.map(queries.inspect(runId, now), (details) => Slots.shownIn(details, slots.waits(runId)))),
+          read("inspect", () =>
+            Either.map(queries.inspect(runId, now), (details) => ({
+              ...Slots.shownIn(details, slots.waits(runId)),
+              ...shownOf(snapshots.find({ runId })),
+            })),
+          ),
         ),
       generations: (runId) => read("generations", () => Either.right(queries.generations(runId))),
       events: (runId, options) => read("events", () => queries.events(runId, options)),

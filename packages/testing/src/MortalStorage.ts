@@ -101,6 +101,8 @@ export const make = (disk: StorageShape, fault: Fault | undefined, onCommit: (fr
     claimScore: of(disk.claimScore),
     endScore: of(disk.endScore),
     releaseScore: of(disk.releaseScore),
+    recordSnapshot: journaled(disk.recordSnapshot),
+    snapshots: of(disk.snapshots),
     facts: of(disk.facts),
     putFact: of(disk.putFact),
     deleteFacts: of(disk.deleteFacts),

@@ -6,7 +6,7 @@ import { randomUUID } from "node:crypto"
 import { mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
-import type { Agent, AgentReply, AgentRequest, AgentUsage } from "@smithers/core/Agent"
+import { type Agent, type AgentReply, type AgentRequest, type AgentUsage, writesFilesKey } from "@smithers/core/Agent"
 import { type AgentSession, type ConversationLog, type JournalError, noLog } from "@smithers/core/AgentJournal"
 import type { CommandRunnerShape } from "@smithers/core/CommandRunner"
 import { type InvalidSetting, NonRetryable } from "@smithers/core/Errors"
@@ -67,6 +67,7 @@ export interface CommonSettings {
 export interface CommandLineAgent extends Agent {
   readonly name: string
   readonly wantsContext: true
+  readonly [writesFilesKey]: true
   generate(request: AgentRequest): Effect.Effect<AgentReply, CommandLineFailure>
 }
 
@@ -122,6 +123,7 @@ export const make = <S extends CommonSettings>(
   return {
     name,
     wantsContext: true,
+    [writesFilesKey]: true,
     identity: async (input) => {
       const { instructions } = settings
       const told = typeof instructions === "function" ? await instructions(input) : instructions

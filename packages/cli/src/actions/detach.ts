@@ -19,6 +19,7 @@ interface Detached {
     readonly budget: ReadonlyArray<string>
     readonly deadline: string | undefined
     readonly noCache: boolean
+    readonly noSnapshots: boolean
     readonly wait: boolean
     readonly uncancel: boolean
     readonly onIncompatible: "fail" | "rerun" | undefined
@@ -63,6 +64,7 @@ export const detach = ({ settings, runId, file, root, target, input, isResume }:
       ...settings.budget.map((budget) => `--budget=${budget}`),
       ...(settings.deadline === undefined ? [] : [`--deadline=${settings.deadline}`]),
       ...(settings.noCache ? ["--no-cache"] : []),
+      ...(settings.noSnapshots ? ["--no-snapshots"] : []),
       ...(settings.wait ? ["--wait"] : []),
       ...(settings.uncancel ? ["--uncancel"] : []),
     ]

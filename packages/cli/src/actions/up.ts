@@ -57,6 +57,7 @@ export interface UpOptions {
   readonly budget: ReadonlyArray<string>
   readonly deadline: string | undefined
   readonly noCache: boolean
+  readonly noSnapshots: boolean
   readonly wait: boolean
   readonly uncancel: boolean
   readonly detach: boolean
@@ -355,6 +356,7 @@ const work = (task: Work) =>
             Layer.merge(
               onStorage(Layer.succeedContext(ports(storage)), {
                 cache: !options.noCache,
+                ...(options.noSnapshots ? { snapshots: false } : {}),
                 ...defined({ maxConcurrency: options.maxConcurrency }),
                 ...(daily === undefined ? {} : { dailyBudget: yield* checkedBudget(daily) }),
               }),

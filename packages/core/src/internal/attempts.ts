@@ -128,6 +128,11 @@ export interface AttemptsOptions {
   readonly store: RunStoreShape
   readonly journal: AgentJournalShape
   readonly memory: MemoryShape
+  /** Takes snapshots of the workspace around an attempt, where they are wanted. */
+  readonly capture: (
+    start: Start,
+    attempt: Effect.Effect<StepProgram.AttemptResult, never, unknown>,
+  ) => Effect.Effect<StepProgram.AttemptResult, never, unknown>
   /** Called when the store cannot be read. */
   readonly onOutage: Patience.OnOutage
   readonly graceMs: number
@@ -288,8 +293,9 @@ export const make = (options: AttemptsOptions): Attempts => {
       readFacts: (filter) => Patience.retryWhileBusy(options.memory.facts({ ...filter, now }), options.onOutage),
     })
     Metrics.attemptsStarted.unsafeUpdate(1, Metrics.tagged(workflow))
+    const captured = options.capture(start, program)
     const labels = { runId, workflow, nodeId: step.id, iteration, attempt }
-    return Effect.flatMap(traced(program, key, labels), (program) =>
+    return Effect.flatMap(traced(captured, key, labels), (program) =>
       Effect.map(Effect.fork(Effect.interruptible(Turn.before(clock, program))), (fiber) => {
         const attempt: InFlight = {
           start,

@@ -25,7 +25,7 @@ const leaving = ["timeout", "timeoutMs", "onTimeout", "label"]
 
 /** Props of each element of a plan. */
 export const known = {
-  Workflow: new Set(["name", "budget", "deadline", "children"]),
+  Workflow: new Set(["name", "budget", "deadline", "snapshots", "children"]),
   Sequence: new Set(["children"]),
   Budget: new Set(["id", ...Budget.optionNames, "children"]),
   Parallel: new Set(["children", "maxConcurrency", "failFast"]),
@@ -75,6 +75,7 @@ export const known = {
       "cache",
       "memory",
       "scorers",
+      "snapshots",
       "label",
       "meta",
       "compensate",

@@ -25,6 +25,20 @@ export interface Conversations {
   readonly read: (filter: Journal.TranscriptFilter) => ReadonlyArray<Journal.RecordedConversation>
 }
 
+/** Refuses writes of a claim that is lost, or of an attempt that is not the running one. Call the result within the write transaction. */
+export const refusing = ({ prepare }: Pick<Connection, "prepare">) => {
+  const selectClaim = prepare<[number]>("SELECT 1 FROM smithers_runs WHERE run_id = ? AND epoch = ? AND owner IS NOT NULL")
+  const selectAttempt = prepare<[number]>(
+    "SELECT 1 FROM smithers_nodes WHERE run_id = ? AND node_id = ? AND iteration = ? AND attempt = ? AND status = 'running'",
+  )
+  return ({ runId, epoch, nodeId, iteration, attempt }: Journal.AttemptOfClaim): RunFenced | StaleAttempt | undefined => {
+    if (selectClaim.values(runId, epoch).length === 0) return new RunFenced({ runId, epoch })
+    return selectAttempt.values(runId, nodeId, iteration, attempt).length === 0
+      ? new StaleAttempt({ runId, nodeId, iteration, attempt })
+      : undefined
+  }
+}
+
 /** Creates the conversations of a connection. */
 export const make = ({ prepare }: Connection, texts: Texts): Conversations => {
   const put = ({ name, key, columns }: Table) => {
@@ -33,10 +47,7 @@ export const make = ({ prepare }: Connection, texts: Texts): Conversations => {
   }
   const [putConversation, putEntry, putCall] = [put(Rows.conversations), put(Rows.transcript), put(Rows.toolCalls)]
   const [putCharge, putAccount] = [put(Rows.charges), put(Rows.budgets)]
-  const selectClaim = prepare<[number]>("SELECT 1 FROM smithers_runs WHERE run_id = ? AND epoch = ? AND owner IS NOT NULL")
-  const selectAttempt = prepare<[number]>(
-    "SELECT 1 FROM smithers_nodes WHERE run_id = ? AND node_id = ? AND iteration = ? AND attempt = ? AND status = 'running'",
-  )
+  const refusal = refusing({ prepare })
   const of = "run_id = ?1 AND (?2 IS NULL OR node_id = ?2) AND (?3 IS NULL OR iteration = ?3)"
   const columns = ({ key, columns }: Table): string => [...key.slice(1), ...columns].join(", ")
   // An attempt that ended otherwise than by an interruption is not continued.
@@ -85,12 +96,6 @@ export const make = ({ prepare }: Connection, texts: Texts): Conversations => {
   const accounts: Charges.Accounts = {
     find: (key) => selectAccount.values(key).map(Rows.readAccount)[0],
     put: (account) => void putAccount.run(...Rows.accountRow(account)),
-  }
-  const refusal = ({ runId, epoch, nodeId, iteration, attempt }: Journal.JournalWrite): RunFenced | StaleAttempt | undefined => {
-    if (selectClaim.values(runId, epoch).length === 0) return new RunFenced({ runId, epoch })
-    return selectAttempt.values(runId, nodeId, iteration, attempt).length === 0
-      ? new StaleAttempt({ runId, nodeId, iteration, attempt })
-      : undefined
   }
   const write = ({ runId, conversations = [], entries = [], calls = [], charges = [] }: Journal.JournalWrite): void => {
     for (const conversation of conversations) putConversation.run(runId, ...Rows.conversationRow(conversation))

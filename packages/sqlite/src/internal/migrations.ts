@@ -20,6 +20,7 @@ import * as Layout21 from "./layout21.ts"
 import * as Owner from "./owner.ts"
 import * as Scores from "./scores.ts"
 import * as Slots from "./slots.ts"
+import * as Snapshots from "./snapshots.ts"
 
 const initial = `
 -- The layout of this database, and the protocol of the processes that may write it.
@@ -502,7 +503,7 @@ export const migrations: ReadonlyArray<Migration> = [
   { layout: 22, protocol: 3, sql: conversations },
   { layout: 23, protocol: 3, sql: [sharedCache, charges, Slots.sql, memory, deadlines, Scores.sql].join("\n") },
   // Events that processes of the version before do not know, and records that they would compensate.
-  { layout: 24, protocol: 4, sql: [forks, Generations.sql].join("\n") },
+  { layout: 24, protocol: 4, sql: [forks, Generations.sql, Snapshots.sql].join("\n") },
 ]
 
 /** Layout and protocol of a database. */

@@ -4,6 +4,7 @@
  */
 import { type StoreError, StoreReadOnly } from "@smithers/core/Errors"
 import * as Millis from "@smithers/core/Millis"
+import { shownOf } from "@smithers/core/Snapshots"
 import type { StorageShape } from "@smithers/core/Storage"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -21,6 +22,7 @@ import * as Plans from "./plans.ts"
 import * as Queries from "./queries.ts"
 import * as Scores from "./scores.ts"
 import * as Slots from "./slots.ts"
+import * as Snapshots from "./snapshots.ts"
 import * as States from "./states.ts"
 import * as Texts from "./texts.ts"
 
@@ -45,6 +47,7 @@ const open = (filename: string) => {
       slots: Slots.make(connection, ""),
       facts: Facts.make(connection),
       scores: Scores.make(connection, ""),
+      snapshots: Snapshots.make(connection),
       changes: Changes.make(connection, filename),
     }))
   } catch (thrown) {
@@ -141,6 +144,8 @@ export const make = (patience: Patience): Effect.Effect<StorageShape, StoreError
       facts: (filter) => read("facts", ({ facts }) => Either.right(facts.find(filter))),
       putFact: refuse("putFact"),
       scores: (filter) => read("scores", ({ scores }) => Either.right(scores.find(filter))),
+      recordSnapshot: refuse("recordSnapshot"),
+      snapshots: (filter) => read("snapshots", ({ snapshots }) => Either.right(snapshots.find(filter))),
       claimScore: refuse("claimScore"),
       endScore: refuse("endScore"),
       releaseScore: refuse("releaseScore"),
@@ -166,8 +171,11 @@ export const make = (patience: Patience): Effect.Effect<StorageShape, StoreError
       wait: (name) => read("wait", ({ queries }) => Either.right(queries.wait(name))),
       inspect: (runId) =>
         Effect.flatMap(Millis.now, (now) =>
-          read("inspect", ({ queries, slots }) =>
-            Either.map(queries.inspect(runId, now), (details) => Slots.shownIn(details, slots.waits(runId))),
+          read("inspect", ({ queries, slots, snapshots }) =>
+            Either.map(queries.inspect(runId, now), (details) => ({
+              ...Slots.shownIn(details, slots.waits(runId)),
+              ...shownOf(snapshots.find({ runId })),
+            })),
           ),
         ),
       generations: (runId) => read("generations", ({ queries }) => Either.right(queries.generations(runId))),

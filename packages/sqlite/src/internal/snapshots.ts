@@ -1,0 +1,105 @@
+/**
+ * Snapshots of workspaces on the connection of the engine. Each write checks the claim of the run and the attempt that writes.
+ */
+import type { RunFenced } from "@smithers/core/Errors"
+import * as Snapshots from "@smithers/core/Snapshots"
+import type { StaleAttempt } from "@smithers/core/Transaction"
+import * as Either from "effect/Either"
+import type { Connection } from "./connection.ts"
+import { refusing } from "./conversations.ts"
+
+/** The table of snapshots, part of layout 24. */
+export const sql = `
+-- Pointers to commits of workspaces, which the ref of the run keeps.
+CREATE TABLE smithers_snapshots (
+  run_id TEXT NOT NULL,
+  node_id TEXT NOT NULL,
+  iteration INTEGER NOT NULL,
+  attempt INTEGER NOT NULL,
+  moment TEXT NOT NULL, -- before or after the attempt
+  root TEXT NOT NULL, -- the directory that it is of
+  commit_id TEXT, -- NULL if it could not be taken
+  tree TEXT,
+  at_ms INTEGER NOT NULL,
+  skipped TEXT, -- JSON: files that it does not hold
+  shared_with TEXT, -- JSON: attempts that worked in the same tree meanwhile
+  failure TEXT,
+  is_open INTEGER, -- 1 until its attempt has a snapshot after it, or begins again
+  PRIMARY KEY (run_id, node_id, iteration, attempt, moment)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX smithers_snapshots_open ON smithers_snapshots (is_open) WHERE is_open = 1;
+`
+
+export interface SnapshotRows {
+  /** Writes a snapshot. Call it within a write transaction. */
+  readonly record: (write: Snapshots.SnapshotWrite) => Either.Either<void, RunFenced | StaleAttempt>
+  readonly find: (filter: Snapshots.SnapshotFilter) => ReadonlyArray<Snapshots.Snapshot>
+}
+
+type SnapshotRow = [
+  nodeId: string,
+  iteration: number,
+  attempt: number,
+  moment: Snapshots.SnapshotMoment,
+  root: string,
+  commit: string | null,
+  tree: string | null,
+  at: number,
+  skipped: string | null,
+  sharedWith: string | null,
+  failure: string | null,
+]
+
+const fields = "node_id, iteration, attempt, moment, root, commit_id, tree, at_ms, skipped, shared_with, failure"
+
+const read =
+  (runId: string) =>
+  ([nodeId, iteration, attempt, moment, root, commit, tree, at, skipped, sharedWith, failure]: SnapshotRow): Snapshots.Snapshot => ({
+    ...{ runId, nodeId, iteration, attempt, moment, root, commit, tree, at, failure },
+    skipped: skipped === null ? [] : JSON.parse(skipped),
+    sharedWith: sharedWith === null ? [] : JSON.parse(sharedWith),
+  })
+
+const listed = (values: ReadonlyArray<unknown>): string | null => (values.length === 0 ? null : JSON.stringify(values))
+
+/** Creates the snapshots of a connection. */
+export const make = ({ prepare }: Pick<Connection, "prepare">): SnapshotRows => {
+  const refusal = refusing({ prepare })
+  const put = prepare(`INSERT OR REPLACE INTO smithers_snapshots (run_id, ${fields}, is_open) VALUES (${"?, ".repeat(12)}?)`)
+  // Attempts at work, of runs that a process has claimed.
+  const selectOpen = prepare<[runId: string, ...SnapshotRow]>(
+    `SELECT s.run_id, ${fields.replaceAll(/[a-z_]+/g, "s.$&")} FROM smithers_snapshots s
+       JOIN smithers_runs r ON r.run_id = s.run_id
+       JOIN smithers_nodes n ON n.run_id = s.run_id AND n.node_id = s.node_id AND n.iteration = s.iteration
+     WHERE s.is_open = 1 AND r.owner IS NOT NULL AND n.attempt = s.attempt AND n.status = 'running'`,
+  )
+  const share = prepare(
+    `UPDATE smithers_snapshots SET shared_with = ?
+     WHERE run_id = ? AND node_id = ? AND iteration = ? AND attempt = ? AND moment = 'before'`,
+  )
+  const close = prepare(
+    "UPDATE smithers_snapshots SET is_open = NULL WHERE run_id = ? AND node_id = ? AND iteration = ? AND is_open = 1",
+  )
+  const select = prepare<SnapshotRow>(
+    `SELECT ${fields} FROM smithers_snapshots
+     WHERE run_id = ?1 AND (?2 IS NULL OR node_id = ?2) AND (?3 IS NULL OR iteration = ?3) AND (?4 IS NULL OR attempt = ?4)
+     ORDER BY at_ms, node_id, iteration, attempt, moment DESC`,
+  )
+  return {
+    record: (write) => {
+      const refused = refusal(write)
+      if (refused !== undefined) return Either.left(refused)
+      const { runId, nodeId, iteration, attempt, moment, root, commit, tree, at, skipped, failure } = write
+      const open = selectOpen.values().map(([of, ...row]) => read(of)(row))
+      const { sharedWith, others } = Snapshots.sharing(write, open)
+      for (const { runId: of, nodeId: node, ...other } of others)
+        share.run(listed(other.sharedWith), of, node, other.iteration, other.attempt)
+      close.run(runId, nodeId, iteration)
+      const ids = [runId, nodeId, iteration, attempt, moment, root, commit, tree, at] as const
+      put.run(...ids, listed(skipped), listed(sharedWith), failure, moment === "before" ? 1 : null)
+      return Either.right(undefined)
+    },
+    find: ({ runId, nodeId = null, iteration = null, attempt = null }) =>
+      select.values(runId, nodeId, iteration, attempt).map(read(runId)),
+  }
+}

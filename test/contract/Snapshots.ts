@@ -51,7 +51,12 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>): void =>
     holds("neither a lost claim nor an attempt that has ended stores a snapshot", (storage) =>
       Effect.gen(function* () {
         const run = yield* journal("r")
-        yield* run.commit([started, ...History.step("done", "text", "x"), begin("a")])
+        yield* run.commit([
+          started,
+          begin("done"),
+          { _tag: "AttemptSucceeded", nodeId: "done", iteration: 0, attempt: 1 },
+          begin("a"),
+        ])
         const refused = (write: Parameters<typeof taken>[0]) => Effect.flip(storage.recordSnapshot(taken(write)))
         expect(yield* refused({ nodeId: "done" })).toBeInstanceOf(StaleAttempt)
         expect(yield* refused({ nodeId: "a", attempt: 2 })).toBeInstanceOf(StaleAttempt)
@@ -75,8 +80,8 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>): void =>
             rows.map(({ moment, sharedWith }) => `${moment}: ${sharedWith.map(({ runId, nodeId }) => `${runId} ${nodeId}`)}`),
           )
         yield* storage.recordSnapshot(taken({ nodeId: "a", at: later(1) }))
-        yield* storage.recordSnapshot(taken({ nodeId: "far", root: "/repository", at: later(1) }))
-        yield* storage.recordSnapshot(taken({ nodeId: "b", root: "/repo/packages", at: later(2) }))
+        yield* storage.recordSnapshot(taken({ nodeId: "far", root: "/repository", at: later(2) }))
+        yield* storage.recordSnapshot(taken({ nodeId: "b", root: "/repo/packages", at: later(3) }))
         yield* storage.recordSnapshot(taken({ runId: "other", nodeId: "x", root: "/", at: later(3) }))
         expect(yield* shared("r", "a")).toEqual(["before: r b,other x"])
         expect(yield* shared("r", "b")).toEqual(["before: r a,other x"])

@@ -34,7 +34,13 @@ const repository = (options: { readonly isGit?: boolean; readonly hasNoGit?: boo
         asked.push(label)
         if (options.fails === true) return new WorkspaceFailed({ operation: "snapshot", root, problem: "The disk is full." })
         const id = `${runId}-${asked.length}`
-        return Effect.succeed({ commit: id, tree: `tree-${id}`, isNew: true, isShadow: false, skipped: [{ path: "key.pem", reason: "secret" }] as const })
+        return Effect.succeed({
+          commit: id,
+          tree: `tree-${id}`,
+          isNew: true,
+          isShadow: false,
+          skipped: [{ path: "key.pem", reason: "secret" }] as const,
+        })
       }),
     preview: () => unused,
     restore: () => unused,
@@ -53,7 +59,11 @@ const tool = (rules: { readonly usesWorkspace?: boolean; readonly isReadOnly?: b
   defineTool({ description: "A tool.", input: Schema.Struct({}), execute: () => "", ...rules })
 
 /** An agent that can write files. */
-const writer = (reply?: () => Promise<string>): AnyAgent => ({ ...answers(reply), name: "writer", tools: { write: tool({ usesWorkspace: true }) } })
+const writer = (reply?: () => Promise<string>): AnyAgent => ({
+  ...answers(reply),
+  name: "writer",
+  tools: { write: tool({ usesWorkspace: true }) },
+})
 
 const workflow = <A, R>(
   build: ($: Smithers.Builder<Record<never, never>>) => Smithers.Node<A, R>,
@@ -74,21 +84,27 @@ describe.each(stores)("on %s", (_, store) => {
         Layer.mergeAll(Smithers.onStorage(store, { lease: "100 days", ...options }), AgentProgram.layerWith(tools), found.layer),
       )
 
-  it.effect("an attempt of an agent that can write has a snapshot before it and one after it, with ids of git and the files left out", () => {
-    const found = repository()
-    return on(found)(
-      Effect.gen(function* () {
-        yield* workflow(($) => $.step("fix", { agent: writer(), prompt: () => "Fix it." })).execute({}, { runId: "r" })
-        const row = { runId: "r", nodeId: "fix", iteration: 0, attempt: 1, root, sharedWith: [], failure: null }
-        const skipped = [{ path: "key.pem", reason: "secret" }]
-        expect(yield* Smithers.snapshots("r")).toEqual([
-          { ...row, moment: "before", commit: "r-1", tree: "tree-r-1", at: 0, skipped },
-          { ...row, moment: "after", commit: "r-2", tree: "tree-r-2", at: 0, skipped },
-        ])
-        expect(found.asked).toEqual(["before fix, attempt 1", "after fix, attempt 1"])
-      }),
-    )
-  })
+  it.effect(
+    "an attempt of an agent that can write has a snapshot before it and one after it, with ids of git and the files left out",
+    () => {
+      const found = repository()
+      return on(found)(
+        Effect.gen(function* () {
+          yield* workflow(($) => $.step("fix", { output: Schema.String, agent: writer(), prompt: () => "Fix it." })).execute(
+            {},
+            { runId: "r" },
+          )
+          const row = { runId: "r", nodeId: "fix", iteration: 0, attempt: 1, root, sharedWith: [], failure: null }
+          const skipped = [{ path: "key.pem", reason: "secret" }]
+          expect(yield* Smithers.snapshots("r")).toEqual([
+            { ...row, moment: "before", commit: "r-1", tree: "tree-r-1", at: 0, skipped },
+            { ...row, moment: "after", commit: "r-2", tree: "tree-r-2", at: 0, skipped },
+          ])
+          expect(found.asked).toEqual(["before fix, attempt 1", "after fix, attempt 1"])
+        }),
+      )
+    },
+  )
 
   it.live("each attempt has snapshots of its own, also one that fails or times out, in each iteration", () => {
     const found = repository()
@@ -100,14 +116,16 @@ describe.each(stores)("on %s", (_, store) => {
       return "done"
     })
     const flow = workflow(($) =>
-      $.loop("again", {
+      $.loop({
+        id: "again",
         body: $.step("fix", {
+          output: Schema.String,
           agent: flaky,
           prompt: () => "Fix it.",
           timeout: "200 millis",
           retry: { maxAttempts: 2, initialDelay: "1 milli" },
         }),
-        until: ({ iteration }) => iteration === 1,
+        until: ({ iteration }) => iteration === 2,
         maxIterations: 3,
       }),
     )
@@ -124,14 +142,28 @@ describe.each(stores)("on %s", (_, store) => {
 
   it.effect("a step without an agent, an agent without such tools, and rights to read only have none", () => {
     const found = repository()
-    const readOnly: AnyAgent = { ...answers(), name: "reader", tools: { read: tool({ usesWorkspace: true, isReadOnly: true }), web: tool({}) } }
+    const readOnly: AnyAgent = {
+      ...answers(),
+      name: "reader",
+      tools: { read: tool({ usesWorkspace: true, isReadOnly: true }), web: tool({}) },
+    }
+    const both: AnyAgent = {
+      ...answers(),
+      name: "both",
+      tools: { write: tool({ usesWorkspace: true }), web: tool({}) },
+    }
     const flow = workflow(($) =>
       $.sequence(
         $.step("plain", { output: Schema.Number, run: () => 1 }),
-        $.step("bare", { agent: { ...answers(), name: "bare" }, prompt: () => "Say." }),
-        $.step("reader", { agent: readOnly, prompt: () => "Read." }),
-        $.step("held", { agent: writer(), prompt: () => "Read.", readOnly: true }),
-        $.step("listed", { agent: { ...writer(), tools: { write: tool({ usesWorkspace: true }), web: tool({}) } }, prompt: () => "Look.", allowTools: ["web"] }),
+        $.step("bare", { output: Schema.String, agent: { ...answers(), name: "bare" }, prompt: () => "Say." }),
+        $.step("reader", { output: Schema.String, agent: readOnly, prompt: () => "Read." }),
+        $.step("held", { output: Schema.String, agent: writer(), prompt: () => "Read.", readOnly: true }),
+        $.step("listed", {
+          output: Schema.String,
+          agent: both,
+          prompt: () => "Look.",
+          allowTools: ["web"],
+        }),
       ),
     )
     return on(found)(
@@ -148,7 +180,9 @@ describe.each(stores)("on %s", (_, store) => {
     const program: AnyAgent = { ...answers(), name: "program", [writesFilesKey]: true } as AnyAgent
     return on(found)(
       Effect.gen(function* () {
-        yield* workflow(($) => $.step("fix", { agent: program, prompt: () => "Fix it.", root: "packages" })).execute({}, { runId: "r" })
+        yield* workflow(($) =>
+          $.step("fix", { output: Schema.String, agent: program, prompt: () => "Fix it.", root: "packages" }),
+        ).execute({}, { runId: "r" })
         expect((yield* Smithers.snapshots("r")).map((row) => row.root)).toEqual([`${root}/packages`, `${root}/packages`])
       }),
     )
@@ -162,7 +196,7 @@ describe.each(stores)("on %s", (_, store) => {
           $.sequence(
             $.step("usual", { output: Schema.Number, run: () => 1 }),
             $.step("on", { output: Schema.Number, run: () => 1, snapshots: true }),
-            $.step("off", { agent: writer(), prompt: () => "Fix it.", snapshots: false }),
+            $.step("off", { output: Schema.String, agent: writer(), prompt: () => "Fix it.", snapshots: false }),
           ),
         snapshots === undefined ? {} : { snapshots },
       )
@@ -187,87 +221,98 @@ describe.each(stores)("on %s", (_, store) => {
     })
   })
 
-  it.effect("outside of git, or without git, only a step that asks for snapshots has them, and a failure is stored and fails no step", () =>
-    Effect.gen(function* () {
-      const flow = workflow(($) =>
-        $.sequence(
-          $.step("usual", { agent: writer(), prompt: () => "Fix it." }),
-          $.step("asked", { agent: writer(), prompt: () => "Fix it.", snapshots: true }),
-        ),
-      )
-      const executed = (found: ReturnType<typeof repository>) =>
-        on(found)(
-          Effect.gen(function* () {
-            expect(yield* flow.execute({}, { runId: "r" })).toBe("done")
-            return (yield* Smithers.snapshots("r")).map(({ nodeId, moment, commit, failure }) => [nodeId, moment, commit, failure])
-          }),
+  it.effect(
+    "outside of git, or without git, only a step that asks for snapshots has them, and a failure is stored and fails no step",
+    () =>
+      Effect.gen(function* () {
+        const flow = workflow(($) =>
+          $.sequence(
+            $.step("usual", { output: Schema.String, agent: writer(), prompt: () => "Fix it." }),
+            $.step("asked", { output: Schema.String, agent: writer(), prompt: () => "Fix it.", snapshots: true }),
+          ),
         )
-      expect(yield* executed(repository({ isGit: false }))).toEqual([
-        ["asked", "before", "r-1", null],
-        ["asked", "after", "r-2", null],
-      ])
-      const { message } = new NoGit({ problem: "git was not found" })
-      expect(yield* executed(repository({ hasNoGit: true }))).toEqual([
-        ["asked", "before", null, message],
-        ["asked", "after", null, message],
-      ])
-      const failure = expect.stringContaining("The disk is full.")
-      expect(yield* executed(repository({ fails: true }))).toEqual([
-        ["usual", "before", null, failure],
-        ["usual", "after", null, failure],
-        ["asked", "before", null, failure],
-        ["asked", "after", null, failure],
-      ])
-    }),
+        const executed = (found: ReturnType<typeof repository>) =>
+          on(found)(
+            Effect.gen(function* () {
+              expect(yield* flow.execute({}, { runId: "r" })).toBe("done")
+              const all = [...(yield* Smithers.snapshots("r"))].sort((left, right) => right.nodeId.localeCompare(left.nodeId))
+              return all.map(({ nodeId, moment, commit, failure }) => [nodeId, moment, commit, failure])
+            }),
+          )
+        expect(yield* executed(repository({ isGit: false }))).toEqual([
+          ["asked", "before", "r-1", null],
+          ["asked", "after", "r-2", null],
+        ])
+        const { message } = new NoGit({ problem: "git was not found" })
+        expect(yield* executed(repository({ hasNoGit: true }))).toEqual([
+          ["asked", "before", null, message],
+          ["asked", "after", null, message],
+        ])
+        const failure = expect.stringContaining("The disk is full.")
+        expect(yield* executed(repository({ fails: true }))).toEqual([
+          ["usual", "before", null, failure],
+          ["usual", "after", null, failure],
+          ["asked", "before", null, failure],
+          ["asked", "after", null, failure],
+        ])
+      }),
   )
 
   it.effect("a runtime without workspaces takes none", () =>
     Effect.provide(
       Effect.gen(function* () {
-        yield* workflow(($) => $.step("fix", { agent: writer(), prompt: () => "Fix it.", snapshots: true })).execute({}, { runId: "r" })
+        yield* workflow(($) =>
+          $.step("fix", { output: Schema.String, agent: writer(), prompt: () => "Fix it.", snapshots: true }),
+        ).execute({}, { runId: "r" })
         expect(yield* Smithers.snapshots("r")).toEqual([])
       }),
       Layer.merge(Smithers.onStorage(store, { lease: "100 days" }), AgentProgram.layer),
     ),
   )
 
-  it.effect("attempts at the same time in one tree say with whom they share it, also those of other runs; one after another share nothing", () => {
-    const found = repository()
-    return on(found)(
-      Effect.gen(function* () {
-        const [begun, both] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
-        let count = 0
-        const meets = writer(() =>
-          Effect.runPromise(
-            Effect.suspend(() => (++count === 3 ? Deferred.succeed(both, undefined) : Deferred.succeed(begun, undefined))).pipe(
-              Effect.zipRight(Deferred.await(both)),
-              Effect.as("done"),
+  it.effect(
+    "attempts at the same time in one tree say with whom they share it, also those of other runs; one after another share nothing",
+    () => {
+      const found = repository()
+      return on(found)(
+        Effect.gen(function* () {
+          const [begun, both] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+          let count = 0
+          const meets = writer(() =>
+            Effect.runPromise(
+              Effect.suspend(() => (++count === 3 ? Deferred.succeed(both, undefined) : Deferred.succeed(begun, undefined))).pipe(
+                Effect.zipRight(Deferred.await(both)),
+                Effect.as("done"),
+              ),
             ),
-          ),
-        )
-        const flow = workflow(($) =>
-          $.sequence(
-            $.step("first", { agent: writer(), prompt: () => "Fix it." }),
-            $.parallel(
-              $.step("left", { agent: meets, prompt: () => "Fix it." }),
-              $.step("right", { agent: meets, prompt: () => "Fix it.", root: "packages" }),
-            ),
-          ),
-        )
-        const other = workflow(($) => $.step("lone", { agent: meets, prompt: () => "Fix it." }))
-        yield* Effect.all([flow.execute({}, { runId: "r" }), Effect.zipRight(Deferred.await(begun), other.execute({}, { runId: "s" }))], {
-          concurrency: 2,
-        })
-        const shared = (runId: string) =>
-          Effect.map(Smithers.snapshots(runId), (all) =>
-            all
-              .filter(({ moment }) => moment === "after")
-              .map(({ nodeId, sharedWith }) => `${nodeId}: ${sharedWith.map((one) => `${one.runId} ${one.nodeId}`).sort()}`)
-              .sort(),
           )
-        expect(yield* shared("r")).toEqual(["first: ", "left: r right,s lone", "right: r left,s lone"])
-        expect(yield* shared("s")).toEqual(["lone: r left,r right"])
-      }),
-    )
-  })
+          const flow = workflow(($) =>
+            $.sequence(
+              $.step("first", { output: Schema.String, agent: writer(), prompt: () => "Fix it." }),
+              $.parallel(
+                $.step("left", { output: Schema.String, agent: meets, prompt: () => "Fix it." }),
+                $.step("right", { output: Schema.String, agent: meets, prompt: () => "Fix it.", root: "packages" }),
+              ),
+            ),
+          )
+          const other = workflow(($) => $.step("lone", { output: Schema.String, agent: meets, prompt: () => "Fix it." }))
+          yield* Effect.all(
+            [flow.execute({}, { runId: "r" }), Effect.zipRight(Deferred.await(begun), other.execute({}, { runId: "s" }))],
+            {
+              concurrency: 2,
+            },
+          )
+          const shared = (runId: string) =>
+            Effect.map(Smithers.snapshots(runId), (all) =>
+              all
+                .filter(({ moment }) => moment === "after")
+                .map(({ nodeId, sharedWith }) => `${nodeId}: ${sharedWith.map((one) => `${one.runId} ${one.nodeId}`).sort()}`)
+                .sort(),
+            )
+          expect(yield* shared("r")).toEqual(["first: ", "left: r right,s lone", "right: r left,s lone"])
+          expect(yield* shared("s")).toEqual(["lone: r left,r right"])
+        }),
+      )
+    },
+  )
 })

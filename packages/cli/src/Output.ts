@@ -13,6 +13,7 @@ import { Leaving, PendingKind, RunEvent, StrayRead } from "@smithers/core/RunEve
 import * as RunReader from "@smithers/core/RunReader"
 import { Score } from "@smithers/core/Scores"
 import { SlotWait, StoredLimit } from "@smithers/core/Slots"
+import { Snapshot } from "@smithers/core/Snapshots"
 import * as Status from "@smithers/core/Status"
 import * as Schema from "effect/Schema"
 import * as AST from "effect/SchemaAST"
@@ -133,6 +134,8 @@ export const Inspected = Schema.Struct({
   waits: Schema.Array(Wait),
   /** Slots of limits that steps and calls of agents wait for, if there are any. */
   slots: Schema.optional(Schema.Array(SlotWait)),
+  /** Snapshots of workspaces around its attempts, if there are any. */
+  snapshots: Schema.optional(Schema.Array(Snapshot)),
 })
 
 /** `node` */
@@ -143,6 +146,8 @@ export const InspectedNode = Schema.Struct({
   nodes: Schema.Array(Node),
   attempts: Schema.Array(Attempt),
   waits: Schema.Array(Wait),
+  /** Snapshots of workspaces around its attempts, if there are any. */
+  snapshots: Schema.optional(Schema.Array(Snapshot)),
 })
 
 /** A line of `chat`. */

@@ -229,8 +229,7 @@ export const make = (
         ? Millis.longest
         : yield* Settings.duration("lease", options.lease, "30 seconds")
     const graceMs = yield* Settings.duration("grace", options.grace, "5 seconds", Millis.zero)
-    const snapshots =
-      options.snapshots === undefined ? undefined : yield* Settings.flag("snapshots", options.snapshots, true)
+    const snapshots = options.snapshots === undefined ? undefined : yield* Settings.flag("snapshots", options.snapshots, true)
     const readsCache = yield* Settings.flag("cache", options.cache, true)
     const dailyBudget = options.dailyBudget === undefined ? undefined : yield* Settings.budget("dailyBudget", options.dailyBudget)
     const settings = { maxConcurrency: yield* Settings.count("maxConcurrency", options.maxConcurrency, 4), leaseMs }

@@ -650,8 +650,8 @@ const bare = (): Storage.StorageShape => {
         )
         const { sharedWith, others } = Snapshots.sharing(write, open)
         for (const other of others) putSnapshot(other, (isOpen) => isOpen)
-        const places = entry.snapshots.filter((one) => isSamePlace(one, write))
-        for (const place of places) putSnapshot(place, () => false)
+        const earlier = entry.snapshots.filter((one) => isSameKey(one, write))
+        for (const one of earlier) putSnapshot(one, () => false)
         putSnapshot({ ...write, sharedWith }, () => write.moment === "before")
       }),
     snapshots: ({ runId, nodeId, iteration, attempt }) =>

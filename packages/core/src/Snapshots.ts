@@ -84,8 +84,7 @@ export const shownOf = (snapshots: ReadonlyArray<Snapshot>): { readonly snapshot
 export const sharerOf = ({ runId, nodeId, iteration, attempt }: Sharer): Sharer => ({ runId, nodeId, iteration, attempt })
 
 /** Tells whether two names are of one attempt. */
-export const isSameAttempt = (one: Sharer, other: Sharer): boolean =>
-  one.runId === other.runId && isSameName(one, other)
+export const isSameAttempt = (one: Sharer, other: Sharer): boolean => one.runId === other.runId && isSameName(one, other)
 
 const isSameName = (one: AttemptName, other: AttemptName): boolean =>
   one.nodeId === other.nodeId && one.iteration === other.iteration && one.attempt === other.attempt
@@ -114,7 +113,9 @@ export const sharing = (
   open: ReadonlyArray<Snapshot>,
 ): { readonly sharedWith: ReadonlyArray<Sharer>; readonly others: ReadonlyArray<Snapshot> } => {
   const own = open.find((one) => isSameAttempt(one, write))
-  const overlapping = open.filter((one) => !isSameAttempt(one, write) && isOverlapping(one.root, write.root))
+  const overlapping = open
+    .filter((one) => !isSameAttempt(one, write) && isOverlapping(one.root, write.root))
+    .sort((left, right) => left.at - right.at)
   const known = own === undefined ? write.sharedWith : withSharers(own.sharedWith, write.sharedWith)
   return {
     sharedWith: withSharers(known, overlapping),

@@ -9,6 +9,7 @@ import * as PlanRows from "@smithers/core/PlanRows"
 import * as PlanText from "@smithers/core/PlanText"
 import type { AttemptSummary, NodeSummary, RunDetails, WaitSummary } from "@smithers/core/RunReader"
 import * as RunState from "@smithers/core/RunState"
+import type { Snapshot } from "@smithers/core/Snapshots"
 import { defined } from "@smithers/core/Struct"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -115,16 +116,16 @@ export const inspect = (options: InspectOptions) =>
         yield* Clock.currentTimeMillis,
         { db: options.db, columns: widthOf(yield* Screen) },
       )
-      const slots = defined({ slots: details.slots })
+      const beside = defined({ slots: details.slots, snapshots: details.snapshots })
       return {
-        value: { run, ...stored, failure: failure === null ? null : failureOf(failure), ...undone, nodes, waits, ...slots },
+        value: { run, ...stored, failure: failure === null ? null : failureOf(failure), ...undone, nodes, waits, ...beside },
         text,
       }
     }),
   )
 
 const show = (
-  { run, input, output, failure, attempts, slots = [], deadline }: RunDetails,
+  { run, input, output, failure, attempts, slots = [], snapshots = [], deadline }: RunDetails,
   nodes: ReadonlyArray<NodeSummary & { readonly output?: unknown }>,
   {
     waits,
@@ -153,6 +154,7 @@ const show = (
     ["Time", span((finishedAt ?? now) - createdAt)],
     ...(deadline === undefined ? [] : [["Deadline", new Date(deadline).toISOString()]]),
     ...(tags.length === 0 ? [] : [["Tags", tags.join(", ")]]),
+    ...(snapshots.length === 0 ? [] : [["Snapshots", snapshotsText(snapshots)]]),
     ["Input", shorten(oneLine(json(input) ?? "none"), 200)],
   ].map(([name = "", value = ""]) => `${name.padEnd(9)} ${oneLine(value)}`)
   const groups = groupsOf(plan, nodes)
@@ -183,6 +185,31 @@ const show = (
     ...(output === undefined ? [] : [`Output\n${excerpt(pretty(output), hint)}`]),
   ]
   return sections.join("\n\n")
+}
+
+/** Formats the number of snapshots, and the last one that could not be taken. */
+const snapshotsText = (snapshots: ReadonlyArray<Snapshot>): string => {
+  const failed = snapshots.filter(({ failure }) => failure !== null)
+  const last = failed.at(-1)
+  if (last === undefined) return String(snapshots.length)
+  const { moment, nodeId, attempt, failure } = last
+  const reason = shorten(oneLine(failure ?? ""), longestReason)
+  return `${snapshots.length - failed.length}, and ${failed.length} that failed, last ${moment} ${nodeId} attempt ${attempt}: ${reason}`
+}
+
+/** Maximum length of the reason why a snapshot failed. */
+const longestReason = 300
+
+/** Formats a snapshot of the workspace of an attempt. */
+const snapshotText = ({ moment, root, commit, skipped, sharedWith, failure }: Snapshot): string => {
+  const others = sharedWith.map(({ runId, nodeId, attempt }) => `${nodeId} attempt ${attempt} of ${runId}`)
+  const parts = [
+    `${moment}: ${commit === null ? `no snapshot: ${shorten(oneLine(failure ?? ""), longestReason)}` : commit.slice(0, 12)}`,
+    ...(commit === null ? [] : [root]),
+    ...(skipped.length === 0 ? [] : [`without ${plural(skipped.length, "file")}`]),
+    ...(others.length === 0 ? [] : [`shared with ${shorten(others.join(", "), longestReason)}`]),
+  ]
+  return `    snapshot ${oneLine(parts.join(", "))}`
 }
 
 /** A race or a list in one iteration. */
@@ -274,6 +301,7 @@ export const node = (options: InspectOptions & { readonly node: string; readonly
       const outputs = outputsOf(yield* storage.load(runId))
       const nodes = found.map((node) => withOutput(node, outputs))
       const attempts = details.attempts.filter(isMeant)
+      const snapshots = (details.snapshots ?? []).filter(isMeant)
       const waits = (yield* storage.waits({ runId, ...allWaits })).filter(isMeant)
       const hint = commandLine(options.db, "node", [runId, named], ["json"])
       const now = yield* Clock.currentTimeMillis
@@ -281,10 +309,12 @@ export const node = (options: InspectOptions & { readonly node: string; readonly
         .map((node) => {
           const mine = attempts.filter(({ iteration }) => iteration === node.iteration)
           const wait = waits.find(({ iteration }) => iteration === node.iteration)
-          return nodeText(node, mine, wait, now, hint, options.db, groups.get(nodeKey(node.nodeId, node.iteration))?.counts)
+          const taken = snapshots.filter(({ iteration }) => iteration === node.iteration)
+          return nodeText(node, mine, taken, wait, now, hint, options.db, groups.get(nodeKey(node.nodeId, node.iteration))?.counts)
         })
         .join("\n\n")
-      return { value: { runId, nodeId: named, nodes, attempts, waits }, text }
+      const taken = snapshots.length === 0 ? {} : { snapshots }
+      return { value: { runId, nodeId: named, nodes, attempts, waits, ...taken }, text }
     }),
   )
 
@@ -301,6 +331,7 @@ const indent = (text: string): string => text.replaceAll(/^/gm, "    ")
 const nodeText = (
   node: NodeSummary & { readonly output?: unknown },
   attempts: ReadonlyArray<AttemptSummary>,
+  snapshots: ReadonlyArray<Snapshot>,
   wait: WaitSummary | undefined,
   now: number,
   hint: string,
@@ -315,6 +346,7 @@ const nodeText = (
       `  attempt ${attempt.attempt}: ${attempt.status}${took}${cachedFrom === null ? "" : `, ${cachedText(cachedFrom)}`}`,
       ...(error === null ? [] : [indent(excerpt(ErrorInfo.lines(error).join("\n"), hint))]),
       ...(heartbeat === null ? [] : [`    last heartbeat: ${shorten(oneLine(json(heartbeat) ?? ""), 200)}`]),
+      ...snapshots.filter((one) => one.attempt === attempt.attempt).map(snapshotText),
       ...turns.map((turn) => indent(excerpt(turnText(turn), hint))),
     ]
   })

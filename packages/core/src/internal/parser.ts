@@ -39,6 +39,7 @@ const stepKeys = new Set([
     "cache",
     "memory",
     "scorers",
+    "snapshots",
   ],
   ...["agent", "prompt", "corrections", "allowTools", "allowNetwork", "root", "readOnly", "budget", "compensate"],
   ...["needsApproval", "limit", "label", "meta"],

@@ -54,7 +54,19 @@ const fields = "node_id, iteration, attempt, moment, root, commit_id, tree, at_m
 
 const read =
   (runId: string) =>
-  ([nodeId, iteration, attempt, moment, root, commit, tree, at, skipped, sharedWith, failure]: SnapshotRow): Snapshots.Snapshot => ({
+  ([
+    nodeId,
+    iteration,
+    attempt,
+    moment,
+    root,
+    commit,
+    tree,
+    at,
+    skipped,
+    sharedWith,
+    failure,
+  ]: SnapshotRow): Snapshots.Snapshot => ({
     ...{ runId, nodeId, iteration, attempt, moment, root, commit, tree, at, failure },
     skipped: skipped === null ? [] : JSON.parse(skipped),
     sharedWith: sharedWith === null ? [] : JSON.parse(sharedWith),

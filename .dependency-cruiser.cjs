@@ -16,9 +16,10 @@ const mayImport = {
   jsx: ["core"],
   agents: ["core"],
   sandbox: ["core"],
+  workspace: ["core"],
   testing: ["core", "jsx", "agents"],
   server: ["core"],
-  cli: ["core", "sqlite", "jsx", "agents", "sandbox"],
+  cli: ["core", "sqlite", "jsx", "agents", "sandbox", "workspace"],
 }
 
 const direction = Object.entries(mayImport).map(([from, to]) => ({
@@ -35,6 +36,7 @@ const outside = {
   sqlite: { npm: ["effect", "@effect/[^/]+"], runtime: true },
   testing: { npm: ["effect"], runtime: false },
   sandbox: { npm: ["effect", "@anthropic-ai/sandbox-runtime"], runtime: true },
+  workspace: { npm: ["effect"], runtime: true },
   agents: { npm: ["effect", "ai", "@ai-sdk/[^/]+", "@effect/ai"], runtime: true },
   jsx: {
     npm: [

@@ -490,7 +490,7 @@ const examplesOf: { readonly [name: string]: { readonly [field: string]: unknown
   RenderFailed: { problem: "props.files is not a list" },
   NoGit: { problem: "there is no program git" },
   WorkspaceFailed: { operation: "snapshot", root: "/work/site", problem: "More than 20000 new files." },
-  SnapshotMissing: { root: "/work/site", commit: "0d1f6c2a9e4b" },
+  SnapshotMissing: { root: "/work/site", snapshot: "0d1f6c2a9e4b" },
   RestoreRefused: { root: "/work/site", target: "0d1f6c2a9e4b", overwrites: ["build/report.html"] },
   RestoreIncomplete: {
     root: "/work/site",

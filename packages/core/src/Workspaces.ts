@@ -7,10 +7,10 @@ import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 
 /**
- * The reason why a path is not saved: its name is one of secrets (`.env*`, keys) or of the runtime's own files; an untracked file is too large; a repository
- * below the root, or a submodule; neither a file nor a symbolic link; a file that this user may not read.
+ * The reason why a path is not saved: its name is one of secrets (`.env*`, keys); an untracked file is too large; a repository below the root, or a submodule; a
+ * SQLite database in use, with the files beside it; neither a file nor a symbolic link; a file that this user may not read.
  */
-export const SkipReason = Schema.Literal("secret", "runtime", "large", "repository", "special", "unreadable")
+export const SkipReason = Schema.Literal("secret", "large", "repository", "database", "special", "unreadable")
 export type SkipReason = typeof SkipReason.Type
 
 /** A path that a snapshot does not hold. A restore does not touch it. */
@@ -27,7 +27,7 @@ export const Snapshot = Schema.Struct({
   isNew: Schema.Boolean,
   /** `true` where the root is in no work tree of git, and `.smithers/snapshots.git` below it holds the snapshot. */
   isShadow: Schema.Boolean,
-  /** Paths that are not saved. Files that git ignores are not saved either, and not listed. */
+  /** Paths that are not saved. Files that git ignores, and the runtime's own, are not saved either, and not listed. */
   skipped: Schema.Array(Skipped),
 })
 export interface Snapshot extends Schema.Schema.Type<typeof Snapshot> {}
@@ -80,7 +80,7 @@ export interface Kept {
 /** Git is missing, or too old. Nothing was changed. */
 export class NoGit extends Schema.TaggedError<NoGit>()("NoGit", { problem: Schema.String }) {
   override get message(): string {
-    return `Files of tasks cannot be saved: ${this.problem}. Install git 2.32 or later, or switch snapshots off with snapshots: false.`
+    return `Files of tasks cannot be saved: ${this.problem}. Install git 2.30 or later, or switch snapshots off with snapshots: false.`
   }
 }
 
@@ -101,10 +101,10 @@ export class SnapshotMissing extends Schema.TaggedError<SnapshotMissing>()("Snap
   /** The directory of the task. */
   root: Schema.String,
   /** The id of the snapshot. */
-  commit: Schema.String,
+  snapshot: Schema.String,
 }) {
   override get message(): string {
-    return `The repository of ${this.root} holds no snapshot ${this.commit}: it was pruned, or is one of another repository. Choose another snapshot.`
+    return `The repository of ${this.root} holds no snapshot ${this.snapshot}: it was pruned, or is one of another repository. Choose another snapshot.`
   }
 }
 

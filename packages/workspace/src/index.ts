@@ -1,0 +1,2 @@
+/** Snapshots of the files of tasks by plain git. */
+export * as GitWorkspaces from "./GitWorkspaces.ts"

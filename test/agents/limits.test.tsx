@@ -308,6 +308,63 @@ describe("a limit of a tool", () => {
   })
 })
 
+it("a run whose agent waits long for a slot is released, and goes on at its place without asking or calling anything twice", async () => {
+  const gate = Promise.withResolvers<void>()
+  const held = Promise.withResolvers<void>()
+  const hold = Smithers.createWorkflow({ name: "hold", input: Schema.Struct({}) }).build(($) =>
+    $.step("hold", {
+      output: Schema.String,
+      limit: "api",
+      run: async () => {
+        held.resolve()
+        await gate.promise
+        return "held"
+      },
+    }),
+  )
+  const counts = { model: 0, tool: 0 }
+  let begin = async (): Promise<void> => {}
+  const work = defineTool({
+    description: "Works.",
+    input: Schema.Struct({}),
+    execute: async () => {
+      counts.tool++
+      await begin()
+      await held.promise
+      return "worked"
+    },
+  })
+  const model = new MockLanguageModelV4({
+    doGenerate: async ({ prompt }) => {
+      counts.model++
+      if (prompt.at(-1)?.role === "tool") return answer
+      const call = { type: "tool-call" as const, toolCallId: "c", toolName: "work", input: "{}" }
+      return { content: [call], finishReason: { unified: "tool-calls" as const, raw: undefined }, usage, warnings: [] }
+    },
+  })
+  const flow = asking(createAgent({ name: "writer", model, tools: { work }, limit: "api" }))
+  const program = Effect.gen(function* () {
+    const runtime = yield* Effect.runtime<Smithers.Runtime>()
+    begin = async () => {
+      await Effect.runPromise(Effect.provide(hold.start({}, { runId: "h" }), runtime))
+    }
+    const waiting = yield* flow.run({ n: 1 }, { runId: "r" })
+    const shown = yield* Smithers.inspect("r")
+    const before = { ...counts }
+    gate.resolve()
+    yield* hold.attach("h").pipe(Effect.flatMap(({ result }) => result))
+    const result = yield* flow.run({ n: 1 }, { runId: "r" })
+    return { waiting, shown, before, result, after: yield* Smithers.inspect("r") }
+  })
+  const { waiting, shown, before, result, after } = await running({ api: { concurrency: 1 } }, program)
+  expect(waiting).toMatchObject({ status: "waiting-quota", waits: [{ nodeId: "t0", kind: "slot", limit: { name: "api" } }] })
+  expect(shown).toMatchObject({ run: { status: "waiting-quota", owner: null }, slots: [{ nodeId: "t0", before: 0 }] })
+  expect(before).toEqual({ model: 1, tool: 1 })
+  expect(result).toMatchObject({ status: "finished" })
+  expect(counts).toEqual({ model: 2, tool: 1 })
+  expect(after.attempts.map(({ status }) => status)).toEqual(["interrupted", "succeeded"])
+}, 60_000)
+
 describe("a limit of a Task", () => {
   it("may be a function of ctx", async () => {
     const { seen, during } = witness()

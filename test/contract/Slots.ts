@@ -186,6 +186,115 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>): void =>
       }),
     )
 
+    holds("of a run that was released to wait are kept for it in its turn, for a while, and then go to the next", (storage) =>
+      Effect.gen(function* () {
+        const { ask, leave, granted } = yield* made(storage, { a: { concurrency: 1 } })
+        yield* claimed(storage, "t")
+        const holder = yield* ask()
+        const resting = yield* ask({ runId: "s", nodeId: "m" })
+        const live = yield* ask({ runId: "t" })
+        yield* storage.release("s", 1, start, "waiting")
+        const dueAt = (now: number) => Effect.map(storage.runnable(now), ({ runs }) => runs.map(({ runId }) => runId))
+        expect(yield* dueAt(start)).toEqual([])
+        expect((yield* storage.run("s")).run.status).toBe("waiting-quota")
+        expect(yield* storage.slotWaits("s")).toMatchObject([{ nodeId: "m", before: 0 }])
+        yield* leave(holder.place)
+        expect(yield* dueAt(start)).toEqual(["s"])
+        const look = storage.pollSlots([{ name: "a", place: live.place }], later(9999))
+        expect(yield* look).toMatchObject({ granted: [], opensAt: later(10_000) })
+        expect(yield* granted([live.place], later(10_000))).toEqual([live.place])
+        // It stays due, and is first again once it is resumed.
+        expect(yield* dueAt(later(10_000))).toEqual(["s"])
+        yield* claimed(storage, "s")
+        const again = yield* ask({ runId: "s", epoch: 2, nodeId: "m", attempt: 2, now: later(11_000) })
+        expect(again).toEqual({ place: resting.place, isGranted: false })
+        expect(yield* storage.slotWaits("s")).toMatchObject([{ attempt: 2, since: start }])
+      }),
+    )
+
+    holds("are kept for no other run that rests while one does not accept its own", (storage) =>
+      Effect.gen(function* () {
+        const { ask, leave, granted } = yield* made(storage, { a: { concurrency: 1 } })
+        yield* claimed(storage, "t", "u")
+        const holder = yield* ask()
+        yield* ask({ runId: "s" })
+        yield* ask({ runId: "t" })
+        const live = yield* ask({ runId: "u" })
+        for (const runId of ["s", "t"]) yield* storage.release(runId, 1, start, "waiting")
+        yield* leave(holder.place)
+        expect(yield* granted([live.place], later(10_000))).toEqual([live.place])
+      }),
+    )
+
+    holds("of a run that rests are due when a rate window opens, and when the process that held one has died", (storage) =>
+      Effect.gen(function* () {
+        const { ask } = yield* made(storage, { a: { perMinute: 1 }, b: { concurrency: 1 } })
+        const { place } = yield* ask()
+        yield* storage.leaveSlots([{ name: "a", place }], true, start)
+        yield* ask({ runId: "s" })
+        yield* storage.release("s", 1, start, "waiting")
+        expect(yield* storage.runnable(later(1000))).toEqual({ runs: [], nextAt: later(60_000) })
+        expect((yield* storage.runnable(later(60_000))).runs).toMatchObject([{ runId: "s" }])
+        yield* claimed(storage, "t")
+        yield* ask({ name: "b" })
+        yield* ask({ name: "b", runId: "t" })
+        yield* storage.release("t", 1, start, "waiting")
+        expect((yield* storage.runnable(start)).runs).toEqual([])
+        yield* storage.release("r", 1, start)
+        expect((yield* storage.runnable(start)).runs.map(({ runId }) => runId).sort()).toEqual(["r", "t"])
+      }),
+    )
+
+    holds("that came while the run was released are its to take, and places of its earlier claims do not wake it", (storage) =>
+      Effect.gen(function* () {
+        const { ask, leave } = yield* made(storage, { a: { concurrency: 1 }, b: { concurrency: 1 } })
+        const holder = yield* ask()
+        yield* ask({ name: "b" })
+        yield* ask({ runId: "s" })
+        yield* ask({ name: "b", runId: "s", nodeId: "gone" })
+        // The slot is given before the process of the run has heard of it.
+        yield* leave(holder.place)
+        yield* storage.release("s", 1, start, "waiting")
+        expect((yield* storage.runnable(start)).runs).toMatchObject([{ runId: "s" }])
+        yield* claimed(storage, "s")
+        expect((yield* ask({ runId: "s", epoch: 2 })).isGranted).toBe(true)
+        yield* storage.release("s", 2, start, "waiting")
+        expect(yield* storage.slotWaits("s")).toMatchObject([{ name: "a" }])
+      }),
+    )
+
+    holds("of an earlier claim are asked for again at the same place, which a late return does not take away", (storage) =>
+      Effect.gen(function* () {
+        const { ask, leave, granted } = yield* made(storage, { a: { concurrency: 1 } })
+        yield* claimed(storage, "t")
+        const holder = yield* ask({ runId: "t" })
+        const before = yield* ask({ runId: "r", nodeId: "m" })
+        const other = yield* ask({ runId: "s" })
+        // Its process stops, as a crash would leave it.
+        yield* storage.release("r", 1, start)
+        yield* claimed(storage, "r")
+        expect((yield* ask({ epoch: 2, nodeId: "m" })).place).toBe(before.place)
+        yield* storage.leaveSlots([{ name: "a", place: before.place, epoch: 1 }], false, start)
+        yield* leave(holder.place)
+        expect(yield* granted([before.place, other.place])).toEqual([before.place])
+      }),
+    )
+
+    holds("of runs that have ended are no one's", (storage) =>
+      Effect.gen(function* () {
+        const { ask, leave, granted } = yield* made(storage, { a: { concurrency: 1 } })
+        const ending = yield* History.journal("v")
+        const holder = yield* ask()
+        yield* ask({ runId: "v" })
+        const live = yield* ask({ runId: "s" })
+        yield* ending.commit([History.started, { _tag: "RunCancelled" }])
+        expect(yield* storage.limits).toMatchObject([{ waiting: 1 }])
+        expect(yield* storage.slotWaits("s")).toMatchObject([{ before: 0 }])
+        yield* leave(holder.place)
+        expect(yield* granted([live.place])).toEqual([live.place])
+      }),
+    )
+
     holds("that were lost are told, so that whoever waits asks again", (storage) =>
       Effect.gen(function* () {
         const { ask, leave } = yield* made(storage, { a: { concurrency: 1 } })

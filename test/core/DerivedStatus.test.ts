@@ -12,6 +12,7 @@ const facts = (more: Partial<Facts>): Facts => ({
   commands: [],
   waits: [],
   isRetrying: false,
+  isQueued: false,
   isActive: () => false,
   ...more,
 })

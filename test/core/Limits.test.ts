@@ -8,8 +8,11 @@ import * as Smithers from "@smithers/core/Smithers"
 import { Storage } from "@smithers/core/Storage"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
+import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import { processOn, stores } from "./Flows.ts"
 import { passing, quiet, rest, settled } from "./Time.ts"
@@ -221,6 +224,83 @@ for (const [name, store] of stores) {
         // Each run has as many places in the queue as it could use, so the small one is soon first.
         expect(begun.findIndex(([of]) => of === "small")).toBeLessThan(50)
       }).pipe(on({ limits: { api: { concurrency: 10 } }, maxConcurrency: 8 }))
+    })
+
+    it.effect("releases runs that wait long for a slot, and each goes on in its turn when a supervisor finds one for it", () => {
+      const { begun, counts, work } = witness()
+      const flow = Smithers.createWorkflow({ name: "flow", input: Input }).build(($) =>
+        $.sequence(
+          $.step("before", { output: Text, run: () => "before" }),
+          $.step("call", { output: Text, limit: "api", run: ({ input }) => work(String(input.n), "1 minute") }),
+        ),
+      )
+      return Effect.gen(function* () {
+        const storage = yield* Storage
+        const hour = yield* Effect.fork(flow.execute({ n: 0 }, { runId: "r0" }))
+        yield* rest
+        const waiting = yield* Effect.forEach([1, 2, 3, 4], (n) =>
+          Effect.tap(Effect.fork(flow.run({ n }, { runId: `r${n}` })), () => rest),
+        )
+        yield* TestClock.adjust("11 seconds")
+        const results = yield* Fiber.join(Fiber.all(waiting))
+        for (const [index, result] of results.entries()) {
+          const runId = `r${index + 1}`
+          const wait = { nodeId: "call", iteration: 0, kind: "slot", limit: { name: "api", key: "" } }
+          expect(result).toMatchObject({ status: "waiting-quota", waits: [wait] })
+          const shown = yield* Smithers.inspect(runId)
+          expect(shown.run).toMatchObject({ status: "waiting-quota", owner: null })
+          expect(shown.slots).toMatchObject([{ nodeId: "call", before: index, since: 0 }])
+        }
+        // Nothing is done for them: not one event, claim or attempt.
+        const seen = () =>
+          Effect.forEach([1, 2, 3, 4], (n) => Effect.map(Smithers.inspect(`r${n}`), ({ seq, run }) => [seq, run.epoch]))
+        const before = yield* seen()
+        const scope = yield* Scope.make()
+        const registry = Smithers.registry([flow])
+        yield* Smithers.supervisor({ registry, interval: "5 seconds" }).pipe(Layer.buildWithScope(scope))
+        yield* TestClock.adjust("40 seconds")
+        yield* rest
+        expect(yield* seen()).toEqual(before)
+        // One that comes later is behind them, although it works.
+        const late = yield* Effect.fork(flow.execute({ n: 5 }, { runId: "r5" }))
+        for (let n = 0; n < 6; n++) {
+          yield* TestClock.adjust("1 minute")
+          yield* settled("the next has begun", () => begun.length > Math.min(n + 1, 5))
+        }
+        yield* Fiber.join(hour)
+        yield* TestClock.adjust("1 minute")
+        yield* Fiber.join(late)
+        yield* Scope.close(scope, Exit.void)
+        expect(begun.map(([of]) => of)).toEqual(["0", "1", "2", "3", "4", "5"])
+        expect(counts).toEqual({ now: 0, most: 1 })
+        expect((yield* storage.limits)[0]).toMatchObject({ held: 0, waiting: 0 })
+        expect((yield* Smithers.inspect("r4")).attempts).toMatchObject([{ attempt: 1 }, { attempt: 1 }])
+      }).pipe(on({ limits: { api: { concurrency: 1 } } }))
+    })
+
+    it.effect("keeps the places of runs whose process stops while they wait", () => {
+      const { begun, work } = witness()
+      const flow = Smithers.createWorkflow({ name: "flow", input: Input }).build(($) =>
+        $.step("call", { output: Text, limit: "api", run: ({ input }) => work(String(input.n), "1 minute") }),
+      )
+      return Effect.gen(function* () {
+        const storage = yield* Storage
+        const holder = yield* processOn(storage, { limits: { api: { concurrency: 1 } } })
+        const first = yield* processOn(storage)
+        const begin = (n: number, engine: Engine.EngineShape) =>
+          Effect.zipRight(Effect.provideService(flow.start({ n }, { runId: `r${n}` }), Engine.Engine, engine), rest)
+        yield* begin(0, holder.engine)
+        for (const n of [1, 2, 3]) yield* begin(n, first.engine)
+        yield* first.stop
+        const second = yield* processOn(storage)
+        // They are resumed in another order, behind one that came later.
+        for (const n of [4, 3, 1, 2]) yield* begin(n, second.engine)
+        yield* TestClock.adjust("10 minutes")
+        yield* rest
+        expect(begun.map(([of]) => of)).toEqual(["0", "1", "2", "3", "4"])
+        yield* second.stop
+        yield* holder.stop
+      }).pipe(on({}))
     })
 
     it.effect("that is unknown is refused before anything begins, with the name that was meant", () => {

@@ -643,7 +643,7 @@ export const make = (options: Options): Effect.Effect<Conversations, JournalErro
 
       /** Makes a call that holds a slot until it has ended. */
       const limited = <A>(limit: unknown, made: () => Promise<A>): Promise<A> =>
-        withSlot(limit, async (release) => {
+        holding(limit, false, async (release) => {
           try {
             return await made()
           } finally {
@@ -698,13 +698,15 @@ export const make = (options: Options): Effect.Effect<Conversations, JournalErro
           }),
       }
 
-      const withSlot: Conversation["withSlot"] = async (limit, act) => {
+      const holding = async <A>(limit: unknown, isAlone: boolean, act: (release: () => void) => Promise<A>): Promise<A> => {
         const queue = Limits.queueOf(limit)
         if (Either.isLeft(queue)) return await halt(new NonRetryable({ message: `The limit of agent "${agent}" ${queue.left}.` }))
         const name = Limits.nameOf(queue.right)
         const outer = held.getStore() ?? []
         if (outer.includes(name)) return await act(() => {})
-        const slot = await Runtime.runPromise(runtime)(Effect.either(journal.slot(queue.right)), { signal: controller.signal })
+        const slot = await Runtime.runPromise(runtime)(Effect.either(journal.slot(queue.right, isAlone)), {
+          signal: controller.signal,
+        })
         if (Either.isLeft(slot)) {
           const error = slot.left
           const isOfCode = error._tag === "UnknownLimit" || error._tag === "InvalidLimit"
@@ -712,6 +714,8 @@ export const make = (options: Options): Effect.Effect<Conversations, JournalErro
         }
         return await held.run([...outer, name], () => act(slot.right))
       }
+      // No tool is at work while its model is asked, but for an agent that a tool asks.
+      const withSlot: Conversation["withSlot"] = (limit, act) => holding(limit, inFlight === 0, act)
 
       return {
         begin,

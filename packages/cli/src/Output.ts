@@ -84,6 +84,8 @@ export const Runs = Schema.Struct({
     Schema.Struct({
       ...RunReader.RunSummary.fields,
       waits: Schema.Array(ShortWait),
+      /** Slots of limits that a run waits for which was released meanwhile. */
+      slots: Schema.optional(Schema.Array(SlotWait)),
       /** What its agents and those of its child runs have used. */
       usage: Total,
     }),
@@ -115,6 +117,8 @@ export const Stopped = Schema.Struct({
       }),
     ),
   ),
+  /** Slots of limits that it waits for, if any. */
+  slots: Schema.optional(Schema.Array(SlotWait)),
   /** Commands that continue the run. */
   next: strings,
 })

@@ -120,9 +120,12 @@ export const askLines = (wait: WaitSummary, db: string | undefined): ReadonlyArr
   ...commandsFor(wait, db),
 ]
 
+/** Formats a slot that is waited for as a list entry. */
+export const slotLine = ({ before, ...queue }: SlotWait): string =>
+  `a slot of ${Limits.nameOf(queue)}, ${before === 0 ? "none" : before} before it`
+
 /** Formats what a step or a call of its agent waits for. */
-const slotText = ({ nodeId, before, ...queue }: SlotWait): string =>
-  `"${nodeId}" waits for a slot of ${Limits.nameOf(queue)}, ${before === 0 ? "none" : before} before it`
+const slotText = (slot: SlotWait): string => `"${slot.nodeId}" waits for ${slotLine(slot)}`
 
 /** Formats slots that are waited for as list entries. */
 export const slotLines = (slots: ReadonlyArray<SlotWait>): ReadonlyArray<string> => {
@@ -273,7 +276,9 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, denied, db
   const active = nodes.filter((node) => node.kind === "step" && (node.status === "running" || node.status === "retrying"))
   const { slots = [] } = details
   const [slot] = slots
-  if (isOwned && slot !== undefined) {
+  // A run that was released with its places is due once one of them has a slot.
+  const isQueued = run.status === "waiting-quota" && (wait === undefined || isOfTime(wait.kind)) && !hasPendingCommands
+  if (slot !== undefined && (isOwned || isQueued)) {
     const isWaiting = ({ nodeId, iteration }: NodeSummary): boolean =>
       slots.some((one) => one.nodeId === nodeId && one.iteration === iteration)
     const busy = active.find((node) => node.status === "running" && !isWaiting(node))
@@ -281,8 +286,8 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, denied, db
     const also = busy === undefined ? "" : `; "${busy.nodeId}" runs`
     return {
       reason: "slot",
-      sentence: `${it}: ${slotText(slot)}, for ${span(now - slot.since)} now${others}${also}`,
-      commands: [commandLine(db, "limit list")],
+      sentence: `${it}: ${slotText(slot)}, for ${span(now - slot.since)} now${others}${also}${isOwned ? "" : "; it has to be resumed then"}`,
+      commands: [commandLine(db, "limit list"), ...(isOwned ? [] : [...supervise, resume])],
     }
   }
   if (isOwned && active.length > 0) {

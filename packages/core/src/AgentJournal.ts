@@ -221,9 +221,10 @@ export interface AttemptJournal {
   readonly conversations: Effect.Effect<ReadonlyArray<RecordedConversation>, StoreError>
   /**
    * Takes a slot of a limit for one call, and waits for it; the result gives it back. The wait is no part of the timeout of the step.
-   * An attempt that holds a slot of this queue itself needs no other.
+   * An attempt that holds a slot of this queue itself needs no other. `isAlone`: the attempt does nothing else meanwhile, so that it may
+   * be interrupted and made again once there is a slot.
    */
-  readonly slot: (queue: Queue) => Effect.Effect<() => void, SlotError>
+  readonly slot: (queue: Queue, isAlone: boolean) => Effect.Effect<() => void, SlotError>
   /** The decision that let this attempt begin. */
   readonly decision: AttemptDecision | undefined
 }

@@ -24,6 +24,8 @@ export interface Facts {
   readonly waits: ReadonlyArray<OpenWait>
   /** `true` if a step will be retried later. */
   readonly isRetrying: boolean
+  /** `true` if it was released to wait for a slot of a limit. */
+  readonly isQueued: boolean
   /** Tells whether a step is running. */
   readonly isActive: () => boolean
 }
@@ -63,7 +65,7 @@ const childrenOf = ({ waits }: Facts): ReadonlyArray<string> =>
   waits.flatMap(({ kind, name }) => (kind === "subflow" && name !== null ? [name] : []))
 
 const statusOf = (facts: Facts, children: ReadonlyMap<string, Status.ShownStatus>): Status.ShownStatus => {
-  const { stored, owner, commands, waits, isRetrying } = facts
+  const { stored, owner, commands, waits, isRetrying, isQueued } = facts
   if (owner === "gone") return "orphaned"
   if (owner === "none") {
     if (Status.isEnded(stored)) return stored
@@ -76,11 +78,12 @@ const statusOf = (facts: Facts, children: ReadonlyMap<string, Status.ShownStatus
   if (isCancelled || (owner === "none" && stored !== "waiting" && stored !== "paused")) return other
   const answered = answers(waits, commands)
   const open = waits.filter((wait) => !answered.has(wait))
-  if (open.length === 0 && !isRetrying) return other
+  if (open.length === 0 && !isRetrying && !isQueued) return other
   if (owner === "alive" && (open.length < waits.length || facts.isActive())) return "running"
   const kinds = open.map((wait) => kindOf(wait, children))
   if (owner === "alive" && kinds.includes("running")) return "running"
   if (isRetrying) kinds.push("timer")
+  if (isQueued) kinds.push("quota")
   // A child run without an owner makes no progress.
   const waiting = kinds.filter((kind) => kind !== "suspended")
   return waiting.length === 0

@@ -112,6 +112,58 @@ export const roomOf = (limit: Limit, use: Use, now: number): { readonly room: nu
   return { room: Math.max(0, room), opensAt }
 }
 
+/** Longest time (ms) that a slot is kept for a run that was released while it waited. Then it goes to the next in the queue. */
+export const offerMs = 10_000
+
+/**
+ * What became of the claim that took a place:
+ * - `current`: its process works on the run, and gets the slot.
+ * - `released`: the run rests until there is a slot, which is offered to whoever resumes it.
+ * - `lost`: its process died or stopped. The place is passed over, and kept for when the run is resumed.
+ * - `over`: the run has ended.
+ */
+export type Claim = "current" | "released" | "lost" | "over"
+
+/** A place that waits. */
+export interface Waiter {
+  readonly place: number
+  readonly claim: Claim
+  /** When a slot was offered to a run that rests (epoch ms). */
+  readonly offeredAt: number | undefined
+}
+
+/** What becomes of the places of a queue. */
+export interface Assigned {
+  readonly granted: ReadonlyArray<number>
+  /** Places of runs that rest, which are due now. */
+  readonly offered: ReadonlyArray<number>
+  readonly over: ReadonlyArray<number>
+  /** When the first slot that is kept for a run goes to the next (epoch ms). */
+  readonly opensAt: number | undefined
+}
+
+/**
+ * Assigns the slots that a queue has left to those who wait, in order. Once an offer is over and was not accepted, nothing resumes
+ * such runs: none is kept for others then.
+ */
+export const assign = (waiting: Iterable<Waiter>, room: number, now: number): Assigned => {
+  const [granted, offered, over]: [Array<number>, Array<number>, Array<number>] = [[], [], []]
+  let [left, isIgnored, opensAt]: [number, boolean, number | undefined] = [room, false, undefined]
+  for (const { place, claim, offeredAt } of waiting) {
+    if (left === 0) break
+    if (claim === "over") over.push(place)
+    if (claim === "current") granted.push(place)
+    const keptMs = offeredAt === undefined || offeredAt > now ? 0 : offeredAt + offerMs - now
+    const isKept = claim === "released" && keptMs > 0
+    const isNew = claim === "released" && offeredAt === undefined && !isIgnored
+    if (isNew) offered.push(place)
+    if (isKept) opensAt = Math.min(opensAt ?? Number.POSITIVE_INFINITY, now + keptMs)
+    if (claim === "released" && !isNew && !isKept) isIgnored = true
+    if (claim === "current" || isNew || isKept) left--
+  }
+  return { granted, offered, over, opensAt }
+}
+
 /** Tells whether a limit has a rate, so that slots which were given back still count. */
 export const hasRate = (limit: Limit): boolean => windows.some(([field]) => limit[field] !== undefined)
 

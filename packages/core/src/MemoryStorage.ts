@@ -151,7 +151,9 @@ const bare = (): Storage.StorageShape => {
   news.bump()
   const slots = MemorySlots.make((runId, epoch, now) => {
     const run = stored.get(runId)?.run
-    return run !== undefined && run.epoch === epoch && isOwned(run, now)
+    if (run === undefined || (isEnded(run) && run.owner === null)) return "over"
+    if (run.owner === null) return run.status === "waiting" ? "released" : "lost"
+    return run.epoch === epoch && isOwned(run, now) ? "current" : "lost"
   })
 
   const find = (runId: string): Effect.Effect<Stored, RunNotFound> =>
@@ -337,6 +339,7 @@ const bare = (): Storage.StorageShape => {
       commands: commandsOf(run.runId),
       waits: openWaitsOf(entry),
       isRetrying: RunState.pending(state).some(({ status }) => status === "retrying"),
+      isQueued: run.owner === null && slots.waits(run.runId, now).length > 0,
       isActive: () => steps().some(({ status }) => status === "running"),
     }
   }
@@ -573,14 +576,17 @@ const bare = (): Storage.StorageShape => {
           waitsOf(entry, RunState.pending(entry.state)).flatMap(({ status, deadline }) =>
             status === "open" && deadline !== null ? [deadline] : [],
           )
+        const queued = slots.due(now)
         const endsAt = ({ state: { deadline } }: Stored) => (deadline === undefined ? [] : [deadline])
         const canGoOn = (entry: Stored) =>
           !Status.isIdle(entry.run.status) ||
           endsAt(entry).some((deadline) => deadline <= now) ||
           told.has(entry.run.runId) ||
+          (entry.run.status === "waiting" && queued.runIds.includes(entry.run.runId)) ||
           (entry.run.status === "waiting" && deadlines(entry).some((deadline) => deadline <= now))
         const resting = free.filter((entry) => Status.isIdle(entry.run.status) && !canGoOn(entry))
-        const later = resting.flatMap((entry) => [...endsAt(entry), ...(entry.run.status === "waiting" ? deadlines(entry) : [])])
+        const timed = resting.flatMap((entry) => [...endsAt(entry), ...(entry.run.status === "waiting" ? deadlines(entry) : [])])
+        const later = queued.opensAt === undefined ? timed : [...timed, queued.opensAt]
         const isWanted = ({ run }: Stored) => !workflows.includes(run.workflow) && !runIds.includes(run.runId)
         const runs = free
           .filter((entry) => canGoOn(entry) && isWanted(entry))
@@ -605,6 +611,7 @@ const bare = (): Storage.StorageShape => {
         entry.run = { ...entry.run, status, owner: null, leaseUntil: null, updatedAt: now }
         entry.state = { ...entry.state, status }
         entry.crashes = Math.max(0, entry.crashes - 1)
+        if (status === "waiting") slots.rest(runId, epoch)
         news.bump()
       }),
     scores: ({ runId, nodeId, status, limit = mostScores }) =>

@@ -324,6 +324,8 @@ const loop = (
       epoch,
       compute: (start) => computeLimit(start),
       wake: () => intake.push({ _tag: "Turn" }),
+      now: () => Millis.unsafeNow(clock),
+      patienceMs: Scheduler.patienceMs,
     })
     /** Snapshots as the workflow or the engine says. */
     const capturing = (): boolean | undefined => planner.snapshots?.() ?? definition.snapshots ?? options.snapshots
@@ -481,6 +483,7 @@ const loop = (
     })
     /** Interrupts the attempts, stores those that still finish, and leaves the run resumable. */
     const suspend = Effect.gen(function* () {
+      limited.keep()
       yield* attempts.interrupt
       const { pending } = frame
       // The store may be back by now; there is no later try.
@@ -567,9 +570,9 @@ const loop = (
     const admit = (key: NodeKey): boolean => options.suspects.admit(runId, key, () => intake.push({ _tag: "Turn" }))
     /** Child runs that rest, or are not worked on here, by the nodes that started them. */
     const resting = new Set<NodeKey>()
-    const { grant } = limited
+    const { grant, rest: queued } = limited
     const schedulingOf = () => ({
-      ...{ resting, observe, accept, running: attempts.keys, intervals, admit, grant },
+      ...{ resting, observe, accept, running: attempts.keys, intervals, admit, grant, queued },
       maxConcurrency: definition.maxConcurrency ?? options.maxConcurrency,
       codeGeneration: codeGeneration === 0 ? undefined : codeGeneration,
     })
@@ -801,7 +804,8 @@ const loop = (
         if (frame.state.cancel !== undefined && isStale) yield* attempts.stopAll("cancelled")
 
         // Waits until something happens or the next retry is due, unless more work follows already.
-        const wakeAt = earliest(decision.wakeAt, frame.state.cancel === undefined ? frame.state.deadline : undefined)
+        const deadline = frame.state.cancel === undefined ? frame.state.deadline : undefined
+        const wakeAt = earliest(decision.wakeAt, earliest(deadline, limited.restAt()))
         const isPartial = isStale || consequences.isPartial || decision.isPartial || offers.length > 0
         const news = wakeAt === undefined ? intake.filled : Effect.raceFirst(intake.filled, Jumps.pauseUntil(wakeAt))
         let [hasJumped, isTurn, isReloaded] = [false, false, false]

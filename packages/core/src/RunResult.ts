@@ -10,6 +10,7 @@ import { asCause, cutMessage, ErrorInfo } from "./ErrorInfo.ts"
 import { failureMessage, RunCancelled, type RunFailure, type StepFailed, type Uncompensated } from "./Errors.ts"
 import type { NodeId } from "./Ids.ts"
 import { isShareable } from "./internal/sharedValue.ts"
+import type { Queue } from "./Limits.ts"
 import type * as Records from "./Records.ts"
 import type { PendingKind, StrayRead } from "./RunEvent.ts"
 import * as RunState from "./RunState.ts"
@@ -51,15 +52,18 @@ export interface Cancelled extends Ended {
 /** The result of a run that has ended. */
 export type EndedResult<A, E = never> = Finished<A> | Failed<E> | Cancelled
 
-/** An open wait, or the next attempt of a failed step. */
+/** An open wait, the next attempt of a failed step, or a place in the queue of a limit. */
 export interface Waiting {
   readonly nodeId: NodeId
   readonly iteration: number
-  readonly kind: PendingKind
+  /** `slot`: a step, or a call of its agent, waits for a slot of a limit. */
+  readonly kind: PendingKind | "slot"
   /** Epoch ms at which its timer fires, it times out, or its next attempt is due. */
   readonly deadline: number | undefined
   /** Of a subflow: the id of its child run. */
   readonly childRunId?: string
+  /** Of a place in a queue: the limit, and its key if it has one. */
+  readonly limit?: Queue
 }
 
 /**
@@ -146,8 +150,8 @@ export const waitingStatus = (waits: ReadonlyArray<{ readonly kind: string }>): 
   const kinds = new Set(waits.map(({ kind }) => kind))
   if (kinds.size > 1) kinds.delete("subflow")
   if (kinds.has("approval") || kinds.has("human")) return "waiting-approval"
-  const isOfTime = kinds.size > 0 && [...kinds].every((kind) => kind === "timer" || kind === "retry" || kind === "quota")
-  return !isOfTime ? "waiting-event" : kinds.has("quota") ? "waiting-quota" : "waiting-timer"
+  const isOfTime = kinds.size > 0 && [...kinds].every((kind) => ["timer", "retry", "quota", "slot"].includes(kind))
+  return !isOfTime ? "waiting-event" : kinds.has("quota") || kinds.has("slot") ? "waiting-quota" : "waiting-timer"
 }
 
 /** The output of an ended run, or its error. */

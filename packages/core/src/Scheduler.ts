@@ -16,6 +16,7 @@ import * as Boundaries from "./internal/boundaries.ts"
 import * as Conditions from "./internal/conditions.ts"
 import type * as Intervals from "./internal/intervals.ts"
 import * as Journal from "./internal/journal.ts"
+import type { Rest } from "./internal/limited.ts"
 import * as OpenWaits from "./internal/openWaits.ts"
 import * as Passes from "./internal/passes.ts"
 import { Phase } from "./internal/phase.ts"
@@ -140,6 +141,8 @@ export interface ScheduleOptions {
   readonly admit?: (key: NodeKey) => boolean
   /** Admits an attempt at a step with a limit, once it holds a slot; called again at each `next`. Default: admits all. */
   readonly grant?: (start: Starts.Start, left: number) => boolean
+  /** The waits for slots that the run rests on; `undefined` if a step may soon have one. Called at each `next` that finds nothing to do. Default: none. */
+  readonly queued?: () => Rest | undefined
   /** Validates input for a wait, and keeps it as the node's output. Returns its encoded form. */
   readonly accept?: (wait: Plan.Wait, key: NodeKey, value: unknown) => Accepted
 }
@@ -682,13 +685,19 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     }
     withdrawals.run()
     const wakeAt = isPaused() ? undefined : agenda.nextDue()
-    const isIdle = starts.running() === 0 && !agenda.isWalking() && !starts.isHeldBack()
+    const running = starts.running()
+    const mayRest = !agenda.isWalking() && !starts.isHeldBack()
+    const isIdle = running === 0 && mayRest && !starts.isQueued()
+    // Steps that wait for slots, and attempts that do nothing else, do not keep the run at work.
+    const queued = mayRest && !isIdle ? options.queued?.() : undefined
+    const isStill = isIdle || queued?.attempts === running
     const isShort = starts.isShort()
-    const strays = isIdle ? withdrawals.strays() : none
+    const strays = isStill ? withdrawals.strays() : none
     const outcome = isIdle && strays.length === 0 ? ending() : undefined
     const rests = isPaused() && starts.running() === 0 && outcome === undefined
-    const waiting =
-      isIdle && outcome === undefined && !rests && !isShort && isLongRest() ? [...openWaits.waiting(), ...strays.map(strayed)] : []
+    // What is ready beside attempts that wait needs their slots of the run.
+    const isAtRest = isStill && outcome === undefined && !rests && (!isShort || (queued?.attempts ?? 0) > 0) && isLongRest()
+    const waiting = isAtRest ? [...openWaits.waiting(), ...strays.map(strayed), ...(queued?.waiting ?? [])] : []
     const isPartial = isOverbooked || starts.hasRoom()
     const decided = { state: state(), events: journal.events(), starts: started, outcome }
     return { ...decided, wakeAt, waiting, isPaused: rests, isPartial, isShort }
@@ -711,6 +720,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   const isResting = (): boolean =>
     starts.running() === 0 &&
     !starts.isHeldBack() &&
+    !starts.isQueued() &&
     !agenda.isWalking() &&
     agenda.nextDue() === undefined &&
     !openWaits.isAnyOpen() &&

@@ -1,6 +1,7 @@
 /**
  * The port for slots of limits: a durable queue for each limit and key. Each call is a small transaction of its own, beside frames.
- * A place in a queue and a slot belong to the claim of a run; they lapse with it, so that a process which dies holds none.
+ * A slot belongs to the claim of a run and lapses with it, so that a process which dies holds none. A place in a queue is passed over
+ * while no process works on the run, and is kept for the next claim. A run that is released as `waiting` is due once it could get a slot.
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
@@ -13,6 +14,8 @@ import type { Millis } from "./Millis.ts"
 export interface Place {
   readonly name: string
   readonly place: number
+  /** Epoch of the claim that it belongs to. Default: any. */
+  readonly epoch?: number
 }
 
 /** A request for a slot. */
@@ -24,7 +27,7 @@ export interface SlotRequest extends Queue {
   readonly iteration: number
   readonly attempt: number
   readonly now: Millis
-  /** The place that it had before it left the queue. Default: the last one. */
+  /** The place that it had before it left the queue. Default: that of an earlier claim for this node, or the last one. */
   readonly place?: number
 }
 
@@ -60,9 +63,9 @@ export interface StoredLimit extends Schema.Schema.Type<typeof StoredLimit> {}
 export interface Polled {
   /** Places that hold a slot now. */
   readonly granted: ReadonlyArray<Place>
-  /** Places that are gone, since their claim seemed lost. */
+  /** Places that are gone. */
   readonly lost: ReadonlyArray<Place>
-  /** When the next rate window opens that one of them waits for (epoch ms). */
+  /** When the next rate window opens that one of them waits for, or a slot that is kept for a run goes to the next (epoch ms). */
   readonly opensAt: number | undefined
 }
 
@@ -90,7 +93,7 @@ export interface SlotsShape {
   readonly leaveSlots: (places: ReadonlyArray<Place>, isUsed: boolean, now: Millis) => Effect.Effect<void, StoreError>
   /** Looks which places hold a slot now. Before that, gives the slots of lost claims and of rate windows that have opened. */
   readonly pollSlots: (places: ReadonlyArray<Place>, now: Millis) => Effect.Effect<Polled, StoreError>
-  /** Reads the places of a run that wait. */
+  /** Reads the places of a run that wait, while a process works on it or it was released to wait for them. */
   readonly slotWaits: (runId: string) => Effect.Effect<ReadonlyArray<SlotWait>, StoreError>
 }
 

@@ -27,7 +27,7 @@ export type ReleasedStatus = typeof ReleasedStatus.Type
 export const RunStatus = Schema.Literal(...ReleasedStatus.literals, ...EndedStatus.literals)
 export type RunStatus = typeof RunStatus.Type
 
-/** The status of a run that waits: for a person, for a signal or a child run, for a time, or for the limit of an agent to pass. */
+/** The status of a run that waits: for a person, for a signal or a child run, for a time, for the limit of an agent to pass, or for a slot of a limit. */
 export const WaitingStatus = Schema.Literal("waiting-approval", "waiting-event", "waiting-timer", "waiting-quota")
 export type WaitingStatus = typeof WaitingStatus.Type
 

@@ -443,7 +443,11 @@ const waitedFor = ({ slotWaits: { count, since, totalMs } }: Ending, now: number
 const lastWaitOf = ({ slotWaits: { count, since } }: Ending, now: number): number => (count > 0 ? now : since)
 
 /** Takes a slot for a call, and keeps the time that this takes. */
-const takeSlot = ({ journal, ending: { slotWaits }, clock }: Attempt, queue: Queue): Effect.Effect<() => void, SlotError> =>
+const takeSlot = (
+  { journal, ending: { slotWaits }, clock }: Attempt,
+  queue: Queue,
+  isAlone: boolean,
+): Effect.Effect<() => void, SlotError> =>
   Effect.suspend(() => {
     const now = (): number => Millis.unsafeSteady(clock)
     if (slotWaits.count++ === 0) slotWaits.since = now()
@@ -452,7 +456,7 @@ const takeSlot = ({ journal, ending: { slotWaits }, clock }: Attempt, queue: Que
       slotWaits.totalMs += now() - slotWaits.since
       slotWaits.since = now()
     })
-    return Effect.ensuring(journal.slot(queue), end)
+    return Effect.ensuring(journal.slot(queue, isAlone), end)
   })
 
 const call = (attempt: Attempt, onBeat: () => void): Effect.Effect<unknown, unknown, unknown> =>
@@ -582,7 +586,7 @@ const ask = (
         idempotencyKey: keyOf(attempt),
       },
       signal: signalOf(ending),
-      journal: { ...attempt.journal, slot: (queue) => takeSlot(attempt, queue), decision: decisionOf(attempt) },
+      journal: { ...attempt.journal, slot: (queue, isAlone) => takeSlot(attempt, queue, isAlone), decision: decisionOf(attempt) },
       graceMs: attempt.graceMs,
       feedback: attempt.failures.at(-1)?.error.issues ?? [],
       onTurn: (turn) => {

@@ -118,8 +118,8 @@ const makeWriter = (
     const outputs = Outputs.make(connection)
     const plans = Plans.make(connection)
     const me = Owner.make()
-    const claims = Claims.make(connection, me)
     const slots = Slots.make(connection, me)
+    const claims = Claims.make(connection, me, slots)
     const texts = Texts.make(connection)
     const facts = Facts.make(connection)
     const scores = Scores.make(connection, me)
@@ -195,7 +195,8 @@ const makeWriter = (
           // Most looks find nothing to give, and take no lock.
           if (yield* read("pollSlots", () => Either.right(slots.isDue(places, now)))) {
             const run = () => Either.right(slots.grantAll(places, now))
-            yield* queue.write({ operation: "pollSlots", run })
+            // A supervisor of this process resumes the runs that a slot is kept for.
+            yield* queue.write({ operation: "pollSlots", run, onCommit: changes.bump })
           }
           return yield* read("pollSlots", () => Either.right(slots.poll(places, now)))
         }),

@@ -2,6 +2,7 @@
  * Lists runs.
  */
 import type { RunFilter, RunSummary, WaitSummary } from "@smithers/core/RunReader"
+import type { SlotWait } from "@smithers/core/Slots"
 import * as Status from "@smithers/core/Status"
 import type { StorageShape } from "@smithers/core/Storage"
 import { defined } from "@smithers/core/Struct"
@@ -15,7 +16,7 @@ import { Screen, widthOf } from "../Screen.ts"
 import { owners } from "../Stores.ts"
 import { plural, shorten, span, table } from "../Text.ts"
 import { awaited } from "../Waits.ts"
-import { waitLine } from "../Why.ts"
+import { slotLine, waitLine } from "../Why.ts"
 import { money, type Total, totalOf } from "./costs.ts"
 
 interface PsOptions {
@@ -80,14 +81,16 @@ const list = ({ file, storage }: Database, options: PsOptions, named: Named) =>
     const page = yield* pageOf(storage, options, named)
     const shown = [...page.roots.shown, ...page.children.shown]
     const waits = yield* waitsOf(storage, shown)
+    const slots = yield* slotsOf(storage, shown)
     const totals = yield* totalsOf(storage, shown)
     const runs = shown.map((run) => ({
       ...run,
       usage: totals.get(run.runId) ?? totalOf([]),
       waits: (waits.get(run.runId) ?? []).map((wait) => inShort(wait, run.runId)),
+      ...defined({ slots: slots.get(run.runId) }),
     }))
     const hasMore = page.roots.hasMore || page.children.hasMore
-    return { value: { db: file, runs, hasMore }, text: yield* show(page, { waits, totals }, { file, options }) }
+    return { value: { db: file, runs, hasMore }, text: yield* show(page, { waits, slots, totals }, { file, options }) }
   })
 
 const inShort = ({ runId, nodeId, iteration, kind, deadline }: WaitSummary, of: string) => ({
@@ -101,6 +104,18 @@ const waitsOf = (storage: StorageShape, runs: ReadonlyArray<RunSummary>) => {
   const runIds = runs.flatMap(({ runId, status }) => (Status.isEnded(status) || status === "paused" ? [] : [runId]))
   return runIds.length === 0 ? Effect.succeed(new Map<string, ReadonlyArray<WaitSummary>>()) : awaited(storage, runIds)
 }
+
+/** Returns the slots that the runs of a page were released to wait for. Queries nothing if there are none. */
+const slotsOf = (storage: StorageShape, runs: ReadonlyArray<RunSummary>) =>
+  Effect.gen(function* () {
+    const found = new Map<string, ReadonlyArray<SlotWait>>()
+    for (const { runId, status, owner } of runs) {
+      if (owner !== null || status !== "waiting-quota") continue
+      const slots = yield* storage.slotWaits(runId)
+      if (slots.length > 0) found.set(runId, slots)
+    }
+    return found
+  })
 
 /** What the agents of runs have used, with those of the runs below them. Runs without agents are left out. */
 const totalsOf = (storage: StorageShape, runs: ReadonlyArray<RunSummary>) =>
@@ -122,8 +137,13 @@ const show = (
   { roots, children }: { readonly roots: Part; readonly children: Part },
   {
     waits,
+    slots,
     totals,
-  }: { readonly waits: ReadonlyMap<string, ReadonlyArray<WaitSummary>>; readonly totals: ReadonlyMap<string, Total> },
+  }: {
+    readonly waits: ReadonlyMap<string, ReadonlyArray<WaitSummary>>
+    readonly slots: ReadonlyMap<string, ReadonlyArray<SlotWait>>
+    readonly totals: ReadonlyMap<string, Total>
+  },
   { file, options }: { readonly file: string; readonly options: PsOptions },
 ) =>
   Effect.gen(function* () {
@@ -144,7 +164,9 @@ const show = (
     const rows = runs.map((run) => {
       const wait = waits.get(run.runId)?.[0]
       const stuck = owners.isAlive(run, now) ? null : run.stuck
-      const waitsFor = wait === undefined ? "" : `${nameOf(wait.nodeId)}: ${waitLine(wait, now)}`
+      const [slot] = slots.get(run.runId) ?? []
+      const queued = slot === undefined ? "" : `${nameOf(slot.nodeId)}: ${slotLine(slot)}`
+      const waitsFor = wait === undefined ? queued : `${nameOf(wait.nodeId)}: ${waitLine(wait, now)}`
       return [
         run.runId,
         run.workflow,

@@ -4,6 +4,7 @@
 import { uncompensatedMessage } from "@smithers/core/Errors"
 import type { RunDetails, RunReaderShape, WaitSummary } from "@smithers/core/RunReader"
 import type { Cancelled, Finished, RunResult } from "@smithers/core/RunResult"
+import type { SlotWait } from "@smithers/core/Slots"
 import type * as Status from "@smithers/core/Status"
 import { defined } from "@smithers/core/Struct"
 import * as Clock from "effect/Clock"
@@ -13,9 +14,10 @@ import type { Reply } from "../Definition.ts"
 import { deniedBy } from "../Denials.ts"
 import { Exit } from "../Exit.ts"
 import { failureOf } from "../Output.ts"
+import { nameOf } from "../Parts.ts"
 import { excerpt, longestFailure, oneLine, pretty, shorten, span } from "../Text.ts"
 import { awaitedBy } from "../Waits.ts"
-import { commandsFor, exhausted, retryDenied, strays, waitLines } from "../Why.ts"
+import { commandsFor, exhausted, retryDenied, slotLine, strays, waitLines } from "../Why.ts"
 
 export const summarize = (
   reader: RunReaderShape,
@@ -49,7 +51,8 @@ export const summarize = (
         return { value: { runId, status: result.status, next }, text, code: Exit.waiting } satisfies Reply
       }
       default: {
-        return waitingReply(runId, result.status, yield* awaitedBy(reader, runId), now, db, resume)
+        const slots = (yield* reader.inspect(runId)).slots ?? []
+        return waitingReply({ runId, status: result.status, slots }, yield* awaitedBy(reader, runId), now, db, resume)
       }
     }
   })
@@ -101,8 +104,11 @@ export const finished = (
 }
 
 const waitingReply = (
-  runId: string,
-  status: Status.WaitingStatus,
+  {
+    runId,
+    status,
+    slots,
+  }: { readonly runId: string; readonly status: Status.WaitingStatus; readonly slots: ReadonlyArray<SlotWait> },
   waits: ReadonlyArray<WaitSummary>,
   now: number,
   db: string | undefined,
@@ -116,10 +122,16 @@ const waitingReply = (
     ...(deadline === null ? {} : { deadline }),
   }))
   const commands = waits.flatMap((wait) => commandsFor(wait, db))
-  const lines = waitLines(waits, now, db, commandLine(db, "inspect", [runId], ["json"]))
+  const hint = commandLine(db, "inspect", [runId], ["json"])
+  const queued = slots.map((slot) => `  ${oneLine(`${nameOf(slot.nodeId)}: ${slotLine(slot)}`)}`)
+  const lines = [...waitLines(waits, now, db, hint), ...queued]
   const text =
     lines.length === 0
       ? `The event that run ${oneLine(runId)} waited for has arrived. Resume it: ${resume}`
       : [`Run ${oneLine(runId)} waits for:`, ...lines, `Then resume it: ${resume}`].join("\n")
-  return { value: { runId, status, waits: shown, next: [...commands, resume] }, text, code: Exit.waiting }
+  return {
+    value: { runId, status, waits: shown, ...(slots.length === 0 ? {} : { slots }), next: [...commands, resume] },
+    text,
+    code: Exit.waiting,
+  }
 }

@@ -141,7 +141,7 @@ export interface AttemptsOptions {
   /** Calls the code of a step. */
   readonly enter: <A>(body: () => A) => A
   /** Takes a slot of a limit for a call of an attempt. */
-  readonly slot: (start: Start, queue: Queue) => Effect.Effect<() => void, SlotError>
+  readonly slot: (start: Start, queue: Queue, isAlone: boolean) => Effect.Effect<() => void, SlotError>
   /** Called for each attempt that has ended. */
   readonly onSettled: (key: NodeKey) => void
   readonly clock: Clock.Clock
@@ -267,7 +267,7 @@ export const make = (options: AttemptsOptions): Attempts => {
       transact,
       refusal,
       journal: {
-        slot: (queue) => options.slot(start, queue),
+        slot: (queue, isAlone) => options.slot(start, queue, isAlone),
         attempt: { nodeId: step.id, iteration, attempt },
         record: (rows) =>
           Patience.retryWhileBusy(

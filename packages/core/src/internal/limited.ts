@@ -1,13 +1,15 @@
 /**
  * The slots of limits of one run. A step with a limit is ready and waits here, without an attempt, until it holds a slot; a call of
- * an attempt waits in its fiber. Whatever ends an attempt gives its slots back.
+ * an attempt waits in its fiber. Whatever ends an attempt gives its slots back. A run that only waits for slots rests, and is released
+ * with its places: attempts that do nothing but wait end then, and the next ones wait at the same places.
  */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type { SlotError } from "../AgentJournal.ts"
 import { InvalidLimit } from "../Errors.ts"
-import { compositeKey, type NodeKey, nodeKey } from "../Ids.ts"
+import { compositeKey, type NodeKey, nodeKey, parseNodeKey } from "../Ids.ts"
 import * as Limits from "../Limits.ts"
+import type { Waiting } from "../RunResult.ts"
 import * as Thrown from "../Thrown.ts"
 import type { SlotQueue, Ticket, Wanted } from "./slotQueue.ts"
 import type { Start } from "./starts.ts"
@@ -21,6 +23,15 @@ interface Entry {
   hasBegun: boolean
   /** Slots of its calls. */
   readonly calls: Set<Ticket>
+  /** Calls beside which the attempt does nothing while they wait. */
+  readonly alone: Set<Ticket>
+}
+
+/** The waits for slots that a run rests on. */
+export interface Rest {
+  readonly waiting: ReadonlyArray<Waiting>
+  /** Attempts that do nothing but wait. */
+  readonly attempts: number
 }
 
 export interface Limited {
@@ -32,8 +43,14 @@ export interface Limited {
   readonly sweep: () => void
   /** Marks that an attempt begins. Returns the reason it must fail, if it holds no slot. */
   readonly launch: (start: Start) => SlotError | undefined
-  /** Takes a slot for a call of an attempt. Waits for it. The result gives it back. */
-  readonly call: (start: Start, queue: Limits.Queue) => Effect.Effect<() => void, SlotError>
+  /** Takes a slot for a call of an attempt. Waits for it. The result gives it back. `isAlone`: the attempt does nothing else meanwhile. */
+  readonly call: (start: Start, queue: Limits.Queue, isAlone: boolean) => Effect.Effect<() => void, SlotError>
+  /** The waits of the run, if its steps have waited for slots for long and none has one. */
+  readonly rest: () => Rest | undefined
+  /** When the waits of the run may have become long (epoch ms). */
+  readonly restAt: () => number | undefined
+  /** Waits no longer, and keeps the places for the next claim of the run. */
+  readonly keep: () => void
   /** Gives back all slots of an attempt that has ended. */
   readonly end: (key: NodeKey) => void
   /** Gives back everything. */
@@ -48,12 +65,15 @@ export interface LimitedOptions {
   readonly compute: (start: Start) => unknown
   /** Wakes the run. */
   readonly wake: () => void
+  readonly now: () => number
+  /** Longest time that a run waits in place for a slot (ms). */
+  readonly patienceMs: number
 }
 
 const keyOf = (queue: Limits.Queue): string => compositeKey(queue.name, queue.key)
 
 /** Makes the slots of a run, none at first. */
-export const make = ({ slots, runId, epoch, compute, wake }: LimitedOptions): Limited => {
+export const make = ({ slots, runId, epoch, compute, wake, now, patienceMs }: LimitedOptions): Limited => {
   const entries = new Map<NodeKey, Entry>()
   /** Places that steps had and have left, to return to. */
   const places = new Map<string, number>()
@@ -81,6 +101,18 @@ export const make = ({ slots, runId, epoch, compute, wake }: LimitedOptions): Li
       return refuse(`threw: ${Thrown.describe(thrown).message}`)
     }
   }
+  /** The place in a queue that an attempt waits at and does nothing else. One that holds a slot itself keeps it. */
+  const waitsAlone = ({ ticket, calls, alone }: Entry): Ticket | undefined => {
+    if (ticket !== undefined || calls.size !== 1) return undefined
+    const [only] = alone
+    return only
+  }
+  const waitOf = (key: NodeKey, { queue }: Ticket): Waiting => ({
+    ...parseNodeKey(key),
+    kind: "slot",
+    deadline: undefined,
+    limit: queue,
+  })
   const leave = (key: NodeKey, entry: Entry): void => {
     const { ticket, queue } = entry
     if (ticket === undefined || queue === undefined) return
@@ -99,7 +131,14 @@ export const make = ({ slots, runId, epoch, compute, wake }: LimitedOptions): Li
       asked.add(key)
       let entry = entries.get(key)
       if (entry === undefined || entry.attempt !== start.attempt) {
-        entry = { attempt: start.attempt, ...resolve(start), ticket: undefined, hasBegun: false, calls: new Set() }
+        entry = {
+          attempt: start.attempt,
+          ...resolve(start),
+          ticket: undefined,
+          hasBegun: false,
+          calls: new Set(),
+          alone: new Set(),
+        }
         entries.set(key, entry)
       }
       const { queue } = entry
@@ -133,7 +172,7 @@ export const make = ({ slots, runId, epoch, compute, wake }: LimitedOptions): Li
       }
       return entry.problem ?? entry.ticket?.refusal()
     },
-    call: (start, queue) =>
+    call: (start, queue, isAlone) =>
       Effect.async((resume) => {
         const key = nodeKey(start.step.id, start.iteration)
         let entry = entries.get(key)
@@ -145,14 +184,16 @@ export const make = ({ slots, runId, epoch, compute, wake }: LimitedOptions): Li
             ticket: undefined,
             hasBegun: true,
             calls: new Set(),
+            alone: new Set(),
           }
           entries.set(key, entry)
         }
         // The slot of the attempt is for all that it does.
         if (entry.queue !== undefined && keyOf(entry.queue) === keyOf(queue)) return resume(Effect.succeed(() => {}))
-        const { calls } = entry
+        const { calls, alone } = entry
         const give = (ticket: Ticket, isUsed: boolean) => (): void => {
           calls.delete(ticket)
+          alone.delete(ticket)
           ticket.leave(isUsed)
         }
         const told = (ticket: Ticket): void => {
@@ -163,6 +204,11 @@ export const make = ({ slots, runId, epoch, compute, wake }: LimitedOptions): Li
         }
         const ticket = slots.enter(wantedBy(start, queue), told)
         calls.add(ticket)
+        if (isAlone) {
+          alone.add(ticket)
+          // The run may come to rest.
+          wake()
+        }
         return Effect.sync(give(ticket, false))
       }),
     end: (key) => {
@@ -171,6 +217,43 @@ export const make = ({ slots, runId, epoch, compute, wake }: LimitedOptions): Li
       entries.delete(key)
       entry.ticket?.leave(true)
       for (const ticket of entry.calls) ticket.leave(true)
+    },
+    rest: () => {
+      const at = now() - patienceMs
+      const isLong = (ticket: Ticket): boolean => ticket.state() === "waiting" && (ticket.since() ?? Number.POSITIVE_INFINITY) <= at
+      const waiting: Array<Waiting> = []
+      let attempts = 0
+      for (const [key, entry] of entries) {
+        const { hasBegun, ticket, calls } = entry
+        if (hasBegun) {
+          const only = waitsAlone(entry)
+          if (only === undefined || calls.size > 1 || !isLong(only)) continue
+          attempts++
+          waiting.push(waitOf(key, only))
+        } else if (asked.has(key)) {
+          if (entry.queue === undefined) return undefined
+          if (ticket === undefined) continue
+          if (!isLong(ticket)) return undefined
+          waiting.push(waitOf(key, ticket))
+        }
+      }
+      return { waiting, attempts }
+    },
+    restAt: () => {
+      let at: number | undefined
+      for (const entry of entries.values()) {
+        const ticket = entry.hasBegun ? waitsAlone(entry) : entry.ticket
+        if (ticket?.state() !== "waiting") continue
+        const long = (ticket.since() ?? now()) + patienceMs
+        if (long > now()) at = Math.max(at ?? 0, long)
+      }
+      return at
+    },
+    keep: () => {
+      for (const { ticket, hasBegun, calls } of entries.values()) {
+        if (!hasBegun) ticket?.keep()
+        for (const call of calls) if (call.state() === "waiting") call.keep()
+      }
     },
     close: () => {
       for (const { ticket, hasBegun, calls } of entries.values()) {

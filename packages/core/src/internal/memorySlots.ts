@@ -12,6 +12,7 @@ interface Row extends Omit<SlotRequest, "now" | "place"> {
   readonly since: number
   status: "waiting" | "held" | "spent"
   grantedAt: number | undefined
+  offeredAt: number | undefined
 }
 
 interface Configured {
@@ -31,16 +32,21 @@ export interface MemorySlots {
   readonly leave: (places: ReadonlyArray<Place>, isUsed: boolean, now: number) => boolean
   readonly poll: (places: ReadonlyArray<Place>, now: number) => Polled
   readonly waits: (runId: string, now: number) => ReadonlyArray<SlotWait>
+  /** Keeps the places of a run that rests on them, and drops those of its earlier claims. */
+  readonly rest: (runId: string, epoch: number) => void
+  /** Runs that rest and could get a slot now, and when the next rate window opens for one (epoch ms). */
+  readonly due: (now: number) => { readonly runIds: ReadonlyArray<string>; readonly opensAt: number | undefined }
 }
 
-/** Makes the slots of a store. `isHeld` tells whether a claim is the current one of its run. */
-export const make = (isHeld: (runId: string, epoch: number, now: number) => boolean): MemorySlots => {
+/** Makes the slots of a store. `claimOf` tells what became of a claim. */
+export const make = (claimOf: (runId: string, epoch: number, now: number) => Limits.Claim): MemorySlots => {
   const configured = new Map<string, Configured>()
   let rows: Array<Row> = []
   const isOf =
     ({ name, key }: Limits.Queue) =>
     (row: Row): boolean =>
       row.name === name && row.key === key
+  const isOver = ({ runId, epoch }: Row, now: number): boolean => claimOf(runId, epoch, now) === "over"
   const find = ({ name, place }: Place): Row | undefined => rows.find((row) => row.name === name && row.place === place)
   const free = (row: Row, isUsed: boolean): void => {
     const { limit } = configured.get(row.name) ?? { limit: {} }
@@ -59,21 +65,31 @@ export const make = (isHeld: (runId: string, epoch: number, now: number) => bool
     const held = of.filter(({ status }) => status === "held").length
     return Limits.roomOf(configured.get(queue.name)?.limit ?? {}, { held, grantsSince }, now)
   }
-  /** Gives the slots that are left to those who wait, in order. */
-  const grant = (queue: Limits.Queue, now: number): { readonly isAny: boolean; readonly opensAt: number | undefined } => {
+  /** What becomes of a queue now. Changes nothing but what is over. */
+  const look = (queue: Limits.Queue, now: number): Limits.Assigned => {
     rows = rows.filter(({ status, grantedAt }) => status !== "spent" || (grantedAt ?? 0) > now - Limits.longestWindowMs)
-    for (const row of rows.filter(isOf(queue)))
-      if (row.status !== "spent" && !isHeld(row.runId, row.epoch, now)) free(row, row.status === "held")
-    let isAny = false
-    const waiting = rows.filter((row) => isOf(queue)(row) && row.status === "waiting").sort((one, other) => one.place - other.place)
-    for (const row of waiting) {
-      const { room, opensAt } = roomIn(queue, now)
-      if (room === 0) return { isAny, opensAt }
+    const of = rows.filter(isOf(queue))
+    for (const row of of) if (row.status === "held" && claimOf(row.runId, row.epoch, now) !== "current") free(row, true)
+    const { room, opensAt } = roomIn(queue, now)
+    if (room === 0) return { granted: [], offered: [], over: [], opensAt }
+    const waiting = of.filter(({ status }) => status === "waiting").sort((one, other) => one.place - other.place)
+    return Limits.assign(
+      waiting.map(({ place, offeredAt, runId, epoch }) => ({ place, offeredAt, claim: claimOf(runId, epoch, now) })),
+      room,
+      now,
+    )
+  }
+  /** Gives the slots that are left to those who wait, in order. */
+  const grant = (queue: Limits.Queue, now: number): { readonly isAny: boolean } => {
+    const { granted, offered, over } = look(queue, now)
+    rows = rows.filter((row) => !isOf(queue)(row) || row.status !== "waiting" || !over.includes(row.place))
+    for (const row of rows.filter((row) => isOf(queue)(row) && row.status === "waiting")) {
+      if (offered.includes(row.place)) row.offeredAt = now
+      if (!granted.includes(row.place)) continue
       row.status = "held"
       row.grantedAt = now
-      isAny = true
     }
-    return { isAny, opensAt: undefined }
+    return { isAny: granted.length + offered.length > 0 }
   }
   const queuesOf = (places: ReadonlyArray<Place>): ReadonlyArray<Limits.Queue> => {
     const found = places.flatMap((place) => find(place) ?? [])
@@ -89,7 +105,8 @@ export const make = (isHeld: (runId: string, epoch: number, now: number) => bool
     limits: () =>
       [...configured]
         .map(([name, { limit, configuredAt }]) => {
-          const count = (wanted: Row["status"]) => rows.filter((row) => row.name === name && row.status === wanted).length
+          const count = (wanted: Row["status"]) =>
+            rows.filter((row) => row.name === name && row.status === wanted && !isOver(row, 0)).length
           return { name, limit, configuredAt, held: count("held"), waiting: count("waiting") }
         })
         .sort((one, other) => (one.name < other.name ? -1 : 1)),
@@ -97,9 +114,15 @@ export const make = (isHeld: (runId: string, epoch: number, now: number) => bool
       const limit = configured.get(request.name)
       if (limit === undefined) return Either.left(new UnknownLimit({ limit: request.name, known: [...configured.keys()].sort() }))
       const { runId, epoch } = request
-      if (!isHeld(runId, epoch, now)) return Either.left(new RunFenced({ runId, epoch }))
-      const place = before ?? ++limit.places
-      const row: Row = { ...request, place, since: now, status: "waiting", grantedAt: undefined }
+      if (claimOf(runId, epoch, now) !== "current") return Either.left(new RunFenced({ runId, epoch }))
+      const isOfNode = (row: Row): boolean =>
+        isOf(request)(row) && row.nodeId === request.nodeId && row.iteration === request.iteration && row.runId === runId
+      const kept = rows
+        .filter((row) => before === undefined && row.status === "waiting" && row.epoch < epoch && isOfNode(row))
+        .sort((one, other) => one.place - other.place)[0]
+      const place = before ?? kept?.place ?? ++limit.places
+      const since = kept?.since ?? now
+      const row: Row = { ...request, place, since, status: "waiting", grantedAt: undefined, offeredAt: undefined }
       rows = [...rows.filter((other) => other.name !== row.name || other.place !== place), row]
       grant(request, now)
       return Either.right({ place, isGranted: row.status === "held" })
@@ -108,14 +131,16 @@ export const make = (isHeld: (runId: string, epoch: number, now: number) => bool
       const queues = queuesOf(places)
       for (const place of places) {
         const row = find(place)
-        if (row !== undefined) free(row, isUsed)
+        // Another claim may have asked for it again.
+        if (row !== undefined && (place.epoch ?? row.epoch) === row.epoch) free(row, isUsed)
       }
       return queues.filter((queue) => grant(queue, now).isAny).length > 0
     },
     poll: (places, now) => {
       let opensAt: number | undefined
       for (const queue of queuesOf(places)) {
-        const opens = grant(queue, now).opensAt
+        grant(queue, now)
+        const opens = look(queue, now).opensAt
         if (opens !== undefined) opensAt = Math.min(opensAt ?? opens, opens)
       }
       return {
@@ -126,10 +151,35 @@ export const make = (isHeld: (runId: string, epoch: number, now: number) => bool
     },
     waits: (runId, now) =>
       rows
-        .filter((row) => row.runId === runId && row.status === "waiting" && isHeld(runId, row.epoch, now))
+        .filter(
+          (row) =>
+            row.runId === runId && row.status === "waiting" && ["current", "released"].includes(claimOf(runId, row.epoch, now)),
+        )
         .map(({ name, key, nodeId, iteration, attempt, since, place }) => {
-          const before = rows.filter((row) => isOf({ name, key })(row) && row.status === "waiting" && row.place < place).length
+          const isBefore = (row: Row): boolean =>
+            isOf({ name, key })(row) && row.status === "waiting" && row.place < place && !isOver(row, now)
+          const before = rows.filter(isBefore).length
           return { name, key, nodeId, iteration, attempt, since, before }
         }),
+    rest: (runId, epoch) => {
+      rows = rows.filter((row) => row.runId !== runId || row.status !== "waiting" || row.epoch === epoch)
+      for (const row of rows) {
+        if (row.runId !== runId || row.epoch !== epoch || row.status !== "held") continue
+        row.status = "waiting"
+        row.grantedAt = undefined
+      }
+    },
+    due: (now) => {
+      const runIds = new Set<string>()
+      let opensAt: number | undefined
+      const resting = rows.filter((row) => row.status === "waiting" && claimOf(row.runId, row.epoch, now) === "released")
+      for (const queue of queuesOf(resting)) {
+        const found = look(queue, now)
+        for (const row of resting.filter(isOf(queue)))
+          if (row.offeredAt !== undefined || found.offered.includes(row.place)) runIds.add(row.runId)
+        if (found.opensAt !== undefined) opensAt = Math.min(opensAt ?? found.opensAt, found.opensAt)
+      }
+      return { runIds: [...runIds], opensAt }
+    },
   }
 }

@@ -27,6 +27,10 @@ export interface Ticket {
   readonly refusal: () => SlotError | undefined
   /** Gives the slot back, or leaves the queue. `isUsed` is `false` if nothing has begun under it. Returns the place, to return to it. */
   readonly leave: (isUsed: boolean) => number | undefined
+  /** Waits no longer, and keeps the place for the next claim of the run. */
+  readonly keep: () => void
+  /** When it got its place (epoch ms). */
+  readonly since: () => number | undefined
 }
 
 export interface SlotQueue {
@@ -116,7 +120,9 @@ export const make = (slots: SlotsShape, inbox: Pick<InboxShape, "changes">): Eff
       let state: "waiting" | "granted" | "refused" = "waiting"
       let refusal: SlotError | undefined
       let place = before
+      let since: number | undefined
       let hasLeft = false
+      let isKept = false
       let waiter: Waiter | undefined
       const settle = (next: "granted" | "refused"): void => {
         if (waiter !== undefined) waiters.delete(waiter)
@@ -126,7 +132,11 @@ export const make = (slots: SlotsShape, inbox: Pick<InboxShape, "changes">): Eff
       const give = (isUsed: boolean) =>
         place === undefined
           ? Effect.void
-          : patiently(Effect.suspend(() => slots.leaveSlots([{ name: wanted.name, place: place as number }], isUsed, now()))).pipe(
+          : patiently(
+              Effect.suspend(() =>
+                slots.leaveSlots([{ name: wanted.name, place: place as number, epoch: wanted.epoch }], isUsed, now()),
+              ),
+            ).pipe(
               // It lapses with the claim of its run.
               Effect.catchAll((error) => Effect.logDebug("a slot could not be given back", error)),
             )
@@ -137,6 +147,8 @@ export const make = (slots: SlotsShape, inbox: Pick<InboxShape, "changes">): Eff
           Effect.matchEffect({
             onSuccess: ({ place: received, isGranted }) => {
               place = received
+              since ??= now()
+              if (isKept) return Effect.void
               if (hasLeft) return give(false)
               if (isGranted) return Effect.sync(() => settle("granted"))
               waiter = {
@@ -152,7 +164,7 @@ export const make = (slots: SlotsShape, inbox: Pick<InboxShape, "changes">): Eff
             onFailure: (error) =>
               Effect.sync(() => {
                 // The driver hears itself that its claim is lost.
-                if (hasLeft || error._tag === "RunFenced") return
+                if (hasLeft || isKept || error._tag === "RunFenced") return
                 refusal = error
                 settle("refused")
               }),
@@ -162,8 +174,13 @@ export const make = (slots: SlotsShape, inbox: Pick<InboxShape, "changes">): Eff
         queue: { name: wanted.name, key: wanted.key },
         state: () => state,
         refusal: () => refusal,
+        since: () => since,
+        keep: () => {
+          isKept = true
+          if (waiter !== undefined) waiters.delete(waiter)
+        },
         leave: (isUsed) => {
-          if (hasLeft) return place
+          if (hasLeft || isKept) return place
           hasLeft = true
           if (waiter !== undefined) waiters.delete(waiter)
           if (place !== undefined) run(give(isUsed))

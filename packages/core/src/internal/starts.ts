@@ -72,6 +72,8 @@ export interface Starts {
   readonly running: () => number
   /** Tells whether ready steps wait for admission. */
   readonly isHeldBack: () => boolean
+  /** Tells whether ready steps wait for slots of their limits. */
+  readonly isQueued: () => boolean
 }
 
 /** A step or a subflow that may start. */
@@ -223,6 +225,7 @@ export const make = (host: Host): Starts => {
       if (orphans.delete(key)) running--
     },
     running: () => running,
-    isHeldBack: () => heldBack.length > 0 || queued.length > 0,
+    isHeldBack: () => heldBack.length > 0,
+    isQueued: () => queued.length > 0,
   }
 }

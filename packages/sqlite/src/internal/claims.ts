@@ -25,6 +25,7 @@ import * as Either from "effect/Either"
 import type { Connection } from "./connection.ts"
 import * as Lapses from "./lapses.ts"
 import * as Owner from "./owner.ts"
+import type { Slots } from "./slots.ts"
 
 export interface Claims {
   readonly origin: (runId: string) => Origin | undefined
@@ -78,8 +79,8 @@ const manyClaims = 32
 
 const ended = inList(Status.endedStatuses)
 
-/** Creates the claims of a connection, for the owner `me`. */
-export const make = ({ prepare }: Connection, me: string): Claims => {
+/** Creates the claims of a connection, for the owner `me`. Runs that rest on `slots` are due when they could have one. */
+export const make = ({ prepare }: Connection, me: string, slots: Pick<Slots, "rest" | "due">): Claims => {
   const selectRun = prepare<RunRow>(
     "SELECT workflow, status, epoch, owner, lease_until, input, input_digest FROM smithers_runs WHERE run_id = ?",
   )
@@ -129,6 +130,8 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
        WHERE n.status = 'retrying' AND n.retry_at <= ?1 AND r.owner IS NULL AND r.status = 'waiting' AND ${isWanted}`,
     `SELECT ${columns} FROM smithers_runs r INDEXED BY smithers_runs_deadline
        WHERE r.deadline <= ?1 AND r.owner IS NULL AND r.status IN ${inList(Status.IdleStatus.literals)} AND ${isWanted}`,
+    `SELECT ${columns} FROM smithers_runs r
+       WHERE r.run_id IN (SELECT value FROM json_each(?5)) AND r.owner IS NULL AND r.status = 'waiting' AND ${isWanted}`,
   ]
   const eachDue = dueParts.map((part) => `SELECT * FROM (${part} LIMIT 100)`).join(" UNION ")
   const selectDue = prepare<DueRow>(`${eachDue} LIMIT 100`)
@@ -321,7 +324,7 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
       })
     },
     release: (runId, epoch, now, status) => {
-      release.run(runId, epoch, now, status)
+      if (release.run(runId, epoch, now, status).changes > 0 && status === "waiting") slots.rest(runId, epoch)
     },
     noteStuck: (runId, note, now) => {
       const [owner, leaseUntil, before] = selectStuck.values(runId)[0] ?? []
@@ -333,8 +336,10 @@ export const make = ({ prepare }: Connection, me: string): Claims => {
         .values()
         .filter(([owner]) => owner !== me && Owner.isDead(owner))
         .map(([owner]) => owner)
-      const rows = selectDue.values(now, JSON.stringify(gone), JSON.stringify(workflows), JSON.stringify(runIds))
-      let nextAt = selectNext.values(now)[0]?.[0] ?? Number.POSITIVE_INFINITY
+      const queued = slots.due(now)
+      const due = JSON.stringify(queued.runIds)
+      const rows = selectDue.values(now, JSON.stringify(gone), JSON.stringify(workflows), JSON.stringify(runIds), due)
+      let nextAt = Math.min(selectNext.values(now)[0]?.[0] ?? Number.POSITIVE_INFINITY, queued.opensAt ?? Number.POSITIVE_INFINITY)
       const runs = rows.flatMap(([runId, workflow, source, epoch, crashes, owner, until]) => {
         const isLapsed = owner !== null && owner !== me && until !== null && !gone.includes(owner)
         const left = isLapsed ? lapses.leftOf({ runId, epoch, owner, until }, Lapses.graceMs) : 0

@@ -503,7 +503,7 @@ export const migrations: ReadonlyArray<Migration> = [
   { layout: 22, protocol: 3, sql: conversations },
   { layout: 23, protocol: 3, sql: [sharedCache, charges, Slots.sql, memory, deadlines, Scores.sql].join("\n") },
   // Events that processes of the version before do not know, and records that they would compensate.
-  { layout: 24, protocol: 4, sql: [forks, Generations.sql, Snapshots.sql].join("\n") },
+  { layout: 24, protocol: 4, sql: [forks, Generations.sql, Snapshots.sql, Slots.rests].join("\n") },
 ]
 
 /** Layout and protocol of a database. */

@@ -90,6 +90,7 @@ type FactsRow = [
   leaseUntil: Time,
   isPaused: number | null,
   isRetrying: number,
+  isQueued: number,
 ]
 
 type OpenRow = [
@@ -211,7 +212,9 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
   )
   const selectFacts = prepare<FactsRow>(
     `SELECT r.run_id, r.status, r.owner, r.lease_until, ${isPaused}, EXISTS (
-       SELECT 1 FROM smithers_nodes n WHERE n.run_id = r.run_id AND n.status IN ${inList(Status.pendingStatuses)} AND n.status = 'retrying')
+       SELECT 1 FROM smithers_nodes n WHERE n.run_id = r.run_id AND n.status IN ${inList(Status.pendingStatuses)} AND n.status = 'retrying'),
+       r.status = 'waiting' AND r.owner IS NULL AND EXISTS (
+         SELECT 1 FROM smithers_slots s WHERE s.run_id = r.run_id AND s.status <> 'spent' AND s.status = 'waiting')
      FROM smithers_runs r WHERE r.run_id ${theseRuns}`,
   )
   const selectOpen = prepare<OpenRow>(
@@ -318,7 +321,7 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
       const waits = Map.groupBy(selectOpen.values(open), ([runId]) => runId)
       const commands = pendingOf(selectPending.values(open))
       return new Map(
-        rows.map(([runId, stored, owner, leaseUntil, isPaused, isRetrying]) => {
+        rows.map(([runId, stored, owner, leaseUntil, isPaused, isRetrying, isQueued]) => {
           const facts: DerivedStatus.Facts = {
             stored,
             owner: owner === null ? "none" : Owner.isWorking({ owner, leaseUntil }, now) ? "alive" : "gone",
@@ -326,6 +329,7 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
             commands: commands.get(runId) ?? [],
             waits: (waits.get(runId) ?? []).map(openOf),
             isRetrying: isRetrying === 1,
+            isQueued: isQueued === 1,
             isActive: () => selectActive.values(runId).length > 0,
           }
           return [runId, facts] as const

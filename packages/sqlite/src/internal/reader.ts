@@ -40,7 +40,7 @@ const open = (filename: string) => {
     if (Either.isLeft(checked)) connection.close()
     return Either.map(checked, () => ({
       connection,
-      claims: Claims.make(connection, Owner.make()),
+      claims: Claims.make(connection, Owner.make(), Slots.make(connection, "")),
       states: States.make(connection, Outputs.make(connection)),
       queries: Queries.make(connection, Plans.make(connection), Texts.make(connection)),
       conversations: Conversations.make(connection, Texts.make(connection)),

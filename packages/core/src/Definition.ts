@@ -8,6 +8,7 @@ import type { InvalidWorkflow, RenderFailed } from "./Errors.ts"
 import type { NodeId } from "./Ids.ts"
 import type { Millis } from "./Millis.ts"
 import type * as Plan from "./Plan.ts"
+import type { PlanText } from "./PlanText.ts"
 import type { RunEvent, StrayRead } from "./RunEvent.ts"
 import type { RunState } from "./RunState.ts"
 import type { OutputTable } from "./RunStore.ts"
@@ -26,7 +27,7 @@ export interface Planner {
   /** The option `snapshots` of the workflow, by the last plan. */
   readonly snapshots?: () => boolean | undefined
   /** Receives the stored plan before the first plan of a resumed run. */
-  readonly recall?: (plan: Plan.PlanOutline) => void
+  readonly recall?: (plan: PlanText) => void
   /** Reads that can never find a task of the run. */
   readonly strayReads?: (state: RunState) => ReadonlyArray<StrayRead>
 }

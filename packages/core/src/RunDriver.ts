@@ -653,7 +653,7 @@ const loop = (
         const resets = incompatible.map(({ nodeId, iteration }): RunEvent => ({ _tag: "NodeReset", nodeId, iteration }))
         const state = resets.reduce((before, event) => RunState.apply(before, event, now), frame.state)
         const planner = next.planner()
-        planner.recall?.(plan)
+        planner.recall?.(PlanText.decode(plan.text))
         const planned = yield* Restore.plan(planner, state, values)
         yield* checkLimits(slots, planned, workflow)
         const stuck =

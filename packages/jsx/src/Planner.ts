@@ -10,6 +10,7 @@ import { compositeKey, isNodeId, type NodeId, type NodeKey, nodeKey, partId, sho
 import { nearestTo } from "@smithers/core/Names"
 import type * as Plan from "@smithers/core/Plan"
 import * as PlanLayout from "@smithers/core/PlanLayout"
+import type { PlanText } from "@smithers/core/PlanText"
 import type { FailureCause, RunEvent, StrayRead } from "@smithers/core/RunEvent"
 import * as RunState from "@smithers/core/RunState"
 import type { OutputTable } from "@smithers/core/RunStore"
@@ -29,6 +30,7 @@ import * as Identity from "./internal/identity.ts"
 import { type Lowering, untypedTable } from "./internal/lowering.ts"
 import { givenAround } from "./internal/provisional.ts"
 import * as Reads from "./internal/reads.ts"
+import * as Retained from "./internal/retained.ts"
 import * as Rows from "./internal/rows.ts"
 import { noteLookup, stamp } from "./internal/scope.ts"
 import { jsx } from "./jsx-runtime.ts"
@@ -77,7 +79,15 @@ export const tablesOf = (schemas: Ctx.Schemas): ((target: unknown) => string | u
 }
 
 /** Creates the planner of a run. */
-export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflow?: string): Planner => {
+export const make = (blueprint: Blueprint, workflow?: string): Planner => makeReading(blueprint, workflow, undefined)
+
+/** Creates a planner whose functions, once they are called, read the run by another planner. */
+const makeReading = (
+  blueprint: Blueprint,
+  workflow: string | undefined,
+  reader: Pick<Lowering, "ctxAt" | "stored"> | undefined,
+): Planner => {
+  const { draw: drawWorkflow, schemas, output } = blueprint
   const tables = Object.keys(schemas)
   const tableOf = tablesOf(schemas)
   const knownTableOf = (target: unknown): string =>
@@ -121,7 +131,7 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
   }
   /** Reads by functions called outside of a run. */
   let asked: Array<Reads.Read> | undefined
-  const ctxAt: Lowering["ctxAt"] = (state, loop, noteRead, onPending) =>
+  const ctxHere: Lowering["ctxAt"] = (state, loop, noteRead, onPending) =>
     Ctx.make(
       {
         input: () => values.input,
@@ -150,6 +160,7 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
       },
       loop,
     )
+  const ctxAt = reader?.ctxAt ?? ctxHere
   /** Creates the ctx that answers in place of a render's ctx while a function runs. */
   let answering: ((loop: string | undefined) => Ctx.Ctx) | undefined
   const calling: Lowering["calling"] = (call, state, noteRead, onPending) => {
@@ -165,6 +176,14 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
     const problem = nodeId === undefined ? "no task has one" : `task "${nodeId}" has none`
     throw new Ctx.MissingOutput({ output: table, problem })
   }
+  const storedHere: Lowering["stored"] = (nodeId, state, noteRead) => {
+    const table = rows.tableOf(nodeId)
+    if (table === undefined) return undefined
+    if (state === undefined) return { value: undefined }
+    const found = Reads.find(known(state), { table, nodeId, pass: "latest" })
+    noteRead?.(readOf(table, found, state))
+    return { value: found.value }
+  }
   const lowering: Lowering = {
     tableOf,
     codecOf: (table) => Ctx.codecIn(schemas, table) ?? untyped,
@@ -172,16 +191,10 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
     output,
     ctxAt,
     calling,
-    stored: (nodeId, state, noteRead) => {
-      const table = rows.tableOf(nodeId)
-      if (table === undefined) return undefined
-      if (state === undefined) return { value: undefined }
-      const found = Reads.find(known(state), { table, nodeId, pass: "latest" })
-      noteRead?.(readOf(table, found, state))
-      return { value: found.value }
-    },
+    stored: reader?.stored ?? storedHere,
     storedWriters: (table) => rows.writersOf(table) ?? [],
     hasCaught: () => false,
+    retained: () => [],
     isLeft: () => false,
     holdsPending: () => false,
     rowsOf: function* (reads, state) {
@@ -269,7 +282,33 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
     const { rendered, causeOf, isLeft, ...noted } = renderOnce(state)
     const hasCaught: Lowering["hasCaught"] = (boundary, loop) => causeOf(boundary, loop) !== undefined
     const holdsPending: Lowering["holdsPending"] = (node) => holds(state, node, "around", "")
-    return { lowered: lower(rendered, { ...lowering, hasCaught, isLeft, holdsPending }), ...noted }
+    const retained: Lowering["retained"] = (tasks) =>
+      [...left.values()].flatMap(({ step, ...one }) =>
+        step === undefined || tasks.has(one.id) || !Retained.isDue(state, { ...one, step }) ? [] : [{ ...one, step }],
+      )
+    return { lowered: lower(rendered, { ...lowering, hasCaught, retained, isLeft, holdsPending }), ...noted }
+  }
+
+  /** Tasks with a compensation that are not drawn any more, by id, while a saga around them is open. */
+  const left = new Map<NodeId, Retained.Undoable>()
+  let recalled: PlanText | undefined
+  /** Draws the states in which tasks finished that another process has drawn. Returns `true` if one was found. */
+  const findLeft = (state: RunState.RunState, { layout: now }: Lowered): boolean => {
+    let isAny = false
+    for (const one of left.values()) {
+      if (one.step !== undefined || now.tasks.has(one.id) || !Retained.isDue(state, one)) continue
+      const before = Retained.stateBefore(state, one)
+      const has = (key: NodeKey): boolean => HashMap.has(before.nodes, key) && values.outputs.has(key)
+      const outputs = { has, get: (key: NodeKey): unknown => (has(key) ? values.outputs.get(key) : undefined) }
+      const earlier = makeReading(blueprint, workflow, { ctxAt, stored: lowering.stored })
+      if (recalled !== undefined) earlier.recall?.(recalled)
+      const found = Either.map(earlier.draw(before, { ...values, outputs }), ({ plan }) => plan.find(one.id))
+      const step = Either.getOrUndefined(found)
+      if (step?._tag !== "Step" || step.compensate === undefined) continue
+      left.set(one.id, { ...one, step })
+      isAny = true
+    }
+    return isAny
   }
 
   /** Unnamed containers of tasks in the previous render, with their current names. */
@@ -395,7 +434,11 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
   }
 
   const drawAnew = (state: RunState.RunState, isBlank: boolean): Drawn => {
-    const { lowered, reads, loops, passes, catches, looks } = settle(state)
+    const before = drawn === undefined ? (recalled === undefined ? [] : Retained.inText(recalled)) : Retained.inPlan(drawn.plan)
+    for (const one of before) left.set(one.id, one)
+    const settled = settle(state)
+    const { lowered, reads, loops, passes, catches, looks } = findLeft(state, settled.lowered) ? settle(state) : settled
+    for (const one of left.values()) if (lowered.layout.tasks.has(one.id) || !Retained.isOpen(state, one)) left.delete(one.id)
     checkEarly(state, lowered)
     renderedReads = [...reads.values()].map(({ read }) => read)
     watched = watch(known(state), [...reads.values()], loops, passes.length > 0, catches, looks)
@@ -427,6 +470,7 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
     snapshots: () => drawn?.lowered.snapshots,
     recall: (plan) => {
       holders = Identity.holdersIn(plan)
+      recalled = plan
     },
     strayReads: (state) => {
       const found = new Map<string, StrayRead>()
@@ -454,7 +498,7 @@ export const make = ({ draw: drawWorkflow, schemas, output }: Blueprint, workflo
       hasObserved = true
       for (const event of events) {
         rows.observe(event)
-        isStale ||= touches(watched, event)
+        isStale ||= touches(watched, event) || (event._tag === "AttemptSucceeded" && left.has(event.nodeId))
       }
       if (isStale) blankFor = undefined
       return isStale

@@ -41,6 +41,7 @@ import type { Lowering } from "./internal/lowering.ts"
 import { checkNames, type NamedPart, partsOf } from "./internal/parts.ts"
 import { madeAfter } from "./internal/provisional.ts"
 import type { Read, TaskIndex } from "./internal/reads.ts"
+import * as Retained from "./internal/retained.ts"
 import { stampOf } from "./internal/scope.ts"
 import * as Task from "./internal/task.ts"
 import { unknownWorkflow, wait } from "./internal/wait.ts"
@@ -85,6 +86,14 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
   const built = new Map<HostNode, Node>()
   const inside = ({ children }: HostNode): ReadonlyArray<Node> =>
     children.flatMap((child) => (isText(child) ? [] : (built.get(child) ?? [])))
+  let retained = lowering.retained(analysis.layout.tasks)
+  /** The tasks that stay in the plan within a saga or a loop, as the innermost one that is drawn. */
+  const retainedIn = (id: NodeId): ReadonlyArray<Plan.Step> => {
+    const isIn = ({ around }: (typeof retained)[number]): boolean => around.some((container) => container.id === id)
+    const found = retained.filter(isIn)
+    if (found.length > 0) retained = retained.filter((one) => !isIn(one))
+    return found.map(({ step }) => step)
+  }
   const build = ({ node, loop }: TreeNode): Node | undefined => {
     const pending = analysis.pendingOf(node)
     const waits = pending.length === 0 ? {} : analysis.isHeldBySibling(node) ? { pending, isHeldBySibling: true } : { pending }
@@ -116,16 +125,18 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
         if (pending.length === 0 && children.length === 1) return children[0]
         return { _tag: "Sequence", children, ...waits }
       }
-      case "Loop":
+      case "Loop": {
+        const children = Retained.withTasks(retainedIn(idOf(node)), inside(node))
         return {
           ...tolerateUnsettled(
-            () => loopOf(node, inside(node), lowering, analysis),
-            () => loopOf(bare(node), inside(node), lowering, analysis, true),
+            () => loopOf(node, children, lowering, analysis),
+            () => loopOf(bare(node), children, lowering, analysis, true),
           ),
           ...drawn,
         }
+      }
       case "Saga": {
-        const body = analysis.bodyOf(node, inside(node))
+        const body = analysis.bodyOf(node, Retained.withTasks(retainedIn(idOf(node)), inside(node)))
         return {
           ...tolerateUnsettled(
             () => sagaOf(node, body),

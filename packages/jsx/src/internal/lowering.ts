@@ -3,11 +3,12 @@
  */
 import type * as Codec from "@smithers/core/Codec"
 import type { NodeId, NodeKey } from "@smithers/core/Ids"
-import type { NoteRead } from "@smithers/core/Plan"
+import type { NoteRead, Step } from "@smithers/core/Plan"
 import type { RunState } from "@smithers/core/RunState"
 import type { Ctx } from "../Ctx.ts"
 import type { HostNode } from "../HostNode.ts"
 import type { Read } from "./reads.ts"
+import type { Undoable } from "./retained.ts"
 
 export interface Lowering {
   /** Returns the table of a schema or a key; `undefined` if it is not the workflow's. */
@@ -35,6 +36,8 @@ export interface Lowering {
   readonly isLeft: (region: NodeId, loop: NodeId | undefined, rest?: unknown) => boolean
   /** Returns `true` if the content of a task or a wait, or of components around it, contains a pending value. */
   readonly holdsPending: (node: HostNode) => boolean
+  /** Tasks that are not drawn any more, and stay in the plan for the saga that undoes them. `tasks` are those of the render. */
+  readonly retained: (tasks: { readonly has: (id: NodeId) => boolean }) => ReadonlyArray<Undoable & { readonly step: Step }>
   /** Returns the unmounted nodes that have written a table. */
   readonly storedWriters: (table: string) => ReadonlyArray<NodeId>
 }

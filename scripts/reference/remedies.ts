@@ -148,6 +148,8 @@ export const remedies: ReadonlyArray<{
       InvalidAnswer: "Correct what `issues` name, and answer again.",
       NodeNotFound: "Choose a node or iteration of `known`.",
       InvalidCommand: "Correct what `problem` says.",
+      RunIdTaken: "Choose another id for the new run, or leave it out.",
+      InvalidFork: "Correct what `problem` says. `dryRun` shows what a fork would keep.",
       StaleFrame: "Nothing: the engine handles it.",
     },
   },

@@ -19,6 +19,7 @@ const run = (more: Partial<RunSummary>): RunSummary => ({
   source: "workflow.ts",
   parent: null,
   children: 0,
+  forkedFrom: null,
   stuck: null,
   ...more,
 })

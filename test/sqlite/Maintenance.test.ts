@@ -41,6 +41,55 @@ const rowsOf = (filename: string, runId: string) =>
 /** Long after everything. */
 const later = Date.now() + 1e12
 
+describe("forks", () => {
+  it.live("keep the run that they were forked from until they are deleted with it, and have logs without gaps", () =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const filename = yield* newFile
+        yield* Effect.provide(
+          Effect.gen(function* () {
+            yield* work.execute({ text: "a" }, { runId: "a" })
+            yield* asking.run({}, { runId: "asks" })
+            yield* asking.fork("asks", { runId: "f" })
+            yield* Commands.approve("asks", "ok")
+            yield* asking.execute({}, { runId: "asks" })
+          }),
+          on(filename),
+        )
+        expect((yield* Maintenance.check(filename)).problems).toEqual([])
+        const why = "a run that is kept was forked from it, and has its history"
+        expect(yield* Maintenance.prune(filename, later, false)).toEqual({ pruned: ["a"], kept: [{ runId: "asks", why }] })
+        yield* Effect.provide(asking.cancel("f"), on(filename))
+        expect((yield* Maintenance.prune(filename, later, false)).pruned.toSorted()).toEqual(["asks", "f"])
+        expect(yield* rowsOf(filename, "f")).toEqual({})
+      }),
+    ),
+  )
+
+  it.live("mark outputs that they have inherited, so that queries can leave them out", () =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const filename = yield* newFile
+        yield* Effect.provide(
+          Effect.gen(function* () {
+            yield* work.execute({ text: "a" }, { runId: "a" })
+            yield* work.fork("a", { before: "two", runId: "f" })
+            yield* work.resume("f")
+          }),
+          on(filename),
+        )
+        const rows = yield* query(filename, `SELECT run_id, node_id, text, smithers_inherited_from FROM work_steps ORDER BY 1, 2`)
+        expect(rows).toEqual([
+          ["a", "one", "a", null],
+          ["a", "two", "a", null],
+          ["f", "one", "a", "a"],
+          ["f", "two", "a", null],
+        ])
+      }),
+    ),
+  )
+})
+
 describe("pruning", () => {
   it.live("deletes a run that has ended with all its rows and outputs, and leaves the others as they are", () =>
     Effect.scoped(

@@ -76,7 +76,7 @@ describe("the table of an output", () => {
           "isDone INTEGER NOT NULL",
         ],
         ...["note TEXT", "parent TEXT", "files TEXT NOT NULL", "nested TEXT NOT NULL", "nothing TEXT", "at TEXT NOT NULL"],
-        ...["either TEXT NOT NULL", "any TEXT", "smithers_exact TEXT"],
+        ...["either TEXT NOT NULL", "any TEXT", "smithers_exact TEXT", "smithers_inherited_from TEXT"],
       ])
       const row = yield* query(
         filename,
@@ -97,7 +97,7 @@ describe("the table of an output", () => {
         e: z.literal(3),
       })
       yield* using({ filename }, (storage) => storage.prepareOutputs("flow", [output("zod", z.toJSONSchema(schema) as JsonSchema)]))
-      expect((yield* columnsOf(filename, "zod")).slice(3, -1)).toEqual([
+      expect((yield* columnsOf(filename, "zod")).slice(3, -2)).toEqual([
         ...["a TEXT NOT NULL", "b INTEGER NOT NULL", "c TEXT", "d INTEGER", "e REAL NOT NULL"],
       ])
     }),
@@ -126,7 +126,7 @@ describe("the table of an output", () => {
           yield* keep(storage, "r", "t", value)
         }),
       )
-      expect((yield* columnsOf(filename, "t")).slice(3)).toEqual([column, "smithers_exact TEXT"])
+      expect((yield* columnsOf(filename, "t")).slice(3)).toEqual([column, "smithers_exact TEXT", "smithers_inherited_from TEXT"])
       expect(yield* query(filename, "SELECT value, smithers_exact FROM t")).toEqual([[...stored, null]])
     }),
   )
@@ -219,6 +219,7 @@ describe("the table of an output", () => {
           "constructor",
         ],
         "smithers_exact",
+        "smithers_inherited_from",
       ])
     }),
   )
@@ -449,7 +450,7 @@ describe("a schema that changes", () => {
         )
       }
       expect((yield* columnsOf(filename, "t")).slice(3)).toEqual([
-        ...["a TEXT", "b INTEGER", "c INTEGER", "smithers_exact TEXT", "C_2 TEXT"],
+        ...["a TEXT", "b INTEGER", "c INTEGER", "smithers_exact TEXT", "smithers_inherited_from TEXT", "C_2 TEXT"],
       ])
       expect(yield* query(filename, "SELECT a, b, c, C_2, smithers_exact FROM t ORDER BY run_id")).toEqual([
         ["one", 1, null, null, null],

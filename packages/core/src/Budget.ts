@@ -302,6 +302,13 @@ export const settle = (account: Account, estimate: Amounts, spent: Amounts, isUn
   unpriced: account.unpriced + (isUnpriced ? 1 : 0),
 })
 
+/** Takes a settled call off an account. */
+export const unsettle = (account: Account, spent: Amounts, isUnpriced: boolean): Account => ({
+  ...account,
+  spent: plus(account.spent, spent, -1),
+  unpriced: Math.max(0, account.unpriced - (isUnpriced ? 1 : 0)),
+})
+
 /** Adds what an approval allows, once per request. */
 export const extend = (account: Account, { digest, by }: Extension): Account => ({
   ...account,

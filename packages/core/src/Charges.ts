@@ -135,6 +135,16 @@ export const reserve = (
   return reserved.reservation
 }
 
+/** An account without some charges that it has counted under a key. */
+export const without = (account: Budget.Account, key: string, charges: ReadonlyArray<Charge>): Budget.Account => {
+  let left = account
+  for (const charge of charges) {
+    if (charge.status !== "settled" || !charge.budgets.includes(key)) continue
+    left = Budget.unsettle(left, amountsOf(charge), charge.kind === "model" && charge.cost === undefined)
+  }
+  return left
+}
+
 /** Settles a charge, once. `before` is its row, if it was reserved. Returns the row to store; `undefined` if it is settled already. */
 export const settle = (accounts: Accounts, before: Charge | undefined, charge: Charge): Charge | undefined => {
   if (before !== undefined && before.status !== "reserved") return undefined

@@ -331,6 +331,20 @@ export class RunCancelled extends Schema.TaggedError<RunCancelled>()("RunCancell
   }
 }
 
+/** The id of a new run that a run of the store has. Nothing was changed. */
+export class RunIdTaken extends Schema.TaggedError<RunIdTaken>()("RunIdTaken", runFields) {
+  override get message(): string {
+    return `The id "${this.runId}" is taken: a run of this store has it. Nothing was changed; choose another id, or leave it out.`
+  }
+}
+
+/** A fork that cannot be made as it was asked for. Nothing was changed. */
+export class InvalidFork extends Schema.TaggedError<InvalidFork>()("InvalidFork", { ...runFields, problem: Schema.String }) {
+  override get message(): string {
+    return `Run "${this.runId}" cannot be forked: ${this.problem}. Nothing was changed.`
+  }
+}
+
 /** A command for a run that has ended. */
 export class RunEnded extends Schema.TaggedError<RunEnded>()("RunEnded", { ...runFields, status: Status.EndedStatus }) {
   override get message(): string {

@@ -5,9 +5,8 @@
 import * as HashMap from "effect/HashMap"
 import * as HashSet from "effect/HashSet"
 import type { Json } from "./Codec.ts"
-import type { NodeKey } from "./Ids.ts"
 import type { Millis } from "./Millis.ts"
-import type { NodeRecord, StepRecord } from "./Records.ts"
+import type { StepRecord } from "./Records.ts"
 import type { RunEvent } from "./RunEvent.ts"
 import * as RunState from "./RunState.ts"
 
@@ -19,6 +18,14 @@ export const isUpTo =
   (moment: Moment) =>
   ({ frame, seq }: Pick<Entry, "frame" | "seq">): boolean =>
     "frame" in moment ? frame <= moment.frame : seq <= moment.seq
+
+/** The moment in the original that is a moment of a fork too: at the cut at the latest. `undefined` if it is later than the cut. */
+export const inOriginal = (fork: RunState.Fork | undefined, moment: Moment): Moment | undefined => {
+  if (fork === undefined) return undefined
+  if ("seq" in moment) return moment.seq <= fork.seq ? moment : undefined
+  if (moment.frame > fork.frame) return undefined
+  return moment.frame === fork.frame ? { seq: fork.seq } : moment
+}
 
 /** An event with its content, and its frame, committed at `at` (epoch ms). */
 export interface Entry {
@@ -39,7 +46,7 @@ export interface Beat {
 
 /** The initial data of a run. */
 type Origin = Pick<RunState.RunState, "workflow" | "version" | "input"> & {
-  readonly [Field in "parent" | "budgets" | "depth"]?: RunState.RunState[Field] | undefined
+  readonly [Field in "parent" | "budgets" | "depth" | "fork"]?: RunState.RunState[Field] | undefined
 }
 
 /** The content of the log of a run up to a moment. */
@@ -54,17 +61,18 @@ export interface Log {
   readonly finished?: Iterable<StepRecord>
 }
 
-/** Folds a log into the state right after its last event. */
+/** Folds a log into the state right after its last event. A fork begins with `before`, the state of the original at the cut. */
 export const stateAt = (
   runId: string,
-  { workflow, version, input, parent, budgets = [], depth = 0 }: Origin,
+  { workflow, version, input, parent, budgets = [], depth = 0, fork }: Origin,
   log: Log,
+  before: RunState.RunState = RunState.empty(runId),
 ): RunState.RunState => {
   // These collections have no other owner yet, so the fold changes them in place.
-  const nodes = HashMap.beginMutation(HashMap.empty<NodeKey, NodeRecord>())
-  const unfinished = HashSet.beginMutation(HashSet.empty<NodeKey>())
-  const origin = { workflow, version, input, parent, budgets, depth }
-  let state: RunState.RunState = { ...RunState.empty(runId), ...origin, nodes, unfinished }
+  const nodes = HashMap.beginMutation(before.nodes)
+  const unfinished = HashSet.beginMutation(before.unfinished)
+  const origin = { runId, workflow, version, input, parent, budgets, depth, fork }
+  let state: RunState.RunState = { ...before, ...origin, nodes, unfinished }
   const beats = log.beats[Symbol.iterator]()
   let beat = beats.next()
   const hear = (seq: number): void => {

@@ -22,7 +22,17 @@ import * as Charges from "./Charges.ts"
 import type { Json } from "./Codec.ts"
 import type { StoredGeneration } from "./CodeGeneration.ts"
 import * as DerivedStatus from "./DerivedStatus.ts"
-import { RunEnded, RunFenced, RunNotFound, StaleFrame, StoreFailed, StoreRefused, WaitExpired, WorkflowMismatch } from "./Errors.ts"
+import {
+  RunEnded,
+  RunFenced,
+  RunIdTaken,
+  RunNotFound,
+  StaleFrame,
+  StoreFailed,
+  StoreRefused,
+  WaitExpired,
+  WorkflowMismatch,
+} from "./Errors.ts"
 import * as History from "./History.ts"
 import { compositeKey, nodeKey } from "./Ids.ts"
 import { type Command, childCommand, type InboxMessage, type Response } from "./Inbox.ts"
@@ -97,6 +107,8 @@ interface Cached {
   readonly row: string
   readonly runId: string
   readonly at: number
+  /** Number of the event that gave it. */
+  readonly seq: number
   readonly output: Json | undefined
 }
 
@@ -223,7 +235,9 @@ const bare = (): Storage.StorageShape => {
   ): Stored => {
     const { workflow, version, tags, source = null, parent } = create
     const times = { createdAt: now, updatedAt: now, finishedAt: null }
-    const from = { source, parent: parent ?? null, stuck: null }
+    const forkedFrom =
+      create.fork === undefined ? null : { runId: create.fork.runId, frame: create.fork.frame, seq: create.fork.seq }
+    const from = { source, parent: parent ?? null, forkedFrom, stuck: null }
     const run: Row = { runId, workflow, version: version ?? null, status, tags, ...times, ...claim, ...from }
     const state = {
       ...RunState.empty(runId),
@@ -235,6 +249,7 @@ const bare = (): Storage.StorageShape => {
       budgets: create.budgets ?? [],
       deadline: create.deadline,
       depth: create.depth ?? 0,
+      fork: create.fork,
     }
     const rows = {
       events: [],
@@ -425,7 +440,7 @@ const bare = (): Storage.StorageShape => {
     for (const { nodeId, iteration, key, isShared } of frame.cache) {
       const record = RunState.step(entry.state, nodeId, iteration)
       const row = canonical([frame.runId, nodeId, iteration])
-      const cached = { row, runId, at: frame.at, output: record?.output }
+      const cached = { row, runId, at: frame.at, seq: record?.finishedSeq ?? 0, output: record?.output }
       cache.set(cacheKeyOf(entry.run.workflow, nodeId, key, isShared), cached)
     }
     if (isEnded(entry.run)) {
@@ -453,6 +468,26 @@ const bare = (): Storage.StorageShape => {
     const row = { ...snapshot, isOpen: isOpen(snapshots?.[at]?.isOpen === true) }
     if (at < 0) snapshots?.push(row)
     else snapshots?.splice(at, 1, row)
+  }
+
+  /** The state right after a moment. Of a fork, that of the original before the cut. */
+  const stateAt = (entry: Stored, at: History.Moment): Effect.Effect<RunState.RunState, RunNotFound> => {
+    const { created, events, beats } = entry
+    const { runId } = entry.run
+    const { fork } = created
+    const earlier = History.inOriginal(fork, at)
+    if (fork !== undefined && earlier !== undefined) return Effect.flatMap(find(fork.runId), (entry) => stateAt(entry, earlier))
+    const before =
+      fork === undefined ? Effect.succeed(undefined) : Effect.flatMap(find(fork.runId), (entry) => stateAt(entry, fork))
+    const upTo = events.filter(History.isUpTo(at))
+    const { seq, frame: last } = upTo.at(-1) ?? { seq: fork?.seq ?? 0, frame: fork?.frame ?? 0 }
+    const frame = "frame" in at ? Math.min(at.frame, entry.state.frame) : last
+    return Effect.map(before, (state) => History.stateAt(runId, created, { seq, frame, events: upTo, beats }, state))
+  }
+
+  const planAt = ({ plans, created: { fork } }: Stored, frame: number): string => {
+    const original = fork !== undefined && frame <= fork.frame ? stored.get(fork.runId) : undefined
+    return original === undefined ? (plans.findLast((plan) => plan.frame <= frame)?.text ?? "") : planAt(original, frame)
   }
 
   return {
@@ -491,13 +526,37 @@ const bare = (): Storage.StorageShape => {
         return { workflow, input, inputDigest, status: entry.run.status }
       }),
     load: (runId, at) =>
-      Effect.map(find(runId), (entry) => {
-        if (at === undefined) return entry.state
-        const { created, beats } = entry
-        const events = entry.events.filter(History.isUpTo(at))
-        const { seq = 0, frame: last = 0 } = events.at(-1) ?? {}
-        const frame = "frame" in at ? Math.min(at.frame, entry.state.frame) : last
-        return History.stateAt(runId, created, { seq, frame, events, beats })
+      Effect.flatMap(find(runId), (entry) => (at === undefined ? Effect.succeed(entry.state) : stateAt(entry, at))),
+    fork: (request) =>
+      Effect.suspend((): Effect.Effect<void, RunIdTaken | RunNotFound | StoreRefused> => {
+        const { runId, create, inherited, frame, accounts: opened, messages } = request
+        const { fork } = create
+        const detail = newRunProblem(create)
+        if (detail !== undefined) return new StoreRefused({ operation: "fork", detail })
+        if (stored.has(runId)) return new RunIdTaken({ runId })
+        const original = stored.get(fork.runId)
+        if (original === undefined) return new RunNotFound({ runId: fork.runId })
+        const entry = insert(runId, create, frame.at, "suspended", unowned)
+        const hasEnded = ({ nodeId, iteration, attempt }: Changes.AttemptRecord): boolean => {
+          const record = RunState.step(inherited, nodeId, iteration)
+          return record !== undefined && (attempt < record.attempt || (attempt === record.attempt && record.status !== "running"))
+        }
+        entry.attempts.push(...original.attempts.filter(hasEnded))
+        entry.beats.push(...original.beats.filter(({ seq }) => seq <= fork.seq))
+        entry.state = inherited
+        commit(entry, frame)
+        entry.run = { ...entry.run, status: "suspended" }
+        entry.state = { ...entry.state, status: "suspended" }
+        const later = familyOf([fork.runId]).flatMap((of) =>
+          [...(stored.get(of)?.charges.values() ?? [])].filter(({ endedAt = 0 }) => endedAt > fork.at),
+        )
+        for (const { from, account } of opened) {
+          const { spent, unpriced } = accountRows.get(from) ?? account
+          accounts.put(Charges.without({ ...account, spent, unpriced }, from, later))
+        }
+        for (const message of messages) put(entry, message, false, inTime)
+        news.bump()
+        return Effect.void
       }),
     commit: (frame) =>
       Effect.flatMap(owned(frame.runId, frame.epoch), (entry): Effect.Effect<void, StoreFailed | StoreRefused | StaleFrame> => {
@@ -691,10 +750,11 @@ const bare = (): Storage.StorageShape => {
         return found.length
       }),
     prepareOutputs: () => Effect.void,
-    cached: ({ workflow, nodeId, key, notBefore, isShared }) =>
+    cached: ({ workflow, nodeId, key, notBefore, isShared, lineage = [] }) =>
       Effect.sync(() => {
         const found = cache.get(cacheKeyOf(workflow, nodeId, key, isShared))
         if (found === undefined || found.at < notBefore) return Option.none()
+        if (lineage.some(({ runId, seq }) => found.runId === runId && found.seq > seq)) return Option.none()
         return Option.some({ runId: found.runId, output: found.output })
       }),
     deliver: (command, { reopen = false } = {}) =>
@@ -716,7 +776,7 @@ const bare = (): Storage.StorageShape => {
       ),
     pending: Effect.sync(() => [...inbox.values()]),
     changes: news.after,
-    runs: ({ status, workflow, tag, isChild, parent, runIds, before, limit = 100 }) =>
+    runs: ({ status, workflow, tag, isChild, parent, forkedFrom, runIds, before, limit = 100 }) =>
       Effect.map(Millis.now, (now) => {
         const newestFirst = [...stored.values()].map(({ run }) => run).reverse()
         const start = before === undefined ? 0 : newestFirst.findIndex(({ runId }) => runId === before) + 1
@@ -726,6 +786,7 @@ const bare = (): Storage.StorageShape => {
           .filter((run) => tag === undefined || run.tags.includes(tag))
           .filter((run) => isChild === undefined || (run.parent !== null) === isChild)
           .filter((run) => parent === undefined || run.parent?.runId === parent)
+          .filter((run) => forkedFrom === undefined || run.forkedFrom?.runId === forkedFrom)
           .filter((run) => runIds === undefined || runIds.includes(run.runId))
         return summariesOf(found, now)
           .filter((run) => status === undefined || status.includes(run.status))
@@ -751,8 +812,7 @@ const bare = (): Storage.StorageShape => {
           .slice(0, limit)
           .map((wait) => ({ ...wait, request: structuredClone(wait.request) }))
       }),
-    plan: (runId, frame = Number.POSITIVE_INFINITY) =>
-      Effect.map(find(runId), ({ plans }) => plans.findLast((plan) => plan.frame <= frame)?.text ?? ""),
+    plan: (runId, frame = Number.POSITIVE_INFINITY) => Effect.map(find(runId), (entry) => planAt(entry, frame)),
     find: (prefix, limit) =>
       Effect.sync(() =>
         [...stored.keys()]

@@ -109,6 +109,13 @@ export const make = (storage: StorageShape): StorageShape => {
         const cleaned = clean(frame)
         return cleaned instanceof StoreRefused ? Effect.fail(cleaned) : storage.commit(cleaned)
       }),
+    fork: (request) =>
+      Effect.suspend(() => {
+        const cleaned = clean(request.frame)
+        return cleaned instanceof StoreRefused
+          ? Effect.fail(cleaned)
+          : Effect.zipRight(created("fork", request.create), storage.fork(Secrets.value(request)))
+      }),
     heartbeat: (heartbeat) => Effect.suspend(() => storage.heartbeat(Secrets.value(heartbeat))),
     reserve: (write) => Effect.suspend(() => storage.reserve(Secrets.value(write))),
     usage: (filter) => read(storage.usage(filter)),

@@ -65,6 +65,20 @@ export const RunResumed = Schema.TaggedStruct("RunResumed", {
   removed: Schema.Number,
 })
 
+/**
+ * A run began as a copy of run `from`, as it was right after event `seq` of frame `frame`, `at` that time (epoch ms). Its own events are numbered on
+ * from there.
+ */
+export const RunForked = Schema.TaggedStruct("RunForked", {
+  from: Schema.String,
+  frame: Schema.Number,
+  seq: Schema.Number,
+  at: Millis,
+  /** Time by which it must finish: what was left at the cut. */
+  deadline: Schema.optional(Millis),
+  by: Schema.optional(Schema.String),
+})
+
 /** The plan differs from that of the previous frame. Lists hold node ids. */
 export const PlanChanged = Schema.TaggedStruct("PlanChanged", {
   mounted: Schema.Array(Schema.String),
@@ -99,6 +113,8 @@ export const AttemptSucceeded = Schema.TaggedStruct("AttemptSucceeded", {
   isCached: Schema.optional(Schema.Boolean),
   /** Id of the run that the output was taken over from. */
   cachedFrom: Schema.optional(Schema.String),
+  /** `true` if no code ran: whoever forked the run gave the output. */
+  isSet: Schema.optional(Schema.Boolean),
   turns,
   reads,
 })
@@ -290,9 +306,13 @@ export const BoundaryEnded = Schema.TaggedStruct("BoundaryEnded", {
 
 /**
  * A node is to run again with a fresh retry budget; a loop or boundary from its beginning. Its open wait is dropped. `hasNewChild`:
- * a subflow starts a new child run instead of reusing the old one.
+ * a subflow starts a new child run instead of reusing the old one. `isUnapproved`: the approval before a step is requested again.
  */
-export const NodeReset = Schema.TaggedStruct("NodeReset", { ...node, hasNewChild: Schema.optional(Schema.Boolean) })
+export const NodeReset = Schema.TaggedStruct("NodeReset", {
+  ...node,
+  hasNewChild: Schema.optional(Schema.Boolean),
+  isUnapproved: Schema.optional(Schema.Boolean),
+})
 
 /** A loop began pass number `pass` (from 0). The nodes inside have the `iteration` `base + pass`. */
 export const LoopAdvanced = Schema.TaggedStruct("LoopAdvanced", { ...node, base: Schema.Number, pass: Schema.Number, reads })
@@ -389,6 +409,7 @@ export const RunCancelled = Schema.TaggedStruct("RunCancelled", {
 /** Any event of a run. */
 export const RunEvent = Schema.Union(
   RunStarted,
+  RunForked,
   RunResumed,
   PlanChanged,
   CodeReloaded,

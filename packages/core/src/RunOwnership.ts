@@ -9,6 +9,7 @@ import type { Json } from "./Codec.ts"
 import type { RunNotFound, StoreError } from "./Errors.ts"
 import type { Millis } from "./Millis.ts"
 import type { Parent } from "./Records.ts"
+import type { Fork } from "./RunState.ts"
 import type * as Status from "./Status.ts"
 
 /** The initial data of a run. `input` is encoded. */
@@ -30,6 +31,8 @@ export interface NewRun {
   readonly budgets?: ReadonlyArray<Budget.Claim> | undefined
   /** Number of runs above it. Default: 0. */
   readonly depth?: number | undefined
+  /** The run that it is forked from. */
+  readonly fork?: Fork | undefined
 }
 
 /**

@@ -45,6 +45,8 @@ export const RunSummary = Schema.Struct({
   parent: Schema.NullOr(Schema.Struct({ ...fields, isAttached: Schema.Boolean })),
   /** Number of runs that it started. */
   children: Schema.Number,
+  /** The run that it was forked from, and the last frame and event of it that are history of both. */
+  forkedFrom: Schema.NullOr(Schema.Struct({ runId: Schema.String, frame: Schema.Number, seq: Schema.Number })),
   /** The reason it could not be resumed, if the last try failed. */
   stuck: Schema.NullOr(Stuck),
 })
@@ -289,6 +291,8 @@ export interface RunFilter {
   readonly isChild?: boolean
   /** Only runs that this one started. */
   readonly parent?: string
+  /** Only runs that were forked from this one. */
+  readonly forkedFrom?: string
   /** Only these runs. */
   readonly runIds?: ReadonlyArray<string>
   /** Runs created before this one. */

@@ -40,6 +40,20 @@ import type { OutputSource, RunEvent, StrayRead } from "./RunEvent.ts"
 import * as Status from "./Status.ts"
 import { defined } from "./Struct.ts"
 
+/** The run that a run was forked from, and the cut. */
+export interface Fork {
+  readonly runId: string
+  /** Last frame and event that are history of both. */
+  readonly frame: number
+  readonly seq: number
+  /** Epoch ms of the cut. */
+  readonly at: Millis.Millis
+  /** The run that it was forked from, and those before, each up to an event: what they have cached later is not taken over. */
+  readonly lineage: ReadonlyArray<{ readonly runId: string; readonly seq: number }>
+  /** `true` if its sagas also undo what the original did. */
+  readonly ownsEffects?: true
+}
+
 /** The state of a run after some of its events. */
 export interface RunState {
   readonly runId: string
@@ -74,6 +88,8 @@ export interface RunState {
   readonly budgets: ReadonlyArray<Budget.Claim>
   /** Number of runs above it. */
   readonly depth: number
+  /** The run that it was forked from. */
+  readonly fork: Fork | undefined
   /** Number of the last committed frame and event; 0 before the first. */
   readonly frame: number
   readonly seq: number
@@ -113,6 +129,7 @@ export const empty = (runId: string): RunState => ({
   parent: undefined,
   budgets: [],
   depth: 0,
+  fork: undefined,
   frame: 0,
   seq: 0,
   uncommitted: undefined,
@@ -135,6 +152,14 @@ export const boundary = (state: RunState, nodeId: NodeId, iteration: number): Bo
   const record = Option.getOrUndefined(HashMap.get(state.nodes, nodeKey(nodeId, iteration)))
   return record?.kind === "boundary" ? record : undefined
 }
+
+/** Tells whether a step was finished by the run that this one was forked from. */
+export const isInherited = ({ fork }: Pick<RunState, "fork">, { finishedSeq }: Pick<StepRecord, "finishedSeq">): boolean =>
+  fork !== undefined && finishedSeq !== undefined && finishedSeq <= fork.seq
+
+/** Tells whether a saga of the run undoes a step. What a fork inherited belongs to the run that did it. */
+export const ownsEffect = (state: Pick<RunState, "fork">, record: Pick<StepRecord, "finishedSeq">): boolean =>
+  state.fork?.ownsEffects === true || !isInherited(state, record)
 
 /** Tells whether a node has a record in any iteration. */
 export const hasRecord = (state: RunState, nodeId: NodeId): boolean => records(state).some((record) => record.nodeId === nodeId)
@@ -223,6 +248,10 @@ const fold = (state: RunState, event: RunEvent, at: Millis.Millis): RunState => 
   switch (event._tag) {
     case "RunStarted":
       return { ...state, workflow: event.workflow, version: event.version, input: event.input as Json | undefined }
+    case "RunForked": {
+      const { status, output, from, failure, strayReads, cancel, pausedAt } = empty(state.runId)
+      return { ...state, status, output, from, failure, strayReads, cancel, pausedAt, deadline: event.deadline }
+    }
     case "RunResumed": {
       // A cancellation that a crash cut short continues; a completed one is undone by resuming.
       const cancel = isEnded(state) ? undefined : state.cancel
@@ -332,7 +361,7 @@ export const put = (state: RunState, record: NodeRecord): RunState => {
   return { ...state, nodes: HashMap.set(state.nodes, key, record), failureCount, unfinished }
 }
 
-const reset = (state: RunState, { nodeId, iteration, hasNewChild }: Reset, at: Millis.Millis): RunState => {
+const reset = (state: RunState, { nodeId, iteration, hasNewChild, isUnapproved }: Reset, at: Millis.Millis): RunState => {
   const record = Option.getOrUndefined(HashMap.get(state.nodes, nodeKey(nodeId, iteration)))
   if (record?.kind === "boundary")
     return put(state, { kind: "boundary", nodeId, iteration, ...timesOf(record), status: "interrupted" })
@@ -347,7 +376,7 @@ const reset = (state: RunState, { nodeId, iteration, hasNewChild }: Reset, at: M
   const kept = {
     ...(heartbeat === undefined ? {} : { heartbeat }),
     ...heartbeatsAfter(before),
-    ...(approved === undefined ? {} : { approved }),
+    ...(approved === undefined || isUnapproved === true ? {} : { approved }),
     ...(next === 0 ? {} : { generation: next }),
     ...(wait === undefined ? {} : { wait: withdrawn(wait, "reset", false, at) }),
   }

@@ -4,17 +4,18 @@
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
+import type { Account } from "./Budget.ts"
 import type { Changes } from "./Changes.ts"
 import type { Json, JsonSchema } from "./Codec.ts"
 import type { CodeGeneration } from "./CodeGeneration.ts"
-import type { RunFenced, RunNotFound, StaleFrame, StoreError } from "./Errors.ts"
+import type { RunFenced, RunIdTaken, RunNotFound, StaleFrame, StoreError } from "./Errors.ts"
 import type { Moment } from "./History.ts"
-import type { InboxMessage } from "./Inbox.ts"
+import type { Command, InboxMessage, Response } from "./Inbox.ts"
 import type { FactWrite } from "./Memory.ts"
 import type { Millis } from "./Millis.ts"
 import type { RunEvent } from "./RunEvent.ts"
 import type { NewRun } from "./RunOwnership.ts"
-import type { RunState } from "./RunState.ts"
+import type { Fork, RunState } from "./RunState.ts"
 import type { ScoreKey } from "./Scores.ts"
 import type { Transact } from "./Transaction.ts"
 
@@ -57,6 +58,21 @@ export interface Frame {
   readonly sent?: ReadonlyArray<InboxMessage>
 }
 
+/** A run to make as a copy of another, with its first frame. */
+export interface ForkRequest {
+  readonly runId: string
+  /** Names the run that it is forked from, and the cut. */
+  readonly create: NewRun & { readonly fork: Fork }
+  /** The state of the original at the cut: its records are copied. */
+  readonly inherited: RunState
+  /** The first frame, after the cut. Its epoch is 0. */
+  readonly frame: Frame
+  /** Accounts of the original, under keys of the fork. What was spent after the cut is taken off. */
+  readonly accounts: ReadonlyArray<{ readonly from: string; readonly account: Account }>
+  /** Commands for its inbox. */
+  readonly messages: ReadonlyArray<InboxMessage<Exclude<Command, Response>>>
+}
+
 /** A look into the cache of outputs. */
 export interface CacheQuery {
   readonly workflow: string
@@ -66,6 +82,8 @@ export interface CacheQuery {
   readonly notBefore: number
   /** `true` to look among those of all steps of the store. */
   readonly isShared?: boolean
+  /** Runs whose outputs count only up to an event: those that a fork comes from. */
+  readonly lineage?: Fork["lineage"] | undefined
 }
 
 /** A cached output, and the run that gave it. */
@@ -143,6 +161,11 @@ export interface RunStoreShape {
    * contradicts a command in the inbox ({@link isStaleFrame}): a command that was acknowledged always counts.
    */
   readonly commit: (frame: Frame) => Effect.Effect<void, StoreError | RunFenced | StaleFrame>
+  /**
+   * Creates a run as a copy of another, suspended and without an owner. Inherited outputs are marked in their tables. The original
+   * is not changed. Fails with `RunIdTaken` if the id is that of a run.
+   */
+  readonly fork: (request: ForkRequest) => Effect.Effect<void, StoreError | RunNotFound | RunIdTaken>
   /** Stores the details of a heartbeat. */
   readonly heartbeat: (heartbeat: Heartbeat) => Effect.Effect<void, StoreError | RunFenced>
   /** Runs a transaction of an attempt. Fails with `NoSqlStore` if the store has no SQL database. */

@@ -9,6 +9,7 @@ import type { Account } from "./Budget.ts"
 import type { UsageRow } from "./Charges.ts"
 import * as Engine from "./Engine.ts"
 import { InvalidSetting, type RunNotFound, type StoreError } from "./Errors.ts"
+import type { ForkError, Forked, ForkOptions } from "./Fork.ts"
 import { check as checkFact, type Fact, type FactFilter, type InvalidFact, Memory } from "./Memory.ts"
 import * as MemoryStorage from "./MemoryStorage.ts"
 import * as Millis from "./Millis.ts"
@@ -43,6 +44,7 @@ export {
 } from "./Commands.ts"
 export type { AttemptError } from "./DeclaredError.ts"
 export * from "./Errors.ts"
+export type { ForkError, Forked, ForkOptions } from "./Fork.ts"
 export { itemId } from "./Ids.ts"
 export { type Fact, type FactFilter, InvalidFact } from "./Memory.ts"
 export type { RunDetails, RunFilter, RunSummary } from "./RunReader.ts"
@@ -59,12 +61,21 @@ export { createWorkflow, type Deadline, type ExecuteError, type RunHandle, type 
 export const signalWithStart = <I, A, R, W, E>(workflow: Workflow<I, A, R, W, E>, input: I, options: SignalWithStartOptions) =>
   workflow.signalWithStart(input, options)
 
+/** Forks a run of a workflow, like {@link Workflow.fork}. */
+export const fork = <R>(workflow: Forkable<R>, runId: string, options?: ForkOptions) => workflow.fork(runId, options)
+
+/** The part of a workflow that forks its runs. */
+interface Forkable<R> {
+  readonly fork: (runId: string, options?: ForkOptions) => Effect.Effect<Forked, ForkError, R>
+}
+
 const filterNames: Settings.Names<RunFilter> = {
   status: true,
   workflow: true,
   tag: true,
   isChild: true,
   parent: true,
+  forkedFrom: true,
   runIds: true,
   before: true,
   limit: true,

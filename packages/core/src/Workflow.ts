@@ -8,6 +8,7 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Stream from "effect/Stream"
+import type { AgentJournal } from "./AgentJournal.ts"
 import type * as Budget from "./Budget.ts"
 import * as Builder from "./Builder.ts"
 import * as Codec from "./Codec.ts"
@@ -33,6 +34,7 @@ import {
   unnamed,
   WorkflowMismatch,
 } from "./Errors.ts"
+import * as Fork from "./Fork.ts"
 import { generateRunId, idRule, isChildRunId, isId, type NodeId } from "./Ids.ts"
 import { Inbox } from "./Inbox.ts"
 import * as Claims from "./internal/claims.ts"
@@ -200,6 +202,16 @@ export interface Workflow<in I, out A, out R = never, out W = unknown, out E = n
     reason?: string,
   ) => Effect.Effect<EndRun.ForcedEnd, RunError | RunEnded, Engine | Storage.NarrowPorts>
   /**
+   * Makes a run that begins as a copy of another, as of one of its frames, and leaves it suspended: resume it. The original is not
+   * changed, and may be at work or over. Returns what is kept, what runs again and who is asked again; with `dryRun` it changes
+   * nothing. One transaction: a crash leaves the whole fork or none of it. Fails with `InvalidFork` or `NodeNotFound` if the run
+   * has no such moment, and with `RunIdTaken` if another run has the id.
+   */
+  readonly fork: (
+    runId: string,
+    options?: Fork.ForkOptions,
+  ) => Effect.Effect<Fork.Forked, Fork.ForkError, RunStore | RunReader | AgentJournal | R>
+  /**
    * Sends a signal to a run, and starts the run if it does not exist: both or nothing, even in a crash. An existing run keeps
    * its input and is resumed here. A second signal with the same id is ignored if it is equal; otherwise it fails with
    * `SignalIdTaken`. Fails with `RunEnded` if the run has ended. With `onFailed: "resume"` a failed run is resumed first; if it fails again
@@ -305,7 +317,7 @@ export interface PreparedRun<R> extends Definition<R> {
 export interface Runs<in I, out A, out R = never, out E = never>
   extends Pick<
     Workflow<I, A, R, unknown, E>,
-    "execute" | "run" | "start" | "attach" | "poll" | "resume" | "cancel" | "forceCancel" | "signalWithStart"
+    "execute" | "run" | "start" | "attach" | "poll" | "resume" | "cancel" | "forceCancel" | "signalWithStart" | "fork"
   > {}
 
 /** Returns JSON itself if it is shorter than its digest. */
@@ -485,6 +497,7 @@ export const runs = <I, A, R, E = never>({ definition, begin, label }: Runnable<
     signalWithStart: Effect.fn("Workflow.signalWithStart")(signalWithStart),
     attach: Effect.fn("Workflow.attach")((runId, options) => attach<A, R, E>(definition, runId, options)),
     poll: Effect.fn("Workflow.poll")((runId) => poll<A, R, E>(definition, runId)),
+    fork: Effect.fn("Workflow.fork")((runId, options) => Fork.fork(definition, runId, options)),
   }
 }
 

@@ -43,10 +43,13 @@ export const parse = (text: string): Layout => ({ ...(JSON.parse(text) as Omit<L
 /** Column of exact values, beside those of a layout. */
 export const exactColumn = "smithers_exact"
 
+/** Column with the id of the run that gave an output which a fork has inherited; NULL if the run gave it. */
+export const inheritedColumn = "smithers_inherited_from"
+
 /** Columns that identify the step of a row. */
 export const keyColumns = ["run_id", "node_id", "iteration"] as const
 
-const reserved = [...keyColumns, exactColumn]
+const reserved = [...keyColumns, exactColumn, inheritedColumn]
 
 /**
  * Maximum number of properties with columns. A larger object is stored as one value. SQLite allows 2000 columns, but so wide a

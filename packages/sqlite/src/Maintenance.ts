@@ -88,8 +88,12 @@ const checkIn = (connection: Connection): Omit<Checked, "bytes"> =>
       )
       if (orphans > 0) problems.push(`${table} has rows of ${orphans} runs that do not exist`)
     }
+    const first = hasColumn(connection, "forked_seq")
+      ? "coalesce((SELECT forked_seq FROM smithers_runs r WHERE r.run_id = e.run_id), 0) + 1"
+      : "1"
     const gaps = count(
-      "SELECT count(*) FROM (SELECT run_id FROM smithers_events GROUP BY run_id HAVING max(seq) <> count(*) OR min(seq) <> 1)",
+      `SELECT count(*) FROM (SELECT run_id FROM smithers_events e GROUP BY run_id
+         HAVING max(seq) - min(seq) + 1 <> count(*) OR min(seq) <> ${first})`,
     )
     if (gaps > 0) problems.push(`the log of ${gaps} runs has gaps`)
     const missing = count(
@@ -129,7 +133,7 @@ const runsAtOnce = 50
 
 /**
  * Deletes runs that ended before a time (epoch ms), with their events, attempts and outputs. Ignores runs that have not ended, or
- * that a process works on. A run is kept while any of its descendants has not ended. Deleted runs can no longer be resumed. With
+ * that a process works on. A run is kept while any of its descendants has not ended, or a run that is kept was forked from it. Deleted runs can no longer be resumed. With
  * `isDryRun`, deletes nothing.
  */
 export const prune = (filename: string, before: number, isDryRun: boolean): Effect.Effect<Pruned, StoreError> =>
@@ -145,14 +149,15 @@ export const prune = (filename: string, before: number, isDryRun: boolean): Effe
     const pruned: Array<string> = []
     for (let from = 0; from < plan.pruned.length; from += runsAtOnce) {
       const chunk = plan.pruned.slice(from, from + runsAtOnce)
-      pruned.push(...(yield* withConnection(filename, "prune", (connection) => remove(connection, chunk, before))))
+      pruned.push(...(yield* withConnection(filename, "prune", (connection) => remove(connection, chunk, plan.pruned, before))))
     }
     yield* withConnection(filename, "prune", removeTexts)
     return { pruned, kept: plan.kept }
   })
 
-const hasParents = (connection: Connection): boolean =>
-  connection.prepare("SELECT 1 FROM pragma_table_info('smithers_runs') WHERE name = 'parent_run_id'").values().length > 0
+/** Tells whether the runs of a database, which may be of an older layout, have a column. */
+const hasColumn = (connection: Connection, name: string): boolean =>
+  connection.prepare("SELECT 1 FROM pragma_table_info('smithers_runs') WHERE name = ?").values(name).length > 0
 
 /** Ended runs without an owner that ended before `?1`. */
 const isOld = `status IN ${inList(Status.endedStatuses)} AND owner IS NULL AND finished_at IS NOT NULL AND finished_at < ?1`
@@ -160,7 +165,7 @@ const isOld = `status IN ${inList(Status.endedStatuses)} AND owner IS NULL AND f
 const choose = (connection: Connection, before: number): Pruned => {
   const old = connection.prepare<[runId: string]>(`SELECT run_id FROM smithers_runs WHERE ${isOld} ORDER BY finished_at, run_id`)
   const found = old.values(before).map(([runId]) => runId)
-  if (!hasParents(connection)) return { pruned: found, kept: [] }
+  if (!hasColumn(connection, "parent_run_id")) return { pruned: found, kept: [] }
   const parents = connection.prepare<[runId: string]>(
     `WITH RECURSIVE needed (run_id) AS (
        SELECT parent_run_id FROM smithers_runs
@@ -168,21 +173,50 @@ const choose = (connection: Connection, before: number): Pruned => {
        UNION SELECT r.parent_run_id FROM smithers_runs r JOIN needed n ON n.run_id = r.run_id WHERE r.parent_run_id IS NOT NULL
      ) SELECT run_id FROM needed`,
   )
-  const needed = new Set(parents.values().map(([runId]) => runId))
+  const needed = new Map(parents.values().map(([runId]) => [runId, "one of its descendants has not ended"]))
+  for (const runId of origins(connection, new Set(found.filter((runId) => !needed.has(runId)))))
+    if (!needed.has(runId)) needed.set(runId, "a run that is kept was forked from it, and has its history")
   return {
     pruned: found.filter((runId) => !needed.has(runId)),
-    kept: found.filter((runId) => needed.has(runId)).map((runId) => ({ runId, why: "one of its descendants has not ended" })),
+    kept: found.flatMap((runId) => {
+      const why = needed.get(runId)
+      return why === undefined ? [] : [{ runId, why }]
+    }),
   }
 }
 
+/** Runs that a run is forked from which is not among those to delete. */
+const origins = (connection: Connection, pruned: ReadonlySet<string>): ReadonlySet<string> => {
+  const needed = new Set<string>()
+  if (!hasColumn(connection, "forked_from")) return needed
+  const forks = connection
+    .prepare<[runId: string, from: string]>("SELECT run_id, forked_from FROM smithers_runs WHERE forked_from IS NOT NULL")
+    .values()
+  for (let count = -1; count !== needed.size; ) {
+    count = needed.size
+    for (const [runId, from] of forks) if (!pruned.has(runId) || needed.has(runId)) needed.add(from)
+  }
+  return needed
+}
+
 /** Deletes those of some runs that have not changed. */
-const remove = (connection: Connection, runIds: ReadonlyArray<string>, before: number): ReadonlyArray<string> => {
+const remove = (
+  connection: Connection,
+  runIds: ReadonlyArray<string>,
+  chosen: ReadonlyArray<string>,
+  before: number,
+): ReadonlyArray<string> => {
   const removed: Array<string> = []
-  const isStillOld = connection.prepare(`SELECT 1 FROM smithers_runs WHERE ${isOld} AND run_id = ?2`)
+  // A run may have been forked meanwhile.
+  const unforked = hasColumn(connection, "forked_from")
+    ? "AND NOT EXISTS (SELECT 1 FROM smithers_runs f WHERE f.forked_from = ?2 AND f.run_id NOT IN (SELECT value FROM json_each(?3)))"
+    : "AND ?3 IS NOT NULL"
+  const isStillOld = connection.prepare(`SELECT 1 FROM smithers_runs WHERE ${isOld} AND run_id = ?2 ${unforked}`)
+  const all = JSON.stringify(chosen)
   connection.transact("normal", () => {
     removed.length = 0
     const tables = [...runTables(connection), ...outputTables(connection), "smithers_runs"]
-    removed.push(...runIds.filter((runId) => isStillOld.values(before, runId).length > 0))
+    removed.push(...runIds.filter((runId) => isStillOld.values(before, runId, all).length > 0))
     // Some tables have no index by run, so they are scanned once for all runs.
     const these = JSON.stringify(removed)
     for (const name of tables) {

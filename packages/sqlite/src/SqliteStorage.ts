@@ -25,6 +25,7 @@ import * as Conversations from "./internal/conversations.ts"
 import * as Driver from "./internal/driver.ts"
 import * as Facts from "./internal/facts.ts"
 import { retryWhileBusy } from "./internal/failures.ts"
+import * as Forks from "./internal/forks.ts"
 import * as Frames from "./internal/frames.ts"
 import * as Migrations from "./internal/migrations.ts"
 import * as Outputs from "./internal/outputs.ts"
@@ -126,6 +127,7 @@ const makeWriter = (
     const snapshots = Snapshots.make(connection)
     const frames = Frames.make(connection, outputs, plans, texts, claims, guard, facts, scores)
     const states = States.make(connection, outputs)
+    const forks = Forks.make(connection, outputs, claims, frames)
     const queries = Queries.make(connection, plans, texts)
     const changes = Changes.make(connection, filename)
     const transactions = Transactions.make(connection)
@@ -165,6 +167,11 @@ const makeWriter = (
         }
         return queue.write({ operation: "commit", run, onCommit, isGuarded: true })
       },
+      fork: (request) =>
+        Effect.zipRight(
+          listable("fork", request.create),
+          queue.write({ operation: "fork", run: () => forks.make(request), onCommit: changes.bump, synchronous: "full" }),
+        ),
       transact: (request) =>
         Effect.flatMap(Millis.now, (now) =>
           queue.write({ operation: "transact", run: () => transactions.run(request, now), isAlone: true }),

@@ -84,6 +84,17 @@ export const make = (disk: StorageShape, fault: Fault | undefined, onCommit: (fr
     heartbeat: of(disk.heartbeat),
     prepareOutputs: (...args) => at(disk.prepareOutputs(...args), () => isNumber(0)),
     cached: of(disk.cached),
+    fork: (request) =>
+      Effect.suspend(() => {
+        const number = commits + 1
+        const taken = Effect.map(disk.fork(request), () => {
+          commits = number
+          onCommit(request.frame)
+        })
+        return at(taken, () =>
+          fault?.write === undefined && typeof fault?.commit === "function" ? fault.commit(request.frame) : isNumber(number),
+        )
+      }),
     transact: of(disk.transact),
     record: journaled(disk.record),
     reserve: journaled(disk.reserve),

@@ -233,7 +233,14 @@ export const make = (options: AttemptsOptions): Attempts => {
       find: (text: string) => {
         if (!options.readsCache) return Effect.succeedNone
         const notBefore = cache.ttlMs === undefined ? 0 : now - cache.ttlMs
-        const query = { workflow, nodeId: step.id, key: text, notBefore, isShared: cache.scope === "store" }
+        const query = {
+          workflow,
+          nodeId: step.id,
+          key: text,
+          notBefore,
+          isShared: cache.scope === "store",
+          lineage: state.fork?.lineage,
+        }
         return Patience.retryWhileBusy(store.cached(query), options.onOutage)
       },
     }

@@ -489,7 +489,8 @@ export const make = (host: Host): Boundaries => {
       const id = plan.id(undone)
       for (const row of view.rowsIn(position, undone)) {
         const record = RunState.step(state(), id, row)
-        if (record?.status === "finished") list.push({ order: record.finishedSeq ?? 0, compensation: size + index, row })
+        if (record?.status === "finished" && RunState.ownsEffect(state(), record))
+          list.push({ order: record.finishedSeq ?? 0, compensation: size + index, row })
       }
     })
     return list.sort((left, right) => left.order - right.order)

@@ -66,10 +66,11 @@ export const open = (plan: Plan.Plan, state: RunState.RunState): ReadonlyArray<S
         return node === undefined ? [] : [{ runId, child: node.target.child, parent: parentOf(state, node, record.iteration) }]
       })
 
-/** Detached child runs, each with the number of the event that started it. */
+/** Detached child runs that the run itself has started, each with the number of the event that started it. */
 export const detached = (state: RunState.RunState): ReadonlyArray<{ readonly runId: string; readonly since: number }> =>
   RunState.records(state).flatMap((record) => {
     if (record.kind !== "step" || record.status !== "finished" || record.wait?.kind !== "subflow") return []
+    if (RunState.isInherited(state, record)) return []
     const { name, child, requestSeq } = record.wait
     return name === undefined || child !== undefined ? [] : [{ runId: name, since: requestSeq }]
   })

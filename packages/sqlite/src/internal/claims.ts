@@ -18,6 +18,7 @@ import {
   type Stuck,
 } from "@smithers/core/RunOwnership"
 import type { Origin } from "@smithers/core/RunReader"
+import type { Fork } from "@smithers/core/RunState"
 import * as Status from "@smithers/core/Status"
 import { readOptional, write, writeOptional } from "@smithers/sql/Json"
 import { inList } from "@smithers/sql/Lists"
@@ -79,6 +80,12 @@ const manyClaims = 32
 
 const ended = inList(Status.endedStatuses)
 
+const forkColumns = (fork: Fork | undefined) => {
+  if (fork === undefined) return [null, null, null, null] as const
+  const { runId, frame, seq, ...rest } = fork
+  return [runId, frame, seq, JSON.stringify(rest)] as const
+}
+
 /** Creates the claims of a connection, for the owner `me`. Runs that rest on `slots` are due when they could have one. */
 export const make = ({ prepare }: Connection, me: string, slots: Pick<Slots, "rest" | "due">): Claims => {
   const selectRun = prepare<RunRow>(
@@ -86,8 +93,10 @@ export const make = ({ prepare }: Connection, me: string, slots: Pick<Slots, "re
   )
   const insertRun = prepare(
     `INSERT INTO smithers_runs (run_id, workflow, version, status, epoch, owner, lease_until, created_at, updated_at, tags, input,
-       source, parent_run_id, parent_node_id, parent_iteration, is_attached, input_digest, is_final, budgets, deadline, depth)
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20) ON CONFLICT DO NOTHING`,
+       source, parent_run_id, parent_node_id, parent_iteration, is_attached, input_digest, is_final, budgets, deadline, depth,
+       forked_from, forked_frame, forked_seq, fork)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24)
+     ON CONFLICT DO NOTHING`,
   )
   const reopen = prepare(
     `UPDATE smithers_runs SET status = 'suspended', updated_at = ?2, finished_at = NULL, failure = NULL, cancel = NULL
@@ -235,6 +244,7 @@ export const make = ({ prepare }: Connection, me: string, slots: Pick<Slots, "re
       create.budgets === undefined ? null : JSON.stringify(create.budgets),
       create.deadline ?? null,
       create.depth ?? null,
+      ...forkColumns(create.fork),
     ] as const
     insertRun.run(runId, workflow, version, ...claim, now, ...columns)
   }

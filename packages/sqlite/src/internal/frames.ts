@@ -39,6 +39,8 @@ export interface Frames {
   /** Forgets the last frame of a run whose claim is released. */
   readonly forget: (runId: string) => void
   readonly heartbeat: (heartbeat: Heartbeat) => Either.Either<void, RunFenced>
+  /** Writes the first frame of a fork, which has no claim. */
+  readonly begun: (frame: Frame, workflow: string) => void
 }
 
 /** A claim under which frames are committed here. */
@@ -57,7 +59,7 @@ const where = "run_id = ?1 AND node_id = ?2 AND iteration = ?3"
 const placeholders = (columns: ReadonlyArray<string>): string => columns.map(() => "?").join(", ")
 
 /** Returns the SQL that replaces the row with the same key. */
-const replace = ({ name, key, columns }: Tables.Table): string =>
+export const replace = ({ name, key, columns }: Tables.Table): string =>
   `INSERT OR REPLACE INTO ${name} (${[...key, ...columns].join(", ")}) VALUES (${placeholders([...key, ...columns])})`
 
 /** Returns the SQL that inserts a row or updates it in place, which is cheaper if it usually exists. */
@@ -316,6 +318,13 @@ export const make = (
       // Commands that came too late must not be applied when the run is resumed.
       if (isLast(frame)) consumeAll.run(runId, frame.frame)
       return Either.right(undefined)
+    },
+    begun: (frame, workflow) => {
+      const { runId, frame: number, at, firstSeq, events, plan } = frame
+      const [first] = events
+      if (first !== undefined) blame(0, () => log(runId, firstSeq, number, at, first))
+      insertFrame.run(runId, number, at, plan === undefined ? null : plans.keep(plan))
+      store(frame, workflow)
     },
     note: (frame) => {
       const claim = held.get(frame.runId)

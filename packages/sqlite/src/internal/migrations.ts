@@ -17,6 +17,7 @@ import type { Access, Connection } from "./connection.ts"
 import { Superseded } from "./failures.ts"
 import * as Generations from "./generations.ts"
 import * as Layout21 from "./layout21.ts"
+import * as Layout24 from "./layout24.ts"
 import * as Owner from "./owner.ts"
 import * as Scores from "./scores.ts"
 import * as Slots from "./slots.ts"
@@ -483,14 +484,6 @@ CREATE TABLE smithers_memory (
 CREATE INDEX smithers_memory_run ON smithers_memory (run_id) WHERE run_id IS NOT NULL;
 `
 
-const forks = `
--- The run that a run was forked from, and the cut: its last frame and event that are history of the fork too.
-ALTER TABLE smithers_runs ADD COLUMN forked_from TEXT;
-ALTER TABLE smithers_runs ADD COLUMN forked_frame INTEGER;
-ALTER TABLE smithers_runs ADD COLUMN forked_seq INTEGER;
-CREATE INDEX smithers_runs_forks ON smithers_runs (forked_from) WHERE forked_from IS NOT NULL;
-`
-
 export const migrations: ReadonlyArray<Migration> = [
   { layout: 17, protocol: 1, sql: initial },
   // A child run in a `finally` of its parent, which the cancellation of the parent does not cancel.
@@ -503,7 +496,12 @@ export const migrations: ReadonlyArray<Migration> = [
   { layout: 22, protocol: 3, sql: conversations },
   { layout: 23, protocol: 3, sql: [sharedCache, charges, Slots.sql, memory, deadlines, Scores.sql].join("\n") },
   // Events that processes of the version before do not know, and records that they would compensate.
-  { layout: 24, protocol: 4, sql: [forks, Generations.sql, Snapshots.sql, Slots.rests].join("\n") },
+  {
+    layout: 24,
+    protocol: 4,
+    sql: [Layout24.sql, Generations.sql, Snapshots.sql, Slots.rests].join("\n"),
+    rewrite: Layout24.run,
+  },
 ]
 
 /** Layout and protocol of a database. */

@@ -79,6 +79,9 @@ type SummaryRow = [
   stuck: Text,
   isPaused: number | null,
   children: number,
+  forkedFrom: Text,
+  forkedFrame: number | null,
+  forkedSeq: number | null,
 ]
 
 type DetailsRow = [input: Text, output: Text, ending: Text, failure: Text, cancel: Text, toldCancel: Text, deadline: Time]
@@ -172,7 +175,8 @@ const isPaused = "r.paused_at IS NOT NULL AND r.cancel IS NULL"
 const summaryColumns = `r.run_id, r.workflow, r.version, r.status, r.tags, r.created_at,
   max(r.updated_at, coalesce((SELECT at_ms FROM smithers_events WHERE run_id = r.run_id ORDER BY seq DESC LIMIT 1), 0)),
   r.finished_at, r.epoch, r.owner, r.lease_until, r.source, r.parent_run_id, r.parent_node_id, r.parent_iteration, r.is_attached,
-  r.stuck, ${isPaused}, (SELECT count(*) FROM smithers_runs c WHERE c.parent_run_id = r.run_id)`
+  r.stuck, ${isPaused}, (SELECT count(*) FROM smithers_runs c WHERE c.parent_run_id = r.run_id),
+  r.forked_from, r.forked_frame, r.forked_seq`
 
 const ended = inList(Status.endedStatuses)
 
@@ -190,6 +194,7 @@ const listing = (page: string): string => `
       AND (?3 IS NULL OR EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ?3))
       AND (?5 IS NULL OR run_id IN (SELECT run_id FROM smithers_runs WHERE parent_run_id = ?5))
       AND (?8 IS NULL OR (parent_run_id IS NOT NULL) = ?8)
+      AND (?9 IS NULL OR run_id IN (SELECT run_id FROM smithers_runs WHERE forked_from = ?9))
     ORDER BY created_at DESC, run_id DESC LIMIT ?4
   ) USING (run_id) ORDER BY r.created_at DESC, r.run_id DESC`
 
@@ -296,6 +301,15 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
       at,
     }))
 
+  const selectOriginal = prepare<[runId: string]>(
+    "SELECT forked_from FROM smithers_runs WHERE run_id = ?1 AND forked_from IS NOT NULL AND forked_frame >= ?2",
+  )
+  /** The run that has logged a frame of a run: of a fork the original, up to the cut. */
+  const logOf = (runId: string, frame: number): string => {
+    const original = selectOriginal.values(runId, frame)[0]?.[0]
+    return original === undefined ? runId : logOf(original, frame)
+  }
+
   /** Groups pending commands by run. */
   const pendingOf = (rows: ReadonlyArray<CommandRow>): ReadonlyMap<string, ReadonlyArray<InboxMessage>> =>
     Map.groupBy(
@@ -361,17 +375,18 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
   }
 
   return {
-    runs: ({ status, workflow = null, tag = null, isChild, parent = null, runIds, before, limit = 100 }, now) => {
+    runs: (filter, now) => {
+      const { status, workflow = null, tag = null, isChild, parent = null, forkedFrom = null, runIds, before, limit = 100 } = filter
       const wanted = status === undefined ? null : JSON.stringify(status)
       const size = status === undefined ? limit : Math.max(limit, batch)
       const these = runIds === undefined ? null : JSON.stringify(runIds)
       const child = isChild === undefined ? null : Number(isChild)
       const page = (after: string | undefined) => {
-        const filter = [wanted, workflow, tag, size, parent] as const
-        if (these !== null) return selectTheseRuns.values(...filter, after ?? null, these, child)
+        const which = [wanted, workflow, tag, size, parent] as const
+        if (these !== null) return selectTheseRuns.values(...which, after ?? null, these, child, forkedFrom)
         return after === undefined
-          ? selectRuns.values(...filter, null, null, child)
-          : selectOlderRuns.values(...filter, after, null, child)
+          ? selectRuns.values(...which, null, null, child, forkedFrom)
+          : selectOlderRuns.values(...which, after, null, child, forkedFrom)
       }
       const found: Array<RunSummary> = []
       for (let after = before; ; ) {
@@ -401,7 +416,7 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
     },
     plan: (runId, frame = Number.MAX_SAFE_INTEGER) => {
       if (selectExists.values(runId).length === 0) return Either.left(new RunNotFound({ runId }))
-      const found = selectPlan.values(runId, frame)[0]
+      const found = selectPlan.values(logOf(runId, frame), frame)[0]
       return Either.right(found === undefined ? "" : plans.read(found[0]))
     },
     find: (prefix, limit) => selectIds.values(prefix, limit).map(([runId]) => runId),
@@ -469,11 +484,12 @@ const cancelOf = (heard: Text, told: Text): RunDetails["cancel"] => {
 }
 
 /** Number of columns of a summary. */
-const summarySize = 19
+const summarySize = 22
 
 const summaryOf = (row: SummaryRow, status: Status.ShownStatus): RunSummary => {
   const [runId, workflow, version, , tags, createdAt, updatedAt, finishedAt, epoch, owner, leaseUntil, source, ...rest] = row
-  const [parentRunId, parentNodeId, parentIteration, isAttached, stuck, isPaused, children] = rest
+  const [parentRunId, parentNodeId, parentIteration, isAttached, stuck, isPaused, children, forkedFrom, forkedFrame, forkedSeq] =
+    rest
   const times = { createdAt, updatedAt, finishedAt }
   const claim = { epoch, owner, leaseUntil }
   return {
@@ -488,6 +504,7 @@ const summaryOf = (row: SummaryRow, status: Status.ShownStatus): RunSummary => {
     source,
     parent: parentOf([parentRunId, parentNodeId, parentIteration, isAttached]),
     children,
+    forkedFrom: forkedFrom === null ? null : { runId: forkedFrom, frame: forkedFrame ?? 0, seq: forkedSeq ?? 0 },
     stuck: stuck === null ? null : (JSON.parse(stuck) as Stuck),
   }
 }

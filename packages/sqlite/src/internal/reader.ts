@@ -127,6 +127,7 @@ export const make = (patience: Patience): Effect.Effect<StorageShape, StoreError
       storeId: held.opened.connection.storeId,
       open: refuse("open"),
       commit: refuse("commit"),
+      fork: refuse("fork"),
       transact: refuse("transact"),
       heartbeat: refuse("heartbeat"),
       record: refuse("record"),

@@ -25,6 +25,7 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { Connection } from "./connection.ts"
+import * as Forks from "./forks.ts"
 import type { Outputs } from "./outputs.ts"
 import { hash } from "./plans.ts"
 
@@ -54,6 +55,7 @@ type RunRow = [
   budgets: Text,
   deadline: Millis | null,
   depth: number | null,
+  ...fork: Forks.ForkRow,
 ]
 
 /** Statuses of steps whose latest attempt has the error of the step. */
@@ -71,7 +73,7 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
        max((SELECT coalesce(max(frame), 0) FROM smithers_frames WHERE run_id = ?1),
          coalesce((SELECT frame FROM smithers_events WHERE run_id = ?1 ORDER BY seq DESC LIMIT 1), 0)),
        (SELECT coalesce(max(seq), 0) FROM smithers_events WHERE run_id = ?1),
-       paused_at, parent_run_id, parent_node_id, parent_iteration, is_attached, budgets, deadline, depth
+       paused_at, parent_run_id, parent_node_id, parent_iteration, is_attached, budgets, deadline, depth, ${Forks.columns}
      FROM smithers_runs WHERE run_id = ?1`,
   )
   const selectFinished = prepare<Rows.FinishedRow>(
@@ -117,6 +119,9 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
          SELECT node_id, iteration FROM smithers_nodes
          WHERE run_id = ?1 AND kind = 'step' AND status = 'finished' AND finished_seq <= ?2))
      ORDER BY seq`,
+  )
+  const selectOrder = prepare<[seq: number]>(
+    "SELECT finished_seq FROM smithers_nodes WHERE run_id = ? AND node_id = ? AND iteration = ? AND finished_seq IS NOT NULL",
   )
   const selectReplaced = prepare<[seq: number, output: Text]>("SELECT seq, output FROM smithers_output_history WHERE run_id = ?")
   const selectReads = prepare<[seq: number, reads: string]>("SELECT seq, reads FROM smithers_reads WHERE run_id = ?")
@@ -207,43 +212,51 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
     }
   }
 
+  const load: States["load"] = (runId, at) => {
+    const row = selectRun.values(runId)[0]
+    if (row === undefined) return Either.left(new RunNotFound({ runId }))
+    const [workflow, stored, status, cancel, failure, text, output, ending, frame, seq, pausedAt, ...from] = row
+    outputs.refresh()
+    const [version, input, parent] = [stored ?? undefined, readOptional(text), parentOf(from)]
+    const [, , , , claims, deadline, levels, ...forked] = from
+    const [budgets, depth, fork] = [budgetsOf(claims), levels ?? 0, Forks.read(forked)]
+    if (at !== undefined) {
+      const earlier = fork && History.inOriginal(fork, at)
+      if (fork !== undefined && earlier !== undefined) return load(fork.runId, earlier)
+      const before = fork && load(fork.runId, { seq: fork.seq })
+      if (before !== undefined && Either.isLeft(before)) return before
+      const beats = selectBeats.values(runId).map(([nodeId, iteration, attempt, seq, details]) => ({
+        ...{ nodeId, iteration, attempt, seq },
+        details: JSON.parse(details) as Json,
+      }))
+      const { seq: mostSeq, frame: mostFrame } = { seq, frame, ...at }
+      const [lastSeq, lastFrame] = selectLast.values(runId, mostSeq, mostFrame)[0] ?? [fork?.seq ?? 0, fork?.frame ?? 0]
+      const log = {
+        seq: lastSeq,
+        // The last frames may have no events.
+        frame: "frame" in at ? Math.min(at.frame, frame) : lastFrame,
+        events: eventsOf(runId, lastSeq, { input, output: readOptional(output) }),
+        beats,
+        finished: finishedBy(runId, workflow, lastSeq),
+      }
+      const origin = { workflow, version, input, parent, budgets, depth, fork }
+      return Either.right(History.stateAt(runId, origin, log, before?.right))
+    }
+    const run = {
+      ...{ runId, workflow, version, input, status, parent, budgets, depth, fork, frame, seq },
+      signals: selectSignals.values(runId).map(Rows.readSignal),
+      output: readOptional(output),
+      ...Rows.readEnding(ending),
+      failure: failure === null ? undefined : Rows.readFailure(failure),
+      cancel: Rows.readCancel(cancel),
+      pausedAt: pausedAt ?? undefined,
+      deadline: deadline ?? undefined,
+    }
+    return Either.right(Changes.stateOf(run, recordsOf(runId, workflow)))
+  }
+
   return {
-    load: (runId, at) => {
-      const row = selectRun.values(runId)[0]
-      if (row === undefined) return Either.left(new RunNotFound({ runId }))
-      const [workflow, stored, status, cancel, failure, text, output, ending, frame, seq, pausedAt, ...from] = row
-      outputs.refresh()
-      const [version, input, parent] = [stored ?? undefined, readOptional(text), parentOf(from)]
-      const [budgets, depth] = [budgetsOf(from[4]), from[6] ?? 0]
-      if (at !== undefined) {
-        const beats = selectBeats.values(runId).map(([nodeId, iteration, attempt, seq, details]) => ({
-          ...{ nodeId, iteration, attempt, seq },
-          details: JSON.parse(details) as Json,
-        }))
-        const { seq: mostSeq, frame: mostFrame } = { seq, frame, ...at }
-        const [lastSeq, lastFrame] = selectLast.values(runId, mostSeq, mostFrame)[0] ?? [0, 0]
-        const log = {
-          seq: lastSeq,
-          // The last frames may have no events.
-          frame: "frame" in at ? Math.min(at.frame, frame) : lastFrame,
-          events: eventsOf(runId, lastSeq, { input, output: readOptional(output) }),
-          beats,
-          finished: finishedBy(runId, workflow, lastSeq),
-        }
-        return Either.right(History.stateAt(runId, { workflow, version, input, parent, budgets, depth }, log))
-      }
-      const run = {
-        ...{ runId, workflow, version, input, status, parent, budgets, depth, frame, seq },
-        signals: selectSignals.values(runId).map(Rows.readSignal),
-        output: readOptional(output),
-        ...Rows.readEnding(ending),
-        failure: failure === null ? undefined : Rows.readFailure(failure),
-        cancel: Rows.readCancel(cancel),
-        pausedAt: pausedAt ?? undefined,
-        deadline: from[5] ?? undefined,
-      }
-      return Either.right(Changes.stateOf(run, recordsOf(runId, workflow)))
-    },
+    load,
     cached: (query) => {
       const [found] =
         query.isShared === true
@@ -251,6 +264,9 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
           : selectCached.values(query.workflow, query.nodeId, hash(query.key), query.notBefore)
       if (found === undefined) return Option.none()
       const [runId, workflow, nodeId, iteration, table] = found
+      const until = query.lineage?.find((one) => one.runId === runId)
+      const [[seq] = [0]] = until === undefined ? [] : selectOrder.values(runId, nodeId, iteration)
+      if (until !== undefined && seq > until.seq) return Option.none()
       outputs.refresh()
       const row = outputs.table(workflow, table).one(runId, nodeId, iteration)
       return row === undefined ? Option.none() : Option.some({ runId, output: row.output })

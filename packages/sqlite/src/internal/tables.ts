@@ -19,6 +19,8 @@ export interface Table {
   readonly layout: Columns.Layout
   readonly insert: (runId: string, nodeId: string, iteration: number, output: Json | undefined) => void
   readonly remove: (runId: string, nodeId: string, iteration: number) => void
+  /** Inserts an output that a fork has inherited `from` a run. */
+  readonly inherit: (runId: string, nodeId: string, iteration: number, output: Json | undefined, from: string) => void
   readonly one: (runId: string, nodeId: string, iteration: number) => Row | undefined
   readonly ofRun: (runId: string) => ReadonlyArray<Row>
 }
@@ -43,6 +45,9 @@ export const open = (connection: Connection, name: string, layout: Columns.Layou
   const placeholders = Array.from({ length: layout.columns.length + 4 }, () => "?").join(", ")
   const select = `SELECT ${namesOf(layout, connection.whole)} FROM ${table}`
   const insert = once(() => connection.prepare(`INSERT INTO ${table} (${namesOf(layout)}) VALUES (${placeholders})`))
+  const inherit = once(() =>
+    connection.prepare(`INSERT INTO ${table} (${namesOf(layout)}, ${Columns.inheritedColumn}) VALUES (${placeholders}, ?)`),
+  )
   const remove = once(() => connection.prepare(`DELETE FROM ${table} WHERE ${key}`))
   const one = once(() => connection.prepare<ReadonlyArray<Value>>(`${select} WHERE ${key}`))
   const ofRun = once(() => connection.prepare<ReadonlyArray<Value>>(`${select} WHERE run_id = ?`))
@@ -55,6 +60,9 @@ export const open = (connection: Connection, name: string, layout: Columns.Layou
     layout,
     insert: (runId, nodeId, iteration, output) => {
       insert().run(runId, nodeId, iteration, ...Columns.encode(layout, output))
+    },
+    inherit: (runId, nodeId, iteration, output, from) => {
+      inherit().run(runId, nodeId, iteration, ...Columns.encode(layout, output), from)
     },
     remove: (runId, nodeId, iteration) => {
       remove().run(runId, nodeId, iteration)
@@ -79,6 +87,7 @@ export const create = (connection: Connection, name: string, layout: Columns.Lay
     "iteration INTEGER NOT NULL",
     ...layout.columns.map(define),
     `${Columns.exactColumn} TEXT`,
+    `${Columns.inheritedColumn} TEXT`,
     `PRIMARY KEY (${Columns.keyColumns.join(", ")})`,
   ]
   connection.execute(`CREATE TABLE ${quote(name)} (${columns.join(", ")}) STRICT, WITHOUT ROWID`)
@@ -109,7 +118,7 @@ export const alter = (connection: Connection, name: string, before: Columns.Layo
  * renamed table, so that views and the user's indexes and triggers still refer to this one.
  */
 const rebuild = (connection: Connection, name: string, before: Columns.Layout, after: Columns.Layout): void => {
-  const [table, columns] = [`main.${quote(name)}`, namesOf(before)]
+  const [table, columns] = [`main.${quote(name)}`, `${namesOf(before)}, ${Columns.inheritedColumn}`]
   const attached = connection.prepare<[sql: string]>(
     "SELECT sql FROM sqlite_master WHERE tbl_name = ? AND type IN ('index', 'trigger') AND sql IS NOT NULL",
   )

@@ -3,12 +3,16 @@
  */
 import { expect, it } from "@effect/vitest"
 import * as AgentProgram from "@smithers/agents/AgentProgram"
+import { createAgent } from "@smithers/agents/createAgent"
 import type { AgentRunner } from "@smithers/core/AgentRunner"
 import * as Engine from "@smithers/core/Engine"
+import * as Millis from "@smithers/core/Millis"
 import * as Scores from "@smithers/core/Scores"
 import * as Smithers from "@smithers/core/Smithers"
 import { ports, Storage } from "@smithers/core/Storage"
+import * as Supervisor from "@smithers/core/Supervisor"
 import * as MortalStorage from "@smithers/testing/MortalStorage"
+import { MockLanguageModelV4 } from "ai/test"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -18,10 +22,17 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import { describe } from "vitest"
-import { runningOn, stores } from "./Flows.ts"
+import { processOn, runningOn, stores } from "./Flows.ts"
+import { rest } from "./Time.ts"
 
+const finishReason = { unified: "stop" as const, raw: undefined }
+const usageOfModel = {
+  inputTokens: { total: 1, noCache: 1, cacheRead: 0, cacheWrite: 0 },
+  outputTokens: { total: 1, text: 1, reasoning: 0 },
+}
 const Input = Schema.Struct({ n: Schema.Number })
 const declare = () => Smithers.createWorkflow({ name: "w", input: Input })
 
@@ -92,6 +103,117 @@ describe.each(stores)("on %s", (_, layer) => {
         expect(prompts[0]?.match(/<\/output>/g)).toHaveLength(1)
       }),
     ),
+  )
+
+  it.effect("a judge costs, is bounded by the budgets around its step, and its conversation can be read", () =>
+    on(
+      Effect.gen(function* () {
+        let asked = 0
+        const judge = {
+          name: "judge",
+          generate: () => {
+            asked++
+            return Promise.resolve({ text: '{"score":0.7,"reason":"brief"}', usage: { inputTokens: 100, outputTokens: 5 } })
+          },
+        }
+        const flow = declare().build(($) =>
+          $.sequence(
+            ...["a", "b", "c"].map((id) =>
+              $.step(id, { output: Schema.String, run: () => `said ${id}`, scorers: { brevity: { score: judge } } }),
+            ),
+          ),
+        )
+        yield* flow.execute({ n: 1 }, { runId: "r", budget: { agentCalls: 2, onReached: "ask" } })
+        yield* Smithers.scored
+        expect(asked).toBe(2)
+        const scores = yield* Smithers.scores({ runId: "r" })
+        expect(scores.map(({ status }) => status).sort()).toEqual(["failed", "finished", "finished"])
+        expect(scores.find(({ status }) => status === "failed")?.error).toMatchObject({
+          name: "BudgetExceeded",
+          message: expect.stringContaining('the budget of run "r" is used up: '),
+        })
+        const [judged] = scores.filter(({ status }) => status === "finished")
+        const nodeId = `${judged?.nodeId}~scorer~brevity`
+        const told = yield* Smithers.conversations("r", { nodeId })
+        expect(told).toMatchObject([{ agent: "judge", status: "finished", attempt: 1 }])
+        const said = told[0]?.entries.map(({ text }) => text).join() ?? ""
+        expect(said).toContain(`said ${judged?.nodeId}`)
+        expect(said).toContain("brief")
+        const rows = (yield* Smithers.usage({ runIds: ["r"] })).filter((row) => row.nodeId === nodeId)
+        expect(rows).toMatchObject([{ agent: "judge", calls: 1, inputTokens: 100, outputTokens: 5 }])
+      }),
+    ),
+  )
+
+  it.effect("judges take slots of the limit that they name, also while their run rests or has ended", () =>
+    Effect.gen(function* () {
+      const storage = yield* Storage
+      yield* storage.configureLimits({ api: { concurrency: 1 } }, yield* Millis.now)
+      const counts = { now: 0, most: 0, calls: 0 }
+      const model = new MockLanguageModelV4({
+        doGenerate: async () => {
+          counts.calls++
+          counts.most = Math.max(counts.most, ++counts.now)
+          await Bun.sleep(15)
+          counts.now--
+          return {
+            content: [{ type: "text", text: '{"score":0.7,"reason":"brief"}' }],
+            finishReason,
+            usage: usageOfModel,
+            warnings: [],
+          }
+        },
+      })
+      const judge = createAgent({ name: "judge", model, limit: "api" })
+      const flow = declare().build(($) =>
+        $.parallel(
+          ...["a", "b", "c"].map((id) =>
+            $.step(id, { output: Schema.String, run: () => id, scorers: { brevity: { score: judge } } }),
+          ),
+        ),
+      )
+      yield* Effect.all([flow.execute({ n: 1 }), flow.execute({ n: 2 })], { concurrency: "unbounded" })
+      yield* Smithers.scored
+      expect((yield* brief()).map(([, status]) => status)).toEqual(Array.from({ length: 6 }, () => "finished"))
+      expect(counts).toEqual({ now: 0, most: 1, calls: 6 })
+      expect(yield* storage.limits).toMatchObject([{ held: 0, waiting: 0 }])
+    }).pipe(on),
+  )
+
+  it.effect(
+    "a supervisor makes the scores that are due of a run that has ended, and does not spin where their scorer is gone",
+    () =>
+      Effect.gen(function* () {
+        const storage = yield* Storage
+        let scored = 0
+        const slow = { score: () => (scored++ === 0 ? Effect.never : Effect.succeed(1)), timeout: "1 hour" } as const
+        const flow = declare().build(($) => $.step("a", { output: Schema.String, run: () => "a", scorers: { slow } }))
+        const first = yield* processOn(storage, { grace: "0 seconds" })
+        yield* Effect.provideService(flow.execute({ n: 1 }, { runId: "r" }), Engine.Engine, first.engine)
+        yield* first.stop
+        expect(yield* brief("r")).toMatchObject([["a/0 slow", "due", [null, null]]])
+        const due = Effect.map(Effect.flatMap(Millis.now, storage.runnable), ({ runs }) => runs)
+        expect(yield* due).toMatchObject([{ runId: "r", hasEnded: true }])
+        // Code without the scorer leaves it, and is asked ever more rarely.
+        const without = declare().build(($) => $.step("a", { output: Schema.String, run: () => "a" }))
+        const actions: Array<string> = []
+        const supervised = (workflow: typeof flow) =>
+          Effect.gen(function* () {
+            const supervisor = yield* Supervisor.Supervisor
+            yield* Effect.forkScoped(Stream.runForEach(supervisor.actions, ({ _tag }) => Effect.sync(() => actions.push(_tag))))
+            yield* TestClock.adjust("10 minutes")
+            yield* rest
+          }).pipe(
+            Effect.provide(Smithers.supervisor({ registry: Smithers.registry([workflow]), interval: "5 seconds" })),
+            Effect.scoped,
+          )
+        yield* supervised(without)
+        expect(actions.filter((tag) => tag === "Resumed").length).toBeLessThan(15)
+        yield* supervised(flow)
+        yield* Smithers.scored
+        expect(yield* brief("r")).toEqual([["a/0 slow", "finished", [1, null]]])
+        expect(yield* due).toEqual([])
+      }).pipe(on),
   )
 
   it.effect("what a scorer raises or returns wrongly is stored with its reason, and fails nothing", () =>

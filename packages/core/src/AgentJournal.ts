@@ -10,6 +10,7 @@ import type * as Budget from "./Budget.ts"
 import type { Charge, UsageRow } from "./Charges.ts"
 import type { InvalidLimit, RunFenced, StoreError, UnknownLimit } from "./Errors.ts"
 import type { Queue } from "./Limits.ts"
+import type { ScoreKey } from "./Scores.ts"
 import * as Status from "./Status.ts"
 import type { StaleAttempt } from "./Transaction.ts"
 
@@ -121,8 +122,15 @@ export interface AttemptOfClaim extends AttemptName {
   readonly epoch: number
 }
 
+/** The score that a judge makes, claimed for the `tries`-th time. */
+export interface JudgedScore extends ScoreKey {
+  readonly tries: number
+}
+
 /** One transaction of an attempt. Conversations and calls replace the rows of their keys; entries are appended. */
 export interface JournalWrite extends AttemptOfClaim {
+  /** Set for a judge, which works beside its run: its writes need the claim of the score, and none of the run. */
+  readonly score?: JudgedScore
   readonly conversations?: ReadonlyArray<Conversation>
   readonly entries?: ReadonlyArray<TranscriptEntry>
   readonly calls?: ReadonlyArray<ToolCallRecord>
@@ -172,7 +180,7 @@ export type JournalError = StoreError | RunFenced | StaleAttempt
 export interface AgentJournalShape {
   /** Identifies the store: the same for all of its ports. */
   readonly storeId: string
-  /** Writes durably. Fails with `RunFenced` if the claim is lost, and with `StaleAttempt` if the attempt is not the running one. */
+  /** Writes durably. Fails with `RunFenced` if the claim is lost, and with `StaleAttempt` if the attempt is not the running one, or the score is claimed by another process. */
   readonly record: (write: JournalWrite) => Effect.Effect<void, JournalError>
   /** Reserves a call in all of its budgets, or in none. Fails like `record`. */
   readonly reserve: (write: ReserveWrite) => Effect.Effect<Budget.Reservation, JournalError>

@@ -240,7 +240,7 @@ export const make = (
     /** Code of runs that are about to be driven. */
     const noted = new Map<string, CodeGeneration>()
     // Runs end before the scorers of their last steps.
-    const scoring = yield* Scoring.make(ports.scores, graceMs)
+    const scoring = yield* Scoring.make({ scores: ports.scores, journal: ports.journal, slots, graceMs, dailyBudget })
     // Runs are released in parallel, so that their grace periods do not add up.
     const drivers = yield* Scope.fork(scope, ExecutionStrategy.parallel)
 

@@ -52,6 +52,9 @@ export const storable = (text: string): string =>
 /** The suffix of ids of compensations, which no author's id has. */
 export const compensationSuffix = "~compensate"
 
+/** The id under which a judge of a step's output has its conversations and charges: `<node>~scorer~<name>`. */
+export const scorerId = (nodeId: NodeId, scorer: string): NodeId => storable(`${nodeId}~scorer~${scorer}`)
+
 /** The suffix of ids of the timers of scopes, which no author's id has. */
 const timeoutSuffix = "~timeout"
 

@@ -187,8 +187,14 @@ const bare = (): Storage.StorageShape => {
     nodeId,
     iteration,
     attempt,
-  }: AttemptOfClaim): Effect.Effect<Stored, RunFenced | StaleAttempt> =>
-    Effect.filterOrFail(
+    score,
+  }: AttemptOfClaim & Pick<JournalWrite, "score">): Effect.Effect<Stored, RunFenced | StaleAttempt> => {
+    const entry = stored.get(runId)
+    if (score !== undefined && entry !== undefined)
+      return dueScore(score)?.score.tries === score.tries
+        ? Effect.succeed(entry)
+        : new StaleAttempt({ runId, nodeId, iteration, attempt })
+    return Effect.filterOrFail(
       owned(runId, epoch),
       (entry) => {
         const record = RunState.step(entry.state, nodeId, iteration)
@@ -196,6 +202,7 @@ const bare = (): Storage.StorageShape => {
       },
       () => new StaleAttempt({ runId, nodeId, iteration, attempt }),
     )
+  }
   const accountRows = new Map<string, Budget.Account>()
   const accounts: Charges.Accounts = {
     find: (key) => accountRows.get(key),
@@ -647,13 +654,18 @@ const bare = (): Storage.StorageShape => {
         const timed = resting.flatMap((entry) => [...endsAt(entry), ...(entry.run.status === "waiting" ? deadlines(entry) : [])])
         const later = queued.opensAt === undefined ? timed : [...timed, queued.opensAt]
         const isWanted = ({ run }: Stored) => !workflows.includes(run.workflow) && !runIds.includes(run.runId)
-        const runs = free
-          .filter((entry) => canGoOn(entry) && isWanted(entry))
-          .map(({ run: { runId, workflow, source }, crashes, events }) => {
-            const last = events.findLast(({ event }) => event._tag !== "RunResumed")
-            const pending = [...inbox.values()].findLast((command) => command.runId === runId)
-            return { runId, workflow, source, crashes, revision: JSON.stringify([last?.seq ?? 0, pending?.id ?? null]) }
-          })
+        const unscored = [...scores.values()].flatMap(({ score, leaseUntil }) => {
+          const entry = score.status === "due" && (leaseUntil ?? 0) <= now ? stored.get(score.runId) : undefined
+          return entry !== undefined && !isOpen(entry.run) ? [entry] : []
+        })
+        const goingOn = [...free.filter(canGoOn), ...new Set(unscored)]
+        const runs = goingOn.filter(isWanted).map(({ run, crashes, events }) => {
+          const { runId, workflow, source } = run
+          const last = events.findLast(({ event }) => event._tag !== "RunResumed")
+          const pending = [...inbox.values()].findLast((command) => command.runId === runId)
+          const ended = isOpen(run) ? {} : { hasEnded: true as const }
+          return { runId, workflow, source, crashes, revision: JSON.stringify([last?.seq ?? 0, pending?.id ?? null]), ...ended }
+        })
         return { runs: runs.slice(0, 100), nextAt: later.length === 0 ? undefined : Math.min(...later) }
       }),
     noteStuck: (runId, note, now) =>

@@ -154,38 +154,46 @@ interface Unscored {
   readonly scorers: NonNullable<Plan.Step["scorers"]>
   readonly output: unknown
   readonly input: unknown
+  readonly budgets: ReadonlyArray<Budget.Claim>
 }
 
 const scoreOne = (
   scoring: Scoring.Scoring,
   { runId, nodeId, iteration, attempt, scorer: name }: Scores.ScoreKey,
-  { scorers, output, input }: Unscored,
+  { scorers, output, input, budgets }: Unscored,
 ): Effect.Effect<void, never, unknown> => {
   const scorer = scorers[name]
   const key = { runId, nodeId, iteration, attempt, scorer: name }
-  return scorer === undefined ? Effect.void : scoring.start({ key, scorer, input, output })
+  return scorer === undefined ? Effect.void : scoring.start({ key, scorer, input, output, budgets })
 }
 
 /** Makes scores that are due, as far as the plan has their scorers and the outputs are there. */
 const scoreDue = (
   { scores }: Pick<RunPorts, "scores">,
   scoring: Scoring.Scoring,
-  runId: string,
+  state: () => RunState.RunState,
   plan: () => Effect.Effect<Plan.Plan, unknown, unknown>,
   values: Scheduler.Values,
 ): Effect.Effect<void, never, unknown> =>
   Effect.gen(function* () {
+    const { runId } = state()
     const due = yield* scores.scores({ runId, status: "due" })
     if (due.length === 0) return
     const drawn = yield* plan()
     for (const scoreKey of due) {
-      const step = drawn.find(scoreKey.nodeId)
+      const position = drawn.positions.get(scoreKey.nodeId) ?? -1
+      const step = drawn.nodes[position]
       const key = nodeKey(scoreKey.nodeId, scoreKey.iteration)
       if (step?._tag !== "Step" || step.scorers === undefined || !values.outputs.has(key)) continue
       const output = values.outputs.get(key)
-      yield* scoreOne(scoring, scoreKey, { scorers: step.scorers, output, input: values.input })
+      yield* scoreOne(scoring, scoreKey, {
+        scorers: step.scorers,
+        output,
+        input: values.input,
+        budgets: Claims.aroundOf(drawn, position, state()),
+      })
     }
-  }).pipe(Effect.catchAll((error) => Effect.logWarning(`scores of run ${runId} are left to others`, error)))
+  }).pipe(Effect.catchAll((error) => Effect.logWarning(`scores of run ${state().runId} are left to others`, error)))
 
 /** Makes the scores of a run that has ended which are due. */
 export const scoreEnded = (
@@ -200,7 +208,13 @@ export const scoreEnded = (
     const state = yield* store.load(runId)
     const { outputs } = yield* Restore.outputs(definition, RunState.records(state))
     const values = Scheduler.valuesOf(yield* Restore.input(definition, state.workflow, state.input), outputs)
-    yield* scoreDue({ scores }, scoring, runId, () => Restore.plan(definition.planner(), state, values), values)
+    yield* scoreDue(
+      { scores },
+      scoring,
+      () => state,
+      () => Restore.plan(definition.planner(), state, values),
+      values,
+    )
   }).pipe(Effect.catchAll((error) => Effect.logWarning(`scores of run ${runId} are left to others`, error)))
 
 interface Family {
@@ -373,16 +387,17 @@ const loop = (
     /** Code that is offered, to be judged at the next frame boundary. */
     let offers: Array<Reload.Offer> = []
     /** Outputs to score once their frame is stored. */
-    const unscored = new Map<NodeKey, Omit<Unscored, "input">>()
+    const unscored = new Map<NodeKey, Omit<Unscored, "input" | "budgets">>()
     const score = (keys: NonNullable<Frame["scores"]>) =>
       Effect.forEach(
         keys,
         (scoreKey) => {
           const key = nodeKey(scoreKey.nodeId, scoreKey.iteration)
           const found = unscored.get(key)
-          return found === undefined
-            ? Effect.void
-            : scoreOne(options.scoring, { runId, ...scoreKey }, { ...found, input: values.input })
+          if (found === undefined) return Effect.void
+          const position = plan.positions.get(scoreKey.nodeId)
+          const budgets = position === undefined ? frame.state.budgets : Claims.aroundOf(plan, position, frame.state)
+          return scoreOne(options.scoring, { runId, ...scoreKey }, { ...found, input: values.input, budgets })
         },
         { discard: true },
       )
@@ -738,7 +753,14 @@ const loop = (
       })
 
     const goOn = Effect.gen(function* () {
-      if (created === undefined) yield* scoreDue({ scores }, options.scoring, runId, () => Effect.succeed(plan), values)
+      if (created === undefined)
+        yield* scoreDue(
+          { scores },
+          options.scoring,
+          () => frame.state,
+          () => Effect.succeed(plan),
+          values,
+        )
       if (wanted.length > 0) yield* runAgain
       const strays = created === undefined ? Outbox.strays(plan, frame.state) : []
       const others = created === undefined ? [...strays, ...(yield* openDetached(reader, frame.state))] : []

@@ -117,6 +117,8 @@ export interface RunnableRun {
   readonly crashes: number
   /** A mark of the run's progress: unchanged as long as no claim makes progress and no command arrives. */
   readonly revision: string
+  /** The run has ended, and scores of its outputs are due that no process makes. */
+  readonly hasEnded?: true
 }
 
 /**
@@ -149,7 +151,8 @@ export interface RunOwnershipShape {
    * Reads up to a hundred runs that have no owner and can continue:
    * - suspended runs, and runs whose owner is gone;
    * - waiting and paused runs with commands in the inbox;
-   * - waiting runs with a wait or retry that is due.
+   * - waiting runs with a wait or retry that is due, or that could get the slot of a limit they wait for;
+   * - runs that have ended, with scores that are due.
    *
    * Leaves out those in `exclude`. `nextAt` (epoch ms) is when the next wait or retry is due.
    */

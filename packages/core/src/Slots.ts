@@ -27,6 +27,8 @@ export interface SlotRequest extends Queue {
   readonly iteration: number
   readonly attempt: number
   readonly now: Millis
+  /** The slot belongs to this process, and not to a claim of the run: that of a judge, which works beside runs. */
+  readonly isOfProcess?: true
   /** The place that it had before it left the queue. Default: that of an earlier claim for this node, or the last one. */
   readonly place?: number
 }

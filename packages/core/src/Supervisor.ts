@@ -298,7 +298,8 @@ const makeWorkers = <E extends WorkerError>(maxCrashes: number, report: WorkerOp
         const ended = yield* Effect.either(safely)
         if (Either.isLeft(ended)) return yield* refuse(due, ended.left, { before, stamp })
         const status = ended.right
-        if (isEnded(status)) pauses.delete(runId)
+        // Scores stay due if the code has their scorers no longer: the run is then looked at ever more rarely.
+        if (isEnded(status) && due.hasEnded !== true) pauses.delete(runId)
         else lets.set(runId, { revision: due.revision, at: yield* Millis.steady })
         if (status !== "lost") yield* report({ _tag: "Settled", runId, workflow, status })
       })

@@ -12,6 +12,10 @@ const claimOf = (claim: Budget.Claim): ReadonlyArray<Budget.Claim> => {
   return Object.keys(limits).length === 0 ? [] : [{ ...claim, limits }]
 }
 
+/** Budgets around a node in the tree, from the innermost, that its judges draw on. None of them can be asked or told to finish. */
+export const aroundOf = (plan: Plan.Plan, position: number, state: RunState): ReadonlyArray<Budget.Claim> =>
+  [...regions(plan, position, state), ...state.budgets].map((claim) => ({ ...claim, onReached: "fail" as const }))
+
 /** Budgets of a node in the tree, from the innermost. */
 export const of = (plan: Plan.Plan, position: number, state: RunState, iteration: number): ReadonlyArray<Budget.Claim> => {
   const { runId } = state
@@ -22,6 +26,11 @@ export const of = (plan: Plan.Plan, position: number, state: RunState, iteration
     const key = compositeKey("step", runId, node.id, iteration)
     claims.push(...claimOf({ key, name: `step "${node.id}"`, runId, limits, onReached }))
   }
+  return [...claims, ...regions(plan, position, state), ...state.budgets]
+}
+
+const regions = (plan: Plan.Plan, position: number, { runId }: RunState): ReadonlyArray<Budget.Claim> => {
+  const claims: Array<Budget.Claim> = []
   for (let above = plan.parent(position); above >= 0; above = plan.parent(above)) {
     const outer = plan.nodes[above]
     if (outer?._tag !== "Sequence" || outer.budget === undefined) continue
@@ -29,7 +38,7 @@ export const of = (plan: Plan.Plan, position: number, state: RunState, iteration
     const name = id === "" ? `run "${runId}"` : `"${id}"`
     claims.push(...claimOf({ key: compositeKey("budget", runId, id), name, runId, limits, onReached }))
   }
-  return [...claims, ...state.budgets]
+  return claims
 }
 
 /** Budgets that a child run inherits. What its parent declares holds for it, and it does not change that. */

@@ -46,7 +46,9 @@ export const make = (claimOf: (runId: string, epoch: number, now: number) => Lim
     ({ name, key }: Limits.Queue) =>
     (row: Row): boolean =>
       row.name === name && row.key === key
-  const isOver = ({ runId, epoch }: Row, now: number): boolean => claimOf(runId, epoch, now) === "over"
+  const claim = ({ runId, epoch, isOfProcess }: Omit<SlotRequest, "now" | "place">, now: number): Limits.Claim =>
+    isOfProcess === true ? "current" : claimOf(runId, epoch, now)
+  const isOver = (row: Row, now: number): boolean => claim(row, now) === "over"
   const find = ({ name, place }: Place): Row | undefined => rows.find((row) => row.name === name && row.place === place)
   const free = (row: Row, isUsed: boolean): void => {
     const { limit } = configured.get(row.name) ?? { limit: {} }
@@ -69,12 +71,12 @@ export const make = (claimOf: (runId: string, epoch: number, now: number) => Lim
   const look = (queue: Limits.Queue, now: number): Limits.Assigned => {
     rows = rows.filter(({ status, grantedAt }) => status !== "spent" || (grantedAt ?? 0) > now - Limits.longestWindowMs)
     const of = rows.filter(isOf(queue))
-    for (const row of of) if (row.status === "held" && claimOf(row.runId, row.epoch, now) !== "current") free(row, true)
+    for (const row of of) if (row.status === "held" && claim(row, now) !== "current") free(row, true)
     const { room, opensAt } = roomIn(queue, now)
     if (room === 0) return { granted: [], offered: [], over: [], opensAt }
     const waiting = of.filter(({ status }) => status === "waiting").sort((one, other) => one.place - other.place)
     return Limits.assign(
-      waiting.map(({ place, offeredAt, runId, epoch }) => ({ place, offeredAt, claim: claimOf(runId, epoch, now) })),
+      waiting.map((row) => ({ place: row.place, offeredAt: row.offeredAt, claim: claim(row, now) })),
       room,
       now,
     )
@@ -114,7 +116,7 @@ export const make = (claimOf: (runId: string, epoch: number, now: number) => Lim
       const limit = configured.get(request.name)
       if (limit === undefined) return Either.left(new UnknownLimit({ limit: request.name, known: [...configured.keys()].sort() }))
       const { runId, epoch } = request
-      if (claimOf(runId, epoch, now) !== "current") return Either.left(new RunFenced({ runId, epoch }))
+      if (claim(request, now) !== "current") return Either.left(new RunFenced({ runId, epoch }))
       const isOfNode = (row: Row): boolean =>
         isOf(request)(row) && row.nodeId === request.nodeId && row.iteration === request.iteration && row.runId === runId
       const kept = rows
@@ -151,10 +153,7 @@ export const make = (claimOf: (runId: string, epoch: number, now: number) => Lim
     },
     waits: (runId, now) =>
       rows
-        .filter(
-          (row) =>
-            row.runId === runId && row.status === "waiting" && ["current", "released"].includes(claimOf(runId, row.epoch, now)),
-        )
+        .filter((row) => row.runId === runId && row.status === "waiting" && ["current", "released"].includes(claim(row, now)))
         .map(({ name, key, nodeId, iteration, attempt, since, place }) => {
           const isBefore = (row: Row): boolean =>
             isOf({ name, key })(row) && row.status === "waiting" && row.place < place && !isOver(row, now)
@@ -162,7 +161,9 @@ export const make = (claimOf: (runId: string, epoch: number, now: number) => Lim
           return { name, key, nodeId, iteration, attempt, since, before }
         }),
     rest: (runId, epoch) => {
-      rows = rows.filter((row) => row.runId !== runId || row.status !== "waiting" || row.epoch === epoch)
+      rows = rows.filter(
+        (row) => row.runId !== runId || row.status !== "waiting" || row.epoch === epoch || row.isOfProcess === true,
+      )
       for (const row of rows) {
         if (row.runId !== runId || row.epoch !== epoch || row.status !== "held") continue
         row.status = "waiting"
@@ -172,7 +173,7 @@ export const make = (claimOf: (runId: string, epoch: number, now: number) => Lim
     due: (now) => {
       const runIds = new Set<string>()
       let opensAt: number | undefined
-      const resting = rows.filter((row) => row.status === "waiting" && claimOf(row.runId, row.epoch, now) === "released")
+      const resting = rows.filter((row) => row.status === "waiting" && claim(row, now) === "released")
       for (const queue of queuesOf(resting)) {
         const found = look(queue, now)
         for (const row of resting.filter(isOf(queue)))

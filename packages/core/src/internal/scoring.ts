@@ -9,16 +9,20 @@ import * as FiberSet from "effect/FiberSet"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type { AnyAgent } from "../Agent.ts"
-import type { AttemptJournal } from "../AgentJournal.ts"
+import type { AgentJournalShape, AttemptJournal, SlotError } from "../AgentJournal.ts"
 import { AgentRunner } from "../AgentRunner.ts"
+import type * as Budget from "../Budget.ts"
 import * as Codec from "../Codec.ts"
 import type { ErrorInfo } from "../ErrorInfo.ts"
 import { NoAgentRunner } from "../Errors.ts"
-import { idempotencyKey } from "../Ids.ts"
+import { idempotencyKey, scorerId } from "../Ids.ts"
 import * as Millis from "../Millis.ts"
 import type * as Plan from "../Plan.ts"
 import * as Scores from "../Scores.ts"
 import * as Thrown from "../Thrown.ts"
+import * as Claims from "./claims.ts"
+import * as Patience from "./patience.ts"
+import type { SlotQueue, Ticket } from "./slotQueue.ts"
 
 /** A score to make. */
 interface Task {
@@ -26,6 +30,19 @@ interface Task {
   readonly scorer: Plan.Scorer
   readonly input: unknown
   readonly output: unknown
+  /** Budgets that a judge draws on. */
+  readonly budgets: ReadonlyArray<Budget.Claim>
+}
+
+/** What scorers work with. */
+export interface ScoringOptions {
+  readonly scores: Scores.ScoresShape
+  readonly journal: AgentJournalShape
+  readonly slots: SlotQueue
+  /** Longest time that scorers at work get to end when the scope closes (ms). */
+  readonly graceMs: number
+  /** Budget of all runs of the store, per day. */
+  readonly dailyBudget: Budget.Budget | undefined
 }
 
 export interface Scoring {
@@ -59,7 +76,7 @@ const promptOf = ({ key, scorer, input, output }: Task): string =>
     `Give a score from 0, the worst, to 1, the best, and the reason in a sentence.`,
   ].join("\n\n")
 
-const judge = (task: Task, agent: AnyAgent): Effect.Effect<unknown, unknown, unknown> =>
+const judge = (options: ScoringOptions, task: Task, agent: AnyAgent, tries: number): Effect.Effect<unknown, unknown, unknown> =>
   Effect.gen(function* () {
     const { key, input } = task
     const { runId, nodeId, iteration, attempt, scorer } = key
@@ -78,22 +95,47 @@ const judge = (task: Task, agent: AnyAgent): Effect.Effect<unknown, unknown, unk
       },
       signal: controller.signal,
       feedback: [],
-      journal: unrecorded(key),
+      journal: journalOf(options, task, tries),
       onTurn: () => {},
     })
-    return yield* Effect.onInterrupt(asked, () => Effect.sync(() => controller.abort()))
+    return yield* Effect.onInterrupt(asked, () => Effect.sync(() => controller.abort())).pipe(
+      // It works beside its run, which may have ended: nothing can wait.
+      Effect.catchTag("AttemptSuspended", (suspended) => Effect.fail(new Error(`the judge ${suspended.message}`))),
+    )
   })
 
-/** The journal of a judge: its call is repeated after a crash, and drawn from no budget. */
-const unrecorded = ({ nodeId, iteration, attempt }: Scores.ScoreKey): AttemptJournal => ({
-  attempt: { nodeId, iteration, attempt },
-  record: () => Effect.void,
-  budgets: [],
-  reserve: () => Effect.succeed({ _tag: "Granted", until: undefined }),
-  conversations: Effect.succeed([]),
-  slot: () => Effect.succeed(() => {}),
-  decision: undefined,
-})
+/** The journal of a judge, as an attempt of a node of its own: one that a crash cuts off goes on from its records. */
+const journalOf = ({ journal, slots, dailyBudget }: ScoringOptions, { key, budgets }: Task, tries: number): AttemptJournal => {
+  const { runId, iteration } = key
+  const nodeId = scorerId(key.nodeId, key.scorer)
+  const of = { runId, epoch: 0, nodeId, iteration, attempt: tries, score: { ...key, tries } }
+  const patiently = <A, E>(operation: Effect.Effect<A, E>) => Patience.retryWhileBusy(operation, () => Effect.void)
+  const claimsAt = (now: number): ReadonlyArray<Budget.Claim> =>
+    dailyBudget === undefined ? budgets : [...budgets, ...Claims.ofDay({ ...dailyBudget, onReached: "fail" }, now)]
+  return {
+    attempt: { nodeId, iteration, attempt: tries },
+    record: (rows) => patiently(journal.record({ ...of, ...rows })),
+    budgets: claimsAt(0),
+    reserve: (write) =>
+      Effect.flatMap(Millis.now, (now) => {
+        const claims = claimsAt(now)
+        const charge = { ...write.charge, budgets: claims.map((claim) => claim.key) }
+        return patiently(journal.reserve({ ...of, ...write, charge, budgets: claims, now }))
+      }),
+    conversations: Effect.suspend(() => patiently(journal.conversations({ runId, nodeId, iteration }))),
+    slot: (queue) =>
+      Effect.async<() => void, SlotError>((resume) => {
+        const told = (ticket: Ticket): void => {
+          const refusal = ticket.refusal()
+          resume(refusal === undefined ? Effect.succeed(() => void ticket.leave(true)) : Effect.fail(refusal))
+        }
+        const wanted = { ...queue, runId, epoch: 0, nodeId, iteration, attempt: tries, isOfProcess: true as const }
+        const ticket = slots.enter(wanted, told)
+        return Effect.sync(() => void ticket.leave(false))
+      }),
+    decision: undefined,
+  }
+}
 
 const called = (task: Task, score: Plan.ScoreFunction): Effect.Effect<unknown, unknown, unknown> =>
   Effect.suspend(() => {
@@ -122,8 +164,9 @@ const failureOf = (cause: Cause.Cause<unknown>): ErrorInfo => {
 }
 
 /** Makes the scoring of an engine. Scorers at work get the grace period to end when the scope closes; those that do not are due again. */
-export const make = (scores: Scores.ScoresShape, graceMs: number): Effect.Effect<Scoring, never, Scope.Scope> =>
+export const make = (options: ScoringOptions): Effect.Effect<Scoring, never, Scope.Scope> =>
   Effect.gen(function* () {
+    const { scores, graceMs } = options
     const fibers = yield* FiberSet.make<void>()
     const permits = yield* Effect.makeSemaphore(mostAtWork)
     const idle = FiberSet.awaitEmpty(fibers)
@@ -137,20 +180,21 @@ export const make = (scores: Scores.ScoresShape, graceMs: number): Effect.Effect
     const work = (task: Task): Effect.Effect<void, never, unknown> => {
       const { key, scorer } = task
       const name = key.scorer
-      const scored = Effect.suspend(() =>
-        typeof scorer.score === "function" ? called(task, scorer.score) : judge(task, scorer.score),
-      ).pipe(
-        Effect.timeoutFail({
-          duration: scorer.timeoutMs,
-          onTimeout: () => new Scores.InvalidScore({ scorer: name, problem: `took longer than ${scorer.timeoutMs} ms` }),
-        }),
-        Effect.flatMap((value) => verdictOf(name, value)),
-        Effect.catchAllCause((cause) =>
-          Cause.isInterruptedOnly(cause)
-            ? Effect.failCause(cause)
-            : Effect.succeed<Scores.ScoreEnd>({ status: "failed", error: failureOf(cause) }),
-        ),
-      )
+      const scoredBy = (tries: number) =>
+        Effect.suspend(() =>
+          typeof scorer.score === "function" ? called(task, scorer.score) : judge(options, task, scorer.score, tries),
+        ).pipe(
+          Effect.timeoutFail({
+            duration: scorer.timeoutMs,
+            onTimeout: () => new Scores.InvalidScore({ scorer: name, problem: `took longer than ${scorer.timeoutMs} ms` }),
+          }),
+          Effect.flatMap((value) => verdictOf(name, value)),
+          Effect.catchAllCause((cause) =>
+            Cause.isInterruptedOnly(cause)
+              ? Effect.failCause(cause)
+              : Effect.succeed<Scores.ScoreEnd>({ status: "failed", error: failureOf(cause) }),
+          ),
+        )
       return Effect.gen(function* () {
         const now = yield* Millis.now
         const tries = yield* scores.claimScore({ ...key, now, until: now + claimTimes * scorer.timeoutMs })
@@ -163,7 +207,7 @@ export const make = (scores: Scores.ScoresShape, graceMs: number): Effect.Effect
                   Cause.fail(new Scores.InvalidScore({ scorer: name, problem: `has ended its process ${tries - 1} times` })),
                 ),
               })
-            : scored
+            : scoredBy(tries)
         const end = yield* Effect.onInterrupt(ended, () => Effect.ignore(scores.releaseScore(key)))
         yield* scores.endScore({ ...key, now: yield* Millis.now, end })
       }).pipe(

@@ -73,6 +73,7 @@ type DueRow = [
   crashes: number,
   owner: string | null,
   leaseUntil: number | null,
+  status: string,
 ]
 
 /** Minimum number of claims that are renewed with one statement. */
@@ -121,10 +122,13 @@ export const make = ({ prepare }: Connection, me: string, slots: Pick<Slots, "re
     `SELECT owner, lease_until, stuck FROM smithers_runs WHERE run_id = ? AND status NOT IN ${ended}`,
   )
   const setStuck = prepare("UPDATE smithers_runs SET stuck = ?2 WHERE run_id = ?1")
-  const selectOwners = prepare<[owner: string]>("SELECT DISTINCT owner FROM smithers_runs WHERE owner IS NOT NULL")
+  const selectOwners = prepare<[owner: string]>(
+    `SELECT DISTINCT owner FROM smithers_runs WHERE owner IS NOT NULL
+     UNION SELECT owner FROM smithers_scores WHERE status = 'due' AND owner IS NOT NULL`,
+  )
   // Each part reads a small index, and only as many rows as requested; waiting runs are not read at all. By itself, SQLite would
   // scan all runs for pending commands.
-  const columns = "r.run_id, r.workflow, r.source, r.epoch, r.crashes, r.owner, r.lease_until"
+  const columns = "r.run_id, r.workflow, r.source, r.epoch, r.crashes, r.owner, r.lease_until, r.status"
   const isWanted = `r.workflow NOT IN (SELECT value FROM json_each(?3)) AND r.run_id NOT IN (SELECT value FROM json_each(?4))`
   const dueParts = [
     `SELECT ${columns} FROM smithers_runs r WHERE r.owner IS NULL AND r.status IN ${inList(Status.runnableStatuses)} AND ${isWanted}`,
@@ -141,6 +145,10 @@ export const make = ({ prepare }: Connection, me: string, slots: Pick<Slots, "re
        WHERE r.deadline <= ?1 AND r.owner IS NULL AND r.status IN ${inList(Status.IdleStatus.literals)} AND ${isWanted}`,
     `SELECT ${columns} FROM smithers_runs r
        WHERE r.run_id IN (SELECT value FROM json_each(?5)) AND r.owner IS NULL AND r.status = 'waiting' AND ${isWanted}`,
+    // Scores that no living process makes.
+    `SELECT DISTINCT ${columns} FROM smithers_scores c INDEXED BY smithers_scores_due CROSS JOIN smithers_runs r ON r.run_id = c.run_id
+       WHERE c.status = 'due' AND (c.owner IS NULL OR c.lease_until <= ?1 OR c.owner IN (SELECT value FROM json_each(?2)))
+         AND r.owner IS NULL AND r.status IN ${ended} AND ${isWanted}`,
   ]
   const eachDue = dueParts.map((part) => `SELECT * FROM (${part} LIMIT 100)`).join(" UNION ")
   const selectDue = prepare<DueRow>(`${eachDue} LIMIT 100`)
@@ -350,14 +358,15 @@ export const make = ({ prepare }: Connection, me: string, slots: Pick<Slots, "re
       const due = JSON.stringify(queued.runIds)
       const rows = selectDue.values(now, JSON.stringify(gone), JSON.stringify(workflows), JSON.stringify(runIds), due)
       let nextAt = Math.min(selectNext.values(now)[0]?.[0] ?? Number.POSITIVE_INFINITY, queued.opensAt ?? Number.POSITIVE_INFINITY)
-      const runs = rows.flatMap(([runId, workflow, source, epoch, crashes, owner, until]) => {
+      const runs = rows.flatMap(([runId, workflow, source, epoch, crashes, owner, until, status]) => {
         const isLapsed = owner !== null && owner !== me && until !== null && !gone.includes(owner)
         const left = isLapsed ? lapses.leftOf({ runId, epoch, owner, until }, Lapses.graceMs) : 0
         if (left > 0) {
           nextAt = Math.min(nextAt, now + left)
           return []
         }
-        return [{ runId, workflow, source, crashes, revision: JSON.stringify(selectMark.values(runId)[0]) }]
+        const hasEnded = owner === null && Status.isEnded(status) ? { hasEnded: true as const } : {}
+        return [{ runId, workflow, source, crashes, revision: JSON.stringify(selectMark.values(runId)[0]), ...hasEnded }]
       })
       return { runs, nextAt: Number.isFinite(nextAt) ? nextAt : undefined }
     },

@@ -31,7 +31,21 @@ export const refusing = ({ prepare }: Pick<Connection, "prepare">) => {
   const selectAttempt = prepare<[number]>(
     "SELECT 1 FROM smithers_nodes WHERE run_id = ? AND node_id = ? AND iteration = ? AND attempt = ? AND status = 'running'",
   )
-  return ({ runId, epoch, nodeId, iteration, attempt }: Journal.AttemptOfClaim): RunFenced | StaleAttempt | undefined => {
+  const selectScore = prepare<[number]>(
+    `SELECT 1 FROM smithers_scores
+     WHERE run_id = ? AND node_id = ? AND iteration = ? AND scorer = ? AND attempt = ? AND status = 'due' AND tries = ?`,
+  )
+  const isClaimed = ({ runId, nodeId, iteration, scorer, attempt, tries }: Journal.JudgedScore): boolean =>
+    selectScore.values(runId, nodeId, iteration, scorer, attempt, tries).length > 0
+  return ({
+    runId,
+    epoch,
+    nodeId,
+    iteration,
+    attempt,
+    score,
+  }: Journal.AttemptOfClaim & Pick<Journal.JournalWrite, "score">): RunFenced | StaleAttempt | undefined => {
+    if (score !== undefined) return isClaimed(score) ? undefined : new StaleAttempt({ runId, nodeId, iteration, attempt })
     if (selectClaim.values(runId, epoch).length === 0) return new RunFenced({ runId, epoch })
     return selectAttempt.values(runId, nodeId, iteration, attempt).length === 0
       ? new StaleAttempt({ runId, nodeId, iteration, attempt })

@@ -219,7 +219,7 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
     `SELECT r.run_id, r.status, r.owner, r.lease_until, ${isPaused}, EXISTS (
        SELECT 1 FROM smithers_nodes n WHERE n.run_id = r.run_id AND n.status IN ${inList(Status.pendingStatuses)} AND n.status = 'retrying'),
        r.status = 'waiting' AND r.owner IS NULL AND EXISTS (
-         SELECT 1 FROM smithers_slots s WHERE s.run_id = r.run_id AND s.status <> 'spent' AND s.status = 'waiting')
+         SELECT 1 FROM smithers_slots s WHERE s.run_id = r.run_id AND s.status <> 'spent' AND s.status = 'waiting' AND s.owner IS NULL)
      FROM smithers_runs r WHERE r.run_id ${theseRuns}`,
   )
   const selectOpen = prepare<OpenRow>(

@@ -47,6 +47,7 @@ CREATE INDEX smithers_slots_waiting ON smithers_slots (run_id) WHERE status = 'w
 /** Places of runs that were released while they waited, part of layout 24. */
 export const rests = `
 ALTER TABLE smithers_slots ADD COLUMN offered_at INTEGER; -- when a slot was kept for a run that rests
+ALTER TABLE smithers_slots ADD COLUMN owner TEXT; -- the process that it belongs to, where it is no claim of the run
 DROP INDEX smithers_slots_waiting;
 CREATE INDEX smithers_slots_run ON smithers_slots (run_id) WHERE status <> 'spent';
 `
@@ -80,7 +81,14 @@ export const shownIn = <A extends object>(details: A, slots: ReadonlyArray<SlotW
 /** Most places that are read at once: a queue may be long, and few of it get a slot. */
 const mostAtOnce = 32
 
-type Claim = [epoch: number, runEpoch: number | null, owner: string | null, leaseUntil: number | null, status: string | null]
+type Claim = [
+  process: string | null,
+  epoch: number,
+  runEpoch: number | null,
+  owner: string | null,
+  leaseUntil: number | null,
+  status: string | null,
+]
 
 const ended = inList(Status.endedStatuses)
 
@@ -105,8 +113,8 @@ export const make = ({ prepare }: Connection, me: string): Slots => {
     "UPDATE smithers_limits SET last_place = last_place + 1 WHERE name = ? RETURNING last_place",
   )
   const insert = prepare(
-    `INSERT OR REPLACE INTO smithers_slots (name, place, key, status, run_id, epoch, node_id, iteration, attempt, since)
-     VALUES (?, ?, ?, 'waiting', ?, ?, ?, ?, ?, ?)`,
+    `INSERT OR REPLACE INTO smithers_slots (name, place, key, status, run_id, epoch, node_id, iteration, attempt, since, owner)
+     VALUES (?, ?, ?, 'waiting', ?, ?, ?, ?, ?, ?, ?)`,
   )
   const selectRow = prepare<[key: string, status: string, epoch: number]>(
     "SELECT key, status, epoch FROM smithers_slots WHERE name = ? AND place = ?",
@@ -118,16 +126,18 @@ export const make = ({ prepare }: Connection, me: string): Slots => {
   )
   // What the processes before have held counts for rates only.
   const spendLost = prepare(
-    "UPDATE smithers_slots SET status = 'spent' WHERE run_id = ? AND status <> 'spent' AND status = 'held' AND epoch < ?",
+    "UPDATE smithers_slots SET status = 'spent' WHERE run_id = ? AND status <> 'spent' AND status = 'held' AND epoch < ? AND owner IS NULL",
   )
   const putBack = prepare(
     `UPDATE smithers_slots SET status = 'waiting', granted_at = NULL
      WHERE run_id = ? AND status <> 'spent' AND status = 'held' AND epoch = ?`,
   )
-  const dropLost = prepare("DELETE FROM smithers_slots WHERE run_id = ? AND status <> 'spent' AND status = 'waiting' AND epoch < ?")
+  const dropLost = prepare(
+    "DELETE FROM smithers_slots WHERE run_id = ? AND status <> 'spent' AND status = 'waiting' AND epoch < ? AND owner IS NULL",
+  )
   const selectResting = prepare<[name: string, key: string]>(
     `SELECT DISTINCT s.name, s.key FROM smithers_slots s INDEXED BY smithers_slots_run CROSS JOIN smithers_runs r ON r.run_id = s.run_id
-     WHERE s.status <> 'spent' AND s.status = 'waiting' AND r.owner IS NULL AND r.status = 'waiting'`,
+     WHERE s.status <> 'spent' AND s.status = 'waiting' AND s.owner IS NULL AND r.owner IS NULL AND r.status = 'waiting'`,
   )
   const selectRun = prepare<[runId: string]>("SELECT run_id FROM smithers_slots WHERE name = ? AND place = ?")
   const selectOffered = prepare<[place: number]>(
@@ -135,7 +145,7 @@ export const make = ({ prepare }: Connection, me: string): Slots => {
   )
   const offer = prepare("UPDATE smithers_slots SET offered_at = ? WHERE name = ? AND place = ?")
   const selectClaim = prepare<[owner: string | null]>("SELECT owner FROM smithers_runs WHERE run_id = ? AND epoch = ?")
-  const ofQueue = `SELECT s.place, s.offered_at, s.epoch, r.epoch, r.owner, r.lease_until, r.status FROM smithers_slots s
+  const ofQueue = `SELECT s.place, s.offered_at, s.owner, s.epoch, r.epoch, r.owner, r.lease_until, r.status FROM smithers_slots s
      LEFT JOIN smithers_runs r ON r.run_id = s.run_id WHERE s.name = ? AND s.key = ? AND s.status =`
   type QueueRow = [place: number, offeredAt: number | null, ...Claim]
   const selectHeld = prepare<QueueRow>(`${ofQueue} 'held'`)
@@ -173,7 +183,9 @@ export const make = ({ prepare }: Connection, me: string): Slots => {
       known.set(owner, found)
       return found
     }
-    return (epoch, runEpoch, owner, leaseUntil, status) => {
+    return (process, epoch, runEpoch, owner, leaseUntil, status) => {
+      // Nobody takes over what a process does beside runs.
+      if (process !== null) return process === me || (!lookAt(process)[0] && lookAt(process)[1]) ? "current" : "over"
       if (status === null || (owner === null && Status.isEnded(status))) return "over"
       if (owner === null && status === "waiting") return "released"
       if (runEpoch !== epoch || owner === null || leaseUntil === null) return "lost"
@@ -246,16 +258,16 @@ export const make = ({ prepare }: Connection, me: string): Slots => {
         held,
         waiting,
       })),
-    request: ({ name, key, runId, epoch, nodeId, iteration, attempt, now, place: before }) => {
+    request: ({ name, key, runId, epoch, nodeId, iteration, attempt, now, place: before, isOfProcess = false }) => {
       if (limitOf(name) === undefined)
         return Either.left(new UnknownLimit({ limit: name, known: selectNames.values().map(([known]) => known) }))
       const owner = selectClaim.values(runId, epoch)[0]?.[0]
-      if (owner === undefined || owner === null) return Either.left(new RunFenced({ runId, epoch }))
+      if (!isOfProcess && (owner === undefined || owner === null)) return Either.left(new RunFenced({ runId, epoch }))
       spendLost.run(runId, epoch)
       const [kept, since = now] =
         before === undefined ? (selectKept.values(runId, epoch, name, key, nodeId, iteration)[0] ?? []) : []
       const place = before ?? kept ?? takePlace.values(name)[0]?.[0] ?? 0
-      insert.run(name, place, key, runId, epoch, nodeId, iteration, attempt, since)
+      insert.run(name, place, key, runId, epoch, nodeId, iteration, attempt, since, isOfProcess ? me : null)
       grant({ name, key }, now)
       return Either.right({ place, isGranted: selectRow.values(name, place)[0]?.[1] === "held" })
     },

@@ -666,6 +666,7 @@ export const running = () => {
     | Errors.InvalidWorkflow
     | Errors.RenderFailed
     | Errors.RunWaitsForItself
+    | Errors.RevertUnfinished
     | Errors.InputMismatch
     | Errors.WorkflowMismatch
     | Errors.InvalidRunId

@@ -245,6 +245,11 @@ const wordsOf = ({ event, at }: LoggedEvent, suffix: string): string => {
       return `▶ resumed: ${plural(event.kept, "node")} kept, ${event.added} new, ${event.removed} removed`
     case "CodeReloaded":
       return `${reloadedText(event)}: ${event.kept} kept, ${event.added} new, ${event.removed} gone`
+    case "RunReverted": {
+      const { to, commit, undoes, by } = event
+      const what = undoes === undefined ? `to before ${to.nodeId} attempt ${to.attempt}` : "undone"
+      return `↩ reverted ${what}${commit === undefined ? "" : ", with its files"}${by === undefined ? "" : ` by ${by}`}`
+    }
     case "PlanChanged": {
       const parts = [
         event.mounted.length === 0 ? "" : `+ ${named(event.mounted)}`,

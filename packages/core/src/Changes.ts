@@ -130,7 +130,7 @@ export const of = (state: RunState.RunState): Changes => {
         continue
       }
       if (event._tag === "PlanChanged" || event._tag === "RunStarted") continue
-      if (event._tag === "RunResumed" || event._tag === "CodeReloaded") {
+      if (event._tag === "RunResumed" || event._tag === "CodeReloaded" || event._tag === "RunReverted") {
         for (const { refusedBy, ...signal } of before.signals) if (refusedBy !== undefined) note(signal, undefined)
       }
       if (event._tag === "CodeReloaded") continue

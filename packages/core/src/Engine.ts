@@ -48,6 +48,7 @@ import * as Limits from "./Limits.ts"
 import * as Metrics from "./Metrics.ts"
 import * as Millis from "./Millis.ts"
 import * as RedactedTelemetry from "./RedactedTelemetry.ts"
+import * as Revert from "./Revert.ts"
 import * as RunDriver from "./RunDriver.ts"
 import type * as RunReader from "./RunReader.ts"
 import * as RunRequest from "./RunRequest.ts"
@@ -292,6 +293,12 @@ export const make = (
         }
       })
 
+    /** Completes a revert of the run that a crash has cut off. */
+    const settle = <R>(definition: Definition<R>, runId: string, epoch: number) =>
+      Effect.onError(Revert.settle(ports, definition, runId, epoch), () =>
+        Effect.flatMap(Millis.now, (now) => Effect.ignore(ownership.release(runId, epoch, now))),
+      ) as Effect.Effect<void, EngineError, R>
+
     const drive = <R>(
       definition: Definition<R>,
       request: RunRequest.RunRequest,
@@ -318,6 +325,7 @@ export const make = (
             return (yield* recall(definition, request.runId, active)) ?? (yield* drive(definition, request, active))
           case "Created":
           case "Claimed":
+            if (opened._tag === "Claimed") yield* settle(definition, request.runId, opened.epoch)
             return yield* RunDriver.drive(ports, definition, {
               runId: request.runId,
               epoch: opened.epoch,

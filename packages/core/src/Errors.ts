@@ -588,6 +588,42 @@ export class StaleFrame extends Schema.TaggedError<StaleFrame>()("StaleFrame", r
   }
 }
 
+/** A run that cannot be reverted so. Nothing was changed. */
+export class RevertRefused extends Schema.TaggedError<RevertRefused>()("RevertRefused", {
+  ...runFields,
+  reason: Schema.Literal(
+    "owned",
+    "shared",
+    "no-snapshot",
+    "no-workspaces",
+    "parent",
+    "in-the-way",
+    "gone",
+    "no-attempt",
+    "nothing-to-undo",
+    "options",
+  ),
+  problem: Schema.String,
+  cure: Schema.String,
+}) {
+  override get message(): string {
+    return `Run "${this.runId}" cannot be reverted: ${this.problem}. Nothing was changed. ${this.cure}`
+  }
+}
+
+/** A revert that a crash has cut off can be neither completed nor taken back. The run does not continue before it is. */
+export class RevertUnfinished extends Schema.TaggedError<RevertUnfinished>()("RevertUnfinished", {
+  ...runFields,
+  root: Schema.String,
+  target: Schema.String,
+  safety: Schema.String,
+  problem: Schema.String,
+}) {
+  override get message(): string {
+    return `A revert of run "${this.runId}" was cut off, and its files below ${this.root} can be neither restored to ${this.target.slice(0, 12)} nor brought back to ${this.safety.slice(0, 12)}: ${this.problem} Mend that, and resume the run.`
+  }
+}
+
 /** Finished steps whose stored outputs no longer decode under the current schemas. The run is untouched. */
 export class IncompatibleOutput extends Schema.TaggedError<IncompatibleOutput>()("IncompatibleOutput", {
   ...runFields,
@@ -1093,6 +1129,7 @@ const plural = (count: number, one: string, many = `${one}s`): string => `${coun
  */
 export type DriverError =
   | StoreError
+  | RevertUnfinished
   | RunNotFound
   | RunFenced
   | WorkflowMismatch

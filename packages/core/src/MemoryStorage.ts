@@ -92,6 +92,7 @@ interface Stored {
   readonly calls: Map<string, ToolCallRecord>
   /** In the order in which they were taken; those before attempts that have none after them are open. */
   readonly snapshots: Array<Snapshots.Snapshot & { readonly isOpen: boolean }>
+  readonly reverts: Map<number, Snapshots.StoredRevert>
 }
 
 /** The details of a heartbeat. `seq` is the number of the next event. */
@@ -270,6 +271,7 @@ const bare = (): Storage.StorageShape => {
       entries: [],
       calls: new Map(),
       snapshots: [],
+      reverts: new Map(),
       charges: new Map(),
     }
     const entry: Stored = { created: create, crashes: 0, run, state, ...rows }
@@ -744,6 +746,11 @@ const bare = (): Storage.StorageShape => {
           .map(({ isOpen: _, ...snapshot }) => snapshot)
           .sort((left, right) => left.at - right.at || byNode(left, right) || left.attempt - right.attempt),
       ),
+    putRevert: ({ epoch, ...revert }) =>
+      Effect.map(owned(revert.runId, epoch), ({ reverts }) => {
+        reverts.set(revert.number, revert)
+      }),
+    reverts: (runId) => Effect.sync(() => [...(stored.get(runId)?.reverts.values() ?? [])]),
     facts: ({ namespace, keys, query, limit = defaultLimit, now }) =>
       Effect.sync(() => {
         const found = [...facts.values()].filter(

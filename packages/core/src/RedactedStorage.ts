@@ -131,6 +131,8 @@ export const make = (storage: StorageShape): StorageShape => {
     releaseScore: (key) => Effect.suspend(() => storage.releaseScore(Secrets.value(key))),
     recordSnapshot: (write) => Effect.suspend(() => storage.recordSnapshot(Secrets.value(write))),
     snapshots: (filter) => read(storage.snapshots(filter)),
+    putRevert: (write) => Effect.suspend(() => storage.putRevert(Secrets.value(write))),
+    reverts: (runId) => read(storage.reverts(runId)),
     facts: (query) => read(storage.facts(query)),
     putFact: (fact) => Effect.suspend(() => storage.putFact(Secrets.value(fact))),
     deleteFacts: storage.deleteFacts,

@@ -97,6 +97,19 @@ export const CodeReloaded = Schema.TaggedStruct("CodeReloaded", {
   removed: Schema.Number,
 })
 
+/**
+ * The run was taken back to before an attempt; with `undoes` that was undone. An ended run is open again. The resets of nodes, or the outputs
+ * that are back, follow it in the same frame.
+ */
+export const RunReverted = Schema.TaggedStruct("RunReverted", {
+  to: Schema.Struct(attempt),
+  /** The commit that the files are as of; absent where files were left alone. */
+  commit: Schema.optional(Schema.String),
+  /** Number of the revert that is undone. */
+  undoes: Schema.optional(Schema.Number),
+  by: Schema.optional(Schema.String),
+})
+
 /** `codeGeneration`: the code that it runs; absent for the code that the run began with. */
 export const AttemptStarted = Schema.TaggedStruct("AttemptStarted", {
   ...attempt,
@@ -413,6 +426,7 @@ export const RunEvent = Schema.Union(
   RunResumed,
   PlanChanged,
   CodeReloaded,
+  RunReverted,
   AttemptStarted,
   AttemptSucceeded,
   AttemptFailed,

@@ -55,8 +55,8 @@ export const newRunProblem = ({ workflow, version, tags, source, parent }: NewRu
 export interface OpenRequest {
   readonly runId: string
   readonly create: NewRun | undefined
-  /** Final statuses to reopen the run from. A finished run is never reopened. */
-  readonly reopen: ReadonlyArray<Status.ReopenableStatus>
+  /** Final statuses to reopen the run from. Only a revert reopens a finished run. */
+  readonly reopen: ReadonlyArray<Status.EndedStatus>
   /** Lease of the claim if it is not renewed, in milliseconds. */
   readonly leaseMs: Millis
   readonly now: Millis

@@ -252,6 +252,7 @@ const fold = (state: RunState, event: RunEvent, at: Millis.Millis): RunState => 
       const { status, output, from, failure, strayReads, cancel, pausedAt } = empty(state.runId)
       return { ...state, status, output, from, failure, strayReads, cancel, pausedAt, deadline: event.deadline }
     }
+    case "RunReverted":
     case "RunResumed": {
       // A cancellation that a crash cut short continues; a completed one is undone by resuming.
       const cancel = isEnded(state) ? undefined : state.cancel

@@ -7,6 +7,7 @@ import * as Layer from "effect/Layer"
 import { AgentJournal, type RecordedConversation, type UsageFilter } from "./AgentJournal.ts"
 import type { Account } from "./Budget.ts"
 import type { UsageRow } from "./Charges.ts"
+import type { Definition } from "./Definition.ts"
 import * as Engine from "./Engine.ts"
 import { InvalidSetting, type RunNotFound, type StoreError } from "./Errors.ts"
 import type { ForkError, Forked, ForkOptions } from "./Fork.ts"
@@ -14,6 +15,8 @@ import { check as checkFact, type Fact, type FactFilter, type InvalidFact, Memor
 import * as MemoryStorage from "./MemoryStorage.ts"
 import * as Millis from "./Millis.ts"
 import * as RedactedTelemetry from "./RedactedTelemetry.ts"
+import type { RevertOptions } from "./Revert.ts"
+import * as Revert from "./Revert.ts"
 import { type RunDetails, type RunFilter, RunReader, type RunSummary } from "./RunReader.ts"
 import { type Score, type ScoreFilter, Scores } from "./Scores.ts"
 import * as Settings from "./Settings.ts"
@@ -47,6 +50,7 @@ export * from "./Errors.ts"
 export type { ForkError, Forked, ForkOptions } from "./Fork.ts"
 export { itemId } from "./Ids.ts"
 export { type Fact, type FactFilter, InvalidFact } from "./Memory.ts"
+export type { RevertError, Reverted, RevertOptions } from "./Revert.ts"
 export type { RunDetails, RunFilter, RunSummary } from "./RunReader.ts"
 export type { RunResult, Waits } from "./RunResult.ts"
 export { InvalidScore, type Score, type ScoreFilter } from "./Scores.ts"
@@ -173,6 +177,13 @@ export const scores = (filter: ScoreFilter = {}): Effect.Effect<ReadonlyArray<Sc
   )
 
 const scoreNames: Settings.Names<ScoreFilter> = { runId: true, nodeId: true, status: true, limit: true }
+
+/**
+ * Takes a run of a workflow back to before an attempt of a node, with its files where there is a snapshot, and leaves it suspended. Nothing is
+ * deleted: the run's log goes on. With `undo` the last revert is undone. Resume the run afterwards.
+ */
+export const revert = <R>(workflow: { readonly definition: Definition<R> }, runId: string, options: RevertOptions) =>
+  Revert.revert(workflow.definition, runId, options)
 
 /** Reads the snapshots of workspaces around the attempts of a run, in the order in which they were taken. Empty for a run that does not exist. */
 export const snapshots = (

@@ -6,7 +6,7 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { AttemptName, JournalError } from "./AgentJournal.ts"
-import type { StoreError } from "./Errors.ts"
+import type { RunFenced, StoreError } from "./Errors.ts"
 
 /** `before` the code of an attempt begins, or `after` it has ended. */
 export const SnapshotMoment = Schema.Literal("before", "after")
@@ -61,6 +61,34 @@ export interface SnapshotFilter {
   readonly attempt?: number
 }
 
+/**
+ * A revert as it is stored: the intent before any file is changed, with what takes it back. `planned` until its frame is committed;
+ * `taken-back` if the files are as they were before.
+ */
+export const StoredRevert = Schema.Struct({
+  runId: Schema.String,
+  /** Counted from 1 in its run. */
+  number: Schema.Number,
+  /** The attempt that the run is taken back to before. */
+  nodeId: Schema.String,
+  iteration: Schema.Number,
+  attempt: Schema.Number,
+  /** The directory whose files are restored; `null` where files are left alone. */
+  root: Schema.NullOr(Schema.String),
+  /** The commit that they are restored to. */
+  target: Schema.NullOr(Schema.String),
+  /** The commit of the files as they were before. */
+  safety: Schema.NullOr(Schema.String),
+  /** The frame that completes it. */
+  frame: Schema.Number,
+  state: Schema.Literal("planned", "done", "taken-back"),
+  /** Number of the revert that this one undoes. */
+  undoes: Schema.NullOr(Schema.Number),
+  by: Schema.NullOr(Schema.String),
+  at: Schema.Number,
+})
+export interface StoredRevert extends Schema.Schema.Type<typeof StoredRevert> {}
+
 export interface SnapshotsShape {
   /** Identifies the store: the same for all of its ports. */
   readonly storeId: string
@@ -71,6 +99,10 @@ export interface SnapshotsShape {
   readonly recordSnapshot: (write: SnapshotWrite) => Effect.Effect<void, JournalError>
   /** Reads snapshots of a run, in the order in which they were taken. Empty for a run that does not exist. */
   readonly snapshots: (filter: SnapshotFilter) => Effect.Effect<ReadonlyArray<Snapshot>, StoreError>
+  /** Stores a revert durably, in the place of the one with its number. Fails with `RunFenced` if the claim is lost. */
+  readonly putRevert: (write: StoredRevert & { readonly epoch: number }) => Effect.Effect<void, StoreError | RunFenced>
+  /** Reads the reverts of a run, by number. */
+  readonly reverts: (runId: string) => Effect.Effect<ReadonlyArray<StoredRevert>, StoreError>
 }
 
 /** The port through which snapshots of workspaces are stored and read. */

@@ -46,6 +46,7 @@ import * as Names from "./Names.ts"
 import * as NodeOptions from "./NodeOptions.ts"
 import * as Plan from "./Plan.ts"
 import * as PlanLayout from "./PlanLayout.ts"
+import * as Revert from "./Revert.ts"
 import * as RunDriver from "./RunDriver.ts"
 import * as RunLog from "./RunLog.ts"
 import { type LoggedEvent, type Origin, RunReader, type RunReaderShape } from "./RunReader.ts"
@@ -212,6 +213,14 @@ export interface Workflow<in I, out A, out R = never, out W = unknown, out E = n
     options?: Fork.ForkOptions,
   ) => Effect.Effect<Fork.Forked, Fork.ForkError, RunStore | RunReader | AgentJournal | R>
   /**
+   * Takes a run back to before an attempt of a node, with its files where there is a snapshot, and leaves it suspended: `resume` it. Fails
+   * with `RevertRefused` and a reason where that cannot be, for example while a process works on it.
+   */
+  readonly revert: (
+    runId: string,
+    options: Revert.RevertOptions,
+  ) => Effect.Effect<Revert.Reverted, Revert.RevertError, Storage.NarrowPorts | R>
+  /**
    * Sends a signal to a run, and starts the run if it does not exist: both or nothing, even in a crash. An existing run keeps
    * its input and is resumed here. A second signal with the same id is ignored if it is equal; otherwise it fails with
    * `SignalIdTaken`. Fails with `RunEnded` if the run has ended. With `onFailed: "resume"` a failed run is resumed first; if it fails again
@@ -317,7 +326,7 @@ export interface PreparedRun<R> extends Definition<R> {
 export interface Runs<in I, out A, out R = never, out E = never>
   extends Pick<
     Workflow<I, A, R, unknown, E>,
-    "execute" | "run" | "start" | "attach" | "poll" | "resume" | "cancel" | "forceCancel" | "signalWithStart" | "fork"
+    "execute" | "run" | "start" | "attach" | "poll" | "resume" | "cancel" | "forceCancel" | "revert" | "signalWithStart" | "fork"
   > {}
 
 /** Returns JSON itself if it is shorter than its digest. */
@@ -494,6 +503,7 @@ export const runs = <I, A, R, E = never>({ definition, begin, label }: Runnable<
     resume: Effect.fn("Workflow.resume")(resume),
     cancel: Effect.fn("Workflow.cancel")(cancel),
     forceCancel: Effect.fn("Workflow.forceCancel")(forceCancel),
+    revert: Effect.fn("Workflow.revert")((runId, options) => Revert.revert(definition, runId, options)),
     signalWithStart: Effect.fn("Workflow.signalWithStart")(signalWithStart),
     attach: Effect.fn("Workflow.attach")((runId, options) => attach<A, R, E>(definition, runId, options)),
     poll: Effect.fn("Workflow.poll")((runId) => poll<A, R, E>(definition, runId)),

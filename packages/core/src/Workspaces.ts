@@ -3,7 +3,8 @@
  * has the layer. Paths in results are relative to the root of the task, with `/` between their parts.
  */
 import * as Context from "effect/Context"
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 
 /**
@@ -218,3 +219,18 @@ export interface WorkspacesShape {
 
 /** Saves and restores the files of tasks. A runtime without it takes no snapshots. */
 export class Workspaces extends Context.Tag("@smithers/core/Workspaces")<Workspaces, WorkspacesShape>() {}
+
+/** Saves and restores the files of tasks by code that is loaded with the first use. */
+export const lazy = (load: () => Promise<Layer.Layer<Workspaces>>): Layer.Layer<Workspaces> =>
+  Layer.effect(
+    Workspaces,
+    Effect.map(Effect.cached(Effect.flatMap(Effect.promise(load), (layer) => Effect.provide(Workspaces, layer))), (loaded) => ({
+      identify: (root) => Effect.flatMap(loaded, ({ identify }) => identify(root)),
+      snapshot: (request) => Effect.flatMap(loaded, ({ snapshot }) => snapshot(request)),
+      preview: (request) => Effect.flatMap(loaded, ({ preview }) => preview(request)),
+      restore: (request) => Effect.flatMap(loaded, ({ restore }) => restore(request)),
+      diff: (request) => Effect.flatMap(loaded, ({ diff }) => diff(request)),
+      forget: (request) => Effect.flatMap(loaded, ({ forget }) => forget(request)),
+      kept: (root) => Effect.flatMap(loaded, ({ kept }) => kept(root)),
+    })),
+  )

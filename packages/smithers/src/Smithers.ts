@@ -15,6 +15,7 @@ import * as Core from "@smithers/core/Smithers"
 import type { Ports } from "@smithers/core/Storage"
 import { defined } from "@smithers/core/Struct"
 import * as Thrown from "@smithers/core/Thrown"
+import * as Workspaces from "@smithers/core/Workspaces"
 import * as Runner from "@smithers/sandbox/Runner"
 import * as SqliteStorage from "@smithers/sqlite/SqliteStorage"
 import * as Config from "effect/Config"
@@ -31,6 +32,9 @@ export * from "@smithers/core/Smithers"
 /** The services needed to run a workflow: an engine, its store, and a runner of agents. */
 export type Runtime = Core.Runtime | AgentRunner
 
+/** Saves the files of tasks by git. Its code is loaded with the first snapshot. */
+const workspaces = Workspaces.lazy(async () => (await import("@smithers/workspace/GitWorkspaces")).layer())
+
 /** An engine on a given store, for workflows with and without agents. Fails with {@link InvalidSetting} for an invalid option, and with a {@link StoreError} if limits cannot be stored. */
 export const onStorage = <E>(
   storage: Layer.Layer<Ports, E>,
@@ -38,9 +42,9 @@ export const onStorage = <E>(
 ): Layer.Layer<Runtime, E | InvalidSetting | StoreError> => {
   // What is no object is refused by the engine.
   if (typeof options !== "object" || options === null || Array.isArray(options))
-    return Layer.merge(Core.onStorage(storage, options), agents(undefined, undefined))
+    return Layer.mergeAll(Core.onStorage(storage, options), agents(undefined, undefined), workspaces)
   const { tools, prices, ...engine } = options
-  return Layer.merge(Core.onStorage(storage, engine), agents(tools, prices))
+  return Layer.mergeAll(Core.onStorage(storage, engine), agents(tools, prices), workspaces)
 }
 
 /** Rights of the tools of agents, and the isolation of the commands that they run. */
@@ -92,9 +96,10 @@ const agents = (value: unknown, prices: unknown): Layer.Layer<AgentRunner, Inval
   )
 
 /** An engine on a store in memory. Its runs are lost with the layer. */
-export const memory: Layer.Layer<Runtime> = Layer.merge(
+export const memory: Layer.Layer<Runtime> = Layer.mergeAll(
   Core.memory,
   AgentProgram.layerWith({ commands: Runner.make(Runner.defaultIsolation) }),
+  workspaces,
 )
 
 /** Options of the SQLite store, of the engine, and of the tools of agents. */

@@ -214,6 +214,8 @@ const makeWriter = (
       releaseScore: (key) => queue.write({ operation: "releaseScore", run: () => Either.right(scores.release(key)) }),
       recordSnapshot: (write) => queue.write({ operation: "recordSnapshot", run: () => snapshots.record(write) }),
       snapshots: (filter) => read("snapshots", () => Either.right(snapshots.find(filter))),
+      putRevert: (write) => queue.write({ operation: "putRevert", run: () => snapshots.putRevert(write), synchronous: "full" }),
+      reverts: (runId) => read("reverts", () => Either.right(snapshots.reverts(runId))),
       facts: (filter) => read("facts", () => Either.right(facts.find(filter))),
       putFact: (write) => queue.write({ operation: "putFact", run: () => Either.right(facts.put(write)), synchronous: "full" }),
       deleteFacts: (of) =>

@@ -114,6 +114,8 @@ export const make = (disk: StorageShape, fault: Fault | undefined, onCommit: (fr
     releaseScore: of(disk.releaseScore),
     recordSnapshot: journaled(disk.recordSnapshot),
     snapshots: of(disk.snapshots),
+    putRevert: journaled(disk.putRevert),
+    reverts: of(disk.reverts),
     facts: of(disk.facts),
     putFact: of(disk.putFact),
     deleteFacts: of(disk.deleteFacts),

@@ -50,6 +50,8 @@ const lineOf = (event: RunEvent): string | undefined => {
       return "resumed"
     case "CodeReloaded":
       return `reloaded (generation ${event.codeGeneration})`
+    case "RunReverted":
+      return event.undoes === undefined ? `reverted to before ${event.to.nodeId} attempt ${event.to.attempt}` : "revert undone"
     case "RunFinished":
       return "finished"
     case "RunFailed": {

@@ -41,6 +41,7 @@ import {
   nameOrNone,
   type WorkflowModule,
 } from "../WorkflowFile.ts"
+import { workspaces } from "../Workspaces.ts"
 import { detach } from "./detach.ts"
 import { detachedOf, isUnattended, withDetached } from "./detached.ts"
 import { show } from "./show.ts"
@@ -353,7 +354,7 @@ const work = (task: Work) =>
         Effect.gen(function* () {
           const daily = yield* Settings.jsonOf("SMITHERS_DAILY_BUDGET", "a budget")
           const runtime = yield* Layer.build(
-            Layer.merge(
+            Layer.mergeAll(
               onStorage(Layer.succeedContext(ports(storage)), {
                 cache: !options.noCache,
                 ...(options.noSnapshots ? { snapshots: false } : {}),
@@ -361,6 +362,7 @@ const work = (task: Work) =>
                 ...(daily === undefined ? {} : { dailyBudget: yield* checkedBudget(daily) }),
               }),
               agents,
+              workspaces,
             ),
           )
           return yield* Effect.provide(

@@ -24,10 +24,14 @@ export interface Incompatible {
   readonly issues: ReadonlyArray<string>
 }
 
-/** Decodes the outputs of nodes, and collects the incompatible ones. */
-export const outputs = (definition: Pick<Definition<unknown>, "codecOf">, records: ReadonlyArray<Records.NodeRecord>) =>
+/** Decodes the outputs of nodes, into those that are known, and collects the incompatible ones. */
+export const outputs = (
+  definition: Pick<Definition<unknown>, "codecOf">,
+  records: ReadonlyArray<Records.NodeRecord>,
+  known?: Outputs,
+) =>
   Effect.suspend(() => {
-    const found = new Outputs()
+    const found = known ?? new Outputs()
     const incompatible: Array<Incompatible> = []
     const later: Array<Effect.Effect<void, never, unknown>> = []
     for (const record of records) {

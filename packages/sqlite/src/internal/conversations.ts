@@ -25,9 +25,12 @@ export interface Conversations {
   readonly read: (filter: Journal.TranscriptFilter) => ReadonlyArray<Journal.RecordedConversation>
 }
 
+/** Selects a row if a claim of a run holds. */
+export const selectClaimed = "SELECT 1 FROM smithers_runs WHERE run_id = ? AND epoch = ? AND owner IS NOT NULL"
+
 /** Refuses writes of a claim that is lost, or of an attempt that is not the running one. Call the result within the write transaction. */
 export const refusing = ({ prepare }: Pick<Connection, "prepare">) => {
-  const selectClaim = prepare<[number]>("SELECT 1 FROM smithers_runs WHERE run_id = ? AND epoch = ? AND owner IS NOT NULL")
+  const selectClaim = prepare<[number]>(selectClaimed)
   const selectAttempt = prepare<[number]>(
     "SELECT 1 FROM smithers_nodes WHERE run_id = ? AND node_id = ? AND iteration = ? AND attempt = ? AND status = 'running'",
   )

@@ -146,6 +146,8 @@ export const make = (patience: Patience): Effect.Effect<StorageShape, StoreError
       putFact: refuse("putFact"),
       scores: (filter) => read("scores", ({ scores }) => Either.right(scores.find(filter))),
       recordSnapshot: refuse("recordSnapshot"),
+      putRevert: refuse("putRevert"),
+      reverts: (runId) => read("reverts", ({ snapshots }) => Either.right(snapshots.reverts(runId))),
       snapshots: (filter) => read("snapshots", ({ snapshots }) => Either.right(snapshots.find(filter))),
       claimScore: refuse("claimScore"),
       endScore: refuse("endScore"),

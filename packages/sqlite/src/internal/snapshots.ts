@@ -1,12 +1,12 @@
 /**
  * Snapshots of workspaces on the connection of the engine. Each write checks the claim of the run and the attempt that writes.
  */
-import type { RunFenced } from "@smithers/core/Errors"
+import { RunFenced } from "@smithers/core/Errors"
 import * as Snapshots from "@smithers/core/Snapshots"
 import type { StaleAttempt } from "@smithers/core/Transaction"
 import * as Either from "effect/Either"
 import type { Connection } from "./connection.ts"
-import { refusing } from "./conversations.ts"
+import { refusing, selectClaimed } from "./conversations.ts"
 
 /** The table of snapshots, part of layout 24. */
 export const sql = `
@@ -28,13 +28,51 @@ CREATE TABLE smithers_snapshots (
   PRIMARY KEY (run_id, node_id, iteration, attempt, moment)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX smithers_snapshots_open ON smithers_snapshots (is_open) WHERE is_open = 1;
+
+-- Reverts. The row is written before any file is changed, so that a crash in the middle is completed, or taken back.
+CREATE TABLE smithers_reverts (
+  run_id TEXT NOT NULL,
+  number INTEGER NOT NULL, -- from 1 in its run
+  node_id TEXT NOT NULL,
+  iteration INTEGER NOT NULL,
+  attempt INTEGER NOT NULL,
+  root TEXT, -- the directory of the files; NULL where they are left alone
+  target TEXT, -- the commit that they are restored to
+  safety TEXT, -- the commit of the files before
+  frame INTEGER NOT NULL, -- that completes it
+  state TEXT NOT NULL, -- planned, done, taken-back
+  undoes INTEGER, -- the number of the revert that it undoes
+  by TEXT,
+  at_ms INTEGER NOT NULL,
+  PRIMARY KEY (run_id, number)
+) STRICT, WITHOUT ROWID;
 `
 
 export interface SnapshotRows {
   /** Writes a snapshot. Call it within a write transaction. */
   readonly record: (write: Snapshots.SnapshotWrite) => Either.Either<void, RunFenced | StaleAttempt>
   readonly find: (filter: Snapshots.SnapshotFilter) => ReadonlyArray<Snapshots.Snapshot>
+  /** Writes a revert. Call it within a write transaction. */
+  readonly putRevert: (write: Snapshots.StoredRevert & { readonly epoch: number }) => Either.Either<void, RunFenced>
+  readonly reverts: (runId: string) => ReadonlyArray<Snapshots.StoredRevert>
 }
+
+type RevertRow = [
+  number: number,
+  nodeId: string,
+  iteration: number,
+  attempt: number,
+  root: string | null,
+  target: string | null,
+  safety: string | null,
+  frame: number,
+  state: Snapshots.StoredRevert["state"],
+  undoes: number | null,
+  by: string | null,
+  at: number,
+]
+
+const revertFields = "number, node_id, iteration, attempt, root, target, safety, frame, state, undoes, by, at_ms"
 
 type SnapshotRow = [
   nodeId: string,
@@ -97,7 +135,21 @@ export const make = ({ prepare }: Pick<Connection, "prepare">): SnapshotRows => 
      WHERE run_id = ?1 AND (?2 IS NULL OR node_id = ?2) AND (?3 IS NULL OR iteration = ?3) AND (?4 IS NULL OR attempt = ?4)
      ORDER BY at_ms, node_id, iteration, attempt, moment DESC`,
   )
+  const selectClaim = prepare<[number]>(selectClaimed)
+  const putRevert = prepare(`INSERT OR REPLACE INTO smithers_reverts (run_id, ${revertFields}) VALUES (${"?, ".repeat(12)}?)`)
+  const selectReverts = prepare<RevertRow>(`SELECT ${revertFields} FROM smithers_reverts WHERE run_id = ? ORDER BY number`)
   return {
+    putRevert: ({ runId, epoch, number, nodeId, iteration, attempt, root, target, safety, frame, state, undoes, by, at }) => {
+      if (selectClaim.values(runId, epoch).length === 0) return Either.left(new RunFenced({ runId, epoch }))
+      putRevert.run(runId, number, nodeId, iteration, attempt, root, target, safety, frame, state, undoes, by, at)
+      return Either.right(undefined)
+    },
+    reverts: (runId) =>
+      selectReverts
+        .values(runId)
+        .map(([number, nodeId, iteration, attempt, root, target, safety, frame, state, undoes, by, at]) => ({
+          ...{ runId, number, nodeId, iteration, attempt, root, target, safety, frame, state, undoes, by, at },
+        })),
     record: (write) => {
       const refused = refusal(write)
       if (refused !== undefined) return Either.left(refused)

@@ -301,6 +301,7 @@ describe("with --json every command", () => {
         ["limit", "set", "hub", "--concurrency", "2"],
         ["limit", "list"],
         ["scores", "letter"],
+        ["fork", "letter", "--dry-run"],
         ["cache", "list"],
         ["cache", "clear", "--all"],
       ])

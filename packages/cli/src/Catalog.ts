@@ -8,7 +8,7 @@ import * as Watching from "./commands/watching.ts"
 import * as Writing from "./commands/writing.ts"
 import type { Definition } from "./Definition.ts"
 
-const { up, supervise, retry, cancel, cancelNode, completeNode, pause, unpause, down } = Running
+const { up, supervise, retry, fork, cancel, cancelNode, completeNode, pause, unpause, down } = Running
 const { ps, inspect, node, logs, events, why, output, scores, chat, tools, costs } = Watching
 const { approve, deny, answer, signal, inbox } = Deciding
 const { init, graph, check, agents, workflowList, workflowRun, workflowPath, workflowCreate } = Writing
@@ -17,7 +17,7 @@ const { memoryList, memorySearch, memoryGet, memorySet, memoryDelete } = Keeping
 
 /** Commands by group. */
 export const groups: ReadonlyArray<readonly [title: string, definitions: ReadonlyArray<Definition>]> = [
-  ["Run", [up, supervise, cancel, pause, unpause, retry, cancelNode, completeNode, down]],
+  ["Run", [up, supervise, cancel, pause, unpause, retry, fork, cancelNode, completeNode, down]],
   ["Watch", [ps, why, inspect, node, output, scores, chat, tools, costs, logs, events]],
   ["Decide", [inbox, approve, deny, answer, signal]],
   ["Write", [init, graph, check, agents, workflowList, workflowRun, workflowPath, workflowCreate]],

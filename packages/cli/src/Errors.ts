@@ -306,6 +306,8 @@ const inputTags: ReadonlySet<string> = new Set([
   "RequestChanged",
   "WaitExpired",
   "InvalidCommand",
+  "InvalidFork",
+  "RunIdTaken",
   "SignalIdTaken",
   "InputMismatch",
   "WorkflowMismatch",

@@ -9,7 +9,7 @@ import { UsageRow } from "@smithers/core/Charges"
 import * as Errors from "@smithers/core/Errors"
 import { Limit } from "@smithers/core/Limits"
 import * as Memory from "@smithers/core/Memory"
-import { Leaving, PendingKind, RunEvent, StrayRead } from "@smithers/core/RunEvent"
+import { Leaving, PendingKind, RunEvent, StrayRead, WaitKind } from "@smithers/core/RunEvent"
 import * as RunReader from "@smithers/core/RunReader"
 import { Score } from "@smithers/core/Scores"
 import { SlotWait, StoredLimit } from "@smithers/core/Slots"
@@ -303,6 +303,31 @@ export const CommandReceipt = Schema.Struct({
   /** Nodes whose `finally` has not run to its end. Set by `cancel --force`. */
   unfinished: Schema.optional(Schema.Array(Schema.Struct({ runId: Schema.optional(Schema.String), ...node }))),
   /** Commands that resume the run, or carry out its cancellation, if no process works on it. */
+  next: strings,
+})
+
+const forkedNodes = Schema.Array(Schema.Struct({ ...node, kind: Schema.Literal("step", ...WaitKind.literals) }))
+
+/** `fork` */
+export const Forked = Schema.Struct({
+  runId: Schema.String,
+  /** Run that holds the history of the fork, and the last frame and event of it. */
+  from: Schema.String,
+  frame: Schema.Number,
+  seq: Schema.Number,
+  kept: forkedNodes,
+  /** Steps and child runs that the original has run, and that run again. */
+  rerun: forkedNodes,
+  /** Approvals and human tasks that people are asked again. */
+  requested: forkedNodes,
+  /** Timers and signals that are waited for. */
+  waiting: forkedNodes,
+  /** Steps whose outputs were given by --set. */
+  set: forkedNodes,
+  /** Kept outputs that do not match the current schemas. */
+  incompatible: Schema.Array(Schema.Struct({ ...node, issues: strings })),
+  isDryRun: Schema.Boolean,
+  /** Commands to run next. */
   next: strings,
 })
 

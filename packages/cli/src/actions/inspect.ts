@@ -142,7 +142,7 @@ const show = (
   now: number,
   { db, columns }: { readonly db: string | undefined; readonly columns: number | undefined },
 ): string => {
-  const { runId, workflow, version, status, tags, createdAt, finishedAt } = run
+  const { runId, workflow, version, status, tags, createdAt, finishedAt, forkedFrom } = run
   const stuck = owners.isAlive(run, now) ? null : run.stuck
   const hint = commandLine(db, "inspect", [runId], ["json"])
   const came = waits.filter(({ isAnswered }) => isAnswered)
@@ -154,6 +154,7 @@ const show = (
     ["Time", span((finishedAt ?? now) - createdAt)],
     ...(deadline === undefined ? [] : [["Deadline", new Date(deadline).toISOString()]]),
     ...(tags.length === 0 ? [] : [["Tags", tags.join(", ")]]),
+    ...(forkedFrom === null ? [] : [["Forked", `from ${forkedFrom.runId}, as of frame ${forkedFrom.frame}`]]),
     ...(snapshots.length === 0 ? [] : [["Snapshots", snapshotsText(snapshots)]]),
     ["Input", shorten(oneLine(json(input) ?? "none"), 200)],
   ].map(([name = "", value = ""]) => `${name.padEnd(9)} ${oneLine(value)}`)

@@ -26,6 +26,7 @@ interface PsOptions {
   readonly tag: string | undefined
   readonly children: boolean
   readonly parent: string | undefined
+  readonly forkedFrom: string | undefined
   readonly limit: number | undefined
   readonly before: string | undefined
   readonly watch: boolean
@@ -37,6 +38,7 @@ interface Named {
   /** `true` if the run before the page is a child run. */
   readonly isBeforeChild: boolean
   readonly parent: string | undefined
+  readonly forkedFrom: string | undefined
 }
 
 /** Default for `--limit`: a screenful. */
@@ -54,14 +56,14 @@ const noPart: Part = { shown: [], hasMore: false }
 const listsChildren = ({ children, workflow }: PsOptions): boolean => children || workflow !== undefined
 
 /** Reads a page: root runs first, then child runs if requested. */
-const pageOf = (storage: StorageShape, options: PsOptions, { before, isBeforeChild, parent }: Named) =>
+const pageOf = (storage: StorageShape, options: PsOptions, { before, isBeforeChild, parent, forkedFrom }: Named) =>
   Effect.gen(function* () {
     const { status, workflow, tag, limit = usualLimit } = options
     const part = (filter: RunFilter) =>
       Effect.map(
         storage.runs({
           ...(status.length === 0 ? {} : { status }),
-          ...defined({ workflow, tag }),
+          ...defined({ workflow, tag, forkedFrom }),
           ...filter,
           limit: limit + 1,
         }),
@@ -154,6 +156,7 @@ const show = (
       ...(options.tag === undefined ? [] : [["tag", options.tag] as const]),
       ...(options.children ? ["children"] : []),
       ...(options.parent === undefined ? [] : [["parent", options.parent] as const]),
+      ...(options.forkedFrom === undefined ? [] : [["forked-from", options.forkedFrom] as const]),
     ]
     const isWhole = filters.length === 0 && options.before === undefined
     if (runs.length === 0)
@@ -204,7 +207,12 @@ export const ps = (options: PsOptions) =>
       const find = (run: string | undefined) => (run === undefined ? Effect.succeed(undefined) : findRun(database, run))
       const before = yield* find(options.before)
       const isBeforeChild = before !== undefined && (yield* database.storage.run(before)).run.parent !== null
-      const named: Named = { before, isBeforeChild, parent: yield* find(options.parent) }
+      const named: Named = {
+        before,
+        isBeforeChild,
+        parent: yield* find(options.parent),
+        forkedFrom: yield* find(options.forkedFrom),
+      }
       const first = yield* list(database, options, named)
       if (!options.watch) return first
       const screen = yield* Screen

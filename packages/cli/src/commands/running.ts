@@ -107,6 +107,49 @@ export const retry = define({
 
 const runArgument = argument("run", "The id of the run")
 
+export const fork = define({
+  path: ["fork"],
+  summary: "Makes a new run that begins as a copy of another, as it was at an earlier moment.",
+  details:
+    "The original is not changed, and may be at work or over. The fork keeps what had finished by then, and is planned with today's code. Steps in flight at that moment run again, open requests are made again, and budgets have what was left of them. It does not inherit a pause or a cancellation, and does not undo what the original did. The fork is suspended: resume it, or let a supervisor do so.",
+  examples: [
+    { line: "smithers fork m1abc2 --before review --dry-run", does: "Prints what a fork would keep, run again and ask again." },
+    { line: "smithers fork m1abc2 --from-failure", does: "Forks a failed run as it was before its failure." },
+    {
+      line: "smithers fork m1abc2 --frame 12 --set @outputs.json",
+      does: "Forks a run as of a frame, with other outputs of some steps.",
+    },
+  ],
+  parameters: {
+    run: argument("run", "Id of the run, or a unique prefix of it"),
+    frame: integer("frame", "Fork the run as it was right after this frame. Default: as it is now", 1),
+    before: text("before", "node", "Fork the run as it was right before this node began"),
+    iteration: integer("iteration", "Iteration of the node of --before. Default: the latest"),
+    fromFailure: flag("from-failure", "Fork a failed run as it was right before its failure"),
+    input: text(
+      "input",
+      "JSON|@file|-",
+      "Another input, as JSON, from a file, or from standard input. Steps that are kept have read the old one",
+    ),
+    set: text("set", "JSON|@file|-", "Outputs of steps by node id, as a JSON object. Steps that have read them run again"),
+    reask: flag("reask", "Ask people again about everything that they had decided or answered"),
+    children: choice(
+      "children",
+      ["new", "adopt"],
+      "Start child runs at work again, or adopt their results if they have ended since. Default: new",
+    ),
+    replaySignals: flag("replay-signals", "Send the signals to the fork, too, that the run received later"),
+    keepDeadlines: flag("keep-deadlines", "Keep the deadlines of timers and waits. Default: each has the time that it had left"),
+    ownEffects: flag("own-effects", "Let sagas of the fork undo what the original did, too"),
+    runId: text("run-id", "id", "Id of the new run. Default: a new id"),
+    workflow: text("workflow", "file", "The workflow file. Default: the one that the run was started from"),
+    by: text("by", "name", "Author, for the log. Default: the user of the system"),
+    dryRun: flag("dry-run", "Change nothing, and print what the fork would keep and run again"),
+  },
+  output: Output.Forked,
+  action: () => import("../actions/fork.ts").then(({ fork }) => fork),
+})
+
 export const cancel = define({
   path: ["cancel"],
   summary: "Cancels a run: interrupts its steps in flight, undoes its sagas, and ends it as cancelled.",

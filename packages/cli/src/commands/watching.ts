@@ -23,6 +23,7 @@ export const ps = define({
     tag: text("tag", "tag", "Only runs with this label"),
     children: flag("children", "List child runs too, after all other runs"),
     parent: text("parent", "run", "Only child runs of this run"),
+    forkedFrom: text("forked-from", "run", "Only runs that were forked from this run"),
     limit: integer("limit", "Maximum number of runs, and with --children of child runs. Default: 20", 1),
     before: text("before", "run", "Only runs older than this one, to show the next page"),
     watch: flag("watch", "Update the list until stopped", "w"),

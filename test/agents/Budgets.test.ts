@@ -373,6 +373,82 @@ describe.each(stores)("on %s", (_, layer: Layer.Layer<Ports, unknown>) => {
       ),
     )
 
+    it.live("of time lets the agent finish with what it has, once, without tools", () =>
+      on(
+        Effect.gen(function* () {
+          const model = modelOf(async (results) => {
+            await new Promise((resolve) => setTimeout(resolve, 60))
+            return results === 0 ? calling("look") : saying(`after ${results}`)
+          })
+          const agent = createAgent({ name: "slow", model, tools: { look }, maxSteps: 5 })
+          const flow = workflow(($) => asking($, "one", agent), { budget: { duration: "50 millis", onReached: "finish" } })
+          expect(yield* flow.run({}, { runId: "r" })).toMatchObject({ status: "finished" })
+          expect(model.doGenerateCalls).toHaveLength(2)
+          expect(model.doGenerateCalls[1]?.tools).toBe(undefined)
+          expect(JSON.stringify(model.doGenerateCalls[1]?.prompt)).toContain("Your budget is used up")
+        }),
+      ),
+    )
+
+    it.effect("that asks is allowed as much more as its approver says, or the declared limit again", () =>
+      on(
+        Effect.gen(function* () {
+          const { agent, model } = digger(20)
+          const flow = workflow(($) => asking($, "dig", agent, { agentCalls: 2, onReached: "ask" }))
+          expect(yield* flow.run({}, { runId: "r" })).toMatchObject({ status: "waiting-approval" })
+          const wrong = yield* Effect.flip(Smithers.allow("r", "dig", { amount: 1.5 }))
+          expect(wrong).toMatchObject({
+            _tag: "InvalidCommand",
+            message: expect.stringContaining("must be a whole number above 0"),
+          })
+          yield* Smithers.allow("r", "dig", { amount: 5 })
+          expect(yield* flow.run({}, { runId: "r" })).toMatchObject({ status: "waiting-approval" })
+          expect(model.doGenerateCalls).toHaveLength(7)
+          yield* Smithers.approve("r", "dig")
+          expect(yield* flow.run({}, { runId: "r" })).toMatchObject({ status: "waiting-approval" })
+          expect(model.doGenerateCalls).toHaveLength(9)
+          expect(yield* Effect.flip(Smithers.allow("r", "other", { amount: 1 }))).toMatchObject({ _tag: "InvalidCommand" })
+        }),
+      ),
+    )
+
+    it.effect("that a caller gave is raised and lowered later, also before its first call, and as often as one likes", () =>
+      on(
+        Effect.gen(function* () {
+          const { agent, model } = digger(20)
+          const flow = workflow(($) => asking($, "dig", agent))
+          const first = { budget: { agentCalls: 2 } }
+          expect(yield* flow.run({}, { runId: "r", ...first })).toMatchObject({ status: "failed" })
+          const again = Effect.ignore(flow.resume("r"))
+          for (const [limit, calls] of [
+            [5, 5],
+            [4, 5],
+            [7, 7],
+          ] as const) {
+            yield* Smithers.setBudget("r", { agentCalls: limit })
+            yield* again
+            expect(model.doGenerateCalls).toHaveLength(calls)
+          }
+          expect(yield* Effect.flip(Smithers.setBudget("r", { cost: 1 }))).toMatchObject({
+            _tag: "InvalidCommand",
+            message: expect.stringContaining("no limit of cost, but of 2 calls of models"),
+          })
+          expect(yield* Effect.flip(Smithers.setBudget("r", { name: "part", agentCalls: 1 }))).toMatchObject({
+            message: expect.stringContaining("it has those of the run"),
+          })
+          // One that no call has drawn on yet.
+          const gated = workflow(($) =>
+            $.sequence($.approval("go", { request: () => ({ title: "Go?" }) }), asking($, "one", agent)),
+          )
+          yield* gated.run({}, { runId: "g", ...first })
+          yield* Smithers.setBudget("g", { agentCalls: 0 })
+          yield* Smithers.approve("g", "go")
+          expect(yield* gated.run({}, { runId: "g", ...first })).toMatchObject({ status: "failed" })
+          expect(model.doGenerateCalls).toHaveLength(7)
+        }),
+      ),
+    )
+
     it.live("of time ends a call in flight", () =>
       on(
         Effect.gen(function* () {

@@ -37,6 +37,19 @@ run "r"  3300 tokens  0 tokens  100000 tokens
     expect((await folder.run("graph", "costs.ts")).stdout).toContain("budget small of 1000 tokens")
   })
 
+  it("are bounded by budgets that are changed later, from the terminal", async () => {
+    expect((await folder.run("up", "costs.ts", "--run-id", "a", "--budget", "agentCalls=2")).code).toBe(1)
+    expect((await folder.run("budget", "a")).stdout).toMatch(/run "a" +2 calls of models +0 calls of models +2 calls of models/)
+    const refused = await folder.json("budget", "a", "--set", "cost=1")
+    expect(refused).toMatchObject({ value: { error: { tag: "InvalidCommand" } } })
+    const wrong = await folder.json("budget", "a", "--set", "coast=1")
+    expect(wrong).toMatchObject({ code: 4, value: { error: { tag: "InvalidUsage" } } })
+    const raised = await folder.json("budget", "a", "--set", "agentCalls=50")
+    expect(raised).toMatchObject({ code: 0, value: { runId: "a" } })
+    expect((await folder.run("budget", "a")).stdout).toMatch(/run "a" .* 50 calls of models/)
+    expect((await folder.run("up", "--resume", "a")).code).toBe(0)
+  })
+
   it("are none of a run without agents, and refuse a time that is none", async () => {
     expect((await folder.run("costs", "--since", "soon")).stderr).toContain("--since must be a time such as 12h or 7d")
     expect((await folder.run("up", "costs.ts", "--run-id", "r", "--input", '{"isDry":true}')).code).toBe(0)

@@ -10,7 +10,7 @@ import type { Definition } from "./Definition.ts"
 
 const { up, supervise, retry, fork, cancel, cancelNode, completeNode, pause, unpause, down } = Running
 const { ps, inspect, node, logs, events, why, output, scores, chat, tools, costs } = Watching
-const { approve, deny, answer, signal, inbox } = Deciding
+const { approve, budget, deny, answer, signal, inbox } = Deciding
 const { init, graph, check, agents, workflowList, workflowRun, workflowPath, workflowCreate } = Writing
 const { dbPath, dbCheck, dbVacuum, dbPrune, cacheList, cacheClear, limitList, limitSet, completions } = Keeping
 const { memoryList, memorySearch, memoryGet, memorySet, memoryDelete } = Keeping
@@ -19,7 +19,7 @@ const { memoryList, memorySearch, memoryGet, memorySet, memoryDelete } = Keeping
 export const groups: ReadonlyArray<readonly [title: string, definitions: ReadonlyArray<Definition>]> = [
   ["Run", [up, supervise, cancel, pause, unpause, retry, fork, cancelNode, completeNode, down]],
   ["Watch", [ps, why, inspect, node, output, scores, chat, tools, costs, logs, events]],
-  ["Decide", [inbox, approve, deny, answer, signal]],
+  ["Decide", [inbox, approve, deny, answer, budget, signal]],
   ["Write", [init, graph, check, agents, workflowList, workflowRun, workflowPath, workflowCreate]],
   ["Remember", [memoryList, memorySearch, memoryGet, memorySet, memoryDelete]],
   ["Keep", [dbPath, dbCheck, dbVacuum, dbPrune, cacheList, cacheClear, limitList, limitSet, completions]],

@@ -173,6 +173,9 @@ export const Costs = Schema.Struct({
   budgets: Schema.Array(Account),
 })
 
+/** `budget` */
+export const Budgets = Schema.Struct({ runId: Schema.String, budgets: Schema.Array(Account) })
+
 /** A line of `logs` and `events`. */
 export const Event = Schema.Struct({ ...RunReader.LoggedEvent.fields, event: named("RunEvent")(RunEvent) })
 

@@ -7,7 +7,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as Budget from "./Budget.ts"
-import type { Charge, UsageRow } from "./Charges.ts"
+import type { BudgetChange, Charge, UsageRow } from "./Charges.ts"
 import type { InvalidLimit, RunFenced, StoreError, UnknownLimit } from "./Errors.ts"
 import type { Queue } from "./Limits.ts"
 import type { ScoreKey } from "./Scores.ts"
@@ -186,6 +186,8 @@ export interface AgentJournalShape {
   readonly reserve: (write: ReserveWrite) => Effect.Effect<Budget.Reservation, JournalError>
   /** Reads what agents have used, by run, step and model. */
   readonly usage: (filter: UsageFilter) => Effect.Effect<ReadonlyArray<UsageRow>, StoreError>
+  /** Changes a budget for all calls after this. Returns its account, or `undefined` if no call has drawn on it. */
+  readonly adjustBudget: (change: BudgetChange) => Effect.Effect<Budget.Account | undefined, StoreError>
   /** Reads the budgets of a run that have been drawn on. */
   readonly budgets: (runId: string) => Effect.Effect<ReadonlyArray<Budget.Account>, StoreError>
   /** The attempts of a run that have stored replies or results: a process that died then was not stuck. */

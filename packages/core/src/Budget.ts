@@ -4,6 +4,7 @@
  */
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
+import * as Digest from "./Digest.ts"
 import * as Millis from "./Millis.ts"
 import * as Names from "./Names.ts"
 import * as Thrown from "./Thrown.ts"
@@ -309,13 +310,31 @@ export const unsettle = (account: Account, spent: Amounts, isUnpriced: boolean):
   unpriced: Math.max(0, account.unpriced - (isUnpriced ? 1 : 0)),
 })
 
-/** Adds what an approval allows, once per request. */
+/** Adds what an approval allows, once per request: an amount that the approver gave comes first. */
 export const extend = (account: Account, { digest, by }: Extension): Account => ({
   ...account,
-  extensions: { ...account.extensions, [digest]: by },
+  extensions: { [digest]: by, ...account.extensions },
   // The approval covers the calls whose price is not known.
   unpriced: digest in account.extensions ? account.unpriced : 0,
 })
+
+/** The digest of a request for more, to which an approval is bound. */
+export const requestDigest = ({ key, dimension, limit }: Pick<Reached, "key" | "dimension" | "limit">): string =>
+  Digest.ofValue({ budget: key, dimension, limit })
+
+/** The name of the extension that people set, beside those of approvals. */
+const setByHand = "set"
+
+/** Sets limits of an account, with what approvals allowed so far. Dimensions without a limit stay so. */
+export const setTo = (account: Account, to: Limits): Account => {
+  const { [setByHand]: before = {}, ...others } = account.extensions
+  const by: { -readonly [Name in keyof Limits]: Limits[Name] } = { ...before }
+  for (const name of [...dimensions, "durationMs"] as const) {
+    const [wanted, limit] = [to[name], limitOf({ ...account, extensions: others }, name)]
+    if (wanted !== undefined && limit !== undefined) by[name] = wanted - limit
+  }
+  return { ...account, extensions: { ...others, [setByHand]: by } }
+}
 
 /** The same limit again, which an approval allows. */
 export const sameAgain = ({ dimension, limit }: Reached): Limits => ({

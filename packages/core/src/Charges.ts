@@ -145,6 +145,25 @@ export const without = (account: Budget.Account, key: string, charges: ReadonlyA
   return left
 }
 
+/** A change of a budget by a person: more by the request that asked for it, or other limits. */
+export interface BudgetChange {
+  readonly key: string
+  /** Opens the account if no call has drawn on it. */
+  readonly claim?: Budget.Claim | undefined
+  /** Epoch milliseconds. */
+  readonly now: number
+  readonly change: Budget.Extension | { readonly to: Budget.Limits }
+}
+
+/** Changes a budget. Returns its account, or `undefined` if there is none. */
+export const adjust = (accounts: Accounts, { key, claim, now, change }: BudgetChange): Budget.Account | undefined => {
+  const account = accounts.find(key) ?? (claim === undefined ? undefined : Budget.open(claim, now))
+  if (account === undefined) return undefined
+  const changed = "to" in change ? Budget.setTo(account, change.to) : Budget.extend(account, change)
+  accounts.put(changed)
+  return changed
+}
+
 /** Settles a charge, once. `before` is its row, if it was reserved. Returns the row to store; `undefined` if it is settled already. */
 export const settle = (accounts: Accounts, before: Charge | undefined, charge: Charge): Charge | undefined => {
   if (before !== undefined && before.status !== "reserved") return undefined

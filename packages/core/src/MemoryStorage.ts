@@ -607,6 +607,7 @@ const bare = (): Storage.StorageShape => {
           return entry === undefined ? [] : usageOf(entry, since)
         })
       }),
+    adjustBudget: (change) => Effect.sync(() => Charges.adjust(accounts, change)),
     budgets: (runId) => Effect.sync(() => [...accountRows.values()].filter((account) => account.runId === runId)),
     progress: (runId) =>
       Effect.sync(() => (stored.get(runId)?.entries ?? []).filter(({ kind }) => progressKinds.some((made) => made === kind))),

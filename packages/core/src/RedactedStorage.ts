@@ -119,6 +119,7 @@ export const make = (storage: StorageShape): StorageShape => {
     heartbeat: (heartbeat) => Effect.suspend(() => storage.heartbeat(Secrets.value(heartbeat))),
     reserve: (write) => Effect.suspend(() => storage.reserve(Secrets.value(write))),
     usage: (filter) => read(storage.usage(filter)),
+    adjustBudget: (change) => storage.adjustBudget(change),
     budgets: (runId) => read(storage.budgets(runId)),
     limits: read(storage.limits),
     requestSlot: (request) => Effect.suspend(() => storage.requestSlot(Secrets.value(request))),

@@ -27,6 +27,7 @@ import * as Supervisor from "./Supervisor.ts"
 import type { SignalWithStartOptions, Workflow } from "./Workflow.ts"
 
 export type { Conversation, RecordedConversation, ToolCallRecord, TranscriptEntry } from "./AgentJournal.ts"
+export { type AllowOptions, allow, type SetBudgetOptions, setBudget } from "./BudgetCommands.ts"
 export type { Builder, Caught, Failure, Node, Step } from "./Builder.ts"
 export { type Client, client, toLayer } from "./Client.ts"
 export {

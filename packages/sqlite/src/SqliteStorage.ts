@@ -179,6 +179,12 @@ const makeWriter = (
       record: (write) => queue.write({ operation: "record", run: () => conversations.record(write) }),
       reserve: (write) => queue.write({ operation: "reserve", run: () => conversations.reserve(write) }),
       usage: (filter) => read("usage", () => Either.right(conversations.usage(filter))),
+      adjustBudget: (change) =>
+        queue.write({
+          operation: "adjustBudget",
+          run: () => Either.right(conversations.adjustBudget(change)),
+          synchronous: "full",
+        }),
       budgets: (runId) => read("budgets", () => Either.right(conversations.budgets(runId))),
       progress: (runId) => read("progress", () => Either.right(conversations.progress(runId))),
       conversations: (filter) => read("conversations", () => Either.right(conversations.read(filter))),

@@ -99,6 +99,7 @@ export const make = (disk: StorageShape, fault: Fault | undefined, onCommit: (fr
     record: journaled(disk.record),
     reserve: journaled(disk.reserve),
     usage: of(disk.usage),
+    adjustBudget: of(disk.adjustBudget),
     budgets: of(disk.budgets),
     progress: of(disk.progress),
     conversations: of(disk.conversations),

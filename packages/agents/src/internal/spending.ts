@@ -4,7 +4,6 @@
 import { type AttemptJournal, AttemptSuspended, type JournalError } from "@smithers/core/AgentJournal"
 import * as Budget from "@smithers/core/Budget"
 import type { Charge, Usage } from "@smithers/core/Charges"
-import * as Digest from "@smithers/core/Digest"
 import { BudgetExceeded } from "@smithers/core/Errors"
 import * as Millis from "@smithers/core/Millis"
 import { defined } from "@smithers/core/Struct"
@@ -127,7 +126,7 @@ export const make = ({ journal, prices, bounds, before, decisionAbout }: Options
         const { reached } = reservation
         if (reached.onReached === "finish" && reached.isUnpriced !== true) return { _tag: "Finish", reached }
         if (reached.onReached !== "ask") return yield* new BudgetExceeded({ nodeId, ...reached })
-        const digest = Digest.ofValue({ budget: reached.key, dimension: reached.dimension, limit: reached.limit })
+        const digest = Budget.requestDigest(reached)
         const decision = decisionAbout(digest)
         if (decision === undefined) return yield* suspended(reached, digest)
         if (!decision.approved) return yield* new BudgetExceeded({ nodeId, ...reached })

@@ -95,7 +95,7 @@ const remarksOf = ({ unpriced, unknown }: Total): ReadonlyArray<string> => [
   ...(unknown === 0 ? [] : [`${plural(unknown, "call")} in flight or cut off: what they cost is not known.`]),
 ]
 
-const leftOf = (account: Budget.Account): ReadonlyArray<ReadonlyArray<string>> =>
+export const leftOf = (account: Budget.Account): ReadonlyArray<ReadonlyArray<string>> =>
   Budget.dimensions.flatMap((dimension) => {
     const limit = Budget.limitOf(account, dimension)
     if (limit === undefined) return []

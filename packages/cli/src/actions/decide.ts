@@ -1,6 +1,8 @@
 /**
  * Commands that decide, answer and send signals.
  */
+
+import * as BudgetCommands from "@smithers/core/BudgetCommands"
 import type { JsonSchema } from "@smithers/core/Codec"
 import * as Commands from "@smithers/core/Commands"
 import { NotWaiting, RunEnded } from "@smithers/core/Errors"
@@ -97,11 +99,12 @@ const decided = (did: string, { runId, nodeId, iteration, by, note }: Commands.D
 /** A decision as given to the command, which takes the node as an argument or as an option. */
 interface GivenDecision extends Decision {
   readonly nodeOption: string | undefined
+  readonly amount?: string | undefined
 }
 
 const decide =
-  (command: "approve" | "deny", say: typeof Commands.approve) =>
-  ({ nodeOption, ...parameters }: GivenDecision) =>
+  (command: "approve" | "deny", say: typeof BudgetCommands.allow) =>
+  ({ nodeOption, amount, ...parameters }: GivenDecision) =>
     Effect.scoped(
       Effect.gen(function* () {
         if (nodeOption !== undefined && parameters.node !== undefined && nodeOption !== parameters.node)
@@ -126,7 +129,8 @@ const decide =
         const options = {
           ...defined({ iteration: decision.iteration, request, note: decision.note, by }),
         }
-        const said = yield* Effect.provide(say(found.runId, nodeId, options), ports(found.storage))
+        const more = amount === undefined ? {} : { amount: Number(amount) }
+        const said = yield* Effect.provide(say(found.runId, nodeId, { ...options, ...more }), ports(found.storage))
         return yield* receipt(found, {
           command,
           nodeId: said.nodeId,
@@ -146,7 +150,7 @@ const decisionOf = ({ requestId, request, by, at }: Commands.DecisionReceipt) =>
   at,
 })
 
-export const approve = decide("approve", Commands.approve)
+export const approve = decide("approve", BudgetCommands.allow)
 
 export const deny = decide("deny", Commands.deny)
 

@@ -5,7 +5,7 @@ import { statSync } from "node:fs"
 import { dirname, join, relative } from "node:path"
 import * as AgentProgram from "@smithers/agents/AgentProgram"
 import * as Prices from "@smithers/agents/Prices"
-import * as Budget from "@smithers/core/Budget"
+import type * as Budget from "@smithers/core/Budget"
 import { Engine } from "@smithers/core/Engine"
 import { InvalidInput, InvalidRunId, type InvalidSetting, unnamed, WorkflowMismatch } from "@smithers/core/Errors"
 import { generateRunId, isChildRunId, isId } from "@smithers/core/Ids"
@@ -24,6 +24,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
+import { readAmounts } from "../Amounts.ts"
 import { anyFile, cancelLine, resumeLine } from "../CommandLine.ts"
 import { type Database, filename, locate, named, nameFor, nearest, open, sourceOf, wholeRun } from "../Database.ts"
 import type { Reply } from "../Definition.ts"
@@ -139,7 +140,7 @@ export const up = (asked: UpOptions) =>
       return yield* new InvalidRunId({ runId: options.runId })
     if (options.maxConcurrency !== undefined && options.maxConcurrency < 1)
       return yield* invalid("--max-concurrency must be at least 1")
-    const budget = budgetOf(options.budget)
+    const budget = readAmounts("--budget", options.budget)
     if (Either.isLeft(budget)) return yield* invalid(budget.left)
     const deadline = deadlineOf(options.deadline, yield* Clock.currentTimeMillis)
     if (Either.isLeft(deadline)) return yield* invalid(deadline.left)
@@ -170,20 +171,6 @@ export const up = (asked: UpOptions) =>
       ),
     )
   })
-
-/** Reads `--budget`: amounts such as `cost=2`. */
-const budgetOf = (texts: ReadonlyArray<string>): Either.Either<Budget.Options | undefined, string> => {
-  if (texts.length === 0) return Either.right(undefined)
-  const amounts = texts.map((one) => {
-    const [, name = one, amount = ""] = /^([^=]*)=(.*)$/.exec(one) ?? []
-    return [name, /^[\d.]+$/.test(amount) ? Number(amount) : amount] as const
-  })
-  const budget: Budget.Options = Object.fromEntries(amounts)
-  return Either.mapBoth(Budget.read(budget), {
-    onLeft: (problem) => `--budget ${problem}; write it as --budget cost=2 --budget tokens=100000`,
-    onRight: () => budget,
-  })
-}
 
 /** Reads `--deadline`: a duration from now, or a date. Returns the date in ISO 8601. */
 const deadlineOf = (text: string | undefined, now: number): Either.Either<string | undefined, string> => {
@@ -311,7 +298,7 @@ const start = ({ settings, file, runId, loaded, input, existing }: Work): Effect
     return workflow.start(input, {
       ...{ runId, tags: settings.tag, onIncompatible, source: sourceFor(file, loaded) },
       ...times,
-      ...defined({ budget: Either.getOrUndefined(budgetOf(settings.budget)) }),
+      ...defined({ budget: Either.getOrUndefined(readAmounts("--budget", settings.budget)) }),
     })
   // Its owner may just have ended it as cancelled.
   const onCancelled = settings.uncancel ? "resume" : "answer"

@@ -1,7 +1,7 @@
 /**
  * Commands that answer what runs ask for.
  */
-import { argument, define, integer, optionalArgument, text } from "../Definition.ts"
+import { argument, define, integer, optionalArgument, text, texts } from "../Definition.ts"
 import * as Output from "../Output.ts"
 
 const run = argument("run", "The id of the run")
@@ -30,10 +30,40 @@ export const approve = define({
       line: "smithers approve m1abc2 --node ship --iteration 0 --request 7-1f0c9a32b4de --note 'looks good' --by ann",
       does: "Approves one of several requests, with a note.",
     },
+    {
+      line: "smithers approve m1abc2 write --amount 50000",
+      does: "Allows 50,000 tokens more for a budget of tokens that is used up.",
+    },
   ],
-  parameters: decision,
+  parameters: {
+    ...decision,
+    amount: text("amount", "number", "For a request of more budget: what to allow, in its unit. Default: the declared limit again"),
+  },
   output: Output.CommandReceipt,
   action: () => import("../actions/decide.ts").then(({ approve }) => approve),
+})
+
+export const budget = define({
+  path: ["budget"],
+  summary: "Shows the budgets of a run, and sets their limits.",
+  details:
+    "What was used so far counts. A limit counts from the next call on, also for a run that is at work. A run that waits for the approval of a budget still has to be approved.",
+  examples: [
+    { line: "smithers budget m1abc2", does: "Shows what is left." },
+    { line: "smithers budget m1abc2 --set cost=5 --set tokens=200000", does: "Sets two limits of the budget of the run." },
+    { line: "smithers budget m1abc2 --name review --set agentCalls=50", does: "Sets a limit of a part of the run, or of a step." },
+  ],
+  parameters: {
+    run,
+    set: texts(
+      "set",
+      "limit=amount",
+      "A limit that the budget declares: tokens, inputTokens, outputTokens, cost, toolCalls, agentCalls or duration. Repeat it for several",
+    ),
+    name: text("name", "id", "The part or the step whose budget it is. Default: the budget of the run"),
+  },
+  output: Output.Budgets,
+  action: () => import("../actions/budget.ts").then(({ budget }) => budget),
 })
 
 export const deny = define({

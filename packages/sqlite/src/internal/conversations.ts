@@ -20,6 +20,8 @@ export interface Conversations {
   /** Writes the rows with a reservation, or nothing. Call it like `record`. */
   readonly reserve: (write: Journal.ReserveWrite) => Either.Either<Budget.Reservation, RunFenced | StaleAttempt>
   readonly usage: (filter: Journal.UsageFilter) => ReadonlyArray<Charges.UsageRow>
+  /** Changes a budget. Call it within a write transaction. */
+  readonly adjustBudget: (change: Charges.BudgetChange) => Budget.Account | undefined
   readonly budgets: (runId: string) => ReadonlyArray<Budget.Account>
   readonly progress: (runId: string) => ReadonlyArray<Journal.AttemptName>
   readonly read: (filter: Journal.TranscriptFilter) => ReadonlyArray<Journal.RecordedConversation>
@@ -143,6 +145,7 @@ export const make = ({ prepare }: Connection, texts: Texts): Conversations => {
       return Either.right(reservation)
     },
     usage: ({ runIds, since = 0 }) => selectUsage.values(runIds === undefined ? null : JSON.stringify(runIds), since).map(usageOf),
+    adjustBudget: (change) => Charges.adjust(accounts, change),
     budgets: (runId) => selectAccounts.values(runId).map(Rows.readAccount),
     read: ({ runId, nodeId = null, iteration = null }) => {
       const found = selectConversations.values(runId, nodeId, iteration)

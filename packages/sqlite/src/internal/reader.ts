@@ -133,6 +133,7 @@ export const make = (patience: Patience): Effect.Effect<StorageShape, StoreError
       record: refuse("record"),
       reserve: refuse("reserve"),
       usage: (filter) => read("usage", ({ conversations }) => Either.right(conversations.usage(filter))),
+      adjustBudget: refuse("adjustBudget"),
       budgets: (runId) => read("budgets", ({ conversations }) => Either.right(conversations.budgets(runId))),
       progress: (runId) => read("progress", ({ conversations }) => Either.right(conversations.progress(runId))),
       conversations: (filter) => read("conversations", ({ conversations }) => Either.right(conversations.read(filter))),

@@ -40,6 +40,7 @@ const long = [
   "test/smithers/clock.test.ts",
   "test/smithers/processes.test.ts",
   "test/smithers/transactions.test.tsx",
+  "test/workspace/attacks.test.ts",
 ]
 
 /** Suites that Node runs and not Bun, as `bun run test:package` does. */

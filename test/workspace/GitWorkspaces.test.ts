@@ -1,36 +1,12 @@
 /** Saving and restoring files, in real work trees. */
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { describe, expect, it } from "@effect/vitest"
+import { describe, expect } from "@effect/vitest"
 import { Workspaces } from "@smithers/core/Workspaces"
 import { GitWorkspaces } from "@smithers/workspace"
 import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
+import { restore, snapshot, test, thereAndBack } from "./fixtures/operations.ts"
 import { contents, folder, git, owned, repository, write } from "./fixtures/trees.ts"
-
-const layer = GitWorkspaces.layer()
-
-const test = (title: string, body: () => Effect.Effect<unknown, unknown, Workspaces | Scope.Scope>) =>
-  it.scoped(title, () => Effect.provide(body(), layer))
-
-const snapshot = (root: string, runId = "run", label = "a label") =>
-  Effect.flatMap(Workspaces, (it) => it.snapshot({ root, runId, label }))
-const restore = (root: string, target: string, isForced = false, runId = "run") =>
-  Effect.flatMap(Workspaces, (it) => it.restore({ root, runId, target, isForced }))
-
-/** Saves, changes, restores, and expects what was there; then takes the restore back. */
-const thereAndBack = (root: string, change: () => void) =>
-  Effect.gen(function* () {
-    const before = contents(root)
-    const saved = yield* snapshot(root)
-    change()
-    const after = contents(root)
-    const restored = yield* restore(root, saved.commit)
-    expect(contents(root)).toEqual(before)
-    yield* restore(root, restored.safety.commit)
-    expect(contents(root)).toEqual(after)
-    return { saved, restored }
-  })
 
 describe("a snapshot", () => {
   test("holds modified, staged, new, deleted, executable and linked files, and any names, and a restore brings all of them back", () =>

@@ -26,6 +26,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Git from "./internal/git.ts"
+import * as Ignored from "./internal/ignores.ts"
 import { type Difference, differencesOf, overwrites } from "./internal/overwrites.ts"
 import * as Place from "./internal/place.ts"
 import * as Repositories from "./internal/repository.ts"
@@ -312,6 +313,21 @@ const snapshot = (root: string, { runId, label }: SnapshotRequest, limits: Limit
     )
   })
 
+/** Says what differs from a target, and takes out of the index what the target ignores: that is not removed. */
+const compare = (
+  repository: Repository,
+  index: string,
+  now: string,
+  goal: string,
+  ignored: Saved.Ignores,
+): Effect.Effect<{ readonly from: string; readonly found: ReadonlyArray<Difference> }, Git.GitFailed | NoGit> =>
+  Effect.gen(function* () {
+    const found = yield* differences(repository, now, goal)
+    const kept = yield* ignored(found.filter(({ change }) => change === "remove").map(({ path }) => path))
+    if (kept.size === 0) return { from: now, found }
+    return { from: yield* Saved.drop(repository, index, [...kept]), found: found.filter(({ path }) => !kept.has(path)) }
+  })
+
 const preview = (root: string, { runId, target }: Pick<RestoreRequest, "runId" | "target">, limits: Limits) =>
   Effect.gen(function* () {
     const { repository, commits } = yield* openWith(root, [target], { isDry: true })
@@ -320,8 +336,9 @@ const preview = (root: string, { runId, target }: Pick<RestoreRequest, "runId" |
     yield* checkRoot(repository, goal)
     return yield* Slots.withCopy(repository, runId, (index) =>
       Effect.gen(function* () {
-        const { tree } = yield* Saved.saveAnew(repository, index, { limits })
-        const found = yield* differences(repository, tree, goal.tree)
+        const ignored = yield* Ignored.of(repository, goal.tree)
+        const saved = yield* Saved.saveAnew(repository, index, { limits, without: ignored })
+        const { found } = yield* compare(repository, index, saved.tree, goal.tree, ignored)
         const lost = overwrites(repository, found).map((path) => fromRoot(repository, path))
         return { changes: changesOf(repository, found), overwrites: lost } satisfies Preview
       }),
@@ -336,11 +353,16 @@ const verify = (
   index: string,
   limits: Limits,
   request: { readonly root: string; readonly target: string; readonly tree: string; readonly safety: string },
+  found: ReadonlyArray<Difference>,
   problem: string | undefined,
 ): Effect.Effect<void, NoGit | RestoreIncomplete> =>
   Effect.gen(function* () {
     const { root, target, tree, safety } = request
-    const saved = yield* Saved.saveAnew(repository, index, { limits, keepsIgnored: true })
+    const removed = new Set(found.filter(({ change }) => change === "remove").map(({ path }) => path))
+    // Under other rules files come to light that were ignored before. They are none of the restore's.
+    const isRuled = found.some(({ path }) => Ignored.isRules(path))
+    const without: Saved.Ignores = (paths) => Effect.succeed(new Set(isRuled ? paths.filter((path) => !removed.has(path)) : []))
+    const saved = yield* Saved.saveAnew(repository, index, { limits, keepsIgnored: true, without })
     if (saved.tree === tree) return
     const differing = (yield* differences(repository, saved.tree, tree)).map(({ path }) => fromRoot(repository, path))
     const reason = problem ?? "another process changed files meanwhile"
@@ -371,13 +393,19 @@ const restoreBy = (
   limits: Limits,
 ): Effect.Effect<Effect.Effect<Restored, RestoreRefused | Git.GitFailed>, RestoreFailure> =>
   Effect.gen(function* () {
+    const label = `before restoring ${nameOfCommit(target)}`
+    const ignored = yield* Ignored.of(repository, goal.tree)
+    /** Saves the files, and compares them with the target. */
+    const begin = (save: Effect.Effect<Saved.Saved, RestoreFailure>, before: Last | undefined) =>
+      Effect.gen(function* () {
+        const { tree, left } = yield* save
+        const safety = yield* record(repository, runId, label, tree, before)
+        return { safety, left, ...(yield* compare(repository, index, tree, goal.tree, ignored)) }
+      })
     let before = last
     for (let attempt = 1; ; attempt++) {
-      const label = `before restoring ${nameOfCommit(target)}`
-      let saved = yield* Saved.saveAnew(repository, index, { limits })
-      let safety = yield* record(repository, runId, label, saved.tree, before)
-      let found = yield* differences(repository, saved.tree, goal.tree)
-      const lost = overwrites(repository, found)
+      let begun = yield* begin(Saved.saveAnew(repository, index, { limits, without: ignored }), before)
+      const lost = overwrites(repository, begun.found)
       // What a repository holds is more than its files.
       if (lost.length > 0 && (isForced !== true || lost.some((path) => path.endsWith("/")))) {
         const names = lost.map((path) => fromRoot(repository, path))
@@ -385,19 +413,19 @@ const restoreBy = (
       }
       if (lost.length > 0) {
         yield* Effect.sync(() => removeSpecial(repository, lost))
-        saved = yield* Saved.save(repository, index, { limits, keepsIgnored: true, also: lost })
-        safety = yield* record(repository, runId, label, saved.tree, safety)
-        found = yield* differences(repository, saved.tree, goal.tree)
+        const options = { limits, keepsIgnored: true, without: ignored, also: lost }
+        begun = yield* begin(Saved.save(repository, index, options), begun.safety)
       }
+      const { safety, left, from, found } = begun
       before = safety
-      const done = { safety: snapshotOf(repository, safety, saved.left), changes: changesOf(repository, found) }
+      const done = { safety: snapshotOf(repository, safety, left), changes: changesOf(repository, found) }
       if (found.length === 0) return Effect.succeed(done)
-      const problem = yield* write(repository, index, saved.tree, goal.tree)
+      const problem = yield* write(repository, index, from, goal.tree)
       if (problem !== undefined && isUntouched(problem)) {
         if (attempt < restoreAttempts) continue
         return Effect.fail(new Git.GitFailed({ command: "read-tree", problem: `files change while they are restored: ${problem}` }))
       }
-      yield* verify(repository, index, limits, { root, target, tree: goal.tree, safety: safety.commit }, problem)
+      yield* verify(repository, index, limits, { root, target, tree: goal.tree, safety: safety.commit }, found, problem)
       yield* record(repository, runId, `restored ${nameOfCommit(target)}`, goal.tree, safety)
       return Effect.succeed(done)
     }

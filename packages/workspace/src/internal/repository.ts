@@ -22,6 +22,8 @@ interface Options {
   readonly through?: Git.Call["through"]
   /** `false` lets pathspecs have magic. Default: `true`. */
   readonly isLiteral?: boolean | undefined
+  /** Another directory in place of the work tree. */
+  readonly workTree?: string | undefined
 }
 
 /** The repository of a place during one operation. */
@@ -225,13 +227,14 @@ export const open = (
     return {
       place,
       temporary,
-      git: (args, { index, isLiteral = true, ...options } = {}) =>
+      git: (args, { index, isLiteral = true, workTree, ...options } = {}) =>
         Git.run({
           args,
           env: {
             ...env,
             ...(isLiteral ? { GIT_LITERAL_PATHSPECS: "1" } : {}),
             ...(index === undefined ? {} : { GIT_INDEX_FILE: index }),
+            ...(workTree === undefined ? {} : { GIT_WORK_TREE: workTree }),
           },
           cwd: temporary,
           ...options,

@@ -52,7 +52,7 @@ export const fileOf = (repository: Repository, path: string): Buffer =>
 
 /** Pathspec of the root. */
 const below = (repository: Repository): ReadonlyArray<string> =>
-  repository.place.prefix === "" ? [] : ["--", repository.place.prefix]
+  repository.place.prefix === "" ? [] : ["--", Git.textOf(repository.place.prefix)]
 
 /** A part of a path beyond which the loop of the process takes a turn. */
 const partOf = 500
@@ -272,7 +272,11 @@ interface Decided {
   readonly left: ReadonlyArray<Left>
 }
 
-const decide = (repository: Repository, found: Found, limits: Limits, keepsIgnored: boolean): Effect.Effect<Decided, Failure> =>
+const decide = (
+  repository: Repository,
+  found: Found,
+  { limits, keepsIgnored = false, without = () => Effect.succeed(new Set()) }: Options,
+): Effect.Effect<Decided, Failure> =>
   Effect.gen(function* () {
     const tracked = yield* trackedBy(repository)
     const isTracked = new Set(found.tracked)
@@ -282,7 +286,9 @@ const decide = (repository: Repository, found: Found, limits: Limits, keepsIgnor
     const added: Array<string> = []
     const left = new Map<string, SkipReason>()
     const sizes = new Map<string, number>()
-    const news = [...found.others, ...found.tracked.filter((path) => !hasEntry.has(path) && isInPlace(repository, path))]
+    const all = [...found.others, ...found.tracked.filter((path) => !hasEntry.has(path) && isInPlace(repository, path))]
+    const ignored = all.length === 0 ? new Set<string>() : yield* without(all)
+    const news = all.filter((path) => !ignored.has(path))
     // A database in use is torn where its file is copied, and broken where it is replaced.
     const databases = new Set<string>()
     for (const path of [...news, ...found.changed]) {
@@ -378,34 +384,43 @@ export interface Saved {
   readonly left: ReadonlyArray<Left>
 }
 
+export interface Options {
+  readonly limits: Limits
+  /** Keeps entries that git ignores: a restore wrote them. Default: `false`. */
+  readonly keepsIgnored?: boolean
+  /** Says which new files are not saved, besides those that git ignores. Default: none. */
+  readonly without?: Ignores
+  /** Further paths to save, whatever the rules say of them. */
+  readonly also?: ReadonlyArray<string>
+}
+
+/** Says which of some paths are ignored. */
+export type Ignores = (paths: ReadonlyArray<string>) => Effect.Effect<ReadonlySet<string>, Git.GitFailed | NoGit>
+
 /** Brings an index in step with the files, and writes its tree. */
-export const save = (
-  repository: Repository,
-  index: string,
-  options: {
-    readonly limits: Limits
-    /** Keeps entries that git ignores: a restore wrote them. Default: `false`. */
-    readonly keepsIgnored?: boolean
-    /** Further paths to save, whatever the rules say of them. */
-    readonly also?: ReadonlyArray<string>
-  },
-): Effect.Effect<Saved, Failure> =>
+export const save = (repository: Repository, index: string, options: Options): Effect.Effect<Saved, Failure> =>
   Effect.gen(function* () {
     const found = yield* look(repository, index)
-    const decided = yield* decide(repository, found, options.limits, options.keepsIgnored === true)
+    const decided = yield* decide(repository, found, options)
     yield* remove(repository, index, decided.removed)
     const unreadable = yield* add(repository, index, decided.added)
     yield* add(repository, index, options.also ?? [])
-    const tree = Git.bytesOf(yield* repository.git(["write-tree"], { index })).trim()
-    return { tree, left: [...decided.left, ...unreadable] }
+    return { tree: yield* treeOf(repository, index), left: [...decided.left, ...unreadable] }
   })
 
-/** Like `save`; an index that git cannot work with is started again, without a copy. */
-export const saveAnew = (
+/** Writes the tree of an index. */
+const treeOf = (repository: Repository, index: string): Effect.Effect<string, Git.GitFailed | NoGit> =>
+  Effect.map(repository.git(["write-tree"], { index }), (output) => Git.bytesOf(output).trim())
+
+/** Takes entries out of an index, and writes its tree. */
+export const drop = (
   repository: Repository,
   index: string,
-  options: Parameters<typeof save>[2],
-): Effect.Effect<Saved, Failure> =>
+  paths: ReadonlyArray<string>,
+): Effect.Effect<string, Git.GitFailed | NoGit> => Effect.zipRight(remove(repository, index, paths), treeOf(repository, index))
+
+/** Like `save`; an index that git cannot work with is started again, without a copy. */
+export const saveAnew = (repository: Repository, index: string, options: Options): Effect.Effect<Saved, Failure> =>
   Effect.catchTag(save(repository, index, options), "GitFailed", () =>
     Effect.zipRight(
       Effect.sync(() => {

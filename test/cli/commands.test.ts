@@ -302,6 +302,8 @@ describe("with --json every command", () => {
         ["limit", "list"],
         ["scores", "letter"],
         ["fork", "letter", "--dry-run"],
+        ["timeline", "letter"],
+        ["show", "letter", "--frame", "1"],
         ["cache", "list"],
         ["cache", "clear", "--all"],
       ])

@@ -3,6 +3,7 @@
  */
 import * as Deciding from "./commands/deciding.ts"
 import * as Keeping from "./commands/keeping.ts"
+import * as LookingBack from "./commands/lookingBack.ts"
 import * as Running from "./commands/running.ts"
 import * as Watching from "./commands/watching.ts"
 import * as Writing from "./commands/writing.ts"
@@ -10,6 +11,7 @@ import type { Definition } from "./Definition.ts"
 
 const { up, supervise, retry, fork, cancel, cancelNode, completeNode, pause, unpause, down } = Running
 const { ps, inspect, node, logs, events, why, output, scores, chat, tools, costs } = Watching
+const { timeline, show } = LookingBack
 const { approve, budget, deny, answer, signal, inbox } = Deciding
 const { init, graph, check, agents, workflowList, workflowRun, workflowPath, workflowCreate } = Writing
 const { dbPath, dbCheck, dbVacuum, dbPrune, cacheList, cacheClear, limitList, limitSet, completions } = Keeping
@@ -19,6 +21,7 @@ const { memoryList, memorySearch, memoryGet, memorySet, memoryDelete } = Keeping
 export const groups: ReadonlyArray<readonly [title: string, definitions: ReadonlyArray<Definition>]> = [
   ["Run", [up, supervise, cancel, pause, unpause, retry, fork, cancelNode, completeNode, down]],
   ["Watch", [ps, why, inspect, node, output, scores, chat, tools, costs, logs, events]],
+  ["Look back", [timeline, show]],
   ["Decide", [inbox, approve, deny, answer, budget, signal]],
   ["Write", [init, graph, check, agents, workflowList, workflowRun, workflowPath, workflowCreate]],
   ["Remember", [memoryList, memorySearch, memoryGet, memorySet, memoryDelete]],

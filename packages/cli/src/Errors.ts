@@ -296,6 +296,7 @@ const inputTags: ReadonlySet<string> = new Set([
   "InvalidWorkflow",
   "RenderFailed",
   "RunNotFound",
+  "NoSuchMoment",
   "RunEnded",
   "NotWaiting",
   "NotAnApprover",

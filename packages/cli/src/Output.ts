@@ -9,12 +9,14 @@ import { UsageRow } from "@smithers/core/Charges"
 import * as Errors from "@smithers/core/Errors"
 import { Limit } from "@smithers/core/Limits"
 import * as Memory from "@smithers/core/Memory"
+import * as RunAt from "@smithers/core/RunAt"
 import { Leaving, PendingKind, RunEvent, StrayRead, WaitKind } from "@smithers/core/RunEvent"
 import * as RunReader from "@smithers/core/RunReader"
 import { Score } from "@smithers/core/Scores"
 import { SlotWait, StoredLimit } from "@smithers/core/Slots"
 import { Snapshot } from "@smithers/core/Snapshots"
 import * as Status from "@smithers/core/Status"
+import * as Timeline from "@smithers/core/Timeline"
 import * as Schema from "effect/Schema"
 import * as AST from "effect/SchemaAST"
 import type { Tally } from "./Parts.ts"
@@ -179,6 +181,14 @@ export const Budgets = Schema.Struct({ runId: Schema.String, budgets: Schema.Arr
 /** A line of `logs` and `events`. */
 export const Event = Schema.Struct({ ...RunReader.LoggedEvent.fields, event: named("RunEvent")(RunEvent) })
 
+/** `timeline`: a frame */
+export const Frame = Schema.Struct({
+  ...Timeline.TimelineFrame.fields,
+  events: Schema.Array(named("RunEvent")(RunEvent)),
+  /** Its events in words, one line each. */
+  texts: strings,
+})
+
 /** The types of events. */
 export const eventTypes: ReadonlyArray<RunEvent["_tag"]> = RunEvent.members.flatMap(({ ast }) => {
   const type = AST.getPropertySignatures(ast).find(({ name }) => name === "_tag")?.type
@@ -262,6 +272,18 @@ const GraphNode: Schema.Schema<GraphNode> = Schema.Struct({
 export const Graph = Schema.Struct({
   workflow: Schema.String,
   runId: Schema.NullOr(Schema.String),
+  roots: Schema.Array(GraphNode),
+})
+
+const { plan: _, failure: __, ...momentFields } = RunAt.RunAt.fields
+
+/** `show` */
+export const Moment = Schema.Struct({
+  ...momentFields,
+  failure: Schema.NullOr(Failure),
+  nodes: Schema.Array(Node),
+  waits: Schema.Array(Wait),
+  /** The plan, with the status of each node in its latest iteration. */
   roots: Schema.Array(GraphNode),
 })
 

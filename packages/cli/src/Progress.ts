@@ -200,7 +200,8 @@ export const errorText = (error: ErrorInfo): string => {
   return `${shorten(oneLine(text(error)), longestError)}${why === undefined ? "" : `; not retried, because ${why}`}`
 }
 
-const named = (names: ReadonlyArray<string>): string =>
+/** Names of nodes, of many only the first. */
+export const named = (names: ReadonlyArray<string>): string =>
   names.length > 5 ? `${names.slice(0, 4).join(", ")} and ${names.length - 4} more` : names.join(", ")
 
 /** The attempt and the iteration of an event. */

@@ -113,6 +113,21 @@ export class RunNotFound extends Schema.TaggedError<RunNotFound>()("RunNotFound"
   }
 }
 
+/** A run has no such frame or event, or has not got there yet. */
+export class NoSuchMoment extends Schema.TaggedError<NoSuchMoment>()("NoSuchMoment", {
+  ...runFields,
+  /** The number of the frame or of the event that was asked for. */
+  frame: Schema.optional(Schema.Number),
+  seq: Schema.optional(Schema.Number),
+  /** The number of its last frame or event. */
+  last: Schema.Number,
+}) {
+  override get message(): string {
+    const [what, asked] = this.frame === undefined ? ["event", this.seq] : ["frame", this.frame]
+    return `Run "${this.runId}" has no ${what} ${asked}: its last one is ${this.last}. Give a whole number from 0 to ${this.last}.`
+  }
+}
+
 /** The run id is taken by a run with another input. The existing run is untouched. */
 export class InputMismatch extends Schema.TaggedError<InputMismatch>()("InputMismatch", runFields) {
   override get message(): string {

@@ -47,13 +47,10 @@ import * as RedactedStorage from "./RedactedStorage.ts"
 import { mergeStuck, type NewRun, newRunProblem, type OpenResult } from "./RunOwnership.ts"
 import {
   type AttemptSummary,
-  isTimedOut,
   type LoggedEvent,
-  type NodeSummary,
   type RunDetails,
   type RunOverview,
   type RunSummary,
-  requestIdOf,
   type WaitSummary,
   withoutContent,
 } from "./RunReader.ts"
@@ -64,6 +61,7 @@ import * as Snapshots from "./Snapshots.ts"
 import * as Status from "./Status.ts"
 import * as Storage from "./Storage.ts"
 import { defined } from "./Struct.ts"
+import { nodeSummary, waitSummaries } from "./Summaries.ts"
 import { NoSqlStore, StaleAttempt } from "./Transaction.ts"
 
 /** A run as stored. */
@@ -131,7 +129,7 @@ const oldestFirst = (left: WaitSummary, right: WaitSummary): number =>
   (left.runId < right.runId ? -1 : left.runId > right.runId ? 1 : left.requestSeq - right.requestSeq || byNode(left, right))
 
 const openWaitsOf = (entry: Stored): ReadonlyArray<WaitSummary> =>
-  waitsOf(entry, RunState.pending(entry.state)).filter(isOpenWait).sort(oldestFirst)
+  waitSummaries(entry.run, RunState.pending(entry.state)).filter(isOpenWait).sort(oldestFirst)
 
 const text = (value: Json | undefined): string => (value === undefined ? "" : canonical(value))
 
@@ -642,7 +640,7 @@ const bare = (): Storage.StorageShape => {
         const free = [...stored.values()].filter(({ run }) => isOpen(run) && (run.leaseUntil === null || run.leaseUntil <= now))
         const told = new Set([...inbox.values()].map((command) => command.runId))
         const deadlines = (entry: Stored) =>
-          waitsOf(entry, RunState.pending(entry.state)).flatMap(({ status, deadline }) =>
+          waitSummaries(entry.run, RunState.pending(entry.state)).flatMap(({ status, deadline }) =>
             status === "open" && deadline !== null ? [deadline] : [],
           )
         const queued = slots.due(now)
@@ -818,7 +816,7 @@ const bare = (): Storage.StorageShape => {
         return [...stored.values()]
           .filter(({ run }) => isMeant(run.runId))
           .flatMap((entry) => {
-            const waits = waitsOf(entry, RunState.records(entry.state))
+            const waits = waitSummaries(entry.run, RunState.records(entry.state))
             const answers = answersOf(entry, waits.filter(isOpenWait).sort(oldestFirst))
             return waits.map((wait) => ({
               ...wait,
@@ -846,7 +844,7 @@ const bare = (): Storage.StorageShape => {
         const entry = stored.get(runId)
         if (entry === undefined) return undefined
         const records = RunState.records(entry.state).filter((record) => record.nodeId === nodeId)
-        const meant = waitsOf(entry, records)
+        const meant = waitSummaries(entry.run, records)
           .filter(
             (wait) =>
               wait.kind === kind &&
@@ -867,7 +865,7 @@ const bare = (): Storage.StorageShape => {
         const isWorked = isOwned(entry.run, now)
         const waits = slots.waits(runId, now)
         const nodes = RunState.records(entry.state).map((record) => {
-          const node = summarize(entry, record)
+          const node = nodeSummary(entry.run.runId, record)
           const answer = answerTo.get(nodeKey(node.nodeId, node.iteration))
           return { ...node, status: DerivedStatus.nodeStatus(node, isWorked, answer) }
         })
@@ -962,19 +960,6 @@ type RecordKey = { readonly nodeId: string; readonly iteration: number }
 const byNode = (left: RecordKey, right: RecordKey): number =>
   left.nodeId === right.nodeId ? left.iteration - right.iteration : left.nodeId < right.nodeId ? -1 : 1
 
-const summarize = (entry: Stored, record: Records.NodeRecord): NodeSummary => {
-  const { nodeId, iteration, kind, status, startedAt = null, finishedAt = null } = record
-  const key = { runId: entry.run.runId, nodeId, iteration, kind, status, startedAt, finishedAt }
-  const loop = record.kind === "loop" ? { passes: record.passes, isExhausted: record.isExhausted === true } : notALoop
-  const region = record.kind === "boundary" ? DerivedStatus.regionOf(record) : {}
-  if (record.kind !== "step")
-    return { ...key, attempt: 0, retryAt: null, table: null, error: null, isSoft: false, ...loop, ...region }
-  const { attempt, retryAt = null, table = null, error = null, isSoft = false } = record
-  return { ...key, attempt, retryAt, table, error, isSoft, ...notALoop }
-}
-
-const notALoop = { passes: null, isExhausted: null }
-
 /** The attempts of a run: ended and running ones. */
 const attemptsOf = (entry: Stored): ReadonlyArray<AttemptSummary> => {
   const { runId } = entry.run
@@ -997,67 +982,6 @@ const attemptsOf = (entry: Stored): ReadonlyArray<AttemptSummary> => {
 }
 
 const isSameKey = (one: RecordKey, other: RecordKey): boolean => one.nodeId === other.nodeId && one.iteration === other.iteration
-
-/** The waits of nodes, and their pending retries. */
-const waitsOf = (entry: Stored, records: ReadonlyArray<Records.NodeRecord>): ReadonlyArray<WaitSummary> =>
-  records.flatMap((record): ReadonlyArray<WaitSummary> => {
-    if (record.kind !== "step") return []
-    const { nodeId, iteration, wait, status, attempt, retryAt = null, failures } = record
-    const key = { runId: entry.run.runId, workflow: entry.run.workflow, nodeId, iteration }
-    const waits = wait === undefined ? [] : [{ ...key, ...waitSummary(wait) }]
-    if (status !== "retrying") return waits
-    const pending = {
-      kind: "retry",
-      status: "open",
-      since: failures.at(-1)?.at ?? 0,
-      requestCount: attempt,
-      deadline: retryAt,
-    } as const
-    return [...waits, { ...key, ...saysNothing, ...pending }]
-  })
-
-const waitSummary = (wait: Records.Wait): Omit<WaitSummary, "runId" | "workflow" | "nodeId" | "iteration"> => {
-  const { kind, status, since, requestSeq, requestCount, decision } = wait
-  const decidedAt = wait.answeredAt ?? decision?.at ?? null
-  return {
-    ...{ kind, status, since, requestSeq, requestCount },
-    reason: wait.reason ?? null,
-    deadline: status === "withdrawn" ? null : (wait.deadline ?? null),
-    requestId: requestIdOf({ kind, requestSeq, digest: wait.digest ?? null }),
-    request: wait.request ?? null,
-    digest: wait.digest ?? null,
-    name: wait.name ?? null,
-    correlation: wait.correlation ?? null,
-    approved: decision?.approved ?? null,
-    note: decision?.note ?? null,
-    by: wait.answeredBy ?? decision?.by ?? null,
-    decidedAt,
-    timedOut: isTimedOut({ kind, status, decidedAt }),
-    endedAt: wait.endedAt ?? null,
-    isAnswered: false,
-    refusals: wait.refusals ?? 0,
-    refused: wait.refused ?? null,
-  }
-}
-
-const saysNothing = {
-  reason: null,
-  requestSeq: 0,
-  requestId: null,
-  decidedAt: null,
-  timedOut: false,
-  refusals: 0,
-  refused: null,
-  request: null,
-  digest: null,
-  name: null,
-  correlation: null,
-  approved: null,
-  note: null,
-  by: null,
-  endedAt: null,
-  isAnswered: false,
-}
 
 /** A fresh store for the life of the layer. */
 export const layer: Layer.Layer<Storage.Ports> = Storage.layer(Effect.sync(make))

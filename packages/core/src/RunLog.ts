@@ -12,7 +12,7 @@ import type { LoggedEvent, RunReaderShape } from "./RunReader.ts"
 import * as Status from "./Status.ts"
 
 /** Events per read. */
-const pageSize = 500
+export const pageSize = 500
 
 /** Streams the stored events after `afterSeq`, and ends. */
 export const read = (

@@ -4,26 +4,31 @@
 
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Stream from "effect/Stream"
 import { AgentJournal, type RecordedConversation, type UsageFilter } from "./AgentJournal.ts"
 import type { Account } from "./Budget.ts"
 import type { UsageRow } from "./Charges.ts"
 import type { Definition } from "./Definition.ts"
 import * as Engine from "./Engine.ts"
-import { InvalidSetting, type RunNotFound, type StoreError } from "./Errors.ts"
+import { InvalidSetting, type NoSuchMoment, type RunNotFound, type StoreError } from "./Errors.ts"
 import type { ForkError, Forked, ForkOptions } from "./Fork.ts"
+import type { Moment } from "./History.ts"
 import { check as checkFact, type Fact, type FactFilter, type InvalidFact, Memory } from "./Memory.ts"
 import * as MemoryStorage from "./MemoryStorage.ts"
 import * as Millis from "./Millis.ts"
 import * as RedactedTelemetry from "./RedactedTelemetry.ts"
 import type { RevertOptions } from "./Revert.ts"
 import * as Revert from "./Revert.ts"
+import * as RunAt from "./RunAt.ts"
 import { type RunDetails, type RunFilter, RunReader, type RunSummary } from "./RunReader.ts"
+import { RunStore } from "./RunStore.ts"
 import { type Score, type ScoreFilter, Scores } from "./Scores.ts"
 import * as Settings from "./Settings.ts"
 import { type Snapshot, type SnapshotFilter, Snapshots } from "./Snapshots.ts"
 import type { Ports } from "./Storage.ts"
 import { defined } from "./Struct.ts"
 import * as Supervisor from "./Supervisor.ts"
+import * as Timeline from "./Timeline.ts"
 import type { SignalWithStartOptions, Workflow } from "./Workflow.ts"
 
 export type { Conversation, RecordedConversation, ToolCallRecord, TranscriptEntry } from "./AgentJournal.ts"
@@ -49,14 +54,17 @@ export {
 export type { AttemptError } from "./DeclaredError.ts"
 export * from "./Errors.ts"
 export type { ForkError, Forked, ForkOptions } from "./Fork.ts"
+export type { Moment } from "./History.ts"
 export { itemId } from "./Ids.ts"
 export { type Fact, type FactFilter, InvalidFact } from "./Memory.ts"
 export type { RevertError, Reverted, RevertOptions } from "./Revert.ts"
+export type { RunAt } from "./RunAt.ts"
 export type { RunDetails, RunFilter, RunSummary } from "./RunReader.ts"
 export type { RunResult, Waits } from "./RunResult.ts"
 export { InvalidScore, type Score, type ScoreFilter } from "./Scores.ts"
 export { secret } from "./SecretSettings.ts"
 export type { Snapshot, SnapshotFilter } from "./Snapshots.ts"
+export type { TimelineFrame, TimelineOptions } from "./Timeline.ts"
 export { createWorkflow, type Deadline, type ExecuteError, type RunHandle, type Workflow } from "./Workflow.ts"
 
 /**
@@ -102,6 +110,41 @@ export const list = (filter: RunFilter = {}): Effect.Effect<ReadonlyArray<RunSum
  */
 export const inspect = (runId: string): Effect.Effect<RunDetails, StoreError | RunNotFound, RunReader> =>
   Effect.flatMap(RunReader, (reader) => reader.inspect(runId))
+
+/**
+ * Reads a run as it was right after a frame or an event: its plan, its nodes with their outputs, and its waits. Default: after the
+ * last event. Read only; needs no code of the workflow. Fails with `NoSuchMoment` if the run has not got there.
+ */
+export const stateAt = (
+  runId: string,
+  moment?: Moment,
+): Effect.Effect<RunAt.RunAt, StoreError | RunNotFound | NoSuchMoment | InvalidSetting, RunStore | RunReader> =>
+  Effect.gen(function* () {
+    yield* Settings.only("stateAt", moment ?? {}, momentNames)
+    const [{ load }, { plan, events }] = yield* Effect.all([RunStore, RunReader])
+    return yield* RunAt.read({ load, plan, events }, runId, moment)
+  })
+
+const momentNames: Settings.Names<{ readonly frame?: number; readonly seq?: number }> = { frame: true, seq: true }
+
+/**
+ * Streams the frames of a run in order, each with its events, what it changed of the plan, the child runs that it started, and its
+ * forks and snapshots. Read
+ * only. Fails with {@link InvalidSetting} for an unknown option.
+ */
+export const timeline = (
+  runId: string,
+  options: Timeline.TimelineOptions = {},
+): Stream.Stream<Timeline.TimelineFrame, StoreError | RunNotFound | InvalidSetting, RunReader | Snapshots> =>
+  Stream.unwrap(
+    Effect.gen(function* () {
+      yield* Settings.only("timeline", options, timelineNames)
+      const [{ events, plan, runs }, { snapshots }] = yield* Effect.all([RunReader, Snapshots])
+      return Timeline.read({ events, plan, runs, snapshots }, runId, options)
+    }),
+  )
+
+const timelineNames: Settings.Names<Timeline.TimelineOptions> = { afterSeq: true }
 
 /**
  * Reads the conversations of the agents of a run, with their transcripts and tool calls, in the order in which they began. Read only.

@@ -62,7 +62,7 @@ const timeOf = (node: NodeSummary, now: number): string => {
   return span((node.finishedAt ?? now) - node.startedAt)
 }
 
-const stateOf = (node: NodeSummary, waits: ReadonlyArray<WaitSummary>, now: number, counts?: Tally): string => {
+export const stateOf = (node: NodeSummary, waits: ReadonlyArray<WaitSummary>, now: number, counts?: Tally): string => {
   if (node.kind === "boundary") {
     const { status, leaveRequest, left, winners = [] } = node
     const said = [
@@ -83,7 +83,7 @@ const stateOf = (node: NodeSummary, waits: ReadonlyArray<WaitSummary>, now: numb
   return wait.isAnswered ? shorten(pendingText(wait), 40) : `waits for ${shorten(waitLine(wait, now), 40)}`
 }
 
-const resultOf = (node: NodeSummary & { readonly output?: unknown }, attempts: ReadonlyArray<AttemptSummary>): string => {
+export const resultOf = (node: NodeSummary & { readonly output?: unknown }, attempts: ReadonlyArray<AttemptSummary>): string => {
   if (node.error !== null && node.status !== "finished") return shorten(ErrorInfo.text(node.error), 80)
   if (!("output" in node)) return ""
   const from = attempts.find(
@@ -221,7 +221,7 @@ interface Group {
 }
 
 /** Returns the races and lists of a run, by node and iteration. */
-const groupsOf = (plan: PlanText.PlanText, nodes: ReadonlyArray<NodeSummary>): ReadonlyMap<NodeKey, Group> => {
+export const groupsOf = (plan: PlanText.PlanText, nodes: ReadonlyArray<NodeSummary>): ReadonlyMap<NodeKey, Group> => {
   const rows = PlanRows.byKey(nodes)
   return new Map(
     nodes.flatMap(({ kind, nodeId, iteration }): ReadonlyArray<readonly [NodeKey, Group]> => {
@@ -235,7 +235,7 @@ const groupsOf = (plan: PlanText.PlanText, nodes: ReadonlyArray<NodeSummary>): R
 }
 
 /** Returns a predicate for the nodes to show: all but the parts of lists that are only counted. */
-const shownIn = (plan: PlanText.PlanText, groups: ReadonlyMap<NodeKey, Group>): ((node: NodeSummary) => boolean) => {
+export const shownIn = (plan: PlanText.PlanText, groups: ReadonlyMap<NodeKey, Group>): ((node: NodeSummary) => boolean) => {
   const hidden = new Set<NodeKey>()
   for (const [key, { folded }] of groups) {
     const { iteration } = parseNodeKey(key)

@@ -31,7 +31,7 @@ const emptyReply: Reply = { value: undefined, text: "" }
 const encode = Schema.encodeUnknownSync(Event)
 
 /** Parses a sequence number or an age. */
-const sinceOf = (since: string | undefined, command: string) =>
+export const sinceOf = (since: string | undefined, command: string) =>
   Effect.gen(function* () {
     if (since === undefined) return { afterSeq: 0, from: 0 }
     if (/^\d+$/.test(since)) return { afterSeq: Number(since), from: 0 }

@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Behaviour from "./simulation/Behaviour.ts"
 import * as CoreSimulator from "./simulation/CoreSimulator.ts"
 import * as EngineSimulator from "./simulation/EngineSimulator.ts"
+import * as ForkSimulator from "./simulation/ForkSimulator.ts"
 import { constant } from "./simulation/Lowering.ts"
 import * as Reference from "./simulation/Reference.ts"
 import * as Scenario from "./simulation/Scenario.ts"
@@ -18,6 +19,10 @@ const only = process.env.SIMULATION_SEED
 const scenarios = function* (count: number, from = 0): Iterable<Scenario.Scenario> {
   if (only !== undefined) return yield Scenario.make(Number(only))
   for (let seed = from; seed < from + count; seed++) yield Scenario.make(seed)
+}
+
+const undrawn = function* (count: number, from: number): Iterable<Scenario.Scenario> {
+  for (const scenario of scenarios(count, from)) yield Scenario.undrawn(scenario)
 }
 
 /** Those whose run fails, or may, until as many as are wanted were mended. */
@@ -223,6 +228,12 @@ describe("Simulation", () => {
         yield* search(failing(tally, 800_000), onEngineMended(tally, 6, { isRetried: true }))
         if (only === undefined) expect(tally.mended).toBe(100)
       }),
+    patience,
+  )
+
+  it.effect(
+    "a fork of a run, as of any of its frames, ends as the run would have, and changes nothing of the run",
+    () => search(undrawn(150, 900_000), (scenario) => caught(ForkSimulator.simulate(scenario, { forks: 3 }))),
     patience,
   )
 

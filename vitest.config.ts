@@ -22,6 +22,7 @@ const long = [
   "test/cli/laterAttempts.test.ts",
   "test/cli/leaving.test.ts",
   "test/cli/memory.test.ts",
+  "test/cli/revert.test.ts",
   "test/cli/scores.test.ts",
   "test/cli/outcomes.test.ts",
   "test/cli/secrets.test.ts",
@@ -39,6 +40,7 @@ const long = [
   "test/sqlite/Families.test.ts",
   "test/smithers/clock.test.ts",
   "test/smithers/processes.test.ts",
+  "test/smithers/revertKilled.test.ts",
   "test/smithers/transactions.test.tsx",
   "test/workspace/attacks.test.ts",
 ]

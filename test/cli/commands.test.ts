@@ -304,6 +304,7 @@ describe("with --json every command", () => {
         ["fork", "letter", "--dry-run"],
         ["timeline", "letter"],
         ["show", "letter", "--frame", "1"],
+        ["revert", "chat.ts", "--run-id", "letter", "--node-id", "write", "--dry-run"],
         ["cache", "list"],
         ["cache", "clear", "--all"],
       ])

@@ -9,7 +9,7 @@ import * as Watching from "./commands/watching.ts"
 import * as Writing from "./commands/writing.ts"
 import type { Definition } from "./Definition.ts"
 
-const { up, supervise, retry, fork, cancel, cancelNode, completeNode, pause, unpause, down } = Running
+const { up, supervise, retry, fork, revert, cancel, cancelNode, completeNode, pause, unpause, down } = Running
 const { ps, inspect, node, logs, events, why, output, scores, chat, tools, costs } = Watching
 const { timeline, show } = LookingBack
 const { approve, budget, deny, answer, signal, inbox } = Deciding
@@ -19,7 +19,7 @@ const { memoryList, memorySearch, memoryGet, memorySet, memoryDelete } = Keeping
 
 /** Commands by group. */
 export const groups: ReadonlyArray<readonly [title: string, definitions: ReadonlyArray<Definition>]> = [
-  ["Run", [up, supervise, cancel, pause, unpause, retry, fork, cancelNode, completeNode, down]],
+  ["Run", [up, supervise, cancel, pause, unpause, retry, fork, revert, cancelNode, completeNode, down]],
   ["Watch", [ps, why, inspect, node, output, scores, chat, tools, costs, logs, events]],
   ["Look back", [timeline, show]],
   ["Decide", [inbox, approve, deny, answer, budget, signal]],

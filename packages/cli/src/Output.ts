@@ -17,6 +17,7 @@ import { SlotWait, StoredLimit } from "@smithers/core/Slots"
 import { Snapshot } from "@smithers/core/Snapshots"
 import * as Status from "@smithers/core/Status"
 import * as Timeline from "@smithers/core/Timeline"
+import { Change } from "@smithers/core/Workspaces"
 import * as Schema from "effect/Schema"
 import * as AST from "effect/SchemaAST"
 import type { Tally } from "./Parts.ts"
@@ -354,6 +355,38 @@ export const Forked = Schema.Struct({
   isDryRun: Schema.Boolean,
   /** Commands to run next. */
   next: strings,
+})
+
+const revertedNodes = Schema.Array(Schema.Struct({ nodeId: Schema.String, iteration: Schema.Number }))
+
+/** `revert` */
+export const Reverted = Schema.Struct({
+  runId: Schema.String,
+  nodeId: Schema.String,
+  iteration: Schema.Number,
+  attempt: Schema.Number,
+  /** Nodes that run, wait or ask again. */
+  resets: revertedNodes,
+  /** Steps whose outputs are back, after --undo. */
+  restored: revertedNodes,
+  files: Schema.NullOr(
+    Schema.Struct({
+      root: Schema.String,
+      /** The commit that they are restored to. */
+      target: Schema.String,
+      /** The commit of the files before; absent of a dry run. */
+      safety: Schema.optional(Schema.String),
+      changes: Schema.Array(Change),
+      /** Files that no snapshot can bring back. */
+      overwrites: Schema.Array(Schema.String),
+    }),
+  ),
+  /** Number of the revert that was undone. */
+  undoes: Schema.NullOr(Schema.Number),
+  notes: Schema.Array(Schema.String),
+  isDryRun: Schema.Boolean,
+  /** Commands to run next. */
+  next: Schema.Array(Schema.String),
 })
 
 /** `inbox` */

@@ -105,8 +105,6 @@ export interface Reverted {
   readonly restored: ReadonlyArray<RevertedNode>
   /** `null` where files are left alone. */
   readonly files: RevertedFiles | null
-  /** Attempts of other runs that have worked in the same tree since: their changes are taken back, too. */
-  readonly others: ReadonlyArray<Snapshots.Sharer>
   /** The number of the revert that was undone. */
   readonly undoes: number | null
   /** What could not be brought back. */
@@ -569,21 +567,19 @@ export const revert = <R>(
       yield* checkParent(state)
       return state
     })
-    const answer = (goal: Goal, made: Made, files: RevertedFiles | null) =>
-      Effect.gen(function* () {
-        const { nodeId, iteration, attempt, undone } = goal
-        const { resets, restored, notes } = made
-        const back = { resets, restored, files, notes, isDryRun: dryRun, undoes: undone?.number ?? null }
-        const reverted: Reverted = { runId, nodeId, iteration, attempt, ...back, others: [] }
-        return yield* Effect.succeed(reverted)
-      })
+    const answer = (goal: Goal, made: Made, files: RevertedFiles | null): Reverted => {
+      const { nodeId, iteration, attempt, undone } = goal
+      const { resets, restored, notes } = made
+      const back = { resets, restored, files, notes, isDryRun: dryRun, undoes: undone?.number ?? null }
+      return { runId, nodeId, iteration, attempt, ...back }
+    }
     if (dryRun) {
       const state = yield* checked
       const goal = yield* goalOf(ports, state, options)
       const made = yield* make(ports, definition, state, 0, goal)
-      if (goal.files === undefined) return yield* answer(goal, made, null)
+      if (goal.files === undefined) return answer(goal, made, null)
       const preview = yield* (yield* workspacesOf(runId)).preview({ runId, ...goal.files })
-      return yield* answer(goal, made, { ...goal.files, ...preview })
+      return answer(goal, made, { ...goal.files, ...preview })
     }
     const claim = Effect.flatMap(Millis.now, (now) =>
       ports.ownership.open({ runId, create: undefined, reopen: Status.EndedStatus.literals, leaseMs, now }),
@@ -616,7 +612,7 @@ export const revert = <R>(
             yield* snapshots.putRevert(intent)
             yield* commit(ports, intent, made)
             released = "suspended"
-            return yield* answer(goal, made, null)
+            return answer(goal, made, null)
           }
           const { root, target } = goal.files
           const workspaces = yield* workspacesOf(runId)
@@ -630,7 +626,7 @@ export const revert = <R>(
           )
           yield* commit(ports, intent, made)
           released = "suspended"
-          return yield* answer(goal, made, { root, target, safety, changes: restored.changes, overwrites: [] })
+          return answer(goal, made, { root, target, safety, changes: restored.changes, overwrites: [] })
         }),
       (opened) =>
         opened._tag !== "Claimed"

@@ -128,6 +128,24 @@ export interface Pruned {
   readonly kept: ReadonlyArray<Kept>
 }
 
+/** Reads the directories of which there are snapshots, each with the runs that they are of. */
+export const snapshotRoots = (filename: string): Effect.Effect<ReadonlyMap<string, ReadonlyArray<string>>, StoreError> =>
+  withConnection(
+    filename,
+    "snapshotRoots",
+    (connection) =>
+      connection.snapshot(() => {
+        const has = connection.prepare("SELECT 1 FROM sqlite_master WHERE name = 'smithers_snapshots'").values().length > 0
+        const rows = has
+          ? connection.prepare<[root: string, runId: string]>("SELECT DISTINCT root, run_id FROM smithers_snapshots").values()
+          : []
+        const roots = new Map<string, Array<string>>()
+        for (const [root, runId] of rows) roots.set(root, [...(roots.get(root) ?? []), runId])
+        return roots
+      }),
+    "read",
+  )
+
 /** Number of runs deleted in one transaction. Other processes can write in between. */
 const runsAtOnce = 50
 

@@ -2,6 +2,7 @@
  * Commands that maintain the database.
  */
 import * as Millis from "@smithers/core/Millis"
+import { Workspaces } from "@smithers/core/Workspaces"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -11,6 +12,7 @@ import { InvalidUsage } from "../Errors.ts"
 import { Exit } from "../Exit.ts"
 import * as Stores from "../Stores.ts"
 import { plural } from "../Text.ts"
+import { workspaces } from "../Workspaces.ts"
 
 interface DatabaseOptions {
   readonly db: string | undefined
@@ -53,6 +55,21 @@ export const vacuum = (options: DatabaseOptions) =>
 /** Maximum number of pruned ids that are shown. */
 const shownIds = 10
 
+/** Removes the refs of snapshots of deleted runs. What cannot be removed is only some space in a repository. */
+const forgetSnapshots = (roots: ReadonlyMap<string, ReadonlyArray<string>>, pruned: ReadonlySet<string>) =>
+  Effect.forEach(
+    roots,
+    ([root, all]) => {
+      const runIds = all.filter((runId) => pruned.has(runId))
+      if (runIds.length === 0) return Effect.void
+      const forgotten = Effect.flatMap(Workspaces, ({ forget }) => forget({ root, runIds }))
+      return Effect.catchAll(Effect.provide(forgotten, workspaces), (error) =>
+        Effect.logDebug(`snapshots of deleted runs below ${root} were not removed`, error),
+      )
+    },
+    { discard: true },
+  )
+
 export const prune = (options: DatabaseOptions & { readonly olderThan: string | undefined; readonly dryRun: boolean }) =>
   Effect.gen(function* () {
     const invalid = (problem: string) => new InvalidUsage({ problem, command: "db prune" })
@@ -62,7 +79,10 @@ export const prune = (options: DatabaseOptions & { readonly olderThan: string | 
     )
     const db = yield* current(options, options.dryRun ? "read" : "write")
     const before = (yield* Clock.currentTimeMillis) - ago
-    const { pruned, kept } = yield* (yield* maintenance).prune(db, before, options.dryRun)
+    const { prune, snapshotRoots } = yield* maintenance
+    const roots = options.dryRun ? new Map<string, ReadonlyArray<string>>() : yield* snapshotRoots(db)
+    const { pruned, kept } = yield* prune(db, before, options.dryRun)
+    yield* forgetSnapshots(roots, new Set(pruned))
     const did = options.dryRun ? "Would delete" : "Deleted"
     const shown = pruned.slice(0, shownIds).join(", ") + (pruned.length > shownIds ? ` and ${pruned.length - shownIds} more` : "")
     const lines = [

@@ -25,7 +25,7 @@ export const runOptions = {
     "time",
     "Time in which the run must finish, such as 2h, or a date such as 2030-01-31T18:00Z. It then ends as failed. Default: that of the workflow, or of the resumed run",
   ),
-  noSnapshots: flag("no-snapshots", "Take no snapshots of the workspace around attempts"),
+  noSnapshots: flag("no-snapshots", "Take no snapshots of the workspace around attempts. A workflow that asks for them takes precedence"),
   noCache: flag("no-cache", "Run steps although their outputs are cached, and cache the new outputs instead"),
   wait: flag("wait", "Stay until the run has ended, also while it waits for approvals, signals or timers"),
   uncancel: flag("uncancel", "Resume a cancelled run: steps that were undone or interrupted run again"),
@@ -103,6 +103,37 @@ export const retry = define({
   },
   output: Output.CommandReceipt,
   action: () => import("../actions/control.ts").then(({ retry }) => retry),
+})
+
+export const revert = define({
+  path: ["revert"],
+  summary: "Takes a run back to before an attempt of a node, with its files. The run goes on from there once it is resumed.",
+  details:
+    "In place, and nothing is deleted: the node, everything that has read it, and what has worked in the same files since are to run again, in a frame of their own. Files are restored to the snapshot before the attempt, below the folder of the task only; the files as they were are saved first. A run that has ended is open again. In a terminal, shows what would happen and asks. Refused while a process works on the run, and for files that several tasks have changed at the same time.",
+  examples: [
+    {
+      line: "smithers revert workflow.tsx --run-id m1abc2 --node-id review --attempt 1 --iteration 0",
+      does: "Takes the run, and its files, back to before the first attempt of review.",
+    },
+    { line: "smithers revert workflow.tsx --run-id m1abc2 --node-id review --dry-run", does: "Prints what would happen." },
+    { line: "smithers revert workflow.tsx --run-id m1abc2 --undo", does: "Undoes the last revert." },
+  ],
+  parameters: {
+    workflow: argument("workflow", "The workflow file, or file#export"),
+    runId: text("run-id", "id", "The run"),
+    nodeId: text("node-id", "node", "The node to go back to"),
+    attempt: integer("attempt", "Attempt to go back to before. Default: the last one with a snapshot", 1),
+    iteration: integer("iteration", "Iteration of the node. Later passes of its loop are withdrawn. Default: the latest"),
+    files: flag("files", "Restore the files, and fail if there is no snapshot of them. Default: restore them if there is one"),
+    noFiles: flag("no-files", "Leave the files alone"),
+    undo: flag("undo", "Undo the last revert: its files, and its outputs if nothing has run since"),
+    force: flag("force", "Replace files, too, that no snapshot holds, such as ignored ones"),
+    by: text("by", "name", "Name of the person who reverts. Default: the current user"),
+    dryRun: flag("dry-run", "Print what would happen, and change nothing"),
+    yes: flag("yes", "Do not ask"),
+  },
+  output: Output.Reverted,
+  action: () => import("../actions/revert.ts").then(({ revert }) => revert),
 })
 
 const runArgument = argument("run", "The id of the run")

@@ -488,6 +488,8 @@ const examplesOf: { readonly [name: string]: { readonly [field: string]: unknown
   NonRetryable: { message: "the card is stolen" },
   InvalidAnswer: { issues: ["stars: 9 is greater than 5"] },
   RenderFailed: { problem: "props.files is not a list" },
+  RevertRefused: { reason: "owned", problem: "a process works on it", cure: "Stop that process first." },
+  RevertUnfinished: { root: "/work/site", target: "4f1c0d9a2b3e", safety: "9d2ab17c44e0", problem: "No space left on device." },
   NoGit: { problem: "there is no program git" },
   WorkspaceFailed: { operation: "snapshot", root: "/work/site", problem: "More than 20000 new files." },
   SnapshotMissing: { root: "/work/site", snapshot: "0d1f6c2a9e4b" },

@@ -151,6 +151,9 @@ export const remedies: ReadonlyArray<{
       InvalidCommand: "Correct what `problem` says.",
       RunIdTaken: "Choose another id for the new run, or leave it out.",
       InvalidFork: "Correct what `problem` says. `dryRun` shows what a fork would keep.",
+      RevertRefused: "Do as `cure` says, and revert again. `dryRun` shows what would be done.",
+      RevertUnfinished:
+        "Mend what `problem` names, such as a full disk, and resume the run: the revert is completed or taken back first.",
       StaleFrame: "Nothing: the engine handles it.",
     },
   },

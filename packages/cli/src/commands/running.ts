@@ -25,7 +25,10 @@ export const runOptions = {
     "time",
     "Time in which the run must finish, such as 2h, or a date such as 2030-01-31T18:00Z. It then ends as failed. Default: that of the workflow, or of the resumed run",
   ),
-  noSnapshots: flag("no-snapshots", "Take no snapshots of the workspace around attempts. A workflow that asks for them takes precedence"),
+  noSnapshots: flag(
+    "no-snapshots",
+    "Take no snapshots of the workspace around attempts. A workflow that asks for them takes precedence",
+  ),
   noCache: flag("no-cache", "Run steps although their outputs are cached, and cache the new outputs instead"),
   wait: flag("wait", "Stay until the run has ended, also while it waits for approvals, signals or timers"),
   uncancel: flag("uncancel", "Resume a cancelled run: steps that were undone or interrupted run again"),

@@ -43,6 +43,7 @@ const long = [
   "test/smithers/revertKilled.test.ts",
   "test/smithers/transactions.test.tsx",
   "test/workspace/attacks.test.ts",
+  "test/workspace/crashes.test.ts",
 ]
 
 /** Suites that Node runs and not Bun, as `bun run test:package` does. */

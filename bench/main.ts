@@ -13,7 +13,7 @@ import { editorFigures, measureEditor } from "./editor.ts"
 const isQuick = process.argv.includes("quick")
 const repeats = isQuick ? 1 : 5
 /** Sections that can be measured alone. */
-const sections = ["agents", "sql", "redaction", "long", "lookback"] as const
+const sections = ["agents", "sql", "redaction", "long", "lookback", "snapshots"] as const
 const chosen = sections.filter((section) => process.argv.includes(section))
 const isMeasured = (section?: (typeof sections)[number]): boolean =>
   chosen.length === 0 || (section !== undefined && chosen.includes(section))
@@ -263,6 +263,14 @@ if (isMeasured("lookback")) {
   )
 }
 
+if (isMeasured("snapshots")) {
+  const measured = JSON.parse(lastLineOf("snapshots.ts", isQuick ? "1" : "7")) as Record<string, number>
+  const beside = (ours: string, raw: string): string => `${measured[ours]?.toFixed(0)} ms (raw git ${measured[raw]?.toFixed(0)} ms)`
+  const under = (name: string, bound: number): boolean => (measured[name] ?? bound) < bound
+  goal("snapshot of 20,000 unchanged files under 250 ms", beside("unchanged", "rawUnchanged"), under("unchanged", 250))
+  goal("with 10 changes under 350 ms", beside("changed", "rawChanged"), under("changed", 350))
+  goal("restore of those under 400 ms, saved before and compared after", beside("restored", "rawRestored"), under("restored", 400))
+}
 if (isMeasured("redaction")) {
   const texts = Array.from({ length: repeats }, () => JSON.parse(run("redaction.ts", "texts", "100")) as Record<string, number>)
   const middle = (name: string): number => median(texts.map((measured) => measured[name] as number))
@@ -425,7 +433,7 @@ const document = [
   "step. The first run in a process includes compiling and is a column of its own; then the workload is repeated until the process",
   "is warm, as is the limit, and the median is the figure. Bytes are of the whole database, all tables and the log included. What is",
   "told to a waiting run is told a few hundred times, to a run of its own each time, in two processes at moments of no pattern. Parts that",
-  "can be measured alone (agents, transactions, redaction, long runs) may be of a later moment than the rest, and of a busier machine.",
+  "can be measured alone (agents, transactions, redaction, long runs, snapshots) may be of a later moment than the rest, and of a busier machine.",
   "",
   ...heading,
   ...allRows.map(line),

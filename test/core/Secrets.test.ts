@@ -1,16 +1,19 @@
 import { describe, expect, it } from "@effect/vitest"
+import { mcpServer } from "@smithers/agents/McpServer"
 import * as Commands from "@smithers/core/Commands"
 import * as Millis from "@smithers/core/Millis"
 import * as RunState from "@smithers/core/RunState"
 import * as SecretSettings from "@smithers/core/SecretSettings"
 import * as Secrets from "@smithers/core/Secrets"
 import { Storage } from "@smithers/core/Storage"
+import * as Config from "effect/Config"
+import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
-import { Smithers } from "smithers-orchestrator"
+import { ClaudeCodeAgent, Smithers } from "smithers-orchestrator"
 import * as FrameBuilder from "../../packages/core/src/internal/frameBuilder.ts"
 
 const random = (): string => `sk-test-${crypto.randomUUID()}`
@@ -103,6 +106,47 @@ describe("a secret in a value that a run computes with", () => {
     }).pipe(Effect.provide(memory)),
   )
 
+  it.live("is refused by the inbox itself, whoever writes to it, and hidden in the words of people", () =>
+    Effect.gen(function* () {
+      const { name, value } = yield* known
+      const w = flow(Schema.Struct({})).build(($) =>
+        $.sequence(
+          $.signal("go", { name: "go", payload: Schema.Struct({ n: Schema.String }) }),
+          $.approval("ok", { request: () => ({ title: "?" }) }),
+        ),
+      )
+      yield* w.run({}, { runId: "r" })
+      const storage = yield* Storage
+      const message = (payload: unknown) => ({
+        ...{ id: "m", runId: "r", at: Millis.make(Date.now()) },
+        command: { _tag: "Signal", name: "go", payload: payload as never } as const,
+      })
+      const refused = yield* Effect.flip(storage.deliver(message({ n: `it is ${value}` })))
+      expect(refused).toMatchObject({ _tag: "StoreRefused", secret: { name } })
+      expect(refused.message).not.toContain(value)
+      expect(yield* Effect.flip(Commands.signal("r", "go", { payload: { n: value } }))).toMatchObject({ _tag: "InvalidCommand" })
+      expect(yield* storage.pending).toEqual([])
+      yield* Commands.signal("r", "go", { payload: { n: "none" } })
+      yield* w.run({}, { runId: "r" })
+      yield* Commands.approve("r", "ok", { note: `by ${value}`, by: `me ${value}` })
+      yield* w.run({}, { runId: "r" })
+      const [decided] = yield* storage.waits({ runId: "r", kind: ["approval"], all: true })
+      expect(decided).toMatchObject({ note: `by [secret ${name}]`, by: `me [secret ${name}]` })
+    }).pipe(Effect.provide(memory)),
+  )
+
+  it.live("is no key of a limit, in which its name would make all keys share one queue", () =>
+    Effect.gen(function* () {
+      const one = yield* known
+      const w = flow(Schema.Struct({})).build(($) =>
+        $.step("call", { output: Schema.String, limit: () => ({ name: "api", key: one.value }), run: () => "called" }),
+      )
+      const refused = yield* Effect.flip(w.execute({}, { runId: "r" }))
+      expect(refused.message).toContain(`has a key that is or holds the secret ${one.name}`)
+      expect(refused.message).not.toContain(one.value)
+    }).pipe(Effect.provide(Layer.merge(Smithers.sqlite({ filename: ":memory:", limits: { api: { concurrency: 1 } } }), quiet))),
+  )
+
   it("refuses Schema.Redacted where the workflow is built, since its encoded form is the secret", () => {
     const Token = Schema.Struct({ login: Schema.Struct({ token: Schema.Redacted(Schema.String) }) })
     const build = () =>
@@ -184,6 +228,52 @@ describe("the secrets of a process", () => {
       }
     }
   }
+
+  it.live("are the values that a step reads by Config.redacted, from when it reads them", () =>
+    Effect.gen(function* () {
+      const [alone, inside] = [random(), random()]
+      const settings = ConfigProvider.fromMap(
+        new Map([
+          ["VAULT_KEY", alone],
+          ["db.password", inside],
+          ["host", "example-host"],
+        ]),
+        {
+          pathDelim: ".",
+        },
+      )
+      const w = flow(Schema.Struct({})).build(($) =>
+        $.step("a", {
+          output: Schema.String,
+          retry: false,
+          run: () =>
+            Effect.gen(function* () {
+              const key = yield* Config.redacted("VAULT_KEY")
+              const db = yield* Config.all({
+                password: Config.redacted("password"),
+                port: Config.option(Config.number("port")),
+              }).pipe(Config.nested("db"))
+              const host = yield* Config.string("host")
+              return yield* Effect.fail(new Error(`${host}: ${Redacted.value(key)} ${Redacted.value(db.password)}`))
+            }),
+        }),
+      )
+      const failed = yield* Effect.flip(Effect.withConfigProvider(w.execute({}, { runId: "r" }), settings))
+      expect(failed.message).toContain("example-host: [secret VAULT_KEY] [secret password]")
+      expect(JSON.stringify(yield* (yield* Storage).events("r"))).not.toContain(alone)
+    }).pipe(Effect.provide(memory)),
+  )
+
+  it("are the variables of servers and programs whose names say so, and the headers of servers", () => {
+    const [token, bearer, plain] = [random(), random(), random()]
+    mcpServer({ name: "one", command: "server", env: { GITHUB_TOKEN: token, MODE: plain } })
+    mcpServer({ name: "two", url: "https://example.test", headers: { Authorization: `Bearer ${bearer}` } })
+    expect(Secrets.text(`${token} ${bearer}`)).toBe("[secret GITHUB_TOKEN] [secret Authorization]")
+    expect(Secrets.text(plain)).toBe(plain)
+    const programs = random()
+    new ClaudeCodeAgent({ env: { ANTHROPIC_CUSTOM_SECRET: programs } })
+    expect(Secrets.text(programs)).toBe("[secret ANTHROPIC_CUSTOM_SECRET]")
+  })
 
   it("are by default the keys of providers, each under the name of its variable", () => {
     const values = SecretSettings.providerVariables.map((name) => [name, random()] as const)

@@ -7,6 +7,7 @@ import type * as Mcp from "@ai-sdk/mcp"
 import type { MCPClient, MCPTransport } from "@ai-sdk/mcp"
 import type { RunningCommand } from "@smithers/core/CommandRunner"
 import { InvalidSetting } from "@smithers/core/Errors"
+import * as SecretSettings from "@smithers/core/SecretSettings"
 import * as Thrown from "@smithers/core/Thrown"
 import type { ToolSet } from "ai"
 import * as Cause from "effect/Cause"
@@ -68,6 +69,7 @@ const invalid = (setting: string, received: string, expected: string): never => 
 
 /** Describes a server, for `createAgent({ mcp: [...] })`. Throws `InvalidSetting` for a name that tools cannot have. */
 export const mcpServer = (server: McpServer): McpServer => {
+  SecretSettings.addNamed(server.command === undefined ? server.headers : server.env)
   if (!/^[A-Za-z][\w-]{0,31}$/.test(server.name))
     return invalid("mcp.name", server.name, "a letter, followed by at most 31 letters, digits, - and _")
   if (server.url !== undefined && !/^https?:/.test(server.url))

@@ -11,6 +11,7 @@ import { resolve } from "node:path"
 import type { CommandRunnerShape } from "@smithers/core/CommandRunner"
 import { ToolRightsExceeded } from "@smithers/core/Errors"
 import { covers, Network, parseHost, type StepRights } from "@smithers/core/Isolation"
+import * as SecretSettings from "@smithers/core/SecretSettings"
 import { defined } from "@smithers/core/Struct"
 import * as Thrown from "@smithers/core/Thrown"
 import * as Effect from "effect/Effect"
@@ -155,6 +156,7 @@ const storage = new AsyncLocalStorage<() => ToolSession>()
 
 /** Makes the session of an attempt. Its files throw where the root does not exist. */
 export const make = (rights: ToolRights = {}, commands?: CommandRunnerShape, asked: StepRights = {}): ToolSession => {
+  SecretSettings.addNamed(rights.env)
   let files: ConfinedFiles.ConfinedFiles | undefined
   /** Names of the tools that were offered, by their functions: a tool that is copied has the same one. */
   const offered = new Map<unknown, Set<string>>()

@@ -7,6 +7,7 @@ import * as Schema from "effect/Schema"
 import { InvalidSetting } from "./Errors.ts"
 import * as Millis from "./Millis.ts"
 import * as Names from "./Names.ts"
+import * as Secrets from "./Secrets.ts"
 import * as Thrown from "./Thrown.ts"
 
 /** A limit: most slots held at the same time, and most slots given in any second, minute or hour. */
@@ -85,7 +86,12 @@ export const queueOf = (value: unknown): Either.Either<Queue, string> => {
   if (typeof name !== "string" || name === "") return Either.left(`must be the name of a limit, or { name, key }`)
   if (key !== undefined && typeof key !== "string") return Either.left("has a key that is no text")
   const strange = isPlain(value) ? Names.problemOf(value, ["name", "key"]) : undefined
-  return strange === undefined ? Either.right({ name, key: key ?? "" }) : Either.left(strange)
+  if (strange !== undefined) return Either.left(strange)
+  // Its name would stand for it, and make all keys share one queue.
+  const found = key === undefined ? undefined : Secrets.problemIn(key)
+  return found === undefined
+    ? Either.right({ name, key: key ?? "" })
+    : Either.left(`has a key that is or holds the secret ${found.secret.name}: give what names its owner instead`)
 }
 
 /** The state of a queue, as far as it decides about the next slot. */

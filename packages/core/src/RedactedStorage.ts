@@ -49,6 +49,12 @@ const clean = (frame: Frame): Frame | StoreRefused => {
   return secrets.value(frame)
 }
 
+/** The value that a command brings into a run. */
+const broughtBy = (command: Command): unknown => {
+  if (command._tag === "Answer") return command.value
+  return command._tag === "Signal" ? [command.payload, command.correlation] : undefined
+}
+
 /** Refuses a new run whose input holds a secret. */
 const created = (operation: string, create: NewRun | undefined): Effect.Effect<void, StoreRefused> => {
   const found = create === undefined ? undefined : Secrets.problemIn(create.input)
@@ -66,8 +72,12 @@ export const make = (storage: StorageShape): StorageShape => {
   const delivering = <C extends Command, E>(
     message: InboxMessage<C>,
     deliver: (message: InboxMessage<C>) => Effect.Effect<Command, E>,
-  ): Effect.Effect<Command, E> =>
-    Effect.suspend(() => {
+  ): Effect.Effect<Command, E | StoreRefused> =>
+    Effect.suspend((): Effect.Effect<Command, E | StoreRefused> => {
+      // Values are computed with: texts for people are stored without the secret, and a value with one is refused.
+      const found = Secrets.problemIn(broughtBy(message.command))
+      if (found !== undefined)
+        return new StoreRefused({ operation: "deliver", detail: `what was sent: ${found.problem}`, secret: found.secret })
       const cleaned = Secrets.value(message)
       return Effect.map(deliver(cleaned), (kept) => (kept === cleaned.command ? message.command : kept))
     })

@@ -14,6 +14,7 @@ import * as Logger from "effect/Logger"
 import * as Tracer from "effect/Tracer"
 import { asError } from "./ErrorInfo.ts"
 import { isPlainObject } from "./internal/json.ts"
+import * as SecretSettings from "./SecretSettings.ts"
 import * as Secrets from "./Secrets.ts"
 import * as Thrown from "./Thrown.ts"
 
@@ -107,10 +108,10 @@ export const tracer = (inner: Tracer.Tracer): Tracer.Tracer => {
 }
 const tracers = new WeakMap<object, Tracer.Tracer>()
 
-/** Runs an effect whose logs hold no secret and, if it is traced, whose spans hold none. */
+/** Runs an effect whose logs hold no secret and, if it is traced, whose spans hold none. What it reads by `Config.redacted` is one. */
 export const within = <A, E, R>(isTraced: boolean, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => {
   const logged = Effect.flatMap(FiberRef.get(FiberRef.currentLoggers), (loggers) =>
-    Effect.locally(effect, FiberRef.currentLoggers, HashSet.map(loggers, logger)),
+    Effect.locally(SecretSettings.noticing(effect), FiberRef.currentLoggers, HashSet.map(loggers, logger)),
   )
   return isTraced ? Effect.flatMap(Effect.tracer, (provided) => Effect.withTracer(logged, tracer(provided))) : logged
 }

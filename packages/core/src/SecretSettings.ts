@@ -7,9 +7,11 @@
  *
  * They are read when a store is opened. A value that is short or common is refused with a warning that names it.
  */
+import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import { globalValue } from "effect/GlobalValue"
+import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { InvalidSetting } from "./Errors.ts"
 import * as Millis from "./Millis.ts"
@@ -114,6 +116,51 @@ export const addSettings = (value: unknown): Either.Either<ReadonlyArray<Refused
   }
   return Either.right(refused)
 }
+
+/** Ends of names of variables that hold secrets. */
+const secretName = /(^|[_-])(key|token|secret|password|passwd|passphrase|credentials?|auth|authorization)$/i
+
+/** Adds the values of a program's variables, or of headers, whose names say that they are secrets. Weak values are left out. */
+export const addNamed = (variables: { readonly [name: string]: string | undefined } | undefined): void => {
+  for (const [name, value] of Object.entries(variables ?? {}))
+    if (typeof value === "string" && secretName.test(name)) add(name, value.replace(/^(bearer|basic|token) +/i, ""))
+}
+
+/** Adds each `Redacted` text in what a `Config` gives. */
+const addRedacted = (name: string, value: unknown): void => {
+  if (Redacted.isRedacted(value)) {
+    const plain: unknown = Redacted.value(value)
+    if (typeof plain === "string") add(name, plain)
+  } else if (Option.isOption(value)) Option.map(value, (inner) => addRedacted(name, inner))
+  else if (Array.isArray(value)) for (const inner of value) addRedacted(name, inner)
+  else if (typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype)
+    for (const [field, inner] of Object.entries(value)) addRedacted(field, inner)
+}
+
+/** The name of a `Config` of one variable. */
+const nameOf = (config: unknown): string => {
+  const name = Thrown.get(Thrown.get(config, "original"), "name") ?? Thrown.get(config, "name")
+  return typeof name === "string" ? name : "a redacted setting"
+}
+
+const providers = new WeakMap<object, ConfigProvider.ConfigProvider>()
+
+/** The same settings, of which each `Config.redacted` is a secret from when it is read. */
+const noticed = (provider: ConfigProvider.ConfigProvider): ConfigProvider.ConfigProvider => {
+  const known = providers.get(provider)
+  if (known !== undefined) return known
+  const made = ConfigProvider.make({
+    load: (config) => Effect.tap(provider.load(config), (value) => Effect.sync(() => addRedacted(nameOf(config), value))),
+    flattened: provider.flattened,
+  })
+  providers.set(provider, made)
+  providers.set(made, made)
+  return made
+}
+
+/** Runs an effect in which the values of `Config.redacted` are secrets from when they are read. */
+export const noticing = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.configProviderWith((provider) => Effect.withConfigProvider(effect, noticed(provider)))
 
 /** Warnings that were given, by their text. */
 const warned = globalValue("@smithers/core/Secrets/warned", () => new Set<string>())

@@ -12,6 +12,7 @@ import type { CommandRunnerShape } from "@smithers/core/CommandRunner"
 import { type InvalidSetting, NonRetryable } from "@smithers/core/Errors"
 import type { Policy } from "@smithers/core/Isolation"
 import * as Millis from "@smithers/core/Millis"
+import * as SecretSettings from "@smithers/core/SecretSettings"
 import * as Settings from "@smithers/core/Settings"
 import { defined } from "@smithers/core/Struct"
 import * as Thrown from "@smithers/core/Thrown"
@@ -119,6 +120,7 @@ export const make = <S extends CommonSettings>(
 ): CommandLineAgent => {
   const times = checked(of, settings, names)
   const name = settings.name ?? dialect.name
+  SecretSettings.addNamed(settings.env)
   const agent: Configured = { name, settings, dialect, times, sessions: new Map() }
   return {
     name,

@@ -89,7 +89,11 @@ export interface ToolSettings {
 
 /** Lets steps have agents, whose tools have these rights. */
 export const layerWith = (tools: ToolSettings): Layer.Layer<AgentRunner> =>
-  Layer.succeed(AgentRunner, { run: (call) => run(call, tools), workspace: workspaceOf(tools) })
+  Layer.succeed(AgentRunner, {
+    run: (call) => run(call, tools),
+    promptOf: (call) => Instruction.make(call).prompt,
+    workspace: workspaceOf(tools),
+  })
 
 /** The directory that a step works in. Its agents may write there with tools that work on files, or with programs. */
 const workspaceOf =

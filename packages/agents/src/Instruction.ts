@@ -1,7 +1,7 @@
 /**
  * Texts for agents: the prompt of a task with the required form of its answer, and the correction of a refused answer.
  */
-import type { AgentCall } from "@smithers/core/AgentRunner"
+import type { Question } from "@smithers/core/AgentRunner"
 import type { Issues, JsonSchema } from "@smithers/core/Codec"
 import { kindOf } from "@smithers/core/JsonSchema"
 import type * as Reply from "./Reply.ts"
@@ -19,7 +19,7 @@ export interface Task {
 }
 
 /** Creates the task of a call. */
-export const make = ({ prompt, output, isText, feedback }: AgentCall): Task => {
+export const make = ({ prompt, output, isText, feedback }: Question): Task => {
   const schema = isText ? undefined : rootOf(output.inputSchema)
   const form = isText ? "anything" : schema?.type === "string" ? "text" : "json"
   const parts = [prompt, instruction(form, schema), feedback.length === 0 ? undefined : refusal(feedback)]

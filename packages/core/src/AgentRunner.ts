@@ -46,8 +46,15 @@ export interface AgentCall {
  */
 export const defaultCorrections = 2
 
+/** What makes the first prompt of a call. */
+export interface Question extends Pick<AgentCall, "prompt" | "isText" | "feedback"> {
+  readonly output: Pick<Codec, "inputSchema">
+}
+
 /** Calls agents for the output of a step, within one attempt. Retries are up to the step. */
 export interface AgentRunnerShape {
+  /** Returns the whole first prompt of a call, with the required form of the answer. Asks nobody. */
+  readonly promptOf?: (call: Question) => string
   /**
    * Succeeds with a value that `output.encode` accepts. Fails with `InvalidOutput` if an agent kept giving invalid replies,
    * otherwise with `AgentFailed`, and with `AttemptSuspended` if a tool call needs an approval or a limit has to pass. Fails with

@@ -44,6 +44,12 @@ export interface Beat {
   readonly details: Json
 }
 
+/** The log of a run with the content of its events. That of a fork begins at the cut. */
+export interface RunHistory extends Origin {
+  readonly runId: string
+  readonly entries: ReadonlyArray<Entry>
+}
+
 /** The initial data of a run. */
 type Origin = Pick<RunState.RunState, "workflow" | "version" | "input"> & {
   readonly [Field in "parent" | "budgets" | "depth" | "fork"]?: RunState.RunState[Field] | undefined

@@ -565,6 +565,11 @@ const bare = (): Storage.StorageShape => {
         news.bump()
         return Effect.void
       }),
+    history: (runId) =>
+      Effect.map(find(runId), ({ created: { workflow, version, input, parent, budgets, depth, fork }, events }) => ({
+        ...{ runId, workflow, version, input, parent, budgets, depth, fork },
+        entries: [...events],
+      })),
     commit: (frame) =>
       Effect.flatMap(owned(frame.runId, frame.epoch), (entry): Effect.Effect<void, StoreFailed | StoreRefused | StaleFrame> => {
         if (frame.frame !== entry.state.frame + 1 || frame.firstSeq !== entry.state.seq + 1) {

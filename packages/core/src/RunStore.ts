@@ -9,7 +9,7 @@ import type { Changes } from "./Changes.ts"
 import type { Json, JsonSchema } from "./Codec.ts"
 import type { CodeGeneration } from "./CodeGeneration.ts"
 import type { RunFenced, RunIdTaken, RunNotFound, StaleFrame, StoreError } from "./Errors.ts"
-import type { Moment } from "./History.ts"
+import type { Moment, RunHistory } from "./History.ts"
 import type { Command, InboxMessage, Response } from "./Inbox.ts"
 import type { FactWrite } from "./Memory.ts"
 import type { Millis } from "./Millis.ts"
@@ -156,6 +156,8 @@ export interface RunStoreShape {
    * at a cost proportional to the events up to it.
    */
   readonly load: (runId: string, at?: Moment) => Effect.Effect<RunState, StoreError | RunNotFound>
+  /** Reads the whole log of a run with the content of its events; that of a fork begins at the cut. */
+  readonly history: (runId: string) => Effect.Effect<RunHistory, StoreError | RunNotFound>
   /**
    * Commits a frame. A frame that ends the run also releases the claim. Fails with `StaleFrame`, and writes nothing, if the frame
    * contradicts a command in the inbox ({@link isStaleFrame}): a command that was acknowledged always counts.

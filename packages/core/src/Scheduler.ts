@@ -139,6 +139,13 @@ export interface ScheduleOptions {
   readonly running?: () => Iterable<NodeKey>
   /** Admits a step that is suspected of killing its process; called again at each `next`. Default: admits all. */
   readonly admit?: (key: NodeKey) => boolean
+  /** A recording to follow: steps, child runs, and waits in groups with a limit begin as it has them begin, and not by slots and places. */
+  readonly follows?: {
+    /** Tells whether a ready step or child run begins now. */
+    readonly begins: (key: NodeKey) => boolean
+    /** Tells whether a wait, or the gate of a step, opens now. */
+    readonly opens: (key: NodeKey) => boolean
+  }
   /** Admits an attempt at a step with a limit, once it holds a slot; called again at each `next`. Default: admits all. */
   readonly grant?: (start: Starts.Start, left: number) => boolean
   /** The waits for slots that the run rests on; `undefined` if a step may soon have one. Called at each `next` that finds nothing to do. Default: none. */
@@ -248,7 +255,11 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   })
   const conditions = Conditions.make({ plan, view, journal, agenda, reads, withdrawals, fail })
   const { maxConcurrency, admit, grant, accept } = options
-  const places = Places.make({ plan, view, phases, resume: activate })
+  const { follows } = options
+  const places =
+    follows === undefined
+      ? Places.make({ plan, view, phases, resume: activate })
+      : Places.following({ plan, view, phases, resume: activate, opens: follows.opens })
   const starts = Starts.make({
     plan,
     view,
@@ -264,7 +275,8 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
       const node = at(position)
       if (node._tag === "Wait" && mayAsk(position)) openWaits.openWait(position, node)
     },
-    admit,
+    admit: follows === undefined ? admit : follows.begins,
+    admitsEach: follows !== undefined,
     grant,
   })
   const openWaits = OpenWaits.make({
@@ -628,7 +640,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     ((isTicking() && agenda.takeDue(journal.now())) ||
       (!isPaused() && openWaits.renewStale()) ||
       cancel() ||
-      (!agenda.isWalking() && starts.openChildren()))
+      (!agenda.isWalking() && (places.resume() || starts.openChildren())))
   /** Carries out a cancellation: leaves everything at once, through the boundaries. */
   const cancel = (): boolean => {
     if (state().cancel === undefined || isCancelled || agenda.isWalking()) return false

@@ -3,6 +3,7 @@
  * for each event whether it changes any of them. If not, the plan stays valid.
  */
 import { caughtOf } from "@smithers/core/Builder"
+import { elsewhen } from "@smithers/core/Circumstances"
 import * as Codec from "@smithers/core/Codec"
 import type * as Definition from "@smithers/core/Definition"
 import { InvalidWorkflow, RenderFailed, unnamed } from "@smithers/core/Errors"
@@ -24,7 +25,6 @@ import * as Ctx from "./Ctx.ts"
 import { type HostNode, isText } from "./HostNode.ts"
 import { readsLater } from "./internal/condition.ts"
 import { InvalidElement, idOf, isLeaf, propsOf, refuse } from "./internal/elements.ts"
-import { elsewhen } from "./internal/elsewhen.ts"
 import { type Frame, frameContext } from "./internal/frame.ts"
 import * as Identity from "./internal/identity.ts"
 import { type Lowering, untypedTable } from "./internal/lowering.ts"

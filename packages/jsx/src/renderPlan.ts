@@ -3,6 +3,7 @@
  * check it.
  */
 import type { Caught } from "@smithers/core/Builder"
+import { type Circumstances, under } from "@smithers/core/Circumstances"
 import * as Codec from "@smithers/core/Codec"
 import { InvalidInput, InvalidWorkflow, unnamed } from "@smithers/core/Errors"
 import { keptId, type NodeId, nodeKey } from "@smithers/core/Ids"
@@ -17,7 +18,6 @@ import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import type { PlacedTask } from "./internal/analysis.ts"
 import { readsLater } from "./internal/condition.ts"
-import { type Circumstances, under } from "./internal/elsewhen.ts"
 import * as Prompt from "./internal/prompt.ts"
 import * as Purity from "./internal/purity.ts"
 import type { Read } from "./internal/reads.ts"

@@ -153,6 +153,7 @@ const makeWriter = (
       },
       origin: (runId) => read("origin", () => Either.right(claims.origin(runId))),
       load: (runId, at) => read("load", () => states.load(runId, at)),
+      history: (runId) => read("history", () => states.history(runId)),
       commit: (frame) => {
         const isLast = Frames.isLast(frame)
         const run = () => {

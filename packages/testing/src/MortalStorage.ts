@@ -70,6 +70,7 @@ export const make = (disk: StorageShape, fault: Fault | undefined, onCommit: (fr
   const storage: StorageShape = {
     storeId: disk.storeId,
     load: of(disk.load),
+    history: of(disk.history),
     commit: (frame) =>
       Effect.suspend(() => {
         const number = commits + 1

@@ -2,6 +2,7 @@
  * Places in groups with a limit. A branch takes its place when the first leaf in it starts, and holds it until the branch ends,
  * whether it works or waits. Leaves without a place are parked.
  */
+import type { NodeKey } from "../Ids.ts"
 import * as Plan from "../Plan.ts"
 import * as Heap from "./heap.ts"
 import { Phase } from "./phase.ts"
@@ -25,6 +26,8 @@ export interface Places {
   readonly release: (branch: number) => void
   /** Gives the first parked branch a place beyond the limit. Returns whether there was one. */
   readonly overbook: () => boolean
+  /** Starts the parked leaves that a recording has begun by now. Returns whether there was one. */
+  readonly resume: () => boolean
 }
 
 interface Group {
@@ -35,7 +38,49 @@ interface Group {
 }
 
 /** The places of a plan without limits. */
-const unlimited: Places = { open: () => {}, admit: () => true, release: () => {}, overbook: () => false }
+const unlimited: Places = { open: () => {}, admit: () => true, release: () => {}, overbook: () => false, resume: () => false }
+
+/** Places as a recording gave them: a leaf in a group with a limit may start once it has begun there. */
+export const following = ({
+  plan,
+  view,
+  phases,
+  resume,
+  opens,
+}: Pick<Host, "plan" | "phases" | "resume"> & {
+  readonly view: Pick<View, "keyOf">
+  readonly opens: (key: NodeKey) => boolean
+}): Places => {
+  const isLimited = (leaf: number): boolean => {
+    for (let up = leaf < plan.size ? plan.parent(leaf) : -1; up >= 0; up = plan.parent(up)) {
+      const node = plan.node(up)
+      if ((node._tag === "Parallel" || node._tag === "ForEach") && node.maxConcurrency !== undefined) return true
+    }
+    return false
+  }
+  let parked: ReadonlyArray<number> = []
+  const resumeDue = (): boolean => {
+    const waiting = [...new Set(parked)].filter((leaf) => phases[leaf] === Phase.parked)
+    const ready = waiting.filter((leaf) => opens(view.keyOf(leaf)))
+    parked = waiting.filter((leaf) => !ready.includes(leaf))
+    for (const leaf of ready.toReversed()) {
+      phases[leaf] = Phase.idle
+      resume(leaf)
+    }
+    return ready.length > 0
+  }
+  return {
+    ...unlimited,
+    release: resumeDue,
+    resume: resumeDue,
+    admit: (leaf) => {
+      if (!isLimited(leaf) || opens(view.keyOf(leaf))) return true
+      phases[leaf] = Phase.parked
+      parked = [...parked, leaf]
+      return false
+    },
+  }
+}
 
 /** The places of a plan. */
 export const make = ({ plan, view, phases, resume }: Host): Places => {
@@ -163,5 +208,6 @@ export const make = ({ plan, view, phases, resume }: Host): Places => {
       }
       return false
     },
+    resume: () => false,
   }
 }

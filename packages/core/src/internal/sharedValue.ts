@@ -252,4 +252,10 @@ export class Outputs {
   delete(key: NodeKey): void {
     this.kept.delete(key)
   }
+  /** The same outputs, to be changed apart. */
+  copy(): Outputs {
+    const copied = new Outputs()
+    for (const [key, kept] of this.kept) copied.set(key, kept)
+    return copied
+  }
 }

@@ -41,6 +41,8 @@ export interface Host {
   readonly resting: ReadonlySet<NodeKey>
   /** Admits a step that is suspected of killing its process. */
   readonly admit: ((key: NodeKey) => boolean) | undefined
+  /** `true` if `admit` decides about each step and each child run. */
+  readonly admitsEach: boolean
   /** Admits an attempt at a step with a limit, once it holds a slot of it. `left` is the number of attempts that could start. */
   readonly grant: ((start: Start, left: number) => boolean) | undefined
 }
@@ -85,7 +87,7 @@ interface Ready {
 
 /** The starts of a schedule. */
 export const make = (host: Host): Starts => {
-  const { plan, view, phases, journal, reads, maxConcurrency, codeGeneration, place, admit, grant, resting } = host
+  const { plan, view, phases, journal, reads, maxConcurrency, codeGeneration, place, admit, admitsEach, grant, resting } = host
   /** In document order, compensations first. */
   const readySteps = Heap.make<Ready>(({ rank }) => rank)
   const readyChildren = Heap.make<Ready>(({ rank }) => rank)
@@ -115,8 +117,9 @@ export const make = (host: Host): Starts => {
     return ready
   }
   const orphans = new Set<NodeKey>()
-  /** Ready steps that wait for admission. */
+  /** Ready steps, and child runs, that wait for admission. */
   let heldBack: Array<number> = []
+  let heldChildren: Array<number> = []
   /** Ready steps that wait for a slot of their limit. */
   let queued: Array<number> = []
   const startAt = (position: number): Start => ({
@@ -161,11 +164,21 @@ export const make = (host: Host): Starts => {
     }
     return starts
   }
+  /** Starts the admitted child runs. Returns whether there was any. */
+  const openAdmitted = (): boolean => {
+    const ready = [...new Set(heldChildren)].filter((position) => phases[position] === Phase.ready)
+    heldChildren = ready.filter((position) => admit?.(view.keyOf(position)) !== true)
+    const admitted = ready.filter((position) => !heldChildren.includes(position))
+    for (const position of admitted) host.openChild(position)
+    return admitted.length > 0
+  }
   return {
     enqueue: (position) => {
       phases[position] = Phase.ready
-      if (position < plan.size && plan.node(position)._tag === "Wait") return readyChildren.push({ position, rank: position })
-      if (admit !== undefined && Suspects.isSuspect(view.stepRecord(position))) heldBack.push(position)
+      const isChild = position < plan.size && plan.node(position)._tag === "Wait"
+      if (isChild && admitsEach) heldChildren.push(position)
+      else if (isChild) readyChildren.push({ position, rank: position })
+      else if (admit !== undefined && (admitsEach || Suspects.isSuspect(view.stepRecord(position)))) heldBack.push(position)
       else if (grant !== undefined && position < plan.size && plan.step(position).limit !== undefined) queued.push(position)
       else readySteps.push({ position, rank: position < plan.size ? position : position - plan.nodes.length })
     },
@@ -184,6 +197,7 @@ export const make = (host: Host): Starts => {
       return starts
     },
     openChildren: () => {
+      if (heldChildren.length > 0) return !journal.isPaused() && openAdmitted()
       if (readyChildren.peek() === undefined || journal.isPaused()) return false
       const before: Array<Ready> = []
       let isAny = false
@@ -225,7 +239,7 @@ export const make = (host: Host): Starts => {
       if (orphans.delete(key)) running--
     },
     running: () => running,
-    isHeldBack: () => heldBack.length > 0,
+    isHeldBack: () => heldBack.length > 0 || heldChildren.length > 0,
     isQueued: () => queued.length > 0,
   }
 }

@@ -163,6 +163,7 @@ export const make = (patience: Patience): Effect.Effect<StorageShape, StoreError
       deliverResponse: refuse("deliverResponse"),
       origin: (runId) => read("origin", ({ claims }) => Either.right(claims.origin(runId))),
       load: (runId, at) => read("load", ({ states }) => states.load(runId, at)),
+      history: (runId) => read("history", ({ states }) => states.history(runId)),
       runnable: (now, exclude) => read("runnable", ({ claims }) => Either.right(claims.runnable(now, exclude))),
       cached: (query) => read("cached", ({ states }) => Either.right(states.cached(query))),
       pending: Effect.succeed([]),

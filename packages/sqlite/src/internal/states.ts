@@ -31,6 +31,7 @@ import { hash } from "./plans.ts"
 
 export interface States {
   readonly load: (runId: string, at?: History.Moment) => Either.Either<RunState.RunState, RunNotFound>
+  readonly history: (runId: string) => Either.Either<History.RunHistory, RunNotFound>
   readonly cached: (query: CacheQuery) => Option.Option<CachedOutput>
 }
 
@@ -123,6 +124,10 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
   const selectOrder = prepare<[seq: number]>(
     "SELECT finished_seq FROM smithers_nodes WHERE run_id = ? AND node_id = ? AND iteration = ? AND finished_seq IS NOT NULL",
   )
+  const selectLog = prepare<Events.Row>(`SELECT ${Events.columns} FROM smithers_events e WHERE run_id = ? ORDER BY seq`)
+  const selectFinishes = prepare<[nodeId: string, iteration: number, seq: number]>(
+    "SELECT node_id, iteration, finished_seq FROM smithers_nodes WHERE run_id = ? AND finished_seq IS NOT NULL",
+  )
   const selectReplaced = prepare<[seq: number, output: Text]>("SELECT seq, output FROM smithers_output_history WHERE run_id = ?")
   const selectReads = prepare<[seq: number, reads: string]>("SELECT seq, reads FROM smithers_reads WHERE run_id = ?")
 
@@ -195,9 +200,18 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
     seq: number,
     { input, output }: { readonly input: Json | undefined; readonly output: Json | undefined },
   ) {
+    yield* withContent(runId, selectEvents.values(runId, seq), { input, output })
+  }
+
+  /** Completes rows of the log with content from other tables, but for the outputs that still stand. */
+  const withContent = function* (
+    runId: string,
+    rows: ReadonlyArray<Events.Row>,
+    { input, output }: { readonly input: Json | undefined; readonly output: Json | undefined },
+  ) {
     const replaced = new Map(selectReplaced.values(runId))
     const readsAt = new Map(selectReads.values(runId))
-    for (const row of selectEvents.values(runId, seq)) {
+    for (const row of rows) {
       const logged = Events.read(row)
       const { _tag } = logged.event
       const stored = _tag === "RunFinished" ? output : readOptional(replaced.get(logged.seq) ?? null)
@@ -257,6 +271,28 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
 
   return {
     load,
+    history: (runId) => {
+      const row = selectRun.values(runId)[0]
+      if (row === undefined) return Either.left(new RunNotFound({ runId }))
+      const [workflow, version, , , , text, output, , , , , ...from] = row
+      outputs.refresh()
+      const input = readOptional(text)
+      const stored = outputsOf(runId, workflow)
+      const outputAt = new Map(
+        selectFinishes.values(runId).map(([nodeId, iteration, seq]) => [seq, stored.get(nodeKey(nodeId, iteration))] as const),
+      )
+      const entries: Array<History.Entry> = []
+      for (const entry of withContent(runId, selectLog.values(runId), { input, output: readOptional(output) })) {
+        const given = outputAt.get(entry.seq)
+        // It was a valid event when written.
+        entries.push(given === undefined ? entry : { ...entry, event: { ...entry.event, output: given } as RunEvent })
+      }
+      const [, , , , claims, , levels, ...forked] = from
+      return Either.right({
+        ...{ runId, workflow, version: version ?? undefined, input, parent: parentOf(from), entries },
+        ...{ budgets: budgetsOf(claims), depth: levels ?? 0, fork: Forks.read(forked) },
+      })
+    },
     cached: (query) => {
       const [found] =
         query.isShared === true

@@ -1,5 +1,5 @@
 /**
- * Runs renders at other times and with other random numbers, so that two renders in a row reveal a dependence on them.
+ * Runs authors' functions at other times and with other random numbers, so that two calls in a row reveal a dependence on them.
  */
 
 /** Offset to a later time, in milliseconds: more than a year, and a fraction of each unit of time. */

@@ -135,14 +135,17 @@ export const make = (log: ReadonlyArray<Entry>, start: RunState.RunState): Recor
     const { frame } = first
     // It was a valid time when it was written.
     const at = first.at as Millis
-    const isAfresh = entries.some(({ event }) => event._tag === "RunResumed" || event._tag === "NodeReset")
+    // Whoever reverts a run has no schedule.
+    const isReverted = entries.some(({ event }) => event._tag === "RunReverted")
+    const isAfresh = isReverted || entries.some(({ event }) => event._tag === "RunResumed" || event._tag === "NodeReset")
     const [given, derived]: [Array<RunEvent>, Array<RunEvent>] = [[], []]
     for (const { event } of entries) {
-      if (isGiven(event, state, isAfresh)) given.push(event)
+      const isOutside = event._tag !== "PlanChanged" && (isReverted || isGiven(event, state, isAfresh))
+      if (isOutside) given.push(event)
       else if (event._tag !== "PlanChanged") derived.push(event)
       state = RunState.apply(state, event, at)
       if (event._tag === "AttemptSucceeded") successes.set(attemptName(event.nodeId, event.iteration, event.attempt), event)
-      if (event._tag === "RunResumed") end = undefined
+      if (event._tag === "RunResumed" || event._tag === "RunReverted") end = undefined
       if (isEnd(event)) end = { event, at, frame }
     }
     state = RunState.committed(state, frame)
@@ -157,7 +160,7 @@ export const make = (log: ReadonlyArray<Entry>, start: RunState.RunState): Recor
       else others.push(made)
     }
     const isBeforeResume = groups[index + 1]?.some(({ event }) => event._tag === "RunResumed") === true
-    frames.push({ frame, at, given, derived, isAfresh, isUndecided: derived.length === 0 && isBeforeResume })
+    frames.push({ frame, at, given, derived, isAfresh, isUndecided: isReverted || (derived.length === 0 && isBeforeResume) })
   }
   return { frames, derived: derivedOf, successes, keys, end, state }
 }

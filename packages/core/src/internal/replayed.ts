@@ -351,6 +351,7 @@ const make = ({
         if (isOrdered && !interrupted.has(key) && state.cancel === undefined) return taint(key)
         return give(event)
       }
+      case "AttemptStarted":
       case "WaitStarted":
       case "NodeFailed": {
         const { nodeId, iteration } = event
@@ -443,7 +444,10 @@ const make = ({
       }
       case "LoopFinished": {
         const isNew = !knownIds.has(nodeId) && !isCase("LoopAdvanced", nodeId, iteration)
-        if (!isNew && expectedOf(event, index) === undefined)
+        const until = expectedOf(event, index)?.frame ?? -1
+        const passes = recording.derived.get(Recording.slot("LoopAdvanced", nodeId, iteration)) ?? []
+        const made = counts.get(Recording.slot("LoopAdvanced", nodeId, iteration)) ?? 0
+        if (!isNew && passes.filter(({ frame }) => frame <= until).length !== made)
           find({
             _tag: "LoopChanged",
             ...place(nodeId, iteration),
@@ -622,6 +626,16 @@ const make = ({
     if (item !== undefined && knownIds.has(item.list) && !knownIds.has(nodeId)) return noteItem(item.list, "added", item.key)
     return { _tag: "NodeAdded", ...place(nodeId, iteration) }
   }
+  /** Tells whether the route of a branch was reported before. */
+  const isRouted = (branch: number, iteration: number): boolean => {
+    const route = `route ${branch} ${iteration}`
+    return judged.has(route) || !judged.add(route)
+  }
+  const add = (nodeId: NodeId, iteration: number): void => {
+    const finding = added(nodeId, iteration)
+    const arms = finding._tag === "RouteChanged" ? armsAround(plan?.positions.get(nodeId) ?? -1) : undefined
+    if (arms === undefined || !isRouted(arms.branch, iteration)) find(finding)
+  }
   /** Reports a node that the recording has begun, or ended otherwise, in this frame, and today's code has not. */
   const missing = (event: Recording.NodeEvent): void => {
     const { nodeId, iteration } = event
@@ -642,9 +656,7 @@ const make = ({
         const arms = armsAround(position)
         if (arms !== undefined) {
           const now = arms.other.filter((id) => isBegun(id, iteration))
-          const routeOf = `${frameNumber} ${arms.branch}`
-          if (judged.has(routeOf)) return void unreached.add(key)
-          judged.add(routeOf)
+          if (isRouted(arms.branch, iteration)) return void unreached.add(key)
           for (const id of now) taint(nodeKey(id, iteration))
           return depart({ _tag: "RouteChanged", frame: frameNumber, was: arms.own.filter((id) => wasBegun(id, iteration)), now })
         }
@@ -916,16 +928,19 @@ const make = ({
       const end = derived.find(({ _tag }) => _tag === "RunFinished" || _tag === "RunFailed" || _tag === "RunCancelled")
       if (isUndecided || isStopped || mismatch !== undefined) return mismatch
       derive(end)
+      const departed: Array<NodeKey> = []
       for (const key of held) {
         const { nodeId, iteration } = parseNodeKey(key)
         if (judged.has(`held ${key}`) || isAffected(nodeId, iteration)) continue
         const wasSkipped = (recorded.get(Recording.slot("NodeSkipped", nodeId, iteration)) ?? 0) > 0
         if (knownIds.has(nodeId) && !wasSkipped && !isOtherArm(nodeId, iteration)) continue
         judged.add(`held ${key}`)
-        find(wasSkipped ? { _tag: "SkipChanged", ...place(nodeId, iteration), isSkipped: false } : added(nodeId, iteration))
-        taint(key)
+        if (wasSkipped) find({ _tag: "SkipChanged", ...place(nodeId, iteration), isSkipped: false })
+        else add(nodeId, iteration)
+        departed.push(key)
       }
       for (const event of derived) if ("nodeId" in event) missing(event)
+      for (const key of departed) taint(key)
       state = RunState.committed(state, frame.frame)
       return mismatch
     },
@@ -936,7 +951,7 @@ const make = ({
           const { nodeId, iteration } = parseNodeKey(key)
           if (judged.has(`held ${key}`) || isAffected(nodeId, iteration)) continue
           frameNumber = heldSince.get(key) ?? frameNumber
-          find(added(nodeId, iteration))
+          add(nodeId, iteration)
         }
       const shown = findings.flatMap((finding): ReadonlyArray<Difference> => (finding._tag === "ItemsChanged" ? [] : [finding]))
       for (const [nodeId, { frame, added, removed }] of items)

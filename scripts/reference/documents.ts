@@ -17,7 +17,11 @@ const chapters: ReadonlyArray<{ readonly title: string; readonly folder: string;
     first: ["first-workflow", "first-jsx", "terminal", "parallel-lists", "loops", "retries", "cache", "typed-errors", "services"],
   },
   { title: "Guides: waiting", folder: "guides", first: ["approvals", "gates", "human-tasks", "signals", "timers"] },
-  { title: "Guides: failure", folder: "guides", first: ["sagas", "try-catch", "editing", "go-back"] },
+  {
+    title: "Guides: failure",
+    folder: "guides",
+    first: ["sagas", "try-catch", "editing", "would-it-have-changed", "go-back"],
+  },
   {
     title: "Guides: shapes",
     folder: "guides",

@@ -9,6 +9,7 @@ import { UsageRow } from "@smithers/core/Charges"
 import * as Errors from "@smithers/core/Errors"
 import { Limit } from "@smithers/core/Limits"
 import * as Memory from "@smithers/core/Memory"
+import * as Replay from "@smithers/core/ReplayFinding"
 import * as RunAt from "@smithers/core/RunAt"
 import { Leaving, PendingKind, RunEvent, StrayRead, WaitKind } from "@smithers/core/RunEvent"
 import * as RunReader from "@smithers/core/RunReader"
@@ -301,6 +302,35 @@ export const Checked = Schema.Struct({
   pending: strings,
   /** Difference to the plan of the run. Set with `--against`. */
   difference: Schema.NullOr(Schema.Struct({ kept: strings, added: strings, removed: strings, changed: strings })),
+})
+
+const ReplayFinding = named("ReplayFinding")(Replay.ReplayFinding)
+
+/** One run of `replay`. */
+export const ReplayedRun = Schema.Struct({
+  runId: Schema.String,
+  workflow: Schema.String,
+  status: Schema.String,
+  /** The run whose child run it is. */
+  parent: Schema.NullOr(Schema.String),
+  isChanged: Schema.Boolean,
+  /** The reason it cannot be replayed. */
+  problem: Schema.NullOr(Schema.String),
+  findings: Schema.Array(Schema.Struct({ message: Schema.String, finding: ReplayFinding })),
+  /** Number of tasks and waits that were compared. */
+  compared: Schema.Number,
+  /** Tasks and waits (`<node>/<iteration>`) that depend on something that differs. */
+  unreached: strings,
+  /** Tasks whose prompt cannot be compared, with the reason. */
+  uncompared: Schema.Array(Schema.Struct({ key: Schema.String, reason: Schema.String })),
+})
+
+/** `replay` */
+export const Replayed = Schema.Struct({
+  runs: Schema.Array(ReplayedRun),
+  /** Number of runs that would change, and of runs that cannot be replayed. */
+  changed: Schema.Number,
+  problems: Schema.Number,
 })
 
 /** `approve`, `deny`, `answer`, `signal`, `cancel`, `pause`, `unpause`, `retry`, `cancel-node` and `complete-node` */

@@ -10,13 +10,15 @@ import type { Account } from "./Budget.ts"
 import type { UsageRow } from "./Charges.ts"
 import type { Definition } from "./Definition.ts"
 import * as Engine from "./Engine.ts"
-import { InvalidSetting, type NoSuchMoment, type RunNotFound, type StoreError } from "./Errors.ts"
+import { InvalidSetting, type NoSuchMoment, type RunNotFound, type StoreError, type WorkflowMismatch } from "./Errors.ts"
 import type { ForkError, Forked, ForkOptions } from "./Fork.ts"
 import type { Moment } from "./History.ts"
 import { check as checkFact, type Fact, type FactFilter, type InvalidFact, Memory } from "./Memory.ts"
 import * as MemoryStorage from "./MemoryStorage.ts"
 import * as Millis from "./Millis.ts"
 import * as RedactedTelemetry from "./RedactedTelemetry.ts"
+import type { ReplayReport } from "./Replay.ts"
+import * as Replay from "./Replay.ts"
 import type { RevertOptions } from "./Revert.ts"
 import * as Revert from "./Revert.ts"
 import * as RunAt from "./RunAt.ts"
@@ -57,6 +59,7 @@ export type { ForkError, Forked, ForkOptions } from "./Fork.ts"
 export type { Moment } from "./History.ts"
 export { itemId } from "./Ids.ts"
 export { type Fact, type FactFilter, InvalidFact } from "./Memory.ts"
+export { hasChanged, type ReplayFinding, type ReplayReport } from "./Replay.ts"
 export type { RevertError, Reverted, RevertOptions } from "./Revert.ts"
 export type { RunAt } from "./RunAt.ts"
 export type { RunDetails, RunFilter, RunSummary } from "./RunReader.ts"
@@ -81,6 +84,16 @@ export const fork = <R>(workflow: Forkable<R>, runId: string, options?: ForkOpti
 interface Forkable<R> {
   readonly fork: (runId: string, options?: ForkOptions) => Effect.Effect<Forked, ForkError, R>
 }
+
+/**
+ * Tells whether today's code of a workflow would have changed a recorded run, and where, like {@link Replay.replay}. Runs and writes
+ * nothing.
+ */
+export const replay = <R>(
+  workflow: { readonly definition: Definition<R> },
+  runId: string,
+): Effect.Effect<ReplayReport, StoreError | RunNotFound | WorkflowMismatch, RunStore | RunReader | R> =>
+  Replay.replay(workflow.definition, runId)
 
 const filterNames: Settings.Names<RunFilter> = {
   status: true,

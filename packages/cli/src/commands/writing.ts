@@ -54,6 +54,31 @@ export const check = define({
   action: () => import("../actions/plan.ts").then(({ check }) => check),
 })
 
+export const replay = define({
+  path: ["replay"],
+  summary: "Tells whether today's code would have changed a recorded run, without running anything.",
+  details:
+    "Plans and schedules today's code against the recorded outputs, answers and signals of the run. Says at which node it would do otherwise: a prompt, a need, a route, a number of passes, a list of items, a request, a time, an output. What depends on that is not compared. Calls the workflow's conditions, prompts and requests, and no step, agent or tool; writes nothing. Child runs are replayed with their own code. Exits with 1 if a run would change or cannot be replayed. A function that gives two values for the same state is reported, and is no change.",
+  examples: [
+    { line: "smithers replay m1abc2", does: "Compares a run with the code that its file holds now." },
+    {
+      line: "smithers replay --all --since 7d --workflow review",
+      does: "Checks all runs of a workflow of the last week, before a deploy.",
+    },
+    { line: "smithers replay m1abc2 --file draft.tsx --json", does: "Compares a run with the code in another file." },
+  ],
+  parameters: {
+    run: optionalArgument("run", "Id of the run, or a unique prefix of it"),
+    all: flag("all", "All runs that are no child runs"),
+    since: text("since", "time", "With --all: only runs created in the last 12h or 7d"),
+    workflow: text("workflow", "name", "With --all: only runs of this workflow"),
+    file: text("file", "file", "Workflow file to replay with, or file#export. Default: the file that started the run"),
+    export: exported,
+  },
+  output: Output.Replayed,
+  action: () => import("../actions/replay.ts").then(({ replay }) => replay),
+})
+
 export const agents = define({
   path: ["agents"],
   summary: "Lists command-line agents: installed or not, version, logged in or not, and what each can.",

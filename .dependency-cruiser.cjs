@@ -17,9 +17,10 @@ const mayImport = {
   agents: ["core"],
   sandbox: ["core"],
   workspace: ["core"],
+  hot: ["core"],
   testing: ["core", "jsx", "agents"],
   server: ["core"],
-  cli: ["core", "sqlite", "jsx", "agents", "sandbox", "workspace"],
+  cli: ["core", "sqlite", "jsx", "agents", "sandbox", "workspace", "hot"],
 }
 
 const direction = Object.entries(mayImport).map(([from, to]) => ({
@@ -37,6 +38,7 @@ const outside = {
   testing: { npm: ["effect"], runtime: false },
   sandbox: { npm: ["effect", "@anthropic-ai/sandbox-runtime"], runtime: true },
   workspace: { npm: ["effect"], runtime: true },
+  hot: { npm: ["effect"], runtime: true },
   agents: { npm: ["effect", "ai", "@ai-sdk/[^/]+", "@effect/ai"], runtime: true },
   jsx: {
     npm: [

@@ -19,6 +19,7 @@ const long = [
   "test/cli/errors.test.ts",
   "test/cli/Input.test.ts",
   "test/cli/cache.test.ts",
+  "test/cli/hot.test.ts",
   "test/cli/laterAttempts.test.ts",
   "test/cli/leaving.test.ts",
   "test/cli/memory.test.ts",

@@ -60,7 +60,7 @@ describe("Reload", () => {
           const handle = yield* build("old").start({}, { runId: "r" })
           yield* rest
           expect(yield* engine.reload("r", build("new").definition, code("new"))).toEqual([
-            { runId: "r", generation: 1, kept: 0, added: 1, removed: 0 },
+            { runId: "r", generation: 1, kept: 0, added: 0, removed: 0 },
           ])
           yield* gate.open
           return yield* handle.await
@@ -103,7 +103,7 @@ describe("Reload", () => {
           const handle = yield* build(["done", "slow", "later"]).start({}, { runId: "r" })
           yield* rest
           const [reloaded] = yield* engine.reload("r", build(["done", "before", "slow", "after"]).definition, code("new"))
-          expect(reloaded).toEqual({ runId: "r", generation: 1, kept: 1, added: 2, removed: 0 })
+          expect(reloaded).toEqual({ runId: "r", generation: 1, kept: 1, added: 2, removed: 1 })
           yield* gate.open
           yield* handle.await
         }),
@@ -407,8 +407,8 @@ describe("Reload", () => {
           expect(yield* tagsOf(storage, "r")).not.toContain("CodeReloaded")
           const reloaded = yield* engine.reload("r", build("new").definition, code("new"))
           expect(reloaded.map(({ generation, added }) => [generation, added])).toEqual([
-            [1, 1],
-            [1, 1],
+            [1, 0],
+            [1, 0],
           ])
           yield* gate.open
           return yield* handle.await

@@ -73,7 +73,7 @@ describe("a reload of components", () => {
       const handle = yield* old.start({}, { runId: "r" })
       yield* rest
       expect(yield* engine.reload("r", next.definition, code)).toEqual([
-        { runId: "r", generation: 1, kept: 1, added: 2, removed: 0 },
+        { runId: "r", generation: 1, kept: 1, added: 2, removed: 1 },
       ])
       yield* gate.open
       expect(yield* handle.await).toEqual({ text: "a by old, slow by old, added by new" })

@@ -6,6 +6,7 @@
 import * as Journal from "@smithers/core/AgentJournal"
 import { Account } from "@smithers/core/Budget"
 import { UsageRow } from "@smithers/core/Charges"
+import { StoredGeneration } from "@smithers/core/CodeGeneration"
 import * as Errors from "@smithers/core/Errors"
 import { Limit } from "@smithers/core/Limits"
 import * as Memory from "@smithers/core/Memory"
@@ -144,6 +145,8 @@ export const Inspected = Schema.Struct({
   slots: Schema.optional(Schema.Array(SlotWait)),
   /** Snapshots of workspaces around its attempts, if there are any. */
   snapshots: Schema.optional(Schema.Array(Snapshot)),
+  /** Generations of its code, oldest first, if it was watched. */
+  generations: Schema.optional(Schema.Array(StoredGeneration)),
 })
 
 /** `node` */
@@ -232,6 +235,8 @@ export const Reason = Schema.Struct({
       refusals: Schema.Array(Schema.Struct({ ...node, issues: strings })),
     }),
   ),
+  /** The code that it is at work with, or was, if that was watched. */
+  code: Schema.optional(StoredGeneration),
 })
 
 /** `output` */

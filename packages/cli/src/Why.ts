@@ -184,6 +184,15 @@ const ended = (sentence: string): string => (/[.?!]$/.test(sentence) ? sentence 
 /** Delay of a retry, in milliseconds, after which the supervisor counts as gone. */
 const lateMs = 30_000
 
+/** Formats the code that a run is at work with: its generation, its digest and its age. */
+export const codeText = (generations: RunDetails["generations"], now: number): string | undefined => {
+  const last = generations?.at(-1)
+  if (last === undefined) return undefined
+  const { generation, code, at } = last
+  const which = code === null ? "not watched" : `${code.hash.slice(0, 12)}, ${plural(code.files.length, "file")}`
+  return `generation ${generation} (${which}), for ${span(now - at)}`
+}
+
 /** Formats the failed attempts to resume a run, and the time of the next one. */
 export const triedText = ({ since, failureCount, retryAt }: Stuck, now: number): string => {
   const tried = `${plural(failureCount, "attempt")} to resume it failed in ${span(now - since)}`

@@ -59,17 +59,23 @@ const plugin: BunPlugin = {
   },
 }
 
-let isPrepared = false
+/** The loaders of workflow files, once they are registered in this process. */
+let registered: ReadonlyArray<BunPlugin> | undefined
 
-/** Registers the loader of workflow files in this process. `.mdx` is compiled by the package that the file's folder resolves. */
-const prepare = async (folder: string): Promise<void> => {
-  if (isPrepared) return
-  isPrepared = true
+/** Registers the loaders of workflow files in this process. `.mdx` is compiled by the package that the file's folder resolves. */
+const prepare = async (folder: string): Promise<ReadonlyArray<BunPlugin>> => {
+  if (registered !== undefined) return registered
   Signals.guard()
   Bun.plugin(plugin)
+  registered = [plugin]
   const { mdx } = (await import(Bun.resolveSync(`${facade}/mdx`, folder))) as { readonly mdx: () => BunPlugin }
   Bun.plugin(mdx())
+  registered = [plugin, mdx()]
+  return registered
 }
+
+/** The loaders of the files of a workflow, for a bundler. */
+export const plugins = (path: string): Effect.Effect<ReadonlyArray<BunPlugin>> => Effect.promise(() => prepare(dirname(path)))
 
 const extensions = [".ts", ".mts", ".tsx", ".js", ".mjs", ".jsx"]
 
@@ -98,7 +104,14 @@ export const parseTarget = (target: string): { readonly file: string; readonly e
  */
 export const load = (
   target: string,
-  options: { readonly folder?: string; readonly exported?: string | undefined },
+  options: {
+    readonly folder?: string
+    readonly exported?: string | undefined
+    /** The module of the file, if it was imported already. */
+    readonly imported?: object | undefined
+    /** What follows from a failure. Default: "Nothing was started." */
+    readonly otherwise?: string
+  },
 ): Effect.Effect<WorkflowModule, InvalidWorkflowFile | CannotLaunch> =>
   Effect.gen(function* () {
     const parsed = parseTarget(target)
@@ -122,9 +135,9 @@ export const load = (
     const module = yield* Effect.tryPromise({
       try: async () => {
         await prepare(dirname(path))
-        return (await import(path)) as { readonly [name: string]: unknown }
+        return (options.imported ?? (await import(path))) as { readonly [name: string]: unknown }
       },
-      catch: (thrown) => explain(path, thrown),
+      catch: (thrown) => explain(path, thrown, options.otherwise ?? "Nothing was started."),
     })
     const names = Object.keys(module).filter((name) => isWorkflow(module[name]))
     const name = exported ?? (isWorkflow(module.default) ? "default" : names.length === 1 ? (names[0] as string) : "default")
@@ -186,7 +199,7 @@ const isWorkflow = (value: unknown): value is LoadedWorkflow =>
 
 const kindOf = (value: unknown): string => (value === null ? "null" : typeof value === "object" ? "an object" : `a ${typeof value}`)
 
-const explain = (path: string, thrown: unknown): InvalidWorkflowFile => {
+const explain = (path: string, thrown: unknown, otherwise: string): InvalidWorkflowFile => {
   const invalid = (reason: InvalidWorkflowFile["reason"], problem: string) => new InvalidWorkflowFile({ path, reason, problem })
   const messages = thrown instanceof AggregateError ? thrown.errors : [thrown]
   const builds = messages.filter(isBuildMessage)
@@ -195,22 +208,19 @@ const explain = (path: string, thrown: unknown): InvalidWorkflowFile => {
       const line = position?.lineText === undefined ? "" : `\n    ${shorten(position.lineText.trim(), 160)}`
       return `  ${position?.file ?? path}:${position?.line ?? 0}:${position?.column ?? 0} ${message}${line}`
     })
-    return invalid(
-      "syntax",
-      `${path} cannot be parsed (${plural(builds.length, "error")}). Nothing was started.\n${positions.join("\n")}`,
-    )
+    return invalid("syntax", `${path} cannot be parsed (${plural(builds.length, "error")}). ${otherwise}\n${positions.join("\n")}`)
   }
   const unresolved = messages.find(isResolveMessage)
   if (unresolved !== undefined) {
     const { because, missing } = explainImport(unresolved, path)
-    const problem = `${path} cannot be loaded: ${because}. Nothing was started.`
+    const problem = `${path} cannot be loaded: ${because}. ${otherwise}`
     return new InvalidWorkflowFile({ path, reason: "import", problem, ...defined({ missing }) })
   }
   const shown =
     thrown instanceof Error
       ? `${thrown.name}: ${thrown.message}${placeOf(thrown)}`
       : `the value ${shorten(Bun.inspect(thrown), 500)}`
-  return invalid("threw", `${path} threw while it was loaded: ${shown}\nNothing was started.${otherFacade(path)}`)
+  return invalid("threw", `${path} threw while it was loaded: ${shown}\n${otherwise}${otherFacade(path)}`)
 }
 
 /** An unresolved import, as Bun reports it. */

@@ -135,9 +135,9 @@ export interface Reloaded {
   readonly generation: number
   /** Finished nodes that the new plan has. */
   readonly kept: number
-  /** Nodes of the new plan that have not begun. */
+  /** Nodes that only the new plan has. */
   readonly added: number
-  /** Nodes that have begun and that the new plan has not. */
+  /** Nodes that only the old plan has. */
   readonly removed: number
 }
 

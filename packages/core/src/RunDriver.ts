@@ -679,7 +679,7 @@ const loop = (
           const { message: problem } = new IncompatibleOutput({ runId, nodes: stuck })
           return yield* new ReloadRefused({ runId, reason: "incompatible", problem })
         }
-        return { definition: next, planner, planned, outputs, values, resets, counts: Restore.compare(planned, records) }
+        return { definition: next, planner, planned, outputs, values, resets, counts: Restore.compareCode(plan, planned, records) }
       }).pipe(
         Effect.catchAllCause((cause) => {
           const [known] = Cause.failures(cause)

@@ -87,7 +87,7 @@ export const PlanChanged = Schema.TaggedStruct("PlanChanged", {
 })
 
 /**
- * The run goes on with new code, generation `codeGeneration`. The counts compare its plan with the stored one. Attempts in flight end with
+ * The run goes on with new code, generation `codeGeneration`. The counts compare its plan with that of the code before. Attempts in flight end with
  * the code that they began with.
  */
 export const CodeReloaded = Schema.TaggedStruct("CodeReloaded", {

@@ -20,6 +20,7 @@ interface Detached {
     readonly deadline: string | undefined
     readonly noCache: boolean
     readonly noSnapshots: boolean
+    readonly hot: boolean
     readonly wait: boolean
     readonly uncancel: boolean
     readonly onIncompatible: "fail" | "rerun" | undefined
@@ -65,6 +66,7 @@ export const detach = ({ settings, runId, file, root, target, input, isResume }:
       ...(settings.deadline === undefined ? [] : [`--deadline=${settings.deadline}`]),
       ...(settings.noCache ? ["--no-cache"] : []),
       ...(settings.noSnapshots ? ["--no-snapshots"] : []),
+      ...(settings.hot ? ["--hot"] : []),
       ...(settings.wait ? ["--wait"] : []),
       ...(settings.uncancel ? ["--uncancel"] : []),
     ]

@@ -24,7 +24,7 @@ import { Screen, type ScreenShape, widthOf } from "../Screen.ts"
 import { owners } from "../Stores.ts"
 import { excerpt, json, longestFailure, oneLine, plural, pretty, shorten, span, table } from "../Text.ts"
 import { awaitedBy } from "../Waits.ts"
-import { slotLines, triedText, waitLine, waitLines } from "../Why.ts"
+import { codeText, slotLines, triedText, waitLine, waitLines } from "../Why.ts"
 
 interface InspectOptions {
   readonly db: string | undefined
@@ -35,6 +35,9 @@ interface InspectOptions {
 const allWaits = { all: true, limit: Number.MAX_SAFE_INTEGER } as const
 
 /** Sorts nodes in the order of the plan. Nodes that have left the plan come last. */
+/** The code that an attempt ran. */
+const codeOf = ({ codeGeneration = 0 }: Pick<AttemptSummary, "codeGeneration">): string => String(codeGeneration)
+
 const inOrder = (nodes: ReadonlyArray<NodeSummary>, { positions, size }: PlanText.PlanText): ReadonlyArray<NodeSummary> => {
   const placeOf = ({ nodeId }: NodeSummary) => positions.get(nodeId) ?? size
   return nodes.toSorted(
@@ -83,6 +86,18 @@ export const stateOf = (node: NodeSummary, waits: ReadonlyArray<WaitSummary>, no
   return wait.isAnswered ? shorten(pendingText(wait), 40) : `waits for ${shorten(waitLine(wait, now), 40)}`
 }
 
+/** Formats the latest attempt of a node; empty if it has none. */
+const latest = (
+  node: NodeSummary,
+  attempts: ReadonlyArray<AttemptSummary>,
+  format: (attempt: AttemptSummary) => string,
+): string => {
+  const found = attempts.find(
+    ({ nodeId, iteration, attempt }) => nodeId === node.nodeId && iteration === node.iteration && attempt === node.attempt,
+  )
+  return found === undefined ? "" : format(found)
+}
+
 export const resultOf = (node: NodeSummary & { readonly output?: unknown }, attempts: ReadonlyArray<AttemptSummary>): string => {
   if (node.error !== null && node.status !== "finished") return shorten(ErrorInfo.text(node.error), 80)
   if (!("output" in node)) return ""
@@ -116,7 +131,7 @@ export const inspect = (options: InspectOptions) =>
         yield* Clock.currentTimeMillis,
         { db: options.db, columns: widthOf(yield* Screen) },
       )
-      const beside = defined({ slots: details.slots, snapshots: details.snapshots })
+      const beside = defined({ slots: details.slots, snapshots: details.snapshots, generations: details.generations })
       return {
         value: { run, ...stored, failure: failure === null ? null : failureOf(failure), ...undone, nodes, waits, ...beside },
         text,
@@ -125,7 +140,7 @@ export const inspect = (options: InspectOptions) =>
   )
 
 const show = (
-  { run, input, output, failure, attempts, slots = [], snapshots = [], deadline }: RunDetails,
+  { run, input, output, failure, attempts, slots = [], snapshots = [], deadline, generations }: RunDetails,
   nodes: ReadonlyArray<NodeSummary & { readonly output?: unknown }>,
   {
     waits,
@@ -156,6 +171,7 @@ const show = (
     ...(tags.length === 0 ? [] : [["Tags", tags.join(", ")]]),
     ...(forkedFrom === null ? [] : [["Forked", `from ${forkedFrom.runId}, as of frame ${forkedFrom.frame}`]]),
     ...(snapshots.length === 0 ? [] : [["Snapshots", snapshotsText(snapshots)]]),
+    ...(generations === undefined ? [] : [["Code", codeText(generations, now)]]),
     ["Input", shorten(oneLine(json(input) ?? "none"), 200)],
   ].map(([name = "", value = ""]) => `${name.padEnd(9)} ${oneLine(value)}`)
   const groups = groupsOf(plan, nodes)
@@ -167,12 +183,14 @@ const show = (
       String(node.iteration),
       stateOf(node, waits, now, groups.get(nodeKey(node.nodeId, node.iteration))?.counts),
       node.kind === "step" ? String(node.attempt) : "",
+      ...(generations === undefined ? [] : [latest(node, attempts, codeOf)]),
       timeOf(node, now),
       resultOf(node, attempts),
     ])
+  const headings = ["NODE", "ITERATION", "STATE", "ATTEMPT", ...(generations === undefined ? [] : ["CODE"]), "TIME", "RESULT"]
   const sections = [
     facts.join("\n"),
-    ...(rows.length === 0 ? [] : [table(["NODE", "ITERATION", "STATE", "ATTEMPT", "TIME", "RESULT"], rows, columns)]),
+    ...(rows.length === 0 ? [] : [table(headings, rows, columns)]),
     ...(open.length === 0 ? [] : [["Waits for", ...waitLines(open, now, db, hint)].join("\n")]),
     ...(slots.length === 0 ? [] : [slotLines(slots).join("\n")]),
     ...(came.length === 0 ? [] : [cameText(came, top, db)]),
@@ -341,10 +359,11 @@ const nodeText = (
 ): string => {
   const title = `${oneLine(nameOf(node.nodeId))} (iteration ${node.iteration}): ${stateOf(node, wait === undefined ? [] : [wait], now, counts)}`
   const shown = attempts.flatMap((attempt) => {
-    const { startedAt, finishedAt, error, cachedFrom, heartbeat, turns } = attempt
+    const { startedAt, finishedAt, error, cachedFrom, heartbeat, turns, codeGeneration } = attempt
+    const code = codeGeneration === undefined ? "" : `, code of generation ${codeGeneration}`
     const took = startedAt === null ? "" : ` after ${span((finishedAt ?? now) - startedAt)}`
     return [
-      `  attempt ${attempt.attempt}: ${attempt.status}${took}${cachedFrom === null ? "" : `, ${cachedText(cachedFrom)}`}`,
+      `  attempt ${attempt.attempt}: ${attempt.status}${took}${cachedFrom === null ? "" : `, ${cachedText(cachedFrom)}`}${code}`,
       ...(error === null ? [] : [indent(excerpt(ErrorInfo.lines(error).join("\n"), hint))]),
       ...(heartbeat === null ? [] : [`    last heartbeat: ${shorten(oneLine(json(heartbeat) ?? ""), 200)}`]),
       ...snapshots.filter((one) => one.attempt === attempt.attempt).map(snapshotText),

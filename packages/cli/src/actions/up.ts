@@ -45,6 +45,7 @@ import {
 import { workspaces } from "../Workspaces.ts"
 import { detach } from "./detach.ts"
 import { detachedOf, isUnattended, withDetached } from "./detached.ts"
+import { hot } from "./hot.ts"
 import { show } from "./show.ts"
 import { cancelled, finished, summarize } from "./summarize.ts"
 
@@ -60,6 +61,7 @@ export interface UpOptions {
   readonly deadline: string | undefined
   readonly noCache: boolean
   readonly noSnapshots: boolean
+  readonly hot: boolean
   readonly wait: boolean
   readonly uncancel: boolean
   readonly detach: boolean
@@ -159,6 +161,7 @@ export const up = (asked: UpOptions) =>
     }
     // From here on, only used in commands that people copy.
     options = { ...options, db: nameFor(file, options.db, here) }
+    const loadedAt = yield* Clock.currentTimeMillis
     const loaded = yield* load(intent.target as string, { folder: here, exported: options.export })
     const input = yield* inputOf(options.input, loaded.workflow)
     const runId = options.runId ?? (yield* generateRunId)
@@ -167,7 +170,7 @@ export const up = (asked: UpOptions) =>
     process.chdir(root)
     return yield* Effect.scoped(
       Effect.flatMap(open(file, "create", patience), (storage) =>
-        work({ settings: options, file, storage, runId, loaded, input, existing: undefined }),
+        work({ settings: options, file, storage, runId, loaded, loadedAt, folder: here, input, existing: undefined }),
       ),
     )
   })
@@ -221,6 +224,7 @@ const resumed = (
     if (target === undefined) return answer ?? (yield* new NoSource({ runId, workflow }))
     // The stored source is relative to the folder of the database.
     const folder = intent.target === undefined ? dirname(file) : here
+    const loadedAt = yield* Clock.currentTimeMillis
     const read = yield* Effect.either(load(target, { folder, exported: options.export }))
     if (Either.isLeft(read)) {
       const error = read.left
@@ -247,7 +251,17 @@ const resumed = (
     const screen = yield* Screen
     if (details.cancel !== null && !owners.isAlive(details.run, yield* Clock.currentTimeMillis))
       yield* screen.log(`Run ${runId} is being cancelled. This command carries out the cancellation.`)
-    return yield* work({ settings: options, file, storage, runId, loaded, input: undefined, existing: details })
+    return yield* work({
+      settings: options,
+      file,
+      storage,
+      runId,
+      loaded,
+      loadedAt,
+      folder: here,
+      input: undefined,
+      existing: details,
+    })
   })
 
 /** Returns the error for `--uncancel` of a run that is not cancelled, or not yet. */
@@ -277,6 +291,10 @@ interface Work {
   readonly storage: StorageShape
   readonly runId: string
   readonly loaded: WorkflowModule
+  /** When it began to be loaded (epoch ms). */
+  readonly loadedAt: number
+  /** The folder in which this process was started. */
+  readonly folder: string
   readonly input: unknown
   /** The stored run, if it is resumed. */
   readonly existing: RunDetails | undefined
@@ -354,9 +372,15 @@ const work = (task: Work) =>
           )
           return yield* Effect.provide(
             Effect.gen(function* () {
+              const engine = yield* Engine
+              const { loaded, loadedAt, folder } = task
+              const watched = options.hot
+                ? yield* hot({ loaded, loadedAt, folder, runId, engine, storage, screen, resume, db: options.db })
+                : undefined
+              if (watched?.code !== undefined) yield* engine.noteCode(runId, watched.code)
               const handle = yield* start(task)
               const shown = yield* Scope.extend(show({ storage, handle, before }, began), shownFor)
-              const engine = yield* Engine
+              if (watched !== undefined) yield* Effect.forkScoped(watched.follow)
               const waited = options.wait ? handle.result : handle.waiting
               let result = yield* waited
               // Detached child runs continue in this process.

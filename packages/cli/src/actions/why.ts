@@ -28,11 +28,13 @@ export const why = (options: { readonly db: string | undefined; readonly run: st
       const denied = yield* deniedBy(storage, details.failure)
       const found = Why.why({ details, waits, now, isOwnerAlive, uncompensated, denied, signals: state.signals, ...db })
       const lines = [...found.requests.flatMap(questionLines), ...found.commands]
-      const text = [found.sentence, ...lines.map((line) => `  ${line}`)].join("\n")
+      const code = Why.codeText(details.generations, now)
+      const runs = code === undefined ? [] : [`Code: ${code}`]
+      const text = [found.sentence, ...runs, ...lines.map((line) => `  ${line}`)].join("\n")
       const signals = state.signals.map(({ id, name, correlation = null, refusedBy = [] }) => {
         const refusals = refusedBy.map(({ key, issues }) => ({ ...parseNodeKey(key), issues }))
         return { id, name, correlation, refusals }
       })
-      return { value: { runId, status: details.run.status, ...found, signals }, text }
+      return { value: { runId, status: details.run.status, ...found, signals, ...defined({ code: details.generations?.at(-1) }) }, text }
     }),
   )

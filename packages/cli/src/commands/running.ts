@@ -30,6 +30,7 @@ export const runOptions = {
     "Take no snapshots of the workspace around attempts. A workflow that asks for them takes precedence",
   ),
   noCache: flag("no-cache", "Run steps although their outputs are cached, and cache the new outputs instead"),
+  hot: flag("hot", "Take changes of the workflow's files over while the run is at work"),
   wait: flag("wait", "Stay until the run has ended, also while it waits for approvals, signals or timers"),
   uncancel: flag("uncancel", "Resume a cancelled run: steps that were undone or interrupted run again"),
   detach: flag("detach", "Run in a background process, and print the run id, process id and log file"),
@@ -53,6 +54,7 @@ export const up = define({
   examples: [
     { line: `smithers up workflow.tsx --input '{"repo":"acme/api"}'`, does: "Starts a run." },
     { line: "smithers up workflow.tsx --input @input.json --wait", does: "Stays through approvals, signals and timers." },
+    { line: "smithers up workflow.tsx --hot", does: "Takes each save of the workflow and of what it imports over, while it runs." },
     { line: "smithers up --resume m1abc2", does: "Resumes a run with the file it was started from." },
     { line: "smithers up workflow.tsx --run-id m1abc2 --resume true", does: "Resumes a run with this file." },
   ],

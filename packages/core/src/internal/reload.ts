@@ -20,9 +20,9 @@ export interface Offer {
   readonly reply: Deferred.Deferred<Accepted, ReloadRefused>
 }
 
-/** The plan of new code, compared with what is stored. */
+/** The plan of new code, compared with that of the code at work. */
 export interface Accepted {
-  /** Finished nodes that the plan has, nodes that it adds, and stored nodes that it has not. */
+  /** Finished nodes that stay, nodes that are new in the plan, and nodes that are gone from it. */
   readonly kept: number
   readonly added: number
   readonly removed: number

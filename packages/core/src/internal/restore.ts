@@ -151,3 +151,18 @@ export const compare = (
   for (const [nodeId, position] of plan.positions) if (position < plan.size && !known.has(nodeId)) added++
   return { kept, added, removed }
 }
+
+/** Compares the plan of new code with that of the code at work: finished and still there, new in the plan, and gone from it. */
+export const compareCode = (
+  before: Plan.Plan,
+  after: Plan.Plan,
+  records: ReadonlyArray<Records.NodeRecord>,
+): { readonly kept: number; readonly added: number; readonly removed: number } => {
+  const isIn = (plan: Plan.Plan, nodeId: NodeId): boolean => (plan.positions.get(nodeId) ?? plan.size) < plan.size
+  const known = new Set(records.map(({ nodeId }) => nodeId))
+  let [kept, added, removed] = [0, 0, 0]
+  for (const record of records) if (record.kind === "step" && Records.isSettled(record) && isIn(after, record.nodeId)) kept++
+  for (const nodeId of after.positions.keys()) if (isIn(after, nodeId) && !isIn(before, nodeId) && !known.has(nodeId)) added++
+  for (const nodeId of before.positions.keys()) if (isIn(before, nodeId) && !isIn(after, nodeId)) removed++
+  return { kept, added, removed }
+}

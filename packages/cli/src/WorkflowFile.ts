@@ -107,8 +107,8 @@ export const load = (
   options: {
     readonly folder?: string
     readonly exported?: string | undefined
-    /** The module of the file, if it was imported already. */
-    readonly imported?: object | undefined
+    /** Imports the module of the file. Default: from its path. */
+    readonly importing?: () => Promise<object>
     /** What follows from a failure. Default: "Nothing was started." */
     readonly otherwise?: string
   },
@@ -135,7 +135,7 @@ export const load = (
     const module = yield* Effect.tryPromise({
       try: async () => {
         await prepare(dirname(path))
-        return (options.imported ?? (await import(path))) as { readonly [name: string]: unknown }
+        return (await (options.importing?.() ?? import(path))) as { readonly [name: string]: unknown }
       },
       catch: (thrown) => explain(path, thrown, options.otherwise ?? "Nothing was started."),
     })

@@ -27,8 +27,8 @@ export interface Graph {
   /** Absolute paths of the entry and of what it imports, without packages. */
   readonly files: ReadonlyArray<string>
   readonly identity: CodeIdentity
-  /** The code as one module. */
-  readonly bundled: Effect.Effect<string>
+  /** The code as one module, with its source map. */
+  readonly bundled: () => Promise<string>
 }
 
 /** The folder of the runtime. Its modules are never loaded twice, wherever they are. */
@@ -93,16 +93,16 @@ const missingIn = ({ message, position }: Message): ReadonlyArray<string> => {
 /** Finds the files of an entry. Fails with {@link GraphFailed} for code that could not be loaded. */
 export const read = (entry: string, plugins: ReadonlyArray<BunPlugin>): Effect.Effect<Graph, GraphFailed> =>
   Effect.gen(function* () {
+    const options: Bun.BuildConfig = {
+      entrypoints: [entry],
+      target: "bun",
+      packages: "external",
+      metafile: true,
+      throw: false,
+      plugins: [...plugins],
+    }
     const built = yield* Effect.tryPromise({
-      try: () =>
-        Bun.build({
-          entrypoints: [entry],
-          target: "bun",
-          packages: "external",
-          metafile: true,
-          throw: false,
-          plugins: [...plugins],
-        }),
+      try: () => Bun.build(options),
       catch: (thrown) => new GraphFailed({ problems: [String(thrown)], unresolved: [] }),
     })
     if (!built.success) {
@@ -111,6 +111,7 @@ export const read = (entry: string, plugins: ReadonlyArray<BunPlugin>): Effect.E
     }
     const inputs = Object.keys(built.metafile?.inputs ?? {}).map((path) => resolve(path))
     const files = [...new Set([entry, ...inputs.filter(isReloadable)])]
-    const bundled = Effect.promise(async () => (await built.outputs[0]?.text()) ?? "")
+    const bundled = async (): Promise<string> =>
+      (await (await Bun.build({ ...options, sourcemap: "inline" })).outputs[0]?.text()) ?? ""
     return { entry, files, identity: identify(entry, files), bundled }
   })

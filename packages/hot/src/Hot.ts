@@ -19,6 +19,7 @@ import * as Modules from "./Modules.ts"
 /** What there is to say of a change. */
 export type Notice =
   | { readonly _tag: "Detected"; readonly files: number }
+  | { readonly _tag: "Reloaded"; readonly run: Reloaded }
   /** The old code goes on. */
   | { readonly _tag: "Refused"; readonly problem: string }
   /** The files are again those of the code at work. */
@@ -32,8 +33,8 @@ export interface Source<A> {
   readonly entry: string
   /** Plugins that compile what Bun does not, as in this process. */
   readonly plugins: ReadonlyArray<BunPlugin>
-  /** Imports the file: from its path, or what was imported instead. Fails with the problem of the code. */
-  readonly load: (imported: object | undefined) => Effect.Effect<A, LoadProblem>
+  /** Finds the workflow among what is imported. Fails with the problem of the code. */
+  readonly load: (importing: () => Promise<object>) => Effect.Effect<A, LoadProblem>
   /** Takes new code over. */
   readonly take: (loaded: A, code: CodeIdentity) => Effect.Effect<ReadonlyArray<Reloaded>, ReloadRefused>
   readonly tell: (notice: Notice) => Effect.Effect<void>
@@ -108,6 +109,8 @@ export const make = <A>(source: Source<A>, loadedAt: number): Effect.Effect<Hot,
     const rssBefore = process.memoryUsage.rss()
     let reloads = 0
     let isHeavy = false
+    /** `true` once the files cannot be loaded from their paths any more. */
+    let isStuck = false
 
     /** Waits for the end of a burst of changes. */
     const settled = Effect.gen(function* () {
@@ -128,11 +131,13 @@ export const make = <A>(source: Source<A>, loadedAt: number): Effect.Effect<Hot,
     /** Imports the code that a graph was read of. */
     const imported = (graph: Graph.Graph) =>
       Effect.gen(function* () {
-        Modules.forget(all)
-        const loaded = yield* Effect.either(load(undefined))
-        if (Either.isRight(loaded) || !loaded.left.isStuck) return yield* loaded
-        const bundle = yield* Effect.mapError(Modules.importBundled(graph), () => loaded.left)
-        return yield* load(bundle)
+        if (!isStuck) {
+          Modules.forget(all)
+          const loaded = yield* Effect.either(load(() => import(entry)))
+          if (Either.isRight(loaded) || !loaded.left.isStuck) return yield* loaded
+          isStuck = true
+        }
+        return yield* load(() => Modules.importBundled(graph))
       })
 
     const reload = Effect.gen(function* () {
@@ -154,6 +159,8 @@ export const make = <A>(source: Source<A>, loadedAt: number): Effect.Effect<Hot,
       const taken = yield* Effect.either(take(loaded.right, graph.identity))
       if (Either.isLeft(taken)) return yield* refuse(taken.left.problem)
       code = graph.identity
+      const [run] = taken.right
+      if (run !== undefined) yield* tell({ _tag: "Reloaded", run })
       const bytes = process.memoryUsage.rss() - rssBefore
       if (isHeavy || (reloads < heavyReloads && bytes < heavyBytes)) return
       isHeavy = true

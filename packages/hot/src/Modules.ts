@@ -4,7 +4,6 @@
  */
 import { rmSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
-import * as Effect from "effect/Effect"
 import { type Graph, isReloadable } from "./Graph.ts"
 
 /** Forgets modules, so that the next import loads them from their files. Modules of packages and of the runtime are kept. */
@@ -15,25 +14,23 @@ export const forget = (files: Iterable<string>): void => {
 let made = 0
 
 /**
- * Imports the bundle of a graph, under a name that no module had before. For code whose files failed to link, which this process cannot
- * load from them any more.
+ * Imports the bundle of a graph, under a name that no module had before. For code that this process cannot load from its files any more, see
+ * {@link isStuck}. In it `import.meta` is that of a file in the folder of the entry.
  */
-export const importBundled = ({ entry, bundled }: Graph): Effect.Effect<object, unknown> =>
-  Effect.flatMap(bundled, (code) =>
-    Effect.tryPromise({
-      try: async () => {
-        // Beside the entry, from where packages are found.
-        const file = join(dirname(entry), `.smithers-${process.pid}-${++made}.mjs`)
-        try {
-          writeFileSync(file, code)
-          return (await import(file)) as object
-        } finally {
-          rmSync(file, { force: true })
-        }
-      },
-      catch: (thrown) => thrown,
-    }),
-  )
+export const importBundled = async ({ entry, bundled }: Graph): Promise<object> => {
+  const code = await bundled()
+  // Beside the entry, from where packages are found.
+  const file = join(dirname(entry), `.smithers-${process.pid}-${++made}.mjs`)
+  try {
+    writeFileSync(file, code)
+    return await import(file)
+  } finally {
+    rmSync(file, { force: true })
+  }
+}
 
-/** Tells whether an import failed at linking, by its message: such a file fails for the life of the process, however it is mended. */
+/**
+ * Tells by its message whether an import failed at linking: a file, or a package, has no such export. From then on all imports of
+ * the files that lead there fail with that message for the life of the process, however they are mended and forgotten.
+ */
 export const isStuck = (message: string): boolean => /Export named .* not found in module/.test(message)

@@ -3,6 +3,7 @@
  */
 import type { AgentRunner } from "@smithers/core/AgentRunner"
 import { Engine } from "@smithers/core/Engine"
+import { generateRunId } from "@smithers/core/Ids"
 import * as MemoryStorage from "@smithers/core/MemoryStorage"
 import type { RunResult } from "@smithers/core/RunResult"
 import * as Settings from "@smithers/core/Settings"
@@ -28,6 +29,11 @@ export interface RunWorkflowOptions<I> extends RunOptions {
   readonly signal?: AbortSignal
   /** A store to run on instead of `db`, such as `Smithers.memory`. Calls with the same value share one store. */
   readonly runtime?: Layer.Layer<Runtime, unknown>
+  /**
+   * `true` takes changes of the file `source` and of what it imports over while the run is at work. The file must export this workflow and be
+   * another one than the program. Needs Bun. Default: false.
+   */
+  readonly hot?: boolean
 }
 
 const optionNames: Settings.Names<RunWorkflowOptions<unknown>> = {
@@ -37,6 +43,7 @@ const optionNames: Settings.Names<RunWorkflowOptions<unknown>> = {
   maxConcurrency: true,
   signal: true,
   runtime: true,
+  hot: true,
 }
 
 const memos = new WeakMap<Layer.Layer<Runtime, unknown>, Effect.Effect<Layer.MemoMap>>()
@@ -70,7 +77,7 @@ export const runWorkflow = async <I, A>(
   options: RunWorkflowOptions<I>,
 ): Promise<RunResult<A>> => {
   Settings.onlyOrThrow("runWorkflow", options, optionNames)
-  const { input, db, maxConcurrency, signal, runtime, ...runOptions } = options
+  const { input, db, maxConcurrency, signal, runtime, hot, ...runOptions } = options
   const filename = db ?? process.env.SMITHERS_DB ?? "smithers.db"
   const layer = runtime ?? sqlite({ filename, ...defined({ maxConcurrency }) })
   const run = Effect.gen(function* () {
@@ -78,7 +85,12 @@ export const runWorkflow = async <I, A>(
     const close = Scope.close(scope, Exit.void)
     const [services, result] = yield* Effect.gen(function* () {
       const services = yield* Scope.extend(open(layer), scope)
-      return [services, yield* Effect.provide(workflow.run(input, runOptions), services)] as const
+      if (!(yield* Settings.flag("hot", hot, false)))
+        return [services, yield* Effect.provide(workflow.run(input, runOptions), services)] as const
+      const runId = runOptions.runId ?? (yield* generateRunId)
+      const { follow } = yield* Effect.promise(() => import("./hotFile.ts"))
+      yield* Effect.provide(Scope.extend(follow(workflow, runOptions.source, runId), scope), services)
+      return [services, yield* Effect.provide(workflow.run(input, { ...runOptions, runId }), services)] as const
     }).pipe(Effect.onError(() => close))
     const engine = Context.get(services, Engine)
     const left = yield* engine.detached(result.runId)

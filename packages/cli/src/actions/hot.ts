@@ -72,9 +72,9 @@ export const hot = ({ loaded, loadedAt, runId, engine, storage, screen, resume, 
     const source: Hot.Source<WorkflowModule> = {
       entry: path,
       plugins: yield* plugins(path),
-      load: (imported) =>
+      load: (importing) =>
         load(exported === undefined ? path : `${path}#${exported}`, {
-          imported,
+          importing,
           otherwise: "",
         }).pipe(Effect.mapError(({ message }) => ({ problem: message.replace(/\s+$/gm, ""), isStuck: Modules.isStuck(message) }))),
       take: (next, code) =>
@@ -97,6 +97,9 @@ export const hot = ({ loaded, loadedAt, runId, engine, storage, screen, resume, 
         switch (notice._tag) {
           case "Detected":
             return say(`⟳ File change detected: ${notice.files} file(s)`)
+          case "Reloaded":
+            // Its event is shown.
+            return Effect.void
           case "Refused":
             return say(`✗ Not reloaded, the old code goes on: ${notice.problem}`)
           case "Unchanged":

@@ -35,6 +35,9 @@ export const why = (options: { readonly db: string | undefined; readonly run: st
         const refusals = refusedBy.map(({ key, issues }) => ({ ...parseNodeKey(key), issues }))
         return { id, name, correlation, refusals }
       })
-      return { value: { runId, status: details.run.status, ...found, signals, ...defined({ code: details.generations?.at(-1) }) }, text }
+      return {
+        value: { runId, status: details.run.status, ...found, signals, ...defined({ code: details.generations?.at(-1) }) },
+        text,
+      }
     }),
   )

@@ -346,7 +346,9 @@ describe("faults of a save", () => {
     }
     const last = faults.at(-1)
     const pairs = faults.flatMap((first) => faults.flatMap((second) => (first === second ? [] : [[first, second] as const])))
-    for (const [first, second] of pairs.toSorted((left, right) => Number(left.includes(last)) - Number(right.includes(last)))) {
+    for (const [first, second] of pairs.toSorted(
+      (left, right) => Number(left.some((fault) => fault === last)) - Number(right.some((fault) => fault === last)),
+    )) {
       await fails(first)
       await fails(second)
       await recovers()

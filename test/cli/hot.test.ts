@@ -293,9 +293,9 @@ import { renderPlan } from "smithers-orchestrator"`
     await until(() => ran().includes("a"), "a runs")
     save("lib/word.ts", word("new"))
     await until(async () => {
-      const { value } = await place.json("events", "r")
-      return JSON.stringify(value).includes("CodeReloaded")
-    }, "the code is reloaded").catch(() => undefined)
+      const { value } = await place.json("inspect", "r")
+      return JSON.stringify(value).includes('"generation":1')
+    }, "the code is reloaded")
     open("a")
     open("b")
     const result = await running.result

@@ -40,6 +40,7 @@ const long = [
   "test/sandbox/kills.test.ts",
   "test/sqlite/Families.test.ts",
   "test/smithers/clock.test.ts",
+  "test/smithers/hot.test.ts",
   "test/smithers/processes.test.ts",
   "test/smithers/revertKilled.test.ts",
   "test/smithers/transactions.test.tsx",

@@ -68,6 +68,9 @@ const saving = Duration.millis(200)
 const heavyReloads = 1000
 const heavyBytes = 200 * 1024 * 1024
 
+/** A collection takes some tens of milliseconds, in which nothing else runs. */
+const reloadsPerCollection = 10
+
 /** Extensions with which an import may name a file. */
 const extensions = [
   "",
@@ -161,6 +164,8 @@ export const make = <A>(source: Source<A>, loadedAt: number): Effect.Effect<Hot,
       code = graph.identity
       const [run] = taken.right
       if (run !== undefined) yield* tell({ _tag: "Reloaded", run })
+      // Left code is garbage; without this the heap grows before it is collected.
+      if (reloads % reloadsPerCollection === 0) Bun.gc(true)
       const bytes = process.memoryUsage.rss() - rssBefore
       if (isHeavy || (reloads < heavyReloads && bytes < heavyBytes)) return
       isHeavy = true

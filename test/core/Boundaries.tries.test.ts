@@ -3,6 +3,7 @@
  */
 import { expect, it } from "@effect/vitest"
 import * as Commands from "@smithers/core/Commands"
+import * as Smithers from "@smithers/core/Smithers"
 import { Storage } from "@smithers/core/Storage"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -70,6 +71,34 @@ describe.each(stores)("on %s", (_, store) => {
           })
           expect(yield* w.execute({}, { runId: "r" })).toEqual({ said: "a is no good {}", calls: 1 })
           expect(yield* w.execute({}, { runId: "r" })).toEqual({ said: "a is no good {}", calls: 1 })
+        }),
+      ),
+    )
+
+    it.effect("goes on with its catch in another process while a child run in it is waited for: steps beside it are retried", () =>
+      on(
+        Effect.gen(function* () {
+          const { done, step } = journal()
+          const silent = Smithers.createWorkflow({ name: "silent", input: Schema.Struct({}) }).build(($) =>
+            $.signal("never", { name: "never", payload: Text }),
+          )
+          let tries = 0
+          const w = workflow(($) => {
+            const quick = $.step("quick", {
+              output: Text,
+              retry: { maxAttempts: 2, initialDelay: "1 minute", jitter: false },
+              run: () => (tries++ === 0 ? Effect.fail("not yet") : Effect.succeed("quick")),
+            })
+            const child = $.subflow("child", { workflow: silent, input: () => ({}) })
+            return $.tryCatch({ try: step($, "a", { fails: always }), catch: $.race({ quick, child }, { id: "first" }) })
+          })
+          const fiber = yield* Effect.fork(w.run({}, { runId: "r" }))
+          yield* rest
+          yield* Fiber.interrupt(fiber)
+          expect(yield* passing("2 minutes", w.execute({}, { runId: "r" }))).toEqual({ winner: "quick", value: "quick" })
+          expect([tries, done]).toEqual([2, ["a"]])
+          const storage = yield* Storage
+          expect((yield* storage.run("r~child~0")).run.status).toBe("cancelled")
         }),
       ),
     )

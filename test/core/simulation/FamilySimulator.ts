@@ -42,6 +42,8 @@ export interface Outcome {
   readonly isAttached: boolean
   /** Attached to the parent, or to a run that is. */
   readonly isInFamily: boolean
+  /** Part of a region that is left: it is cancelled, and how far it came depends on chance. */
+  readonly isLeft: boolean
   /** Status, input, output, failure and the records of its nodes, as text. */
   readonly essence: string
 }
@@ -310,7 +312,10 @@ const examine = (disk: Storage["Type"], family: Families.Family) =>
     if (waiting.length > 0) refuse(`nobody took care of ${waiting.map(({ command, runId }) => `${command._tag} to ${runId}`)}`)
     for (const { runId, workflow, parent, status } of runs) {
       const events = logs.get(runId) ?? []
-      const { root } = byName.get(workflow) ?? refuse(`run ${runId} is of workflow ${workflow}`)
+      const member = byName.get(workflow) ?? refuse(`run ${runId} is of workflow ${workflow}`)
+      const { root, isEndless = false } = member
+      if (isEndless && status !== "cancelled") refuse(`run ${runId}, which ends by nothing but a cancellation, ${status}`)
+      const left = Families.leftIn(member)
       const nodes = Families.inside(root)
       const state = yield* disk.load(runId)
       const count = (is: (event: RunEvent) => boolean): number => events.filter(is).length
@@ -322,7 +327,9 @@ const examine = (disk: Storage["Type"], family: Families.Family) =>
       for (const node of nodes) if (node.kind === "saga") checkSaga(runId, node, events, refuse)
       for (const event of events) {
         if (event._tag !== "WaitStarted" || event.kind !== "subflow") continue
-        const node = nodes.find((node) => node.kind === "subflow" && node.label === event.nodeId) as Families.Subflow
+        const node = nodes.find(
+          (node) => node.kind === "subflow" && node.label === Families.writtenOf(event.nodeId),
+        ) as Families.Subflow
         const { name: childId = "", nodeId, iteration } = event
         const isOf = (other: RunEvent) => "nodeId" in other && other.nodeId === nodeId && other.iteration === iteration
         const started = count((other) => other._tag === "WaitStarted" && isOf(other))
@@ -335,7 +342,8 @@ const examine = (disk: Storage["Type"], family: Families.Family) =>
       }
       const isAttached = parent?.isAttached !== false
       const isInFamily = isAttached && (parent === null || outcomes.get(parent.runId)?.isInFamily === true)
-      const records = RunState.records(state).map((record) => {
+      const known = RunState.records(state).filter(({ nodeId }) => !left.has(nodeId))
+      const records = known.map((record) => {
         const { kind, nodeId, iteration, status } = record
         const gave = record.kind === "step" ? [record.output, record.error?.name] : []
         return Behaviour.text([nodeId, iteration, kind, status, ...gave]) ?? ""
@@ -343,7 +351,7 @@ const examine = (disk: Storage["Type"], family: Families.Family) =>
       const { failure } = state
       const failed = failure === undefined ? [] : [failure._tag, "nodeId" in failure && failure.nodeId]
       const essence = [status, Behaviour.text([state.input, state.output, failed]), ...records.sort()].join("\n")
-      outcomes.set(runId, { workflow, status, isAttached, isInFamily, essence })
+      outcomes.set(runId, { workflow, status, isAttached, isInFamily, isLeft: isEndless, essence })
     }
     return outcomes
   })

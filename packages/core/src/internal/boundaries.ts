@@ -313,6 +313,12 @@ export const make = (host: Host): Boundaries => {
         const isCaught = record.isCaught === true
         if (isCaught) halt(position + 1, end(position + 1), record.cause, -1)
         else halt(position, end(position), record.cause, -1)
+        const caught = isCaught && node._tag === "TryCatch" ? Plan.tryParts(plan, position, node).catch : undefined
+        // It began once nothing else was in flight. What goes on in it, such as a child run, must not hold it up.
+        if (caught !== undefined && view.hasBegun(caught)) {
+          open.set(position, { part: "catch", isHalting: false, isCaught, cause: record.cause, left: undefined })
+          return agenda.begin(caught)
+        }
         haltBoundary(position, record.cause, isCaught)
         // A failure that it does not catch was propagated when it happened.
         if (!isCaught && record.cause !== undefined) haltOutwards(position, record.cause)

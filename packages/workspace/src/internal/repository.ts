@@ -153,7 +153,14 @@ export const open = (
   Effect.gen(function* () {
     const failed = (thrown: unknown): Git.GitFailed => new Git.GitFailed({ command: "init", problem: String(thrown) })
     const temporary = yield* Effect.acquireRelease(
-      Effect.try({ try: () => mkdtempSync(join(tmpdir(), temporaryPrefix)), catch: failed }),
+      Effect.try({
+        try: () => {
+          const directory = mkdtempSync(join(tmpdir(), temporaryPrefix))
+          writeFileSync(join(directory, "owner"), ownerOf(process.pid))
+          return directory
+        },
+        catch: failed,
+      }),
       (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true })),
     )
     const basic = basicEnv()
@@ -171,7 +178,6 @@ export const open = (
     const objects = join(isDry ? temporary : place.store, "objects")
     yield* Effect.try({
       try: () => {
-        writeFileSync(join(temporary, "owner"), ownerOf(process.pid))
         writeFileSync(join(temporary, "HEAD"), "ref: refs/heads/none\n")
         const isFile = statSync(excludes, { throwIfNoEntry: false })?.isFile() === true
         writeFileSync(join(temporary, "config"), configuration(settings, isFile ? excludes : undefined))

@@ -37,9 +37,9 @@ export const flow = smithers(() => (
 const program = (options: string): string =>
   `import { runWorkflow } from "smithers-orchestrator"
 import { flow } from "./workflow.tsx"
-const result = await runWorkflow(flow, { input: {}, db: "${"$"}{import.meta.dirname}/smithers.db", runId: "r", ${options} })
+const result = await runWorkflow(flow, { input: {}, db: import.meta.dirname + "/smithers.db", runId: "r", ${options} })
 console.log(JSON.stringify(result))
-`.replace('"${import.meta.dirname}/smithers.db"', "`${import.meta.dirname}/smithers.db`")
+`
 
 const start = (name: string) => {
   const child = Bun.spawn([process.execPath, join(folder, name)], { cwd: folder, stdout: "pipe", stderr: "pipe" })
@@ -55,7 +55,7 @@ describe("runWorkflow with hot", () => {
   it("takes saves of the workflow and of what it imports over, and goes on with the old code where one fails", async () => {
     save("workflow.tsx", workflow("old"))
     save("shared.ts", `${shared}1\n`)
-    save("program.ts", program("hot: true, source: `${import.meta.dirname}/workflow.tsx`"))
+    save("program.ts", program('hot: true, source: import.meta.dirname + "/workflow.tsx"'))
     const { said } = start("program.ts")
     await until(() => existsSync(join(folder, "began")), "the first task runs")
     // Longer than a save takes, each.
@@ -81,7 +81,7 @@ describe("runWorkflow with hot", () => {
     ["a file that is not there", 'hot: true, source: "nowhere.tsx"', "which is not there"],
     [
       "a file without this workflow",
-      "hot: true, source: `${import.meta.dirname}/shared.ts`",
+      'hot: true, source: import.meta.dirname + "/shared.ts"',
       "the file that exports this workflow",
     ],
     ["no boolean", 'hot: "yes"', "hot"],

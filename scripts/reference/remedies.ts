@@ -17,6 +17,7 @@ export const remedies: ReadonlyArray<{
       InvalidSetting: "Correct the option that `setting` names.",
       EffectMismatch: "Install one copy of the package that it names, in a version that the peer range allows.",
       RunNotFound: "List the runs of this store, or start one with this id. Check which database is open.",
+      NoSuchAttempt: "Choose an attempt of `smithers node`. The message names those of the iteration.",
       NoSuchMoment: "Choose a frame of `smithers timeline`. The message names the last one.",
       InputMismatch: "Use another run id for another input, or resume the run with its own.",
       WorkflowMismatch: "Use another run id, or the workflow that the run was started with.",

@@ -305,6 +305,7 @@ describe("with --json every command", () => {
         ["timeline", "letter"],
         ["show", "letter", "--frame", "1"],
         ["revert", "chat.ts", "--run-id", "letter", "--node-id", "write", "--dry-run"],
+        ["diff", "letter", "1"],
         ["cache", "list"],
         ["cache", "clear", "--all"],
       ])

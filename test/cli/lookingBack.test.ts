@@ -123,3 +123,24 @@ describe("show", () => {
     expect(both.stderr).toContain("--frame and --seq name two moments: give one of them. See: smithers show --help")
   })
 })
+
+describe("diff", () => {
+  it("compares frames, runs and attempts, and refuses what it does not understand", async () => {
+    await start()
+    const frames = await framesOf()
+    const last = String(frameOf(frames, "go (iteration 0) waits"))
+    const { stdout } = await folder.run("diff", "r", "1", last)
+    expect(stdout).toContain(`r at frame 1 (running) → r at frame ${last} (waiting-approval)`)
+    expect(stdout).toContain("~ draft (iteration 0): running, attempt 1 → finished, attempt 1")
+    expect(stdout).toContain('+ value: {"text":"Dear ann"}')
+    expect((await folder.json("diff", "r", "1", last)).value).toMatchObject({ before: { frame: 1 }, plan: { added: [] } })
+    expect((await folder.run("up", "letter.ts", "--run-id", "s", "--input", '{"to":"bob"}')).code).toBe(3)
+    const runs = (await folder.run("diff", "r", "s")).stdout
+    expect(runs).toContain('~ .to: "ann" → "bob"')
+    expect(runs).toContain('~ .text: "Dear ann" → "Dear bob"')
+    expect((await folder.json("diff", "r", "--node", "draft", "--attempts", "1,1")).value).toMatchObject({ output: [] })
+    const wrong = await folder.run("diff", "r", "--node", "draft", "--attempts", "1,9")
+    expect([wrong.code, wrong.stderr]).toEqual([4, expect.stringContaining("it has 1. Choose one of them")])
+    expect((await folder.run("diff", "r")).stderr).toContain("name a frame, two frames, or another run")
+  })
+})

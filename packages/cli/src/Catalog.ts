@@ -11,7 +11,7 @@ import type { Definition } from "./Definition.ts"
 
 const { up, supervise, retry, fork, revert, cancel, cancelNode, completeNode, pause, unpause, down } = Running
 const { ps, inspect, node, logs, events, why, output, scores, chat, tools, costs } = Watching
-const { timeline, show } = LookingBack
+const { timeline, show, diff } = LookingBack
 const { approve, budget, deny, answer, signal, inbox } = Deciding
 const { init, graph, check, replay, agents, workflowList, workflowRun, workflowPath, workflowCreate } = Writing
 const { dbPath, dbCheck, dbVacuum, dbPrune, cacheList, cacheClear, limitList, limitSet, completions } = Keeping
@@ -21,7 +21,7 @@ const { memoryList, memorySearch, memoryGet, memorySet, memoryDelete } = Keeping
 export const groups: ReadonlyArray<readonly [title: string, definitions: ReadonlyArray<Definition>]> = [
   ["Run", [up, supervise, cancel, pause, unpause, retry, fork, revert, cancelNode, completeNode, down]],
   ["Watch", [ps, why, inspect, node, output, scores, chat, tools, costs, logs, events]],
-  ["Look back", [timeline, show]],
+  ["Look back", [timeline, show, diff]],
   ["Decide", [inbox, approve, deny, answer, budget, signal]],
   ["Write", [init, graph, check, replay, agents, workflowList, workflowRun, workflowPath, workflowCreate]],
   ["Remember", [memoryList, memorySearch, memoryGet, memorySet, memoryDelete]],

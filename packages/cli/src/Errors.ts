@@ -297,6 +297,7 @@ const inputTags: ReadonlySet<string> = new Set([
   "RenderFailed",
   "RunNotFound",
   "NoSuchMoment",
+  "NoSuchAttempt",
   "RunEnded",
   "NotWaiting",
   "NotAnApprover",

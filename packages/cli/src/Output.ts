@@ -7,6 +7,7 @@ import * as Journal from "@smithers/core/AgentJournal"
 import { Account } from "@smithers/core/Budget"
 import { UsageRow } from "@smithers/core/Charges"
 import { StoredGeneration } from "@smithers/core/CodeGeneration"
+import * as Comparison from "@smithers/core/Comparison"
 import * as Errors from "@smithers/core/Errors"
 import { Limit } from "@smithers/core/Limits"
 import * as Memory from "@smithers/core/Memory"
@@ -293,6 +294,12 @@ export const Moment = Schema.Struct({
   /** The plan, with the status of each node in its latest iteration. */
   roots: Schema.Array(GraphNode),
 })
+
+/** `diff`: two runs or two moments, or with `--node` two attempts at a step */
+export const Difference = Schema.Union(
+  Comparison.Comparison,
+  Schema.Struct({ runId: Schema.String, ...Comparison.NodeDifference.fields }),
+)
 
 /** `check` */
 export const Checked = Schema.Struct({

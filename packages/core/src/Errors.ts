@@ -128,6 +128,19 @@ export class NoSuchMoment extends Schema.TaggedError<NoSuchMoment>()("NoSuchMome
   }
 }
 
+/** A step has no such attempt, or has not got there yet. */
+export class NoSuchAttempt extends Schema.TaggedError<NoSuchAttempt>()("NoSuchAttempt", {
+  ...nodeFields,
+  attempt: Schema.Number,
+  /** The attempts that it has in this iteration. */
+  known: Schema.Array(Schema.Number),
+}) {
+  override get message(): string {
+    const has = this.known.length === 0 ? "none" : this.known.join(", ")
+    return `Node "${this.nodeId}" of run "${this.runId}" has no attempt ${this.attempt} in iteration ${this.iteration}: it has ${has}. Choose one of them, or another iteration.`
+  }
+}
+
 /** The run id is taken by a run with another input. The existing run is untouched. */
 export class InputMismatch extends Schema.TaggedError<InputMismatch>()("InputMismatch", runFields) {
   override get message(): string {

@@ -8,9 +8,17 @@ import * as Stream from "effect/Stream"
 import { AgentJournal, type RecordedConversation, type UsageFilter } from "./AgentJournal.ts"
 import type { Account } from "./Budget.ts"
 import type { UsageRow } from "./Charges.ts"
+import * as Comparison from "./Comparison.ts"
 import type { Definition } from "./Definition.ts"
 import * as Engine from "./Engine.ts"
-import { InvalidSetting, type NoSuchMoment, type RunNotFound, type StoreError, type WorkflowMismatch } from "./Errors.ts"
+import {
+  InvalidSetting,
+  type NoSuchAttempt,
+  type NoSuchMoment,
+  type RunNotFound,
+  type StoreError,
+  type WorkflowMismatch,
+} from "./Errors.ts"
 import type { ForkError, Forked, ForkOptions } from "./Fork.ts"
 import type { Moment } from "./History.ts"
 import { check as checkFact, type Fact, type FactFilter, type InvalidFact, Memory } from "./Memory.ts"
@@ -139,6 +147,26 @@ export const stateAt = (
   })
 
 const momentNames: Settings.Names<{ readonly frame?: number; readonly seq?: number }> = { frame: true, seq: true }
+
+const comparing = Effect.map(Effect.all([RunStore, RunReader]), ([{ load }, { plan, events, inspect }]) => ({
+  ...{ load, plan, events, inspect },
+}))
+
+/**
+ * Compares two runs, or two moments of one: plan, states, outputs, prompts and replies. A name without `frame` and `seq` is the run as
+ * of now. Read only. Fails with `NoSuchMoment` if a run has not got there.
+ */
+export const diff = (
+  before: Comparison.RunName,
+  after: Comparison.RunName,
+): Effect.Effect<Comparison.Comparison, StoreError | RunNotFound | NoSuchMoment, RunStore | RunReader> =>
+  Effect.flatMap(comparing, (reader) => Comparison.runs(reader, before, after))
+
+/** Compares two attempts at a step, as {@link diff} compares runs. Fails with `NoSuchAttempt` if the step has not made them. */
+export const diffAttempts = (
+  name: Comparison.AttemptsName,
+): Effect.Effect<Comparison.NodeDifference, StoreError | RunNotFound | NoSuchAttempt, RunStore | RunReader> =>
+  Effect.flatMap(comparing, (reader) => Comparison.attempts(reader, name))
 
 /**
  * Streams the frames of a run in order, each with its events, what it changed of the plan, the child runs that it started, and its

@@ -1,7 +1,7 @@
 /**
  * Commands that show what a run was.
  */
-import { argument, choices, define, flag, integer, text } from "../Definition.ts"
+import { argument, choices, define, flag, integer, optionalArgument, text } from "../Definition.ts"
 import * as Output from "../Output.ts"
 
 const run = argument("run", "Id of the run, or a unique prefix of it")
@@ -48,4 +48,26 @@ export const show = define({
   },
   output: Output.Moment,
   action: () => import("../actions/moment.ts").then(({ show }) => show),
+})
+
+export const diff = define({
+  path: ["diff"],
+  summary: "Compares two frames of a run, two runs, or two attempts at a step: plan, states, outputs, prompts and replies.",
+  details:
+    "Two numbers are frames of the run; one number is compared with the last frame. Another run is named by its id. Nodes are paired by id and iteration, and times are not compared.",
+  examples: [
+    { line: "smithers diff m1abc2 3 7", does: "Compares a run at two of its frames." },
+    { line: "smithers diff m1abc2 m2def4", does: "Compares two runs as they are now." },
+    { line: "smithers diff m1abc2 --node review --attempts 1,2", does: "Compares two attempts at a step." },
+  ],
+  parameters: {
+    run,
+    before: optionalArgument("a", "A frame of the run, or another run"),
+    after: optionalArgument("b", "A later frame. Default: the last one"),
+    node: text("node", "node", "Compare attempts at this step"),
+    attempts: text("attempts", "a,b", "The two attempts"),
+    iteration: integer("iteration", "Iteration of the step. Default: 0"),
+  },
+  output: Output.Difference,
+  action: () => import("../actions/diff.ts").then(({ diff }) => diff),
 })

@@ -43,6 +43,8 @@ it("revert and up go as the documents have them: files and outputs go back, the 
   expect((await folder.run("inspect", "r")).stdout).toMatch(/Snapshots +4/)
   expect((await folder.run("node", "r", "review")).stdout).toMatch(/snapshot before: [0-9a-f]{12}, /)
 
+  expect((await folder.run("diff", "r", "1")).stdout).toMatch(/Files\n(.*\n)*? +\+ review\.txt \(\+1 -0\)/)
+
   const preview = await folder.run("revert", "work.ts", "--run-id", "r", "--node-id", "review", "--dry-run")
   expect(preview.stdout).toContain('Reverting run r to before attempt 1 of "review" would mean:')
   expect(preview.stdout).toContain("- review.txt")

@@ -20,7 +20,7 @@ import { SlotWait, StoredLimit } from "@smithers/core/Slots"
 import { Snapshot } from "@smithers/core/Snapshots"
 import * as Status from "@smithers/core/Status"
 import * as Timeline from "@smithers/core/Timeline"
-import { Change } from "@smithers/core/Workspaces"
+import { Change, ChangedFile } from "@smithers/core/Workspaces"
 import * as Schema from "effect/Schema"
 import * as AST from "effect/SchemaAST"
 import type { Tally } from "./Parts.ts"
@@ -295,10 +295,23 @@ export const Moment = Schema.Struct({
   roots: Schema.Array(GraphNode),
 })
 
-/** `diff`: two runs or two moments, or with `--node` two attempts at a step */
+/** Files that differ between two snapshots of a workspace */
+const Files = Schema.Struct({
+  root: Schema.String,
+  /** Commits of git. */
+  from: Schema.String,
+  to: Schema.String,
+  files: Schema.Array(ChangedFile),
+  /** The differences as a unified patch. */
+  patch: Schema.String,
+  /** `true` if the patch was cut. */
+  isTruncated: Schema.Boolean,
+})
+
+/** `diff`: two runs or two moments, or with `--node` two attempts at a step. `files` if snapshots were taken of both */
 export const Difference = Schema.Union(
-  Comparison.Comparison,
-  Schema.Struct({ runId: Schema.String, ...Comparison.NodeDifference.fields }),
+  Schema.Struct({ ...Comparison.Comparison.fields, files: Schema.optional(Files) }),
+  Schema.Struct({ runId: Schema.String, ...Comparison.NodeDifference.fields, files: Schema.optional(Files) }),
 )
 
 /** `check` */

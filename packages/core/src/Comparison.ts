@@ -89,7 +89,13 @@ export const NodeDifference = Schema.Struct({
 export type NodeDifference = typeof NodeDifference.Type
 
 const ids = Schema.Array(Schema.String)
-const RunSide = Schema.Struct({ runId: Schema.String, frame: Schema.Number, status: Status.ShownStatus })
+/** A run as of a frame, committed at `at` (epoch ms); `null` before its first event. */
+const RunSide = Schema.Struct({
+  runId: Schema.String,
+  frame: Schema.Number,
+  at: Schema.NullOr(Schema.Number),
+  status: Status.ShownStatus,
+})
 
 /** The differences between two runs, each as of a moment. */
 export const Comparison = Schema.Struct({
@@ -161,7 +167,7 @@ const compare = (before: Loaded, after: Loaded): Comparison => {
   const changes = PlanText.diff(PlanText.decode(before.run.plan), PlanText.decode(after.run.plan))
   const [old, now] = [sidesOf(before), sidesOf(after)]
   const places = new Map([...after.run.nodes, ...before.run.nodes].map((node) => [nodeKey(node.nodeId, node.iteration), node]))
-  const nameOf = ({ run: { runId, frame, status } }: Loaded) => ({ runId, frame, status })
+  const nameOf = ({ run: { runId, frame, at, status } }: Loaded) => ({ runId, frame, at, status })
   return {
     before: nameOf(before),
     after: nameOf(after),

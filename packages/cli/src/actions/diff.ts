@@ -2,14 +2,18 @@
  * Compares frames, runs and attempts.
  */
 import * as Comparison from "@smithers/core/Comparison"
+import type { Snapshot } from "@smithers/core/Snapshots"
 import { defined } from "@smithers/core/Struct"
+import { Workspaces } from "@smithers/core/Workspaces"
 import { structuredPatch } from "diff"
 import * as Effect from "effect/Effect"
 import { commandLine } from "../CommandLine.ts"
 import { connectRun, findRun } from "../Database.ts"
 import { InvalidUsage } from "../Errors.ts"
+import type { Difference } from "../Output.ts"
 import { named } from "../Progress.ts"
 import { excerpt, json, oneLine, plural, shorten } from "../Text.ts"
+import { workspaces } from "../Workspaces.ts"
 
 interface DiffOptions {
   readonly db: string | undefined
@@ -40,7 +44,13 @@ export const diff = (options: DiffOptions) =>
         const found = yield* Comparison.attempts(storage, { runId, nodeId: node, attempts, ...defined({ iteration }) })
         const options_ = [["node", node] as const, ["attempts", `${first},${second}`] as const, "json"]
         const hint = commandLine(options.db, "diff", [runId], options_)
-        return { value: { runId, ...found }, text: [heading(found), ...bodyOf(found, hint)].join("\n") }
+        const snapshotOf = (attempt: number) =>
+          Effect.map(storage.snapshots({ runId, nodeId: node, iteration: iteration ?? 0, attempt }), (taken) =>
+            taken.findLast(({ commit }) => commit !== null),
+          )
+        const files = yield* filesBetween(yield* snapshotOf(attempts[0]), yield* snapshotOf(attempts[1]))
+        const text = [heading(found), ...bodyOf(found, hint), ...filesText(files, hint).map((line) => `    ${line}`)].join("\n")
+        return { value: { runId, ...found, ...defined({ files }) }, text }
       }
       if (before === undefined) return yield* usage("name a frame, two frames, or another run")
       if (after !== undefined && !(isNumber(before) && isNumber(after)))
@@ -53,9 +63,43 @@ export const diff = (options: DiffOptions) =>
           )
         : yield* Comparison.runs(storage, { runId }, { runId: yield* findRun(database, before) })
       const hint = commandLine(options.db, "diff", [runId, before, ...(after === undefined ? [] : [after])], ["json"])
-      return { value: found, text: textOf(found, hint) }
+      /** The files as of a moment: those of the last snapshot before it, otherwise those of the first one after it. */
+      const snapshotOf = ({ runId, at }: typeof found.before) =>
+        Effect.map(storage.snapshots({ runId }), (all) => {
+          const taken = all.filter(({ commit }) => commit !== null)
+          return taken.findLast((one) => one.at <= (at ?? 0)) ?? taken[0]
+        })
+      const files = yield* filesBetween(yield* snapshotOf(found.before), yield* snapshotOf(found.after))
+      return { value: { ...found, ...defined({ files }) }, text: textOf(found, files, hint) }
     }),
   )
+
+type Files = NonNullable<(typeof Difference.Type)["files"]>
+
+/** Compares the files of two snapshots of one directory; `undefined` if there are none, or git has given them up. */
+const filesBetween = (before: Snapshot | undefined, after: Snapshot | undefined): Effect.Effect<Files | undefined> => {
+  const { root, commit: from = null } = before ?? {}
+  const to = after?.commit ?? null
+  if (root === undefined || from === null || to === null || root !== after?.root) return Effect.succeed(undefined)
+  return Effect.flatMap(Workspaces, ({ diff }) => diff({ root, from, to })).pipe(
+    Effect.map((found): Files => ({ root, from, to, ...found })),
+    Effect.catchAll((error) => Effect.as(Effect.logWarning(`The files cannot be compared: ${error.message}`), undefined)),
+    Effect.provide(workspaces),
+  )
+}
+
+const signs = { added: "+", removed: "-", changed: "~", renamed: "~" } as const
+
+const filesText = (files: Files | undefined, hint: string): ReadonlyArray<string> => {
+  if (files === undefined || files.files.length === 0) return []
+  const lines = files.files.slice(0, mostChanges).map(({ path, change, previousPath, added, removed }) => {
+    const from = previousPath === undefined ? "" : `${oneLine(previousPath)} → `
+    return `  ${signs[change]} ${from}${oneLine(path)}${added === undefined ? "" : ` (+${added} -${removed ?? 0})`}`
+  })
+  const more =
+    files.files.length > mostChanges ? [`  … ${plural(files.files.length - mostChanges, "more file")}; ${hint} shows all`] : []
+  return ["files", ...lines, ...more]
+}
 
 /** Maximum number of differences of one value, and of characters of each, before the rest is left to `--json`. */
 const mostChanges = 40
@@ -123,7 +167,11 @@ const bodyOf = ({ before, after, output }: Node, hint: string): ReadonlyArray<st
     ...linesOf("reply", before?.turns.replies, after?.turns.replies, hint),
   ].map((line) => `    ${line}`)
 
-const textOf = ({ before, after, plan, input, output, nodes }: Comparison.Comparison, hint: string): string => {
+const textOf = (
+  { before, after, plan, input, output, nodes }: Comparison.Comparison,
+  files: Files | undefined,
+  hint: string,
+): string => {
   const sideOf = ({ runId, frame, status }: typeof before) => `${oneLine(runId)} at frame ${frame} (${status})`
   const changed = [
     ...(plan.added.length === 0 ? [] : [`  + ${named(plan.added)}`]),
@@ -139,6 +187,7 @@ const textOf = ({ before, after, plan, input, output, nodes }: Comparison.Compar
     ...(nodes.length === 0
       ? []
       : [["Nodes", ...nodes.flatMap((node) => [`  ${heading(node)}`, ...bodyOf(node, hint)])].join("\n")]),
+    ...(files === undefined || files.files.length === 0 ? [] : [["Files", ...filesText(files, hint).slice(1)].join("\n")]),
   ]
   return sections.length === 1 ? `${sections[0]}\nNo differences.` : sections.join("\n\n")
 }

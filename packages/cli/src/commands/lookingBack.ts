@@ -52,9 +52,9 @@ export const show = define({
 
 export const diff = define({
   path: ["diff"],
-  summary: "Compares two frames of a run, two runs, or two attempts at a step: plan, states, outputs, prompts and replies.",
+  summary: "Compares two frames of a run, two runs, or two attempts at a step: plan, states, outputs, prompts, replies and files.",
   details:
-    "Two numbers are frames of the run; one number is compared with the last frame. Another run is named by its id. Nodes are paired by id and iteration, and times are not compared.",
+    "Two numbers are frames of the run; one number is compared with the last frame. Another run is named by its id. Nodes are paired by id and iteration, and times are not compared. Files are those of the snapshots around attempts, if they were taken.",
   examples: [
     { line: "smithers diff m1abc2 3 7", does: "Compares a run at two of its frames." },
     { line: "smithers diff m1abc2 m2def4", does: "Compares two runs as they are now." },

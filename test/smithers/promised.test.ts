@@ -58,7 +58,7 @@ const rows = (sql: string): ReadonlyArray<unknown> => {
 /** What an output table holds, without the columns that all of them have. */
 const table = (name: string): ReadonlyArray<unknown> =>
   rows(`SELECT * FROM "${name}" ORDER BY node_id, iteration`).map((row) => {
-    const { run_id: _, smithers_exact: __, ...fields } = row as { readonly [column: string]: unknown }
+    const { run_id: _, smithers_exact: __, smithers_inherited_from: ___, ...fields } = row as { readonly [column: string]: unknown }
     return fields
   })
 

@@ -550,6 +550,7 @@ const bare = (): Storage.StorageShape => {
         }
         entry.attempts.push(...original.attempts.filter(hasEnded))
         entry.beats.push(...original.beats.filter(({ seq }) => seq <= fork.seq))
+        entry.generations.push(...original.generations.filter(({ at }) => at <= fork.at))
         entry.state = inherited
         commit(entry, frame)
         entry.run = { ...entry.run, status: "suspended" }

@@ -60,6 +60,11 @@ export const make = (
   )
   const copyReads = prepare(copied(Tables.reads, "WHERE t.run_id = ?2 AND t.seq <= ?3"))
   const copyBeats = prepare(copied(Tables.heartbeats, "WHERE t.run_id = ?2 AND t.seq <= ?3"))
+  // What ran the inherited attempts.
+  const copyGenerations = prepare(
+    `INSERT INTO smithers_generations (run_id, generation, hash, files, at_ms)
+     SELECT ?1, generation, hash, files, at_ms FROM smithers_generations WHERE run_id = ?2 AND at_ms <= ?3`,
+  )
   const suspend = prepare("UPDATE smithers_runs SET status = 'suspended' WHERE run_id = ?")
   const accountColumns = [...Journal.budgets.key, ...Journal.budgets.columns].join(", ")
   const selectAccount = prepare<Journal.AccountRow>(`SELECT ${accountColumns} FROM smithers_budgets WHERE key = ?`)
@@ -101,6 +106,7 @@ export const make = (
       copyAttempts.run(runId, fork.runId)
       copyReads.run(runId, fork.runId, fork.seq)
       copyBeats.run(runId, fork.runId, fork.seq)
+      copyGenerations.run(runId, fork.runId, fork.at)
       frames.begun(frame, workflow)
       suspend.run(runId)
       open(request)

@@ -47,7 +47,7 @@ export const budget = define({
   path: ["budget"],
   summary: "Shows the budgets of a run, and sets their limits.",
   details:
-    "What was used so far counts. A limit counts from the next call on, also for a run that is at work. A run that waits for the approval of a budget still has to be approved.",
+    "Amounts used so far count. A limit counts from the next call on, also for a run that is at work. A run that waits for the approval of a budget still has to be approved.",
   examples: [
     { line: "smithers budget m1abc2", does: "Shows what is left." },
     { line: "smithers budget m1abc2 --set cost=5 --set tokens=200000", does: "Sets two limits of the budget of the run." },

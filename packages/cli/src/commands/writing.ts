@@ -58,7 +58,7 @@ export const replay = define({
   path: ["replay"],
   summary: "Tells whether today's code would have changed a recorded run, without running anything.",
   details:
-    "Plans and schedules today's code against the recorded outputs, answers and signals of the run. Says at which node it would do otherwise: a prompt, a need, a route, a number of passes, a list of items, a request, a time, an output. What depends on that is not compared. Calls the workflow's conditions, prompts and requests, and no step, agent or tool; writes nothing. Child runs are replayed with their own code. Exits with 1 if a run would change or cannot be replayed. A function that gives two values for the same state is reported, and is no change.",
+    "Plans and schedules today's code against the recorded outputs, answers and signals of the run. Says at which node it would do otherwise: a prompt, a need, a route, a number of passes, a list of items, a request, a time, an output. Nodes that depend on that are not compared. Calls the workflow's conditions, prompts and requests, and no step, agent or tool; writes nothing. Child runs are replayed with their own code. Exits with 1 if a run would change or cannot be replayed. A function that gives two values for the same state is reported, and is no change.",
   examples: [
     { line: "smithers replay m1abc2", does: "Compares a run with the code that its file holds now." },
     {

@@ -459,7 +459,7 @@ describe("a workflow as a whole", () => {
     [
       "an unknown option",
       { retries: 3 },
-      `it has no option "retries"; there are name, input, version, maxConcurrency, budget, deadline`,
+      `it has no option "retries"; there are name, input, version, maxConcurrency, budget, deadline, snapshots`,
     ],
   ])("a workflow with %s is refused", (_what, options, problem) => {
     expect(refusal(($) => $.sequence(), options)).toEqual({ where: "createWorkflow", problem })

@@ -251,7 +251,16 @@ describe("a run", () => {
         }
         expect(plain(RunState.committed(read, state.frame))).toEqual(plain(state))
       }
-      const unseen = ["CancelRequested", "DeadlineSet", "NodeReset", "RunCancelled", "SubflowEnded"]
+      const unseen = [
+        "CancelRequested",
+        "CodeReloaded",
+        "DeadlineSet",
+        "NodeReset",
+        "RunCancelled",
+        "RunForked",
+        "RunReverted",
+        "SubflowEnded",
+      ]
       expect(unseen.filter((tag) => seen.has(tag))).toEqual([])
       expect(seen.size).toBe(RunEvent.members.length - unseen.length)
     }),

@@ -8,6 +8,7 @@ const long = [
   "test/agents/commandLine.test.ts",
   "test/agents/commandLineRuns.test.ts",
   "test/agents/realPrograms.test.ts",
+  "test/core/Families.test.ts",
   "test/core/Replay.simulation.test.ts",
   "test/core/Simulation.test.ts",
   "test/agents/Crashes.test.ts",

@@ -226,7 +226,7 @@ describe("props", () => {
       )),
     ).toEqual(
       invalid(
-        'Task "a": it has no prop "retry"; there are id, output, agent, deps, needs, dependsOn, skipIf, retries, corrections, allowTools, allowNetwork, root, readOnly, budget, retryPolicy, noRetry, timeout, timeoutMs, heartbeatTimeout, heartbeatTimeoutMs, continueOnFail, cache, memory, scorers, label, meta, compensate, needsApproval, limit, children',
+        'Task "a": it has no prop "retry"; there are id, output, agent, deps, needs, dependsOn, skipIf, retries, corrections, allowTools, allowNetwork, root, readOnly, budget, retryPolicy, noRetry, timeout, timeoutMs, heartbeatTimeout, heartbeatTimeoutMs, continueOnFail, cache, memory, scorers, snapshots, label, meta, compensate, needsApproval, limit, children',
       ),
     )
     const others: ReadonlyArray<readonly [React.ReactNode, string]> = [
@@ -249,7 +249,7 @@ describe("props", () => {
     ]
     for (const [node, problem] of others) expect(refused(() => node).problem).toBe(problem)
     expect(refusal(() => <AnyWorkflow name="w" retries={3} />).problem).toBe(
-      'a Workflow: it has no prop "retries"; there are name, budget, deadline, children',
+      'a Workflow: it has no prop "retries"; there are name, budget, deadline, snapshots, children',
     )
   })
 

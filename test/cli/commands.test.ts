@@ -306,6 +306,8 @@ describe("with --json every command", () => {
         ["show", "letter", "--frame", "1"],
         ["revert", "chat.ts", "--run-id", "letter", "--node-id", "write", "--dry-run"],
         ["diff", "letter", "1"],
+        ["budget", "letter"],
+        ["replay", "letter"],
         ["cache", "list"],
         ["cache", "clear", "--all"],
       ])

@@ -71,7 +71,8 @@ beforeAll(async () => {
       for (const result of JSON.parse(readFileSync(resultsFile, "utf8")) as ReadonlyArray<Result>) results.set(result.place, result)
     }),
   )
-})
+  // Half a minute where the machine is quiet.
+}, 600_000)
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 

@@ -15,7 +15,7 @@ const warm = 10
 const folder = mkdtempSync(join(import.meta.dirname, "hot-"))
 const file = join(folder, "workflow.tsx")
 
-/** What the tasks of the workflow tell this program. */
+/** Messages of the tasks to this program. */
 const bench: { begun: (version: number) => void; hold: Promise<void> } = { begun: () => {}, hold: Promise.resolve() }
 Object.assign(globalThis, { bench })
 

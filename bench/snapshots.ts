@@ -25,7 +25,7 @@ const git = (...args: ReadonlyArray<string>): string =>
   }).trim()
 const as = ["-c", "user.name=bench", "-c", "user.email=bench@localhost", "-c", "core.hooksPath=/dev/null"]
 
-/** What a script would do for a snapshot. */
+/** A snapshot as a script would make it. */
 const rawSnapshot = (): string => {
   git("add", "-A")
   const tree = git("write-tree")
@@ -33,7 +33,7 @@ const rawSnapshot = (): string => {
   git(...as, "update-ref", "refs/raw/run", commit)
   return commit
 }
-/** What a script would do for a restore: save, write, and look whether all is as it should be. */
+/** A restore as a script would make it: save, write, and compare. */
 const rawRestore = (commit: string): void => {
   git("read-tree", "-m", "-u", rawSnapshot(), commit)
   git("add", "-A")

@@ -109,7 +109,7 @@ export const load = (
     readonly exported?: string | undefined
     /** Imports the module of the file. Default: from its path. */
     readonly importing?: () => Promise<object>
-    /** What follows from a failure. Default: "Nothing was started." */
+    /** Consequence of a failure, as a sentence. Default: "Nothing was started." */
     readonly otherwise?: string
   },
 ): Effect.Effect<WorkflowModule, InvalidWorkflowFile | CannotLaunch> =>

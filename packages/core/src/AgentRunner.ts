@@ -46,7 +46,7 @@ export interface AgentCall {
  */
 export const defaultCorrections = 2
 
-/** What makes the first prompt of a call. */
+/** The input of the first prompt of a call. */
 export interface Question extends Pick<AgentCall, "prompt" | "isText" | "feedback"> {
   readonly output: Pick<Codec, "inputSchema">
 }

@@ -30,7 +30,7 @@ const encode = Schema.encodeUnknownSync(Frame)
 
 type Shown = Timeline.TimelineFrame
 
-/** What happened in a frame, a line each. */
+/** Lines on the events of a frame, one each. */
 const wordsOf = ({ runId, frame, at, fromSeq, events }: Shown): ReadonlyArray<string> =>
   events.map((event: RunEvent, index) => describe({ runId, frame, at, seq: fromSeq + index, event }))
 

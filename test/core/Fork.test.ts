@@ -4,6 +4,7 @@
 import { expect, it } from "@effect/vitest"
 import * as Commands from "@smithers/core/Commands"
 import { RunReader } from "@smithers/core/RunReader"
+import * as RunState from "@smithers/core/RunState"
 import * as Smithers from "@smithers/core/Smithers"
 import { Storage } from "@smithers/core/Storage"
 import * as Deferred from "effect/Deferred"
@@ -96,6 +97,38 @@ describe.each(stores)("on %s", (_, store) => {
           expectSame({ ...(yield* storage.load(runId)), status: "running" }, yield* storage.load(runId, { frame: frame + 1 }))
           expect(yield* flow.resume(runId)).toMatch(/^a\d\+b\+c$/)
         }
+      }),
+    ),
+  )
+
+  it.effect("keeps outputs as of the cut, also of nodes that the original has run or asked again since", () =>
+    on(
+      Effect.gen(function* () {
+        const { done, step } = journal((id, count) => `${id}${count}`)
+        const flow = workflow(($) => {
+          const a = step($, "a")
+          const b = step($, "b", { needs: { a } })
+          const ok = $.approval("ok", { request: () => ({ title: "?" }), onDeny: "continue" })
+          const last = $.step("last", { needs: { b, ok }, output: Text, run: ({ b, ok }) => `${b} ${ok.approved}` })
+          return $.sequence(a, b, ok, last)
+        })
+        yield* flow.run({}, { runId: "r" })
+        yield* Commands.approve("r", "ok")
+        expect(yield* flow.resume("r")).toBe("b2 true")
+        const storage = yield* Storage
+        const { frame } = yield* storage.load("r")
+        yield* flow.revert("r", { node: "b" })
+        yield* flow.revert("r", { node: "ok" })
+        yield* flow.run({}, { runId: "r" })
+        yield* Commands.deny("r", "ok")
+        expect(yield* flow.resume("r")).toBe("b3 false")
+        const forked = yield* flow.fork("r", { frame, runId: "f" })
+        expect([ids(forked.kept), ids(forked.rerun)]).toEqual([["a", "b", "ok", "last"], []])
+        const recordsOf = (state: RunState.RunState) =>
+          RunState.records(state).toSorted((left, right) => (left.nodeId < right.nodeId ? -1 : 1))
+        expect(recordsOf(yield* storage.load("f"))).toEqual(recordsOf(yield* storage.load("r", { frame })))
+        expect(yield* flow.resume("f")).toBe("b2 true")
+        expect(done).toEqual(["a", "b", "b"])
       }),
     ),
   )

@@ -1,10 +1,12 @@
 /**
- * Makes forks of runs: the records of the original at the cut are written under the new id, and its ended attempts, reads and
- * heartbeats are copied in bulk. Nothing of the original changes.
+ * Makes forks of runs. Rows that are as they were at the cut are copied by SQL: those of steps that had finished by then and were not reset
+ * since, with their waits and outputs, and all ended attempts, reads and heartbeats. Other rows are written from the records of the
+ * original at the cut. Nothing of the original changes.
  */
 import type * as Budget from "@smithers/core/Budget"
 import * as Charges from "@smithers/core/Charges"
 import { RunIdTaken, RunNotFound } from "@smithers/core/Errors"
+import { type NodeKey, nodeKey } from "@smithers/core/Ids"
 import type * as RunState from "@smithers/core/RunState"
 import * as State from "@smithers/core/RunState"
 import type { ForkRequest } from "@smithers/core/RunStore"
@@ -33,6 +35,7 @@ export interface Forks {
   readonly make: (request: ForkRequest) => Either.Either<void, RunIdTaken | RunNotFound>
 }
 
+/** Returns the SQL that copies rows of a run to its fork, `?1`. */
 const copied = ({ name, key, columns }: Tables.Table, which: string): string => {
   const others = [...key.filter((column) => column !== "run_id"), ...columns].map((column) => `t.${column}`)
   const into = ["run_id", ...key.filter((column) => column !== "run_id"), ...columns]
@@ -47,6 +50,18 @@ export const make = (
   frames: Pick<Frames, "begun">,
 ): Forks => {
   const selectRun = prepare("SELECT 1 FROM smithers_runs WHERE run_id = ?")
+  // The same rows that an earlier state is loaded from, instead of from the log.
+  const copyFinished = prepare(
+    copied(Tables.nodes, "WHERE t.run_id = ?2 AND t.kind = 'step' AND t.status = 'finished' AND t.finished_seq <= ?3"),
+  )
+  const ofCopied = "JOIN smithers_nodes n ON n.run_id = ?1 AND n.node_id = t.node_id AND n.iteration = t.iteration"
+  const copyWaits = prepare(copied(Tables.waits, `${ofCopied} WHERE t.run_id = ?2`))
+  const selectCopied = prepare<[nodeId: string, iteration: number]>(
+    "SELECT node_id, iteration FROM smithers_nodes WHERE run_id = ?",
+  )
+  const selectTables = prepare<[table: string]>(
+    "SELECT DISTINCT output_table FROM smithers_nodes WHERE run_id = ? AND output_table IS NOT NULL",
+  )
   const putNode = prepare(replace(Tables.nodes))
   const putWait = prepare(replace(Tables.waits))
   const putSignal = prepare(replace(Tables.signals))
@@ -54,7 +69,7 @@ export const make = (
   const copyAttempts = prepare(
     copied(
       Tables.attempts,
-      `JOIN smithers_nodes n ON n.run_id = ?1 AND n.node_id = t.node_id AND n.iteration = t.iteration
+      `${ofCopied}
        WHERE t.run_id = ?2 AND (t.attempt < n.attempt OR (t.attempt = n.attempt AND n.status <> 'running'))`,
     ),
   )
@@ -88,6 +103,15 @@ export const make = (
     }
   }
 
+  /** Copies the rows of steps that had finished by the cut and were not reset since. Returns their keys. */
+  const copyUnchanged = (runId: string, { runId: from, seq }: RunState.Fork, workflow: string): ReadonlySet<NodeKey> => {
+    copyFinished.run(runId, from, seq)
+    copyWaits.run(runId, from)
+    const tables = new Set(selectTables.values(runId).map(([name]) => outputs.table(workflow, name)))
+    for (const table of tables) table.inheritAll(runId, from)
+    return new Set(selectCopied.values(runId).map(([nodeId, iteration]) => nodeKey(nodeId, iteration)))
+  }
+
   return {
     make: (request) => {
       const { runId, create, inherited, frame, messages } = request
@@ -95,7 +119,9 @@ export const make = (
       if (selectRun.values(runId).length > 0) return Either.left(new RunIdTaken({ runId }))
       if (selectRun.values(fork.runId).length === 0) return Either.left(new RunNotFound({ runId: fork.runId }))
       claims.spawn(runId, create, frame.at)
+      const unchanged = copyUnchanged(runId, fork, workflow)
       for (const record of State.records(inherited)) {
+        if (unchanged.has(nodeKey(record.nodeId, record.iteration))) continue
         putNode.run(...Rows.nodeRow(runId, record))
         if (record.kind !== "step") continue
         const { nodeId, iteration, table, output, wait } = record

@@ -21,6 +21,8 @@ export interface Table {
   readonly remove: (runId: string, nodeId: string, iteration: number) => void
   /** Inserts an output that a fork has inherited `from` a run. */
   readonly inherit: (runId: string, nodeId: string, iteration: number, output: Json | undefined, from: string) => void
+  /** Copies to a fork the outputs `from` a run of all nodes that the fork has rows of. */
+  readonly inheritAll: (runId: string, from: string) => void
   readonly one: (runId: string, nodeId: string, iteration: number) => Row | undefined
   readonly ofRun: (runId: string) => ReadonlyArray<Row>
 }
@@ -48,6 +50,15 @@ export const open = (connection: Connection, name: string, layout: Columns.Layou
   const inherit = once(() =>
     connection.prepare(`INSERT INTO ${table} (${namesOf(layout)}, ${Columns.inheritedColumn}) VALUES (${placeholders}, ?)`),
   )
+  const copy = once(() => {
+    const columns = [...layout.columns.map(({ name }) => quote(name)), Columns.exactColumn]
+    return connection.prepare(
+      `INSERT INTO ${table} (run_id, node_id, iteration, ${columns.join(", ")}, ${Columns.inheritedColumn})
+       SELECT ?1, t.node_id, t.iteration, ${columns.map((column) => `t.${column}`).join(", ")}, ?2 FROM ${table} t
+         JOIN smithers_nodes n ON n.run_id = ?1 AND n.node_id = t.node_id AND n.iteration = t.iteration
+       WHERE t.run_id = ?2`,
+    )
+  })
   const remove = once(() => connection.prepare(`DELETE FROM ${table} WHERE ${key}`))
   const one = once(() => connection.prepare<ReadonlyArray<Value>>(`${select} WHERE ${key}`))
   const ofRun = once(() => connection.prepare<ReadonlyArray<Value>>(`${select} WHERE run_id = ?`))
@@ -63,6 +74,9 @@ export const open = (connection: Connection, name: string, layout: Columns.Layou
     },
     inherit: (runId, nodeId, iteration, output, from) => {
       inherit().run(runId, nodeId, iteration, ...Columns.encode(layout, output), from)
+    },
+    inheritAll: (runId, from) => {
+      copy().run(runId, from)
     },
     remove: (runId, nodeId, iteration) => {
       remove().run(runId, nodeId, iteration)

@@ -28,7 +28,7 @@ import {
   UnknownLimit,
   WorkflowMismatch,
 } from "./Errors.ts"
-import { type NodeId, type NodeKey, nodeKey, shownId } from "./Ids.ts"
+import { type NodeKey, nodeKey, shownId } from "./Ids.ts"
 import type { Command, InboxMessage } from "./Inbox.ts"
 import * as Attempts from "./internal/attempts.ts"
 import type * as Callers from "./internal/callers.ts"
@@ -46,6 +46,7 @@ import * as Patience from "./internal/patience.ts"
 import * as Recovery from "./internal/recovery.ts"
 import * as Refusal from "./internal/refusal.ts"
 import * as Reload from "./internal/reload.ts"
+import * as Rerun from "./internal/rerun.ts"
 import * as Restore from "./internal/restore.ts"
 import type * as Scoring from "./internal/scoring.ts"
 import type { SlotQueue } from "./internal/slotQueue.ts"
@@ -54,7 +55,7 @@ import * as Tracing from "./internal/tracing.ts"
 import * as Turn from "./internal/turn.ts"
 import * as Metrics from "./Metrics.ts"
 import * as Millis from "./Millis.ts"
-import * as Plan from "./Plan.ts"
+import type * as Plan from "./Plan.ts"
 import * as PlanText from "./PlanText.ts"
 import { type RunEvent, strayReadMessage } from "./RunEvent.ts"
 import type { NewRun } from "./RunOwnership.ts"
@@ -605,43 +606,26 @@ const loop = (
           )
         : undefined
     let absorbed: ReadonlyArray<RunEvent> = []
-    /**
-     * Runs nodes again that a command named, with the nodes that depend on them. Those are nodes that need them, are unsettled
-     * without them, or leave the plan without them.
-     */
+    /** Runs nodes again that a command named, with the nodes that depend on them. */
     const runAgain = Effect.gen(function* () {
-      const done = new Set<NodeId>()
       const was = plan
-      let chosen: ReadonlyArray<NodeId> = wanted.flatMap(({ nodeId, iteration }) =>
+      const chosen = wanted.flatMap(({ nodeId, iteration }) =>
         Recovery.canRetry(plan, frame.state, nodeId, iteration) ? [nodeId] : [],
       )
       wanted = []
-      while (chosen.length > 0) {
-        const { events: resets, nodeIds } = Recovery.resetForRetry(plan, frame.state, chosen, attempts.reads())
-        for (const nodeId of [...chosen, ...nodeIds]) done.add(nodeId)
-        const keys = Recovery.cutShort(plan, resets, attempts.keys())
-        for (const event of yield* attempts.abandon(keys)) append(event)
-        for (const event of resets) append(event)
-        const before = plan
-        planner.observe(resets)
-        plan = yield* Restore.plan(planner, frame.state, values)
-        yield* prepareAdded
-        chosen = [...before.positions]
-          .flatMap(([nodeId, position]) => (position < before.size ? [nodeId] : []))
-          .filter((nodeId) => {
-            if (done.has(nodeId)) return false
-            const node = plan.find(nodeId)
-            return node === undefined || (Plan.isProvisional(node) && RunState.hasRecord(frame.state, nodeId))
-          })
-        // Nodes that vanished are reset by the plan that had them.
-        const gone = chosen.filter((nodeId) => !plan.positions.has(nodeId))
-        if (gone.length > 0) {
-          for (const event of Recovery.resetForRetry(before, frame.state, gone).events) append(event)
-          for (const nodeId of gone) done.add(nodeId)
-          chosen = chosen.filter((nodeId) => plan.positions.has(nodeId))
-        }
-        if (plan.text !== before.text) append(planChanged(before, plan))
-      }
+      yield* Rerun.make(plan, chosen, {
+        ...{ state: () => frame.state, append, readsInFlight: attempts.reads },
+        abandon: (before, resets) => attempts.abandon(Recovery.cutShort(before, resets, attempts.keys())),
+        replan: (resets) =>
+          Effect.gen(function* () {
+            const before = plan
+            planner.observe(resets)
+            plan = yield* Restore.plan(planner, frame.state, values)
+            yield* prepareAdded
+            if (plan.text !== before.text) append(planChanged(before, plan))
+            return plan
+          }),
+      })
       schedule = Scheduler.make(plan, values, { ...scheduling, before: was })
       absorbed = []
     }).pipe(Effect.tapErrorCause(() => suspend))

@@ -312,7 +312,7 @@ export const canRetry = (plan: Plan.Plan, state: RunState.RunState, nodeId: Node
 }
 
 /** Reads of attempts in flight, which no record has yet. */
-type InFlight = ReadonlyArray<readonly [reader: NodeKey, reads: Iterable<NodeKey>]>
+export type InFlight = ReadonlyArray<readonly [reader: NodeKey, reads: Iterable<NodeKey>]>
 
 /**
  * Nodes by the rows that they have read, if the read was in their current iteration. Since rows are recorded instead of nodes,

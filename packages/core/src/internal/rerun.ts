@@ -13,6 +13,10 @@ import * as Recovery from "./recovery.ts"
 interface Host<E, R> {
   readonly state: () => RunState.RunState
   readonly append: (event: RunEvent) => void
+  /** Reads that only attempts in flight know. Default: none are in flight. */
+  readonly readsInFlight?: () => Recovery.InFlight
+  /** Ends attempts in flight that resets by a plan cut short, and returns the events of it, which come before the resets. */
+  readonly abandon?: (plan: Plan.Plan, resets: ReadonlyArray<RunEvent>) => Effect.Effect<ReadonlyArray<RunEvent>, E, R>
   /** Makes the plan after these resets. */
   readonly replan: (resets: ReadonlyArray<RunEvent>) => Effect.Effect<Plan.Plan, E, R>
 }
@@ -23,10 +27,11 @@ export const make = <E, R>(plan: Plan.Plan, nodeIds: ReadonlyArray<NodeId>, host
     const done = new Set<NodeId>()
     let current = plan
     for (let chosen = nodeIds; chosen.length > 0; ) {
-      const { events, nodeIds: reset } = Recovery.resetForRetry(current, host.state(), chosen)
+      const { events, nodeIds: reset } = Recovery.resetForRetry(current, host.state(), chosen, host.readsInFlight?.())
       for (const nodeId of [...chosen, ...reset]) done.add(nodeId)
-      for (const event of events) host.append(event)
       const before = current
+      if (host.abandon !== undefined) for (const event of yield* host.abandon(before, events)) host.append(event)
+      for (const event of events) host.append(event)
       current = yield* host.replan(events)
       const next = current
       const dependent = [...before.positions].flatMap(([nodeId, position]) => {

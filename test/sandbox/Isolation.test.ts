@@ -26,8 +26,8 @@ conforms({
   },
 })
 
-it("most attacks that do no harm get what they are after where nothing isolates them", () => {
-  const { outcomes } = outcomesOf("none")
+it("most attacks that do no harm get what they are after where nothing isolates them", async () => {
+  const { outcomes } = await outcomesOf("none")
   const tried = attacks.filter(({ isHarmful }) => isHarmful !== true)
   const bites = tried.filter((one) => faults(one, outcomes.find(({ title }) => title === one.title) ?? missing).length > 0)
   // The others depend on the machine: what services it has, and whether its user may do this at all.

@@ -33,12 +33,13 @@ interface Outcome {
 }
 
 /** Runs all cases under an isolation. */
-export const outcomesOf = (module: string, as: ReadonlyArray<string> = []) => {
+export const outcomesOf = async (module: string, as: ReadonlyArray<string> = []) => {
   const env = { ...process.env, SECRET_OF_PARENT: "SECRET_OF_PARENT", HOME: "/tmp", XDG_CACHE_HOME: "/tmp" }
   // Not in the work tree: some isolations leave files in the directory of their process.
-  const child = Bun.spawnSync([...as, process.execPath, program, module], { env, cwd: "/tmp" })
-  expect(child.stderr.toString()).toBe("")
-  return JSON.parse(child.stdout.toString()) as {
+  const child = Bun.spawn([...as, process.execPath, program, module], { env, cwd: "/tmp", stdout: "pipe", stderr: "pipe" })
+  const [printed, failed] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()])
+  expect(failed).toBe("")
+  return JSON.parse(printed) as {
     readonly outcomes: ReadonlyArray<Outcome>
     readonly isAlive: boolean
     readonly uid: number
@@ -76,15 +77,15 @@ export const conforms = ({ name, module, missing, isRefusedToRoot = false, skip 
       expect(named.filter((title) => !known.includes(title))).toEqual([])
     })
 
-    it.skipIf(!isRefusedToRoot || !isRoot)("is refused to root, and starts nothing", () => {
-      expect([...new Set(outcomesOf(module).outcomes.map(({ error }) => error))]).toEqual(["IsolationUnavailable"])
+    it.skipIf(!isRefusedToRoot || !isRoot)("is refused to root, and starts nothing", async () => {
+      expect([...new Set((await outcomesOf(module)).outcomes.map(({ error }) => error))]).toEqual(["IsolationUnavailable"])
     })
 
     const held = users.filter(([user]) => !isRefusedToRoot || user !== "root")
     describe.each(held)("as %s", (user, as) => {
-      let found: ReturnType<typeof outcomesOf>
-      beforeAll(() => {
-        found = outcomesOf(module, as)
+      let found: Awaited<ReturnType<typeof outcomesOf>>
+      beforeAll(async () => {
+        found = await outcomesOf(module, as)
       })
       const check = (one: Case): void => {
         const { output } = { ...one, ...differs[one.title] }

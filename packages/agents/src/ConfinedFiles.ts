@@ -160,6 +160,10 @@ export const make = (directory: string, hidden: ReadonlyArray<string> = []): Con
   const below = ({ fd, names }: Directory, name: string): string =>
     hasProc ? `/proc/self/fd/${fd}/${name}` : join(root, ...names, name)
 
+  /** `true` in a repository of git without a work tree. Its settings name programs, as those of a directory `.git` do. */
+  const isRepository = (directory: Directory): boolean =>
+    ["HEAD", "objects", "refs"].every((part) => existsSync(below(directory, part)))
+
   /** Walks a path, and hands over where it ends; every descriptor is closed after that. `isForWriting` makes missing directories. */
   const walk = <A>(path: string, isForWriting: boolean, use: (target: Target) => A): A => {
     const refuse = (reason: PathRefused["reason"]) => new PathRefused({ path, reason })
@@ -202,6 +206,7 @@ export const make = (directory: string, hidden: ReadonlyArray<string> = []): Con
           } else queue.unshift(...link.split("/"))
           continue
         }
+        if (isForWriting && isRepository(here)) throw refuse("protected")
         const isLast = queue.every((rest) => rest === "" || rest === ".")
         if (isLast) {
           // A path that ends in a slash means a directory; what it is is looked at where it is used.

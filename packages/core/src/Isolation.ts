@@ -88,7 +88,10 @@ export const defaultMaxFileBytes = 4 * 1024 ** 3
 
 /** The rights of one command. Paths are absolute, with symbolic links resolved. */
 export interface Policy {
-  /** The directory of the work. The command starts in it, unless `cwd` names a directory below it. */
+  /**
+   * The directory of the work. The command starts in it, unless `cwd` names a directory below it. Repositories of git that it holds when the command
+   * starts are read-only, those of submodules, worktrees and clones too.
+   */
   readonly root: string
   /** Default: `root`. */
   readonly cwd?: string | undefined
@@ -127,6 +130,8 @@ export interface Isolated {
   readonly containment: "namespace" | "none"
   /** A file descriptor on which the program reports one JSON document per line; one with `exit-code` comes only where the command itself ran. */
   readonly statusFd?: number | undefined
+  /** File descriptors of this process that the program inherits, as those after `statusFd`, in this order. It closes them before the command begins. */
+  readonly inherited?: ReadonlyArray<number> | undefined
   /** The directory of a control group that all processes of the command are in, and that holds them to their number. */
   readonly group?: string | undefined
 }

@@ -13,6 +13,7 @@ import { environmentOf, pathDirectories } from "./internal/environment.ts"
 import * as Groups from "./internal/groups.ts"
 import { limitsOf } from "./internal/limits.ts"
 import { isWithin, type Resolved, resolvePolicy } from "./internal/paths.ts"
+import * as Repositories from "./internal/repositories.ts"
 
 /** The name by which this isolation is chosen. */
 export const name = "bubblewrap"
@@ -65,8 +66,8 @@ const bind = (option: "--bind" | "--ro-bind", paths: ReadonlyArray<string>): Rea
 /**
  * The mounts of a policy. bubblewrap carries them out in order, and a later one covers an earlier one: masks come last.
  */
-const mounts = (resolved: Resolved, policy: Policy, path: string): ReadonlyArray<string> => {
-  const { root, readable, writable, hidden, git } = resolved
+const mounts = (resolved: Resolved, path: string, work: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const { readable, writable, hidden, git } = resolved
   const system = systemDirectories.filter((directory) => existsSync(directory))
   // A directory that is a link, such as /bin, is shown as what it leads to.
   const tools = pathDirectories(path).filter((directory) => !system.some((shown) => isWithin(shown, directory)))
@@ -86,15 +87,43 @@ const mounts = (resolved: Resolved, policy: Policy, path: string): ReadonlyArray
     ...["--dir", home],
     ...bind("--ro-bind", tools),
     ...bind("--ro-bind", readable),
-    ...bind("--ro-bind", git.outside),
+    ...bind("--ro-bind", git),
     ...bind("--bind", writable),
-    ...bind(policy.isReadOnly === true ? "--ro-bind" : "--bind", [root]),
-    ...bind("--ro-bind", git.inside),
+    ...work,
     ...hidden.flatMap(({ path: covered, isDirectory }) =>
       isDirectory ? ["--size", "4096", "--tmpfs", covered, "--remount-ro", covered] : ["--ro-bind", "/dev/null", covered],
     ),
   ]
 }
+
+/** The first of the file descriptors that bubblewrap inherits, after that of its report. */
+const firstInherited = statusFd + 1
+
+/**
+ * The mounts of the root. Repositories in it are read only, and the directories above them are mounts of their own, which cannot be moved. Mounts are made by
+ * descriptors, so that no link that another command makes meanwhile is followed; bubblewrap before 0.8.0-2+deb12u1 and 0.10 knows paths only.
+ */
+const workMounts = (root: string, isReadOnly: boolean, takesDescriptors: boolean) =>
+  Effect.gen(function* () {
+    const found = isReadOnly ? [] : yield* Repositories.find(root)
+    if (!takesDescriptors)
+      return {
+        inherited: [],
+        args: [
+          ...bind(isReadOnly ? "--ro-bind" : "--bind", [root]),
+          ...found.flatMap((path) => ["--ro-bind-try", `${root}/${path}`, `${root}/${path}`]),
+        ],
+      }
+    const held = yield* Repositories.hold(root, found)
+    return {
+      inherited: held.map(({ fd }) => fd),
+      args: held.flatMap(({ path, isProtected }, index) => [
+        isReadOnly || isProtected ? "--ro-bind-fd" : "--bind-fd",
+        String(firstInherited + index),
+        path,
+      ]),
+    }
+  })
 
 /** The socket of the proxy inside, and the port on which the command reaches it. */
 const proxySocket = "/run/smithers-proxy.sock"
@@ -163,6 +192,14 @@ export const inOwnProcesses: Effect.Effect<((argv: Isolated["argv"]) => Pick<Iso
     ),
   )
 
+/** `true` if bubblewrap mounts open files. */
+const knowsDescriptors = (program: string): Effect.Effect<boolean> =>
+  Effect.async((resume) => {
+    execFile(program, ["--help"], { timeout: 10_000 }, (_, stdout, stderr) =>
+      resume(Effect.succeed(`${stdout}${stderr}`.includes("--ro-bind-fd"))),
+    )
+  })
+
 /** Tries the namespaces that commands get, once: some machines and containers refuse them. */
 const probe: Effect.Effect<string, IsolationUnavailable> = Effect.gen(function* () {
   if (process.platform !== "linux") return yield* unavailable("it is for Linux, and this is another system")
@@ -182,6 +219,7 @@ export const layer: Layer.Layer<Isolation, IsolationUnavailable> = Layer.effect(
   Isolation,
   Effect.gen(function* () {
     const program = yield* probe
+    const takesDescriptors = yield* knowsDescriptors(program)
     return {
       name,
       isBoundary: true,
@@ -194,6 +232,7 @@ export const layer: Layer.Layer<Isolation, IsolationUnavailable> = Layer.effect(
           return yield* unavailable("a list of hosts needs socat, which is not installed", installLine("socat"))
         const env = yield* environmentOf(policy, { HOME: home, TMPDIR: "/tmp", ...(hasProxy ? proxied : {}) })
         const proxy = hasProxy ? yield* DomainProxy.listen(hosts) : undefined
+        const work = yield* workMounts(resolved.root, policy.isReadOnly === true, takesDescriptors)
         const maxProcesses = policy.maxProcesses ?? defaultMaxProcesses
         // The processes of the proxy's way are of the command too.
         const group = yield* Groups.acquire(maxProcesses + Groups.overhead)
@@ -202,7 +241,7 @@ export const layer: Layer.Layer<Isolation, IsolationUnavailable> = Layer.effect(
             program,
             ...flags,
             ...(network === "all" ? [] : ["--unshare-net"]),
-            ...mounts(resolved, policy, env.PATH ?? ""),
+            ...mounts(resolved, env.PATH ?? "", work.args),
             ...(proxy === undefined ? [] : ["--bind", proxy.socket, proxySocket]),
             ...["--chdir", resolved.cwd, "--", "/bin/sh", "-c", prologue(policy, hasProxy), "sh"],
             ...argv,
@@ -212,6 +251,7 @@ export const layer: Layer.Layer<Isolation, IsolationUnavailable> = Layer.effect(
           cwd: "/",
           containment: "namespace",
           statusFd,
+          inherited: work.inherited,
           group,
         }
       }),

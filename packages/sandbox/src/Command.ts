@@ -146,12 +146,13 @@ export const run = Effect.fn("Command.run")(function* (argv: Argv, options: Opti
     Effect.gen(function* () {
       const isolated = yield* isolation.prepare(options.policy, argv)
       const begun = performance.now()
-      const stdio: Array<"pipe" | "ignore"> = [
+      const stdio: Array<"pipe" | "ignore" | number> = [
         options.stdin === undefined && options.onStarted === undefined ? "ignore" : "pipe",
         "pipe",
         "pipe",
       ]
       if (isolated.statusFd !== undefined) stdio[isolated.statusFd] = "pipe"
+      stdio.push(...(isolated.inherited ?? []))
       const [out, err] = [capture(keptBytes), capture(keptBytes)]
       const stopped = (reason: CommandStopped["reason"], limit: number) =>
         new CommandStopped({ reason, limit, stdout: out.read(), stderr: err.read() })

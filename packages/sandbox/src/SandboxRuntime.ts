@@ -29,6 +29,7 @@ import { environmentOf, pathDirectories } from "./internal/environment.ts"
 import * as Groups from "./internal/groups.ts"
 import { limitsOf } from "./internal/limits.ts"
 import { type Resolved, resolvePolicy } from "./internal/paths.ts"
+import * as Repositories from "./internal/repositories.ts"
 
 /** The name by which this isolation is chosen. */
 export const name = "sandbox-runtime"
@@ -81,15 +82,22 @@ const shared = ["/tmp/claude", "/private/tmp/claude"]
 const secrets = ["/private/etc/master.passwd", "/private/etc/sudoers", "/private/var/db/dslocal", "/Library/Keychains"]
 
 /** The file rules of a command. Denied is what is not shown; on macOS programs cannot start without most of the system. */
-const rulesOf = (resolved: Resolved, policy: Policy, path: string, own: string, parts: ReadonlyArray<string>): Rules => {
+const rulesOf = (
+  resolved: Resolved,
+  policy: Policy,
+  path: string,
+  own: string,
+  parts: ReadonlyArray<string>,
+  repositories: ReadonlyArray<string>,
+): Rules => {
   const { root, readable, writable, hidden, git } = resolved
   const isMac = process.platform === "darwin"
   const shown = isMac ? [] : [...Bubblewrap.systemDirectories, ...Bubblewrap.systemFiles]
   const exact = (paths: ReadonlyArray<string>) => paths.map((each) => ({ path: each, literal: true as const }))
-  const gits = [...git.inside, ...git.outside]
+  const gits = [...repositories.map((below) => join(root, below)), ...git]
   return {
     denyRead: exact([...(isMac ? [...people, ...secrets] : ["/"]), ...hidden.map((one) => one.path)]),
-    allowRead: exact([...shown, ...pathDirectories(path), ...readable, ...git.outside, root, ...writable, own, ...parts]),
+    allowRead: exact([...shown, ...pathDirectories(path), ...readable, ...git, root, ...writable, own, ...parts]),
     allowWrite: exact([own, ...writable, ...(policy.isReadOnly === true ? [] : [root])]),
     denyWrite: exact([...gits, ...hidden.map((one) => one.path), ...shared]),
   }
@@ -149,7 +157,8 @@ const prepare = (sandbox: Manager) =>
     const line = ["exec", "/usr/bin/env", directory, "/bin/sh", "-c", limitsOf(policy), "sh", ...argv]
       .map((word, index) => (index === 0 ? word : quoted(word)))
       .join(" ")
-    const filesystem = rulesOf(resolved, policy, env.PATH ?? "", own, ownParts(sandbox))
+    const repositories = policy.isReadOnly === true ? [] : yield* Repositories.find(resolved.root)
+    const filesystem = rulesOf(resolved, policy, env.PATH ?? "", own, ownParts(sandbox), repositories)
     const wrapped = yield* Effect.tryPromise({
       try: () => sandbox.wrapWithSandboxArgv(line, "/bin/bash", { filesystem }, undefined, resolved.cwd, { commandId }),
       catch: (thrown) => unavailable(problemOf(thrown)),

@@ -61,7 +61,7 @@ export const bash: Tool<typeof Input.Encoded, string> = defineTool({
   name: "bash",
   usesWorkspace: true,
   description:
-    "Runs a command line in bash, in the root of the work, and returns its output and exit code. It has no network unless the step allows hosts, a private /tmp, and cannot change files outside the root or git's directory. Nothing it starts outlives it.",
+    "Runs a command line in bash, in the root of the work, and returns its output and exit code. It has no network unless the step allows hosts, a private /tmp, and cannot change files outside the root, or git's directory of a repository that it finds. Nothing it starts outlives it.",
   input: Input,
   isConfined: true,
   keeps: "ends",

@@ -17,8 +17,8 @@ export interface Resolved {
   readonly readable: ReadonlyArray<string>
   readonly writable: ReadonlyArray<string>
   readonly hidden: ReadonlyArray<{ readonly path: string; readonly isDirectory: boolean }>
-  /** Git directories that belong to the root: its own, and that of the repository whose worktree it is. */
-  readonly git: { readonly inside: ReadonlyArray<string>; readonly outside: ReadonlyArray<string> }
+  /** Git directories outside the root that belong to it: those of the repository whose worktree it is. */
+  readonly git: ReadonlyArray<string>
 }
 
 const refuse = (field: string, problem: string) => Either.left(new InvalidPolicy({ field, problem }))
@@ -59,20 +59,18 @@ export const resolvePolicy = (policy: Policy): Either.Either<Resolved, InvalidPo
   })
 
 /**
- * The git directories of a root. A worktree and a submodule have a file `.git` that points elsewhere. The pointer is followed only where git's own
+ * The git directories outside a root. A worktree and a submodule have a file `.git` that points elsewhere. The pointer is followed only where git's own
  * directory points back: a checkout could otherwise name any directory, and so have it shown to the command.
  */
 const gitOf = (root: string): Resolved["git"] => {
   const own = join(root, ".git")
-  const stat = lstatSync(own, { throwIfNoEntry: false })
-  if (stat === undefined || stat.isSymbolicLink()) return { inside: [], outside: [] }
-  if (stat.isDirectory()) return { inside: [own], outside: [] }
+  if (lstatSync(own, { throwIfNoEntry: false })?.isFile() !== true) return []
   const [, pointer = ""] = /^gitdir: (.+?)\s*$/m.exec(read(own)) ?? []
   const directory = pointer === "" ? undefined : realOrUndefined(resolve(root, pointer))
-  if (directory === undefined || !pointsBack(directory, root)) return { inside: [own], outside: [] }
+  if (directory === undefined || !pointsBack(directory, root)) return []
   const shared = realOrUndefined(resolve(directory, read(join(directory, "commondir")).trim()))
   const outside = [directory, shared].filter((path) => path !== undefined && !isWithin(root, path))
-  return { inside: [own], outside: [...new Set(outside as ReadonlyArray<string>)] }
+  return [...new Set(outside as ReadonlyArray<string>)]
 }
 
 const pointsBack = (directory: string, root: string): boolean => {

@@ -25,7 +25,11 @@ const killedAt = (at: number, mode: "before" | "during", args: ReadonlyArray<str
         join(programs, "git"),
         `#!/bin/sh
 n=1
-until mkdir ${programs}/call.$n 2>/dev/null; do n=$((n+1)); done
+until mkdir ${programs}/call.$n 2>/dev/null; do
+  # A process that begins after the test has removed this folder: no number would ever be free.
+  [ -d ${programs} ] || exit 1
+  n=$((n+1))
+done
 [ "$n" -eq ${at} ] || exec ${real} "$@"
 ${mode === "before" ? "kill -9 $PPID; exit 1" : `${real} "$@" <&0 & kill -9 $PPID; wait; touch ${programs}/over`}
 `,

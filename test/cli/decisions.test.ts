@@ -87,6 +87,27 @@ describe("a decision from the command line", () => {
     expect(await place.json("deny", "t", "--node", "b")).toMatchObject({ code: 0, value: { nodeId: "b", approved: false } })
   })
 
+  it("selects one of the options that were shown, and no other", async () => {
+    write(
+      "paint",
+      `$.approval("colour", { request: { title: "Which?" }, options: ["green", { key: "blue", summary: "as the sky" }] })`,
+    )
+    expect((await place.run("up", "paint.ts", "--run-id", "p")).code).toBe(3)
+    const [wait] = await inbox()
+    expect(wait?.commands[0]).toMatch(/^smithers approve p --node colour --iteration 0 --request \S+ --choose KEY$/)
+    expect((await place.run("inbox")).stdout).toContain("│ Options:\n    │   green\n    │   blue: as the sky\n")
+    const refused = await place.json("approve", "p", "--choose", "red")
+    expect(refused).toMatchObject({
+      code: 4,
+      value: { error: { tag: "InvalidAnswer", issues: ['"red" is not one of "green", "blue"'] } },
+    })
+    const chosen = await place.run("approve", "p", "--choose", "blue", "--by", "ann")
+    expect(chosen.stdout).toContain('Approved "colour" of run p, with "blue" selected by ann.')
+    const resumed = await place.run("up", "--resume", "p")
+    expect(resumed.stderr + resumed.stdout).toContain("colour (iteration 0) approved, with blue selected by ann")
+    expect(resumed.stdout).toContain('"selected": "blue"')
+  })
+
   it("that names nothing is refused where another may have been shown, with what is asked and how to name it", async () => {
     write("rounds", rounds)
     await place.run("up", "rounds.ts", "--run-id", "r")

@@ -230,17 +230,20 @@ describe("props", () => {
       ),
     )
     const others: ReadonlyArray<readonly [React.ReactNode, string]> = [
-      [<AnySequence key="s" name="s" />, 'a Sequence: it has no prop "name"; there are children'],
-      [<AnyParallel key="p" limit={3} />, 'a Parallel: it has no prop "limit"; there are children, maxConcurrency, failFast'],
-      [<AnyBranch key="b" if={true} otherwise={null} />, 'a Branch: it has no prop "otherwise"; there are if, then, else'],
+      [<AnySequence key="s" name="s" />, 'a Sequence: it has no prop "name"; there are skipIf, children'],
+      [
+        <AnyParallel key="p" limit={3} />,
+        'a Parallel: it has no prop "limit"; there are children, maxConcurrency, failFast, skipIf',
+      ],
+      [<AnyBranch key="b" if={true} otherwise={null} />, 'a Branch: it has no prop "otherwise"; there are if, then, else, skipIf'],
       [
         <AnyLoop key="l" id="l" until={true} max={3} />,
-        'Loop "l": it has no prop "max"; there are id, until, maxIterations, onMaxReached, children',
+        'Loop "l": it has no prop "max"; there are id, until, maxIterations, onMaxReached, skipIf, children',
       ],
-      [<AnySaga key="s" id="s" undo={true} />, 'Saga "s": it has no prop "undo"; there are id, onCompensated, children'],
+      [<AnySaga key="s" id="s" undo={true} />, 'Saga "s": it has no prop "undo"; there are id, onCompensated, skipIf, children'],
       [
         <AnyTry key="t" catch={null} else={null} />,
-        'a TryCatchFinally: it has no prop "else"; there are id, try, catch, catchWhen, finally, children',
+        'a TryCatchFinally: it has no prop "else"; there are id, try, catch, catchWhen, finally, skipIf, children',
       ],
       [
         <AnySubflow key="f" id="f" name="child" />,

@@ -280,7 +280,8 @@ const wordsOf = ({ event, at }: LoggedEvent, suffix: string): string => {
     case "ApprovalDecided": {
       const by = event.by === undefined ? "" : ` by ${oneLine(event.by)}`
       const note = event.note === undefined ? "" : `: ${shorten(oneLine(event.note), 200)}`
-      return `● ${event.nodeId}${suffix} ${event.approved ? "approved" : "denied"}${by}${note}`
+      const chosen = event.selected === undefined ? "" : `, with ${oneLine(event.selected)} selected`
+      return `● ${event.nodeId}${suffix} ${event.approved ? "approved" : "denied"}${chosen}${by}${note}`
     }
     case "TaskAnswered":
       return `● ${event.nodeId}${suffix} answered${event.by === undefined ? "" : ` by ${oneLine(event.by)}`}`

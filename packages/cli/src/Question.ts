@@ -2,6 +2,7 @@
  * Formats the request that a person decides on: in full, with its line breaks. A mark in the margin keeps its lines from looking
  * like ours. Pure functions of a wait.
  */
+import { optionsIn } from "@smithers/core/Decision"
 import type { WaitSummary } from "@smithers/core/RunReader"
 import { neutralise, oneLine, pretty } from "./Text.ts"
 
@@ -23,7 +24,7 @@ export const oneOf = (names: ReadonlyArray<string>, most = 5): string => {
 const leading: ReadonlyArray<string> = ["title", "prompt", "summary", "details"]
 
 /** Fields that are not part of the question: approvers have a line of their own, and the schema only validates the answer. */
-const apart = { approval: ["approvers"], human: ["schema"] } as const
+const apart = { approval: ["approvers", "options"], human: ["schema"] } as const
 
 const isNothing = (value: unknown): boolean => value === undefined || value === null || value === ""
 
@@ -41,7 +42,13 @@ const asked = (kind: keyof typeof apart, request: unknown): ReadonlyArray<string
   const said = leading.filter((name) => !isNothing(fields[name])).map((name) => linesOf(fields[name]))
   const isSaid: ReadonlySet<string> = new Set([...leading, ...apart[kind]])
   const others = Object.entries(fields).filter(([name, value]) => !isSaid.has(name) && !isNothing(value))
-  const rest = others.flatMap(([name, value]) => named(name, value))
+  const options = kind === "approval" ? (optionsIn(fields) ?? []) : []
+  const choices = options.map(({ key, label = key, summary }) => {
+    const said = [label === key ? "" : label, summary ?? ""].filter((text) => text !== "").map(oneLine)
+    return `${oneLine(key)}${said.length === 0 ? "" : `: ${said.join(". ")}`}`
+  })
+  const list = choices.length === 0 ? [] : ["Options:", ...choices.map((line) => `  ${line}`)]
+  const rest = [...list, ...others.flatMap(([name, value]) => named(name, value))]
   return [...said, ...(rest.length === 0 ? [] : [rest])].flatMap((lines, index) => (index === 0 ? lines : ["", ...lines]))
 }
 

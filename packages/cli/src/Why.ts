@@ -1,6 +1,7 @@
 /**
  * Explains why a run has not finished: one sentence, and the commands that continue it. A pure function of stored state.
  */
+import { optionsIn } from "@smithers/core/Decision"
 import { text } from "@smithers/core/ErrorInfo"
 import { type Uncompensated, uncompensatedMessage } from "@smithers/core/Errors"
 import { scopeOfTimeout } from "@smithers/core/Ids"
@@ -96,7 +97,10 @@ export const commandsFor = (wait: WaitSummary, db: string | undefined): Readonly
         .slice(0, 1)
         .map((name) => ["by", name] as const)
       const where: ReadonlyArray<Option> = [["node", wait.nodeId], ...about, ...by]
-      return [commandLine(db, "approve", [wait.runId], where), commandLine(db, "deny", [wait.runId], where)]
+      const options = optionsIn(wait.request)
+      const choose: ReadonlyArray<Option> =
+        options === undefined ? [] : [["choose", options.length === 1 ? (options[0]?.key ?? "") : "KEY"]]
+      return [commandLine(db, "approve", [wait.runId], [...where, ...choose]), commandLine(db, "deny", [wait.runId], where)]
     }
     case "human":
       return [commandLine(db, "answer", [wait.runId, wait.nodeId], [["value", "JSON"], ...about])]

@@ -7,7 +7,7 @@ import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import { AgentJournal } from "./AgentJournal.ts"
 import * as Budget from "./Budget.ts"
-import { approve, type CommandError, type DecisionOptions, type DecisionReceipt } from "./Commands.ts"
+import { type ApproveOptions, approve, type CommandError, type DecisionReceipt } from "./Commands.ts"
 import { InvalidCommand, type RunNotFound, type StoreError } from "./Errors.ts"
 import type { Inbox } from "./Inbox.ts"
 import * as Millis from "./Millis.ts"
@@ -58,7 +58,7 @@ export const setBudget = Effect.fn("BudgetCommands.setBudget")(function* (
 })
 
 /** Options of {@link allow}. */
-export interface AllowOptions extends DecisionOptions {
+export interface AllowOptions extends ApproveOptions {
   /** What is allowed beyond the limit, in the unit of the budget: tokens, US dollars, calls, or milliseconds. Default: the declared limit again. */
   readonly amount?: number
 }

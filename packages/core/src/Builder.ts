@@ -9,7 +9,7 @@ import type * as Schedule from "effect/Schedule"
 import type { AnyAgent } from "./Agent.ts"
 import type * as Budget from "./Budget.ts"
 import type * as Codec from "./Codec.ts"
-import type { Decision } from "./Decision.ts"
+import type { Decision, Selection, SelectOption } from "./Decision.ts"
 import type * as DeclaredError from "./DeclaredError.ts"
 import type { Engine } from "./Engine.ts"
 import type { InvalidWorkflow } from "./Errors.ts"
@@ -313,11 +313,22 @@ interface Request {
 }
 
 /** Options of an approval. */
-export interface ApprovalOptions<Input, N extends Needs, Skip extends boolean, Deny extends "fail" | "continue" | "skip">
-  extends WaitOptions<Input, N, Skip>,
+export interface ApprovalOptions<
+  Input,
+  N extends Needs,
+  Skip extends boolean,
+  Deny extends "fail" | "continue" | "skip",
+  Key extends string = string,
+> extends WaitOptions<Input, N, Skip>,
     Limit<Input, N, "deny" | "approve" | "fail"> {
   /** The content to show, or a pure function that returns it. If it changes before the decision, a new request is made. */
   readonly request: Request | ((context: Condition<Input, N>) => Request)
+  /** `select` asks for one of the `options`. Default: `select` with options, and `approve` otherwise. */
+  readonly mode?: "approve" | "select"
+  /** Options to select from: keys, or keys with a label and a summary; or a pure function that returns them. */
+  readonly options?:
+    | ReadonlyArray<Key | SelectOption<Key>>
+    | ((context: Condition<Input, N>) => ReadonlyArray<Key | SelectOption<Key>>)
   /**
    * Reaction to a denial: fail the run with `ApprovalDenied`, continue with `approved: false`, or skip it with an absent
    * output. A run that failed this way fails again when it is resumed, until the node is retried. Default: `fail`.
@@ -697,17 +708,18 @@ export interface Builder<out Input> {
     Codec.Output<S>,
     [Soft] extends [true] ? never : DeclaredError.ErrorOf<Err>
   >
-  /** Waits for an approval or a denial, for any length of time. */
+  /** Waits for an approval, which may select an option, or a denial, for any length of time. */
   readonly approval: <
     const Id extends string,
     // biome-ignore lint/complexity/noBannedTypes: no needs
     N extends Needs = {},
     Skip extends boolean = false,
     Deny extends "fail" | "continue" | "skip" = "fail",
+    const Key extends string = never,
   >(
     id: Id,
-    options: ApprovalOptions<Input, N, Skip, Deny>,
-  ) => Step<Id, Decision | Absent<Skip> | (Deny extends "skip" ? undefined : never)>
+    options: ApprovalOptions<Input, N, Skip, Deny, Key>,
+  ) => Step<Id, ([Key] extends [never] ? Decision : Selection<Key>) | Absent<Skip> | (Deny extends "skip" ? undefined : never)>
   /** Waits for the answer of a person. An invalid answer is rejected with its issues, and the question stays open. */
   readonly human: <
     const Id extends string,

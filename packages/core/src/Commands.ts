@@ -4,6 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Decision from "./Decision.ts"
 import {
   AlreadyDecided,
   AlreadyLeft,
@@ -51,6 +52,12 @@ export interface DecisionOptions {
   readonly by?: string
 }
 
+/** Options of an approval. */
+export interface ApproveOptions extends DecisionOptions {
+  /** Key of the option to select. Required by a request that has options, and refused by any other. */
+  readonly choose?: string
+}
+
 /** A stored decision or answer. */
 export interface DecisionReceipt {
   readonly runId: string
@@ -61,6 +68,8 @@ export interface DecisionReceipt {
   readonly request: unknown
   readonly by?: string
   readonly note?: string
+  /** Key of the option that was selected. */
+  readonly selected?: string
   /** Epoch ms. */
   readonly at: number
 }
@@ -93,9 +102,10 @@ export type CommandError =
 /**
  * Approves a request, of an approval or before a step. Fails with `NotWaiting`, `RequestChanged`, `WaitExpired` or
  * `NotAnApprover`. A second decision fails with `AlreadyDecided`, even if it is the same. The approval is durable before this
- * completes; the run applies it at once, or when it resumes.
+ * completes; the run applies it at once, or when it resumes. A request with options needs one of them as `choose`; another one, or
+ * none, fails with `InvalidAnswer`.
  */
-export const approve = Effect.fn("Commands.approve")((runId: string, nodeId: string, options?: DecisionOptions) =>
+export const approve = Effect.fn("Commands.approve")((runId: string, nodeId: string, options?: ApproveOptions) =>
   decide(runId, nodeId, true, options),
 )
 
@@ -399,11 +409,11 @@ const decide = Effect.fnUntraced(function* (
   runId: string,
   name: string,
   approved: boolean,
-  options: DecisionOptions = {},
+  options: ApproveOptions = {},
 ): Effect.fn.Return<DecisionReceipt, CommandError, Inbox | RunReader> {
-  yield* checkNames(runId, approved ? "approve" : "deny", options, decisionNames)
-  const { request, note, by } = options
-  yield* checkTexts(runId, { request, note, by })
+  yield* checkNames(runId, approved ? "approve" : "deny", options, approved ? approveNames : decisionNames)
+  const { request, note, by, choose } = options
+  yield* checkTexts(runId, { request, note, by, choose })
   const found = yield* openWait(runId, name, "approval", options)
   const { nodeId, iteration } = found
   const { approvers } = (found.request ?? {}) as { readonly approvers?: ReadonlyArray<string> }
@@ -413,10 +423,23 @@ const decide = Effect.fnUntraced(function* (
   }
   if (found.approved !== null && found.status !== "withdrawn") return yield* alreadyDecided(found)
   yield* checkTime(found)
-  const said = defined({ note, by })
+  if (approved) yield* checkChoice(found, choose)
+  const said = defined({ selected: choose, note, by })
   const id = compositeKey("decide", nodeId, iteration, found.requestSeq)
   return yield* decided(found, id, { _tag: "Decide", nodeId, iteration, approved, ...shownBy(found), ...said })
 })
+
+/** Refuses an approval that does not select one of the options of the request. */
+const checkChoice = ({ runId, nodeId, iteration, request }: WaitSummary, choose: string | undefined) => {
+  const options = Decision.optionsIn(request)
+  if (options === undefined && choose === undefined) return Effect.void
+  if (options === undefined)
+    return new InvalidCommand({ runId, problem: `the request of "${nodeId}" has no options to choose from` })
+  if (options.some(({ key }) => key === choose)) return Effect.void
+  const keys = options.map(({ key }) => JSON.stringify(key)).join(", ")
+  const issue = choose === undefined ? `choose one of ${keys}` : `${JSON.stringify(choose)} is not one of ${keys}`
+  return new InvalidAnswer({ runId, nodeId, iteration, issues: [issue] })
+}
 
 /** Delivers a response. Of two responses to one request, the second finds the first stored. */
 const decided = Effect.fnUntraced(function* (found: WaitSummary, id: string, said: Response) {
@@ -427,7 +450,7 @@ const decided = Effect.fnUntraced(function* (found: WaitSummary, id: string, sai
   if (kept !== said) return yield* alreadyDecided((yield* sameWait(found)) ?? found, kept)
   yield* checkHeard(found)
   const who = defined({ by: said.by })
-  const note = said._tag === "Decide" && said.note !== undefined ? { note: said.note } : {}
+  const note = said._tag === "Decide" ? defined({ note: said.note, selected: said.selected }) : {}
   // As it is stored.
   return Secrets.value({ runId, nodeId, iteration, requestId, request, ...who, ...note, at } satisfies DecisionReceipt)
 })
@@ -463,6 +486,7 @@ const deliver = Effect.fnUntraced(function* (
 const actorNames: Settings.Names<{ readonly by?: string }> = { by: true }
 const answerNames: Settings.Names<Omit<DecisionOptions, "note">> = { ...actorNames, iteration: true, request: true }
 const decisionNames: Settings.Names<DecisionOptions> = { ...answerNames, note: true }
+const approveNames: Settings.Names<ApproveOptions> = { ...decisionNames, choose: true }
 const retryNames: Settings.Names<{ readonly iteration?: number }> = { iteration: true }
 const leaveNames: Settings.Names<LeaveOptions> = { ...actorNames, iteration: true, key: true, reason: true }
 export const signalNames: Settings.Names<SignalOptions> = { payload: true, correlation: true, id: true }

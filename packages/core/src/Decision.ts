@@ -20,8 +20,42 @@ export const Decision = Schema.Struct({
 })
 export type Decision = typeof Decision.Type
 
+/** An option of an approval that selects one. */
+export interface SelectOption<Key extends string = string> {
+  readonly key: Key
+  /** Display name. Default: the key. */
+  readonly label?: string
+  readonly summary?: string
+}
+
+/** The row of an approval that selects an option. `selected` is the key of that option, or null after a denial or a timeout. */
+export interface Selection<Key extends string = string> extends Decision {
+  readonly selected: Key | null
+}
+
+/** The schema of a {@link Selection}, of these keys or of any. */
+export const selectionOf = (keys: ReadonlyArray<string> | undefined) =>
+  Schema.Struct({
+    ...Decision.fields,
+    selected: Schema.NullOr(keys === undefined || keys.length === 0 ? Schema.String : Schema.Literal(...keys)),
+  })
+
+/** The options that a request shows; `undefined` for a request that selects nothing. */
+export const optionsIn = (request: unknown): ReadonlyArray<SelectOption> | undefined => {
+  const options = typeof request === "object" && request !== null && "options" in request ? request.options : undefined
+  return Array.isArray(options) && options.every(isOption) ? options : undefined
+}
+
+const isOption = Schema.is(
+  Schema.Struct({
+    key: Schema.String,
+    label: Schema.optionalWith(Schema.String, { exact: true }),
+    summary: Schema.optionalWith(Schema.String, { exact: true }),
+  }),
+)
+
 /** Variants of a row for an author's schema, the preferred one last: with null or absent fields, and with or without `timedOut`. */
-export const formsOf = (decision: Decision): ReadonlyArray<object> => {
+export const formsOf = (decision: Decision | Selection): ReadonlyArray<object> => {
   const { approved, timedOut, ...fields } = decision
   let forms: ReadonlyArray<object> = [{ approved }]
   for (const [name, value] of Object.entries(fields))
@@ -36,6 +70,12 @@ const samples = (approved: boolean): ReadonlyArray<Decision> => [
   { approved, note: null, decidedBy: null, decidedAt: null, timedOut: true },
 ]
 
+/** One row of each kind and option. */
+const selections = (keys: ReadonlyArray<string>, canBeDenied: boolean): ReadonlyArray<Selection> => [
+  ...samples(true).flatMap((row) => (row.timedOut ? [] : keys.map((selected) => ({ ...row, selected })))),
+  ...(canBeDenied ? samples(false).map((row) => ({ ...row, selected: null })) : []),
+]
+
 /**
  * Checks whether a schema accepts every possible decision: only approvals, or denials too. Returns the first row it rejects,
  * with the issues. Asynchronous schemas are not checked.
@@ -43,8 +83,10 @@ const samples = (approved: boolean): ReadonlyArray<Decision> => [
 export const refusedBy = (
   codec: Codec<unknown, unknown>,
   canBeDenied: boolean,
+  keys?: ReadonlyArray<string>,
 ): { readonly row: Decision; readonly issues: ReadonlyArray<string> } | undefined => {
-  for (const row of canBeDenied ? [true, false].flatMap(samples) : samples(true)) {
+  const rows = keys === undefined ? [true, ...(canBeDenied ? [false] : [])].flatMap(samples) : selections(keys, canBeDenied)
+  for (const row of rows) {
     let issues: ReadonlyArray<string> | undefined
     const isTaken = formsOf(row).some((form) => {
       const accepted = codec.encode(form)

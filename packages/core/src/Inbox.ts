@@ -17,6 +17,8 @@ export type Command =
       readonly nodeId: string
       readonly iteration: number
       readonly approved: boolean
+      /** Key of the option that was selected. */
+      readonly selected?: string
       /** Number of the event of the request, and digest of its content: the decision is for this request only. */
       readonly requestSeq?: number
       readonly digest?: string

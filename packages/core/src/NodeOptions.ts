@@ -10,6 +10,7 @@ import { defaultCorrections } from "./AgentRunner.ts"
 import * as Budget from "./Budget.ts"
 import * as Codec from "./Codec.ts"
 import { saysNo } from "./Condition.ts"
+import type { SelectOption } from "./Decision.ts"
 import * as DeclaredError from "./DeclaredError.ts"
 import type { ErrorInfo } from "./ErrorInfo.ts"
 import { InvalidRequest } from "./Errors.ts"
@@ -739,13 +740,54 @@ const approversOf = ({ approvers }: Options, words: Words, within = ""): Readonl
   return areNames(approvers) ? approvers : refuse(`"${within}approvers" must be an array of at least one name`)
 }
 
+/**
+ * Reads the options to select one of: keys, or objects with a `key`, a `label` and a `summary`. Returns them as objects, or what is
+ * wrong with them.
+ */
+export const readOptions = (value: unknown): Either.Either<ReadonlyArray<SelectOption>, Problem> =>
+  checked(() => {
+    if (!Array.isArray(value)) return refuse(`must be an array of options, and is ${Thrown.show(value)}`)
+    if (value.length === 0) return refuse(`must hold at least one option, and is empty`)
+    const seen = new Set<string>()
+    return value.map((one: unknown): SelectOption => {
+      const option = typeof one === "string" ? { key: one } : one
+      if (!isObject(option) || typeof option.key !== "string" || option.key === "")
+        return refuse(`has ${Thrown.show(one)}, and an option is a text, or an object with a "key"`)
+      checkNames(`options`, option, ["key", "label", "summary"])
+      const { key, label, summary } = option
+      for (const [name, text] of Object.entries({ label, summary }))
+        if (text !== undefined && typeof text !== "string") refuse(`has an option ${JSON.stringify(key)} whose ${name} is no text`)
+      if (seen.has(key)) refuse(`has two options ${JSON.stringify(key)}`)
+      seen.add(key)
+      return { key, ...(typeof label === "string" ? { label } : {}), ...(typeof summary === "string" ? { summary } : {}) }
+    })
+  })
+
+/** Reads the options of an approval that selects one. */
+const selectOf = (given: Options, words: Words): ReadonlyArray<SelectOption> | Plan.Computation | undefined => {
+  const { options } = given
+  const isSelect = oneOf(given, "mode", ["approve", "select"]) === "select"
+  if (given.mode === "approve" && options !== undefined) refuse(`it has "options", which only ${words.set("mode", '"select"')} has`)
+  if (options === undefined) return isSelect ? refuse(`it selects, and has no "options"`) : undefined
+  if (given.onTimeout === "approve") refuse(`"onTimeout" cannot approve, as nobody would have selected an option`)
+  if (typeof options === "function" && !words.hasMillis) return fn(options, "options")
+  return Either.getOrElse(readOptions(options), (problem) => refuse(`"options" ${problem}`))
+}
+
 const targetOf = (kind: Plan.WaitTarget["kind"], options: Options, words: Words, id: NodeId): Plan.WaitTarget => {
   switch (kind) {
     case "approval": {
       const { request } = options
       if (request === undefined || request === null) refuse(`it has no "request": an object with a title, or ${words.fn}`)
       const onDeny = oneOf(options, "onDeny", ["fail", "continue", "skip"])
-      return { kind, request: requestOf(request, words), onDeny, approvers: approversOf(options, words) }
+      const choices = selectOf(options, words)
+      return {
+        kind,
+        request: requestOf(request, words),
+        onDeny,
+        approvers: approversOf(options, words),
+        ...defined({ options: choices }),
+      }
     }
     case "human": {
       const { prompt } = options

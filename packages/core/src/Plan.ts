@@ -6,6 +6,7 @@
 import type { AnyAgent } from "./Agent.ts"
 import type { Budget } from "./Budget.ts"
 import type { Codec } from "./Codec.ts"
+import type { SelectOption } from "./Decision.ts"
 import type { ErrorCodec } from "./DeclaredError.ts"
 import type { NodeId, NodeKey } from "./Ids.ts"
 import type { StepRights } from "./Isolation.ts"
@@ -254,6 +255,8 @@ export type WaitTarget =
       readonly onDeny: "fail" | "continue" | "skip"
       /** Names of those who may decide. Default: anyone. The sender of a decision must authenticate its author. */
       readonly approvers: ReadonlyArray<string> | Computation | undefined
+      /** Options to select one of. `undefined` for an approval that selects nothing. */
+      readonly options?: ReadonlyArray<SelectOption> | Computation
     }
   | { readonly kind: "human"; readonly prompt: (context: PredicateContext, state: RunState, noteRead: NoteRead) => unknown }
   | {

@@ -38,7 +38,7 @@ export interface Wait {
   readonly name?: string
   readonly correlation?: string
   readonly deadline?: Millis.Millis
-  readonly decision?: { readonly approved: boolean; readonly note?: string; readonly by?: string; readonly at: Millis.Millis }
+  readonly decision?: WaitDecision
   /** Answers that are not validated yet, in order. The first valid one counts. */
   readonly answers?: ReadonlyArray<Answer>
   /** The result of the child run. */
@@ -57,6 +57,15 @@ export interface Wait {
   readonly isKept?: true
   /** An attempt of the step requested it, and not the plan. The next attempt starts when it ends. */
   readonly isOfAttempt?: true
+}
+
+/** The decision on a request. `selected` is the key of the option that was selected. */
+export interface WaitDecision {
+  readonly approved: boolean
+  readonly selected?: string
+  readonly note?: string
+  readonly by?: string
+  readonly at: Millis.Millis
 }
 
 /** The result of a child run. */

@@ -187,10 +187,11 @@ const submittedAt = Schema.optional(Millis)
 /** A pause moved the deadline of an open wait. */
 export const DeadlineMoved = Schema.TaggedStruct("DeadlineMoved", { ...node, deadline: Millis })
 
-/** A request was approved or denied. */
+/** A request was approved, with the key of the option that was selected, or denied. */
 export const ApprovalDecided = Schema.TaggedStruct("ApprovalDecided", {
   ...node,
   approved: Schema.Boolean,
+  selected: Schema.optional(Schema.String),
   note: Schema.optional(Schema.String),
   by: Schema.optional(Schema.String),
   submittedAt,

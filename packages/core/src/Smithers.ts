@@ -46,6 +46,7 @@ export { type AllowOptions, allow, type SetBudgetOptions, setBudget } from "./Bu
 export type { Builder, Caught, Failure, Node, Step } from "./Builder.ts"
 export { type Client, client, toLayer } from "./Client.ts"
 export {
+  type ApproveOptions,
   answer,
   approve,
   type CommandError,

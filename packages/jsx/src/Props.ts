@@ -16,6 +16,7 @@ import type {
   Uninferred,
 } from "@smithers/core/Builder"
 import type * as Codec from "@smithers/core/Codec"
+import type { SelectOption } from "@smithers/core/Decision"
 import type { ErrorInfo } from "@smithers/core/ErrorInfo"
 import type { LimitName } from "@smithers/core/Limits"
 import type { Progress } from "@smithers/core/Plan"
@@ -258,6 +259,15 @@ export interface ChildrenProps {
   readonly key?: React.Key | null
 }
 
+/** Props of a component that groups others. */
+export interface GroupProps extends ChildrenProps {
+  /**
+   * Leaves the component out of the plan while it holds, as `{!condition && …}` does: a value that is read while rendering. Its
+   * children are not rendered then, and a task among them that has begun is unmounted.
+   */
+  readonly skipIf?: boolean | null | undefined
+}
+
 /** Props of the root. */
 export interface WorkflowProps extends ChildrenProps {
   /** Name of the workflow. Equal in every render and for every input. */
@@ -277,12 +287,12 @@ export interface WorkflowProps extends ChildrenProps {
  * Props of a region with a budget, on which all agents inside draw, in all passes of its loops, attempts and child runs. A crash or a
  * resume does not refill it.
  */
-export interface BudgetProps extends ChildrenProps, Budget.Options {
+export interface BudgetProps extends GroupProps, Budget.Options {
   readonly id: string
 }
 
 /** Props of children that run concurrently. A failure inside fails the run once the running siblings have ended. */
-export interface ParallelProps extends ChildrenProps {
+export interface ParallelProps extends GroupProps {
   /** Maximum number of running attempts inside. `0`, the length of an empty list, means no limit. Default: no limit. */
   readonly maxConcurrency?: number
   /** Interrupts running siblings on a failure, instead of letting them finish. */
@@ -296,11 +306,12 @@ export interface BranchProps {
   readonly then: React.ReactNode
   /** Default: nothing. */
   readonly else?: React.ReactNode
+  readonly skipIf?: GroupProps["skipIf"]
   readonly key?: React.Key | null
 }
 
 /** Props of a loop. Outputs are stored by iteration, from 0. A resumed run continues in its iteration. */
-export interface LoopProps<S extends Schemas = Schemas, Input = Undeclared, Given = unknown> extends ChildrenProps {
+export interface LoopProps<S extends Schemas = Schemas, Input = Undeclared, Given = unknown> extends GroupProps {
   /**
    * Stop condition, evaluated before the first iteration and after each: a value read while rendering, or a function of the ctx.
    */
@@ -325,7 +336,7 @@ export type LoopComponent<S extends Schemas = Schemas, Input = Undeclared> = <Gi
  * Props of a saga. When a failure or a cancellation leaves it, its finished tasks are compensated in reverse order of completion.
  * Compensation continues after a crash, and never undoes a task twice. A failed run that is resumed starts the saga again.
  */
-export interface SagaProps extends ChildrenProps {
+export interface SagaProps extends GroupProps {
   /** Identity of the saga in the run. Default: its place in the tree, as for a loop. */
   readonly id?: string
   /** `fail` fails the run with the cause after compensation; `continue` continues the run. Default: `fail`. */
@@ -339,7 +350,7 @@ export type Elements = React.ReactElement | ReadonlyArray<Elements> | boolean | 
  * Props of error handling. `finally` also runs without a failure, and its own failure propagates. After a crash, it continues where
  * it was.
  */
-export interface TryCatchFinallyProps<S extends Schemas = Schemas, Input = Undeclared, Given = unknown> extends ChildrenProps {
+export interface TryCatchFinallyProps<S extends Schemas = Schemas, Input = Undeclared, Given = unknown> extends GroupProps {
   /** Identity in the run. Default: its place in the tree, as for a loop. */
   readonly id?: string
   /** Elements to run. Alternative to children. */
@@ -362,7 +373,7 @@ export type TryCatchFinallyComponent<S extends Schemas = Schemas, Input = Undecl
 ) => React.ReactElement | null
 
 /** Props of components that can be left early. */
-interface LeavableProps extends ChildrenProps {
+interface LeavableProps extends GroupProps {
   /** Unique in the workflow and equal in every render: commands from outside use it to leave the component. */
   readonly id: string
   /**
@@ -450,6 +461,17 @@ export type ForEachComponent<S extends Schemas = Schemas, Input = Undeclared> = 
   props: ForEachProps<S, Input, Item> & Only<All, keyof ForEachProps, "ForEach">,
 ) => React.ReactElement | null
 
+/** Props of a queue: those of a list, without a limit of items at work. */
+export type MergeQueueProps<S extends Schemas = Schemas, Input = Undeclared, Item = unknown> = Omit<
+  ForEachProps<S, Input, Item>,
+  "maxConcurrency"
+>
+
+/** Runs a part of the plan for each item of a list, one item at a time. */
+export type MergeQueueComponent<S extends Schemas = Schemas, Input = Undeclared> = <Item, All = unknown>(
+  props: MergeQueueProps<S, Input, Item> & Only<All, keyof MergeQueueProps, "MergeQueue">,
+) => React.ReactElement | null
+
 /** Props of all waits. */
 interface WaitProps<S extends Schemas, Input> {
   /** Unique in the workflow and equal in every render. */
@@ -490,6 +512,10 @@ export interface ApprovalProps<S extends Schemas = Schemas, Input = Undeclared, 
    * Shown to the approver. If it changes before the decision, the approval is requested again and earlier decisions are dropped.
    */
   readonly request: GivenAs<NoInfer<Given>, ApprovalRequest, [ctx: NoInfer<Ctx<S, Input>>]>
+  /** `select` asks for one of the `options`. Default: `select` with options, and `approve` otherwise. */
+  readonly mode?: "approve" | "select"
+  /** Options to select from: keys, or keys with a label and a summary. The output has the selected key as `selected`. */
+  readonly options?: ReadonlyArray<string | SelectOption>
   /**
    * Outcome of a denial: `fail` fails the run, `continue` continues with `approved: false`, `skip` continues without an output.
    * Default: `fail`.
@@ -503,6 +529,22 @@ export interface ApprovalProps<S extends Schemas = Schemas, Input = Undeclared, 
 /** Waits for an approval or a denial. */
 export type ApprovalComponent<S extends Schemas = Schemas, Input = Undeclared> = <Given = unknown, All = unknown>(
   props: ApprovalProps<S, Input, Given> & Only<All, keyof ApprovalProps, "Approval"> & { readonly request?: Infer<Given> },
+) => React.ReactElement | null
+
+/** Props of an approval that only some runs need. */
+export interface ApprovalGateProps<S extends Schemas = Schemas, Input = Undeclared, Given = unknown>
+  extends ApprovalProps<S, Input, Given> {
+  /**
+   * Condition under which a person is asked: a value read while rendering, or a function of the ctx, called while rendering. Where
+   * it does not hold, the output is `approved: true` at once, with the note "no approval was needed".
+   */
+  readonly when: boolean | null | undefined | FunctionGiving<Truth, InsteadOf<unknown>, [ctx: NoInfer<Ctx<S, Input>>]>
+}
+
+/** Waits for an approval where a condition holds. */
+export type ApprovalGateComponent<S extends Schemas = Schemas, Input = Undeclared> = <Given = unknown, All = unknown>(
+  props: ApprovalGateProps<S, Input, Given> &
+    Only<All, keyof ApprovalGateProps, "ApprovalGate"> & { readonly request?: Infer<Given> },
 ) => React.ReactElement | null
 
 /** Props of a human task. An answer that does not match `output` is refused (`InvalidAnswer`), and the task stays open. */

@@ -99,6 +99,7 @@ export interface Smithers<S extends Schemas, I extends Codec.AnySchema, A = unkn
   readonly Branch: typeof Components.Branch
   readonly Loop: Props.LoopComponent<S, Decoded<I>>
   readonly Approval: Props.ApprovalComponent<S, Decoded<I>>
+  readonly ApprovalGate: Props.ApprovalGateComponent<S, Decoded<I>>
   readonly HumanTask: Props.HumanTaskComponent<S, Decoded<I>>
   readonly Signal: Props.SignalComponent<S, Decoded<I>>
   readonly WaitForEvent: Props.SignalComponent<S, Decoded<I>>
@@ -107,6 +108,7 @@ export interface Smithers<S extends Schemas, I extends Codec.AnySchema, A = unkn
   readonly Scope: Props.ScopeComponent<S, Decoded<I>>
   readonly Race: typeof Components.Race
   readonly ForEach: Props.ForEachComponent<S, Decoded<I>>
+  readonly MergeQueue: Props.MergeQueueComponent<S, Decoded<I>>
   readonly Saga: typeof Components.Saga
   readonly TryCatchFinally: Props.TryCatchFinallyComponent<S, Decoded<I>>
   readonly Ralph: Props.LoopComponent<S, Decoded<I>>
@@ -150,6 +152,7 @@ export const createSmithers = <
     Loop: Components.Loop,
     Ralph: Components.Ralph,
     Approval: Components.Approval,
+    ApprovalGate: Components.ApprovalGate,
     HumanTask: Components.HumanTask,
     Signal: Components.Signal,
     WaitForEvent: Components.WaitForEvent,
@@ -158,6 +161,7 @@ export const createSmithers = <
     Scope: Components.Scope,
     Race: Components.Race,
     ForEach: Components.ForEach,
+    MergeQueue: Components.MergeQueue,
     Saga: Components.Saga,
     TryCatchFinally: Components.TryCatchFinally,
     outputs: schemas,

@@ -5,6 +5,7 @@
 
 import type { Caught } from "@smithers/core/Builder"
 import { abbreviated, keptId } from "@smithers/core/Ids"
+import { defined } from "@smithers/core/Struct"
 import * as Thrown from "@smithers/core/Thrown"
 import * as React from "react"
 import type { Ctx, Undeclared } from "./Ctx.ts"
@@ -23,7 +24,7 @@ const host = <C>(name: string): C => name as unknown as C
 export const Workflow = host<Props.Component<Props.WorkflowProps, "Workflow">>("Workflow")
 
 /** Runs its children in sequence. */
-export const Sequence = host<Props.Component<Props.ChildrenProps, "Sequence">>("Sequence")
+export const Sequence = host<Props.Component<Props.GroupProps, "Sequence">>("Sequence")
 
 /** Runs its children in sequence, as a region with a budget. */
 export const Budget = host<Props.Component<Props.BudgetProps, "Budget">>("Budget")
@@ -45,6 +46,23 @@ export const Task = host<Props.TaskComponent<Undeclared>>("Task")
 
 /** Waits for an approval or a denial. Outputs `{ approved, note, decidedBy, decidedAt, timedOut }`. */
 export const Approval = host<Props.ApprovalComponent<Undeclared>>("Approval")
+
+/** Waits for an approval where `when` holds, and is approved at once elsewhere. */
+const ApprovalGateElement = ({ when, ...props }: Props.ApprovalGateProps): React.ReactNode => {
+  const ctx = useCtx()
+  const needed: unknown = typeof when === "function" && !isPending(when) ? when(ctx) : when
+  // Until the condition is known, the wait is drawn, and held back by what it reads.
+  if (isPending(needed) || needed) return jsx("Approval", props)
+  const { id, output, skipIf, dependsOn, label, meta, options } = props
+  const row = options === undefined ? notNeeded : { ...notNeeded, selected: null }
+  return jsx("Task", { ...defined({ id, output, skipIf, dependsOn, label, meta }), children: row })
+}
+ApprovalGateElement.displayName = "ApprovalGate"
+
+const notNeeded = { approved: true, note: "no approval was needed", decidedBy: null, decidedAt: null, timedOut: false }
+
+/** Waits for an approval where `when` holds, and is approved at once elsewhere. */
+export const ApprovalGate = ApprovalGateElement as unknown as Props.ApprovalGateComponent<Undeclared>
 
 /** Waits for a person's answer that matches `output`. */
 export const HumanTask = host<Props.HumanTaskComponent<Undeclared>>("HumanTask")
@@ -140,6 +158,13 @@ ForEachElement.displayName = "ForEach"
 
 /** Runs a part of the plan for each item of a list, by key. */
 export const ForEach = ForEachElement as unknown as Props.ForEachComponent<Undeclared>
+
+/** Runs a part of the plan for each item of a list, by key, one item at a time, in order. */
+const MergeQueueElement = (props: Props.MergeQueueProps): React.ReactNode => jsx(ForEachElement, { ...props, maxConcurrency: 1 })
+MergeQueueElement.displayName = "MergeQueue"
+
+/** Runs a part of the plan for each item of a list, by key, one item at a time, in order. */
+export const MergeQueue = MergeQueueElement as unknown as Props.MergeQueueComponent<Undeclared>
 
 /** Renders an item, as a component of its own, so that its reads hold back no other item. */
 const Item = ({

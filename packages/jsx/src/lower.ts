@@ -275,7 +275,7 @@ const rootOf = ({ nodes }: Rendered): HostNode => {
 }
 
 const budgetOf = (node: HostNode, id: NodeId, children: ReadonlyArray<Node>): Plan.Sequence => {
-  const { id: _, children: __, ...limits } = node.props
+  const { id: _, children: __, skipIf: ___, ...limits } = node.props
   return orRefuse(node, NodeOptions.budget(id, children, limits))
 }
 

@@ -8,9 +8,9 @@
 import { createRequire } from "node:module"
 import { keptId } from "@smithers/core/Ids"
 import * as React from "react"
-import type { Fiber, HostNode, HostText } from "./HostNode.ts"
+import { type Fiber, type HostNode, type HostText, isText } from "./HostNode.ts"
 import { hasElements } from "./internal/children.ts"
-import { isLeaf, isPart } from "./internal/elements.ts"
+import { isLeaf, isLeftOut, isPart } from "./internal/elements.ts"
 import { lookups, pendingReads } from "./internal/scope.ts"
 
 /** State of one render. */
@@ -103,11 +103,13 @@ const hostConfig = {
   },
   createTextInstance: (text: string): HostText => ({ text }),
   appendInitialChild: (parent: HostNode, child: HostNode | HostText): void => {
-    parent.children.push(child)
+    if (isText(child) || !isLeftOut(child.type, child.props)) parent.children.push(child)
   },
   finalizeInitialChildren: no,
-  // Children of a task are rendered only if they contain elements. Functions and values belong to the task.
-  shouldSetTextContent: (type: string, { children }: Props): boolean => type === "Task" && !hasElements(children),
+  // Children of a task are rendered only if they contain elements. Functions and values belong to the task. Those of a group that
+  // is left out are not rendered either, so that nothing waits for what they would read.
+  shouldSetTextContent: (type: string, props: Props): boolean =>
+    (type === "Task" && !hasElements(props.children)) || isLeftOut(type, props),
   preparePortalMount: noop,
 
   getPublicInstance: (node: HostNode): HostNode => node,

@@ -19,12 +19,14 @@ export type { RunResult } from "@smithers/core/RunResult"
 export type { Ctx, TaskCtx } from "@smithers/jsx/Ctx"
 export {
   Approval,
+  ApprovalGate,
   Aspects,
   Branch,
   Budget,
   ForEach,
   HumanTask,
   Loop,
+  MergeQueue,
   Parallel,
   Race,
   Ralph,

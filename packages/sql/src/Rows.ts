@@ -393,7 +393,8 @@ export const waitRow = (wait: Records.Wait): WaitRow => {
     decision?.note ?? null,
     decision?.by ?? wait.answeredBy ?? null,
     decision?.at ?? wait.answeredAt ?? null,
-    answers === undefined ? null : write(answers as unknown as Json),
+    // An approval has no answers: the column holds the key of the option that was selected.
+    decision?.selected !== undefined ? write(decision.selected) : answers === undefined ? null : write(answers as unknown as Json),
     child === undefined ? null : write(child as unknown as Json),
     wait.refusals ?? null,
     refused === undefined ? null : JSON.stringify(refused),
@@ -435,10 +436,11 @@ export const readWait = (row: WaitRow): Records.Wait => {
     if (by !== null) wait.answeredBy = by
     if (at !== null) wait.answeredAt = at
   } else {
+    const selected = answers === null ? {} : { selected: read<string>(answers) }
     const said = { ...(note === null ? {} : { note }), ...(by === null ? {} : { by }) }
-    wait.decision = { approved: approved === 1, ...said, at: at ?? since }
+    wait.decision = { approved: approved === 1, ...selected, ...said, at: at ?? since }
   }
-  if (answers !== null) wait.answers = read<ReadonlyArray<Records.Answer>>(answers)
+  if (answers !== null && approved === null) wait.answers = read<ReadonlyArray<Records.Answer>>(answers)
   if (child !== null) wait.child = read<Records.ChildEnd>(child)
   if (refusals !== null) wait.refusals = refusals
   if (refused !== null) wait.refused = read<ReadonlyArray<string>>(refused)

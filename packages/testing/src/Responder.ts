@@ -2,6 +2,7 @@
  * Responses of people and of senders of signals, for tests that make no decisions themselves.
  */
 import * as Commands from "@smithers/core/Commands"
+import { optionsIn } from "@smithers/core/Decision"
 import type { Inbox } from "@smithers/core/Inbox"
 import type { RunReader, WaitSummary } from "@smithers/core/RunReader"
 import { defined } from "@smithers/core/Struct"
@@ -11,7 +12,7 @@ import * as Random from "./Random.ts"
 
 /** Response to a wait: a decision, an answer, or the payload of a signal. */
 export type Response =
-  | { readonly approved: boolean; readonly by?: string; readonly note?: string }
+  | { readonly approved: boolean; readonly choose?: string; readonly by?: string; readonly note?: string }
   | { readonly answer: unknown; readonly by?: string }
   | { readonly payload: unknown }
 
@@ -24,9 +25,9 @@ const schemaOf = ({ request }: WaitSummary): { readonly [keyword: string]: unkno
   return typeof schema === "object" && schema !== null ? { ...schema } : undefined
 }
 
-/** Approves, and answers with values of the schema. Sends no signals, since their payload is unknown. */
+/** Approves, with the first of the options if there are any, and answers with values of the schema. Sends no signals, since their payload is unknown. */
 export const agreeing: Respond = (wait) => {
-  if (wait.kind === "approval") return { approved: true }
+  if (wait.kind === "approval") return { approved: true, ...defined({ choose: optionsIn(wait.request)?.[0]?.key }) }
   if (wait.kind !== "human") return undefined
   return { answer: sample(schemaOf(wait) ?? {}, Random.hash(wait.nodeId, wait.iteration)) }
 }
@@ -41,6 +42,7 @@ export const tell = (wait: WaitSummary, said: Response): Effect.Effect<unknown, 
   }
   const options = { iteration, ...defined({ by: said.by }) }
   if ("answer" in said) return Effect.ignore(Commands.answer(runId, nodeId, said.answer, options))
-  const decide = said.approved ? Commands.approve : Commands.deny
-  return Effect.ignore(decide(runId, nodeId, { ...options, ...defined({ note: said.note }) }))
+  const noted = { ...options, ...defined({ note: said.note }) }
+  if (!said.approved) return Effect.ignore(Commands.deny(runId, nodeId, noted))
+  return Effect.ignore(Commands.approve(runId, nodeId, { ...noted, ...defined({ choose: said.choose }) }))
 }

@@ -111,7 +111,7 @@ export interface TestRuntimeShape {
   readonly approve: (
     runId: string,
     nodeId: string,
-    options?: Commands.DecisionOptions,
+    options?: Commands.ApproveOptions,
   ) => Effect.Effect<Commands.DecisionReceipt, Commands.CommandError | WaitNotReached>
   /** Waits until a run requests this approval, and denies it. */
   readonly deny: (

@@ -91,20 +91,22 @@ const nothingAsked = ({ runId, storage }: FoundRun) =>
   })
 
 /** Formats a decision with its request, author and note. */
-const decided = (did: string, { runId, nodeId, iteration, by, note }: Commands.DecisionReceipt): string => {
+const decided = (did: string, { runId, nodeId, iteration, by, note, selected }: Commands.DecisionReceipt): string => {
   const pass = iteration === 0 ? "" : ` (iteration ${iteration})`
-  return `${did} "${nodeId}"${pass} of run ${runId}${by === undefined ? "" : ` by ${by}`}${note === undefined ? "" : `, with the note ${JSON.stringify(note)}`}`
+  const chosen = selected === undefined ? "" : `, with ${JSON.stringify(selected)} selected`
+  return `${did} "${nodeId}"${pass} of run ${runId}${chosen}${by === undefined ? "" : ` by ${by}`}${note === undefined ? "" : `, with the note ${JSON.stringify(note)}`}`
 }
 
 /** A decision as given to the command, which takes the node as an argument or as an option. */
 interface GivenDecision extends Decision {
   readonly nodeOption: string | undefined
   readonly amount?: string | undefined
+  readonly choose?: string | undefined
 }
 
 const decide =
   (command: "approve" | "deny", say: typeof BudgetCommands.allow) =>
-  ({ nodeOption, amount, ...parameters }: GivenDecision) =>
+  ({ nodeOption, amount, choose, ...parameters }: GivenDecision) =>
     Effect.scoped(
       Effect.gen(function* () {
         if (nodeOption !== undefined && parameters.node !== undefined && nodeOption !== parameters.node)
@@ -127,7 +129,7 @@ const decide =
         // Decides only on the request that was looked up or named.
         const request = decision.request ?? meant?.requestId ?? undefined
         const options = {
-          ...defined({ iteration: decision.iteration, request, note: decision.note, by }),
+          ...defined({ iteration: decision.iteration, request, note: decision.note, by, choose }),
         }
         const more = amount === undefined ? {} : { amount: Number(amount) }
         const said = yield* Effect.provide(say(found.runId, nodeId, { ...options, ...more }), ports(found.storage))

@@ -30,6 +30,7 @@ export const approve = define({
       line: "smithers approve m1abc2 --node ship --iteration 0 --request 7-1f0c9a32b4de --note 'looks good' --by ann",
       does: "Approves one of several requests, with a note.",
     },
+    { line: "smithers approve m1abc2 colour --choose blue", does: "Selects one of the options of a request." },
     {
       line: "smithers approve m1abc2 write --amount 50000",
       does: "Allows 50,000 tokens more for a budget of tokens that is used up.",
@@ -37,6 +38,7 @@ export const approve = define({
   ],
   parameters: {
     ...decision,
+    choose: text("choose", "key", "For a request with options: the key of the one to select"),
     amount: text("amount", "number", "For a request of more budget: what to allow, in its unit. Default: the declared limit again"),
   },
   output: Output.CommandReceipt,

@@ -65,10 +65,10 @@ export const of = ({ id, at, command }: InboxMessage, state: RunState.RunState):
       return [{ _tag: "SignalReceived", id: signalId, name, ...defined({ correlation, payload }), submittedAt: at }]
     }
     case "Decide": {
-      const { nodeId, iteration, approved, note, by } = command
+      const { nodeId, iteration, approved, selected, note, by } = command
       const wait = Records.openWait(RunState.step(state, nodeId, iteration))
       if (wait?.kind !== "approval" || wait.decision !== undefined || !isOf(wait, command)) return []
-      return [{ _tag: "ApprovalDecided", nodeId, iteration, approved, submittedAt: at, ...defined({ note, by }) }]
+      return [{ _tag: "ApprovalDecided", nodeId, iteration, approved, submittedAt: at, ...defined({ selected, note, by }) }]
     }
     case "Answer": {
       const { nodeId, iteration, value, by } = command

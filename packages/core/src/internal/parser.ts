@@ -6,7 +6,7 @@
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import * as Codec from "../Codec.ts"
-import { Decision } from "../Decision.ts"
+import { Decision, selectionOf } from "../Decision.ts"
 import * as EffectVersion from "../EffectVersion.ts"
 import { InvalidWorkflow } from "../Errors.ts"
 import { idRule, isNodeId, keptId, type NodeId, shownId } from "../Ids.ts"
@@ -19,7 +19,7 @@ const sagaKeys = new Set(["id", "onCompensated"])
 const tryKeys = new Set(["id", "try", "catch", "when", "finally"])
 const waitKeys = ["needs", "skipIf", "label", "meta"]
 const waits = {
-  approval: new Set([...waitKeys, "request", "onDeny", "approvers", "timeout", "deadline", "onTimeout"]),
+  approval: new Set([...waitKeys, "request", "mode", "options", "onDeny", "approvers", "timeout", "deadline", "onTimeout"]),
   human: new Set([...waitKeys, "prompt", "output", "timeout", "deadline", "onTimeout"]),
   signal: new Set([...waitKeys, "name", "payload", "correlation", "transient", "timeout", "deadline", "onTimeout"]),
   subflow: new Set([...waitKeys, "workflow", "input", "attach", "onFail", "maxDepth", "timeout", "deadline", "onTimeout"]),
@@ -340,7 +340,11 @@ export const make = (workflow: string, prefix = "") => {
     budget,
     race,
     map,
-    approval: wait("approval", () => decision),
+    approval: wait("approval", (_, { options }) => {
+      if (options === undefined) return decision
+      const keys = Either.getOrElse(NodeOptions.readOptions(options), () => [])
+      return Codec.makeUnknown(selectionOf(keys.map(({ key }) => key)))
+    }),
     human: wait("human", (where, options) => schema(where, options, "output")),
     signal,
     waitForEvent: signal,

@@ -235,8 +235,12 @@ export const foldStep = (
       return wait?.status === "open" ? { ...record, wait: { ...wait, deadline: event.deadline } } : record
     case "ApprovalDecided": {
       if (wait?.status !== "open") return record
-      const { approved, note, by, submittedAt = at } = event
-      const said = { ...(note === undefined ? {} : { note }), ...(by === undefined ? {} : { by }) }
+      const { approved, selected, note, by, submittedAt = at } = event
+      const said = {
+        ...(selected === undefined ? {} : { selected }),
+        ...(note === undefined ? {} : { note }),
+        ...(by === undefined ? {} : { by }),
+      }
       return { ...record, wait: { ...wait, decision: { approved, ...said, at: submittedAt } } }
     }
     case "TaskAnswered": {

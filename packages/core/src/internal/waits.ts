@@ -8,7 +8,7 @@ import { cutMessage, type ErrorInfo } from "../ErrorInfo.ts"
 import { ChildRunsTooDeep, InvalidInput, InvalidRequest, type NodeFailureName } from "../Errors.ts"
 import { childRunId, type NodeKey, storable } from "../Ids.ts"
 import * as Millis from "../Millis.ts"
-import { areNames } from "../NodeOptions.ts"
+import { areNames, readOptions } from "../NodeOptions.ts"
 import * as Pauses from "../Pauses.ts"
 import type * as Plan from "../Plan.ts"
 import * as Records from "../Records.ts"
@@ -80,14 +80,9 @@ export const judge = (
       const { decision } = wait
       if (decision === undefined && !(isOver && (node.onTimeout === "deny" || node.onTimeout === "approve"))) break
       const how = decision === undefined ? "timed-out" : "decided"
-      const {
-        approved,
-        note,
-        by,
-      }: NonNullable<Records.Wait["decision"]> | { readonly approved: boolean; readonly note?: string; readonly by?: string } =
-        decision ?? {
-          approved: node.onTimeout === "approve",
-        }
+      const { approved, selected, note, by }: Omit<Records.WaitDecision, "at"> = decision ?? {
+        approved: node.onTimeout === "approve",
+      }
       if (!approved && target.onDeny === "fail") {
         const said = note === undefined ? "" : `: ${note}`
         const who = by === undefined ? "" : ` by ${by}`
@@ -97,12 +92,8 @@ export const judge = (
       }
       if (!approved && target.onDeny === "skip") return end({ reason: how, status: "skipped" })
       const decidedAt = decision === undefined ? null : new Date(decision.at).toISOString()
-      return end(
-        takeOwn(
-          how,
-          Decision.formsOf({ approved, note: note ?? null, decidedBy: by ?? null, decidedAt, timedOut: decision === undefined }),
-        ),
-      )
+      const row = { approved, note: note ?? null, decidedBy: by ?? null, decidedAt, timedOut: decision === undefined }
+      return end(takeOwn(how, Decision.formsOf(target.options === undefined ? row : { ...row, selected: selected ?? null })))
     }
     case "human":
       for (const { value, by, at: submittedAt } of wait.answers ?? []) {
@@ -225,7 +216,10 @@ export const requestOf = (
     case "human": {
       const content =
         target.kind === "approval"
-          ? requested(node.id, target.request(context, state, noteRead))
+          ? {
+              ...requested(node.id, target.request(context, state, noteRead)),
+              ...optionsOf(node.id, target.options, context, state, noteRead),
+            }
           : { prompt: question(node.id, target.prompt(context, state, noteRead)), schema: node.codec.inputSchema ?? null }
       const copied = toJson(content)
       if (Either.isLeft(copied)) throw new TypeError(`a request must be JSON: ${copied.left.path} ${copied.left.problem}`)
@@ -269,6 +263,27 @@ const requested = (nodeId: string, value: unknown): object => {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return refuse(show(value))
   const title: unknown = "title" in value ? value.title : undefined
   return typeof title === "string" ? value : refuse(title === undefined ? "no title" : `a title that is ${show(title)}`)
+}
+
+/** Reads the options to select one of. */
+const optionsOf = (
+  nodeId: string,
+  options: ReadonlyArray<Decision.SelectOption> | Plan.Computation | undefined,
+  context: Record<string, unknown>,
+  state: RunState.RunState,
+  noteRead: Plan.NoteRead,
+): { readonly options?: ReadonlyArray<Decision.SelectOption> } => {
+  if (typeof options !== "function") return defined({ options })
+  const refuse = (what: string): never => {
+    throw new InvalidRequest({ nodeId, problem: `its "options" ${what}` })
+  }
+  let value: unknown
+  try {
+    value = options(context, state, noteRead)
+  } catch (thrown) {
+    refuse(`threw: ${describe(thrown).message}`)
+  }
+  return { options: Either.getOrElse(readOptions(value), (problem) => refuse(problem)) }
 }
 
 /** Reads the names of the approvers. */

@@ -9,6 +9,7 @@ import type { Node, PendingRead } from "@smithers/core/Plan"
 import { componentsAround, type HostNode, isText } from "../HostNode.ts"
 import { isPending } from "../Pending.ts"
 import { RenderError } from "../render.ts"
+import { checkCondition } from "./condition.ts"
 import { contentOf, isTextual } from "./content.ts"
 import { isWaitingFor, missingDeps } from "./deps.ts"
 import {
@@ -135,6 +136,7 @@ export const analyze = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>
       tasks.push(entry)
       return undefined
     }
+    if (props.skipIf !== undefined) checkCondition(node, "skipIf", props.skipIf)
     if (hasFunction(node.props.children))
       refuse(node, "it has a function as a child, which is never called: put functions into a Task")
     if (node.type === "Workflow" && node !== root) refuse(node, "a workflow cannot contain another one: use <Subflow>")

@@ -2,6 +2,7 @@
  * Elements of a plan: their valid props, their locations, and their rejection.
  */
 import * as Budget from "@smithers/core/Budget"
+import { alwaysTrue } from "@smithers/core/Condition"
 import type { NodeId } from "@smithers/core/Ids"
 import type * as NodeOptions from "@smithers/core/NodeOptions"
 import * as Either from "effect/Either"
@@ -26,22 +27,25 @@ const leaving = ["timeout", "timeoutMs", "onTimeout", "label"]
 /** Props of each element of a plan. */
 export const known = {
   Workflow: new Set(["name", "budget", "deadline", "snapshots", "children"]),
-  Sequence: new Set(["children"]),
-  Budget: new Set(["id", ...Budget.optionNames, "children"]),
-  Parallel: new Set(["children", "maxConcurrency", "failFast"]),
-  Branch: new Set(["if", "then", "else"]),
-  Loop: new Set(["id", "until", "maxIterations", "onMaxReached", "children"]),
-  Saga: new Set(["id", "onCompensated", "children"]),
-  TryCatchFinally: new Set(["id", "try", "catch", "catchWhen", "finally", "children"]),
-  Scope: new Set(["id", "until", "cancelWhen", ...leaving, "children"]),
-  Race: new Set(["id", "count", "rest", "onFailure", ...leaving, "children"]),
-  ForEach: new Set(["id", "items", "by", "maxConcurrency", "maxItems", "until", "rest", "settled", "more", ...leaving, "children"]),
+  Sequence: new Set(["skipIf", "children"]),
+  Budget: new Set(["id", ...Budget.optionNames, "skipIf", "children"]),
+  Parallel: new Set(["children", "maxConcurrency", "failFast", "skipIf"]),
+  Branch: new Set(["if", "then", "else", "skipIf"]),
+  Loop: new Set(["id", "until", "maxIterations", "onMaxReached", "skipIf", "children"]),
+  Saga: new Set(["id", "onCompensated", "skipIf", "children"]),
+  TryCatchFinally: new Set(["id", "try", "catch", "catchWhen", "finally", "skipIf", "children"]),
+  Scope: new Set(["id", "until", "cancelWhen", ...leaving, "skipIf", "children"]),
+  Race: new Set(["id", "count", "rest", "onFailure", ...leaving, "skipIf", "children"]),
+  ForEach: new Set([
+    ...["id", "items", "by", "maxConcurrency", "maxItems", "until", "rest", "settled", "more", ...leaving],
+    ...["skipIf", "children"],
+  ]),
   RaceBranch: new Set(["of", "name", "children"]),
   ForEachItem: new Set(["of", "name", "content", "children"]),
   Try: new Set(["of", "content", "children"]),
   Catch: new Set(["of", "content", "children"]),
   Finally: new Set(["of", "content", "children"]),
-  Approval: new Set([...waiting, "request", "onDeny", "approvers"]),
+  Approval: new Set([...waiting, "request", "mode", "options", "onDeny", "approvers"]),
   HumanTask: new Set([...waiting, "prompt", "children"]),
   Signal: new Set([...waiting, "name", "correlation", "transient"]),
   WaitForEvent: new Set([...waiting, "name", "correlation", "transient"]),
@@ -111,6 +115,15 @@ export const isGroup = (type: string): boolean => type === "Parallel" || type ==
 
 /** Returns `true` for regions that can be left early and have an author's id. */
 export const isRegion = (type: string): boolean => type === "Scope" || type === "Race" || type === "ForEach"
+
+/** Returns `true` for an element that groups others and whose `skipIf` holds. */
+export const isLeftOut = (type: string, props: Props): boolean => {
+  const { skipIf } = isProps(props.of) ? props.of : props
+  if (skipIf === undefined || skipIf === null || skipIf === false) return false
+  if (!isKind(type) || isLeaf(type) || isPart(type)) return false
+  // The lowering refuses a value that is always true.
+  return !isPending(skipIf) && alwaysTrue(skipIf) === undefined && Boolean(skipIf)
+}
 
 /** A pending value is a function too, and renders nothing as a child. */
 export const hasFunction = (children: unknown): boolean =>

@@ -21,6 +21,7 @@ import type { TaskIndex } from "./reads.ts"
 
 const anything = Codec.makeUnknown(Schema.Unknown)
 const decision = Codec.makeUnknown(Decision.Decision)
+const selection = Codec.makeUnknown(Decision.selectionOf(undefined))
 
 const kinds: { readonly [type: string]: WaitTarget["kind"] } = {
   Approval: "approval",
@@ -42,7 +43,7 @@ export const wait = (
   const options = optionsOf(node, kind, (value) => functionOf(value, loop, lowering))
   if (output === undefined && kind === "human") refuse(node, `it has no "output": the schema of the answer`)
   const table = lowering.tableOf(output) ?? untypedTable
-  const untyped = kind === "approval" ? decision : anything
+  const untyped = kind !== "approval" ? anything : node.props.options === undefined ? decision : selection
   const codec = output === undefined ? untyped : lowering.codecOf(table)
   const id = idOf(node)
   const needs = dependsOn(node).flatMap(
@@ -50,26 +51,35 @@ export const wait = (
   )
   const leaf = { id, needs, codec, table, skipIf: skipped(node, loop, lowering, comesAfter) }
   const made = orRefuse(node, NodeOptions.wait(kind, leaf, options, words))
-  if (made.target.kind === "approval" && output !== undefined) checkTaken(node, codec, made.target.onDeny === "continue")
+  if (made.target.kind === "approval" && output !== undefined) checkTaken(node, codec, made.target)
   return made
 }
 
-/** Codecs that were checked to accept decisions, with and without denials. */
-const taking = { approvals: new WeakSet<object>(), both: new WeakSet<object>() }
+/** Kinds of decisions that a codec was checked to accept. */
+const taking = new WeakMap<object, Set<string>>()
 
 /** Rejects an approval whose output cannot hold the decision, which would otherwise fail after the decision. */
-const checkTaken = (node: HostNode, codec: Codec.Codec<unknown, unknown>, canBeDenied: boolean): void => {
-  const known = canBeDenied ? taking.both : taking.approvals
-  if (known.has(codec)) return
-  const refused = Decision.refusedBy(codec, canBeDenied)
+const checkTaken = (
+  node: HostNode,
+  codec: Codec.Codec<unknown, unknown>,
+  { onDeny, options }: Extract<WaitTarget, { readonly kind: "approval" }>,
+): void => {
+  const canBeDenied = onDeny === "continue"
+  const keys = typeof options === "function" ? undefined : options?.map(({ key }) => key)
+  const kind = JSON.stringify([canBeDenied, keys ?? null])
+  const known = taking.get(codec) ?? new Set()
+  taking.set(codec, known)
+  if (known.has(kind)) return
+  const refused = Decision.refusedBy(codec, canBeDenied, keys)
   if (refused !== undefined) {
-    const row = "{ approved: boolean, note: string | null, decidedBy: string | null, decidedAt: string | null, timedOut: boolean }"
+    const selected = keys === undefined ? "" : "selected: string | null, "
+    const row = `{ approved: boolean, ${selected}note: string | null, decidedBy: string | null, decidedAt: string | null, timedOut: boolean }`
     refuse(
       node,
       `its output cannot hold a decision, which is ${row}; it rejects ${JSON.stringify(refused.row)}: ${refused.issues.join("; ")}`,
     )
   }
-  known.add(codec)
+  known.add(kind)
 }
 
 /** Returns the options of a wait, with functions in the form of the plan. */

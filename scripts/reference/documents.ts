@@ -16,7 +16,7 @@ const chapters: ReadonlyArray<{ readonly title: string; readonly folder: string;
     folder: "guides",
     first: ["first-workflow", "first-jsx", "terminal", "parallel-lists", "loops", "retries", "cache", "typed-errors", "services"],
   },
-  { title: "Guides: waiting", folder: "guides", first: ["approvals", "gates", "human-tasks", "signals", "timers"] },
+  { title: "Guides: waiting", folder: "guides", first: ["approvals", "select", "gates", "human-tasks", "signals", "timers"] },
   {
     title: "Guides: failure",
     folder: "guides",

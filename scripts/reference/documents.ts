@@ -62,7 +62,20 @@ const chapters: ReadonlyArray<{ readonly title: string; readonly folder: string;
   {
     title: "Reference",
     folder: "reference",
-    first: ["builder", "components", "ctx", "running", "layers", "errors", "events", "tables", "json", "exit-codes", "testing"],
+    first: [
+      "builder",
+      "components",
+      "ctx",
+      "running",
+      "layers",
+      "bounds",
+      "errors",
+      "events",
+      "tables",
+      "json",
+      "exit-codes",
+      "testing",
+    ],
   },
   { title: "More", folder: "", first: ["cli", "stability", "glossary", "patterns43", "design"] },
 ]

@@ -14,6 +14,7 @@ import * as McpServer from "@smithers/agents/McpServer"
 import * as Catalog from "@smithers/cli/Catalog"
 import * as CliErrors from "@smithers/cli/Errors"
 import { Exit } from "@smithers/cli/Exit"
+import * as Bounds from "@smithers/core/Bounds"
 import * as Errors from "@smithers/core/Errors"
 import * as Isolation from "@smithers/core/Isolation"
 import * as Memory from "@smithers/core/Memory"
@@ -615,6 +616,23 @@ const errorSections = (): string => {
   return sections.filter((section) => section !== "").join("\n\n")
 }
 
+const bounds = (): string =>
+  table(
+    ["bound", "default", "option", "of", "stored reason", "at the bound"],
+    Bounds.names.map((name) => {
+      const { of, option, where, error, reaction } = Bounds.byDefault[name]
+      const options = option === "none" ? "none" : option.split(", ").map(code).join(", ")
+      return [
+        of,
+        Bounds.amountText(name, Bounds.limitOf(name)),
+        options,
+        where,
+        error === undefined ? "" : code(error),
+        reaction,
+      ].map(cell)
+    }),
+  )
+
 const exitCodes = (): string => {
   const file = fileOf("packages/cli/src/Exit.ts")
   const docs = fieldDocs(file, declared(file, "Exit"))
@@ -771,6 +789,8 @@ export const region = (what: string): string => {
       return statuses()
     case "errors":
       return errorSections()
+    case "bounds":
+      return bounds()
     case "exit-codes":
       return exitCodes()
     case "json":

@@ -25,6 +25,7 @@ export const make = (stored: Stored = empty(), attempt = 1, decision?: AttemptDe
   attempt: { nodeId: "s", iteration: 0, attempt },
   decision,
   slot: () => Effect.succeed(() => {}),
+  onIdle: () => {},
   record: ({ conversations = [], entries = [], calls = [] }: Pick<JournalWrite, "conversations" | "entries" | "calls">) =>
     Effect.sync(() => {
       for (const each of conversations) stored.conversations.set(each.conversation, each)

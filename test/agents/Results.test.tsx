@@ -7,7 +7,7 @@ import * as Results from "@smithers/agents/Results"
 import { generateText, ToolLoopAgent } from "ai"
 import { MockLanguageModelV4 } from "ai/test"
 import { Effect } from "effect"
-import { bash, createSmithers, read, Smithers, Task, Workflow } from "smithers-orchestrator"
+import { bash, createAgent, createSmithers, defineTool, read, Smithers, Task, Workflow } from "smithers-orchestrator"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import * as z from "zod"
 
@@ -108,4 +108,56 @@ describe("a result", () => {
       expect(texts).toContain("line 3999 ")
     },
   )
+
+  it("is as long as its tool allows, otherwise as its runtime does; so is the output of commands, which are killed beyond", async () => {
+    const shown: Array<string> = []
+    const calls = ["short", "usual", "whole", "bash"]
+    const model = new MockLanguageModelV4({
+      doGenerate: async ({ prompt }) => {
+        for (const part of prompt.at(-1)?.role === "tool" ? (prompt.at(-1)?.content ?? []) : [])
+          if (typeof part === "object" && part.type === "tool-result" && "value" in part.output)
+            shown.push(String(part.output.value))
+        const toolName = calls.shift()
+        const input = toolName === "bash" ? JSON.stringify({ command: "yes" }) : "{}"
+        return {
+          content:
+            toolName === undefined
+              ? [{ type: "text" as const, text: '{"text":"done"}' }]
+              : [{ type: "tool-call" as const, toolCallId: toolName, toolName, input }],
+          finishReason: { unified: toolName === undefined ? ("stop" as const) : ("tool-calls" as const), raw: undefined },
+          usage,
+          warnings: [],
+        }
+      },
+    })
+    const long = (maxResultBytes?: number) =>
+      defineTool({
+        description: "Talks.",
+        input: z.object({}),
+        ...(maxResultBytes === undefined ? {} : { maxResultBytes }),
+        execute: () => "x".repeat(100_000),
+      })
+    const agent = createAgent({
+      name: "own",
+      model,
+      tools: { short: long(100), usual: long(), whole: long(Number.POSITIVE_INFINITY), bash },
+    })
+    const { smithers, outputs } = createSmithers({ work: z.object({ text: z.string() }) })
+    const workflow = smithers(() => (
+      <Workflow name="results">
+        <Task id="work" output={outputs.work} agent={agent} noRetry>
+          Work.
+        </Task>
+      </Workflow>
+    ))
+    const tools = { root, isolation: "none" as const, maxResultBytes: 300, maxOutputBytes: 100_000 }
+    await Effect.runPromise(workflow.execute({}).pipe(Effect.provide(Smithers.sqlite({ filename: ":memory:", tools }))))
+    expect(shown.slice(0, 3)).toEqual([
+      `${"x".repeat(100)}\n… 99900 more bytes`,
+      `${"x".repeat(300)}\n… 99700 more bytes`,
+      "x".repeat(100_000),
+    ])
+    expect(shown[3]).toContain("it wrote more than 100000 bytes")
+    expect(() => long(5)).toThrow('"maxResultBytes" of a tool is a number of at least 100, or Infinity, and not 5')
+  })
 })

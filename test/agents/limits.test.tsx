@@ -308,62 +308,141 @@ describe("a limit of a tool", () => {
   })
 })
 
-it("a run whose agent waits long for a slot is released, and goes on at its place without asking or calling anything twice", async () => {
-  const gate = Promise.withResolvers<void>()
-  const held = Promise.withResolvers<void>()
-  const hold = Smithers.createWorkflow({ name: "hold", input: Schema.Struct({}) }).build(($) =>
-    $.step("hold", {
-      output: Schema.String,
-      limit: "api",
-      run: async () => {
-        held.resolve()
-        await gate.promise
-        return "held"
+describe.concurrent("a run whose agent waits long for a slot is released, and goes on at its place", () => {
+  it("of its model, without asking or calling anything twice", async () => {
+    const gate = Promise.withResolvers<void>()
+    const held = Promise.withResolvers<void>()
+    const hold = Smithers.createWorkflow({ name: "hold", input: Schema.Struct({}) }).build(($) =>
+      $.step("hold", {
+        output: Schema.String,
+        limit: "api",
+        run: async () => {
+          held.resolve()
+          await gate.promise
+          return "held"
+        },
+      }),
+    )
+    const counts = { model: 0, tool: 0 }
+    let begin = async (): Promise<void> => {}
+    const work = defineTool({
+      description: "Works.",
+      input: Schema.Struct({}),
+      execute: async () => {
+        counts.tool++
+        await begin()
+        await held.promise
+        return "worked"
       },
-    }),
-  )
-  const counts = { model: 0, tool: 0 }
-  let begin = async (): Promise<void> => {}
-  const work = defineTool({
-    description: "Works.",
-    input: Schema.Struct({}),
-    execute: async () => {
-      counts.tool++
-      await begin()
-      await held.promise
-      return "worked"
-    },
-  })
-  const model = new MockLanguageModelV4({
-    doGenerate: async ({ prompt }) => {
-      counts.model++
-      if (prompt.at(-1)?.role === "tool") return answer
-      const call = { type: "tool-call" as const, toolCallId: "c", toolName: "work", input: "{}" }
-      return { content: [call], finishReason: { unified: "tool-calls" as const, raw: undefined }, usage, warnings: [] }
-    },
-  })
-  const flow = asking(createAgent({ name: "writer", model, tools: { work }, limit: "api" }))
-  const program = Effect.gen(function* () {
-    const runtime = yield* Effect.runtime<Smithers.Runtime>()
-    begin = async () => {
-      await Effect.runPromise(Effect.provide(hold.start({}, { runId: "h" }), runtime))
-    }
-    const waiting = yield* flow.run({ n: 1 }, { runId: "r" })
-    const shown = yield* Smithers.inspect("r")
-    const before = { ...counts }
-    gate.resolve()
-    yield* hold.attach("h").pipe(Effect.flatMap(({ result }) => result))
-    const result = yield* flow.run({ n: 1 }, { runId: "r" })
-    return { waiting, shown, before, result, after: yield* Smithers.inspect("r") }
-  })
-  const { waiting, shown, before, result, after } = await running({ api: { concurrency: 1 } }, program)
-  expect(waiting).toMatchObject({ status: "waiting-quota", waits: [{ nodeId: "t0", kind: "slot", limit: { name: "api" } }] })
-  expect(shown).toMatchObject({ run: { status: "waiting-quota", owner: null }, slots: [{ nodeId: "t0", before: 0 }] })
-  expect(before).toEqual({ model: 1, tool: 1 })
-  expect(result).toMatchObject({ status: "finished" })
-  expect(counts).toEqual({ model: 2, tool: 1 })
-  expect(after.attempts.map(({ status }) => status)).toEqual(["interrupted", "succeeded"])
-}, 60_000)
+    })
+    const model = new MockLanguageModelV4({
+      doGenerate: async ({ prompt }) => {
+        counts.model++
+        if (prompt.at(-1)?.role === "tool") return answer
+        const call = { type: "tool-call" as const, toolCallId: "c", toolName: "work", input: "{}" }
+        return { content: [call], finishReason: { unified: "tool-calls" as const, raw: undefined }, usage, warnings: [] }
+      },
+    })
+    const flow = asking(createAgent({ name: "writer", model, tools: { work }, limit: "api" }))
+    const program = Effect.gen(function* () {
+      const runtime = yield* Effect.runtime<Smithers.Runtime>()
+      begin = async () => {
+        await Effect.runPromise(Effect.provide(hold.start({}, { runId: "h" }), runtime))
+      }
+      const waiting = yield* flow.run({ n: 1 }, { runId: "r" })
+      const shown = yield* Smithers.inspect("r")
+      const before = { ...counts }
+      gate.resolve()
+      yield* hold.attach("h").pipe(Effect.flatMap(({ result }) => result))
+      const result = yield* flow.run({ n: 1 }, { runId: "r" })
+      return { waiting, shown, before, result, after: yield* Smithers.inspect("r") }
+    })
+    const { waiting, shown, before, result, after } = await running({ api: { concurrency: 1 } }, program)
+    expect(waiting).toMatchObject({ status: "waiting-quota", waits: [{ nodeId: "t0", kind: "slot", limit: { name: "api" } }] })
+    expect(shown).toMatchObject({ run: { status: "waiting-quota", owner: null }, slots: [{ nodeId: "t0", before: 0 }] })
+    expect(before).toEqual({ model: 1, tool: 1 })
+    expect(result).toMatchObject({ status: "finished" })
+    expect(counts).toEqual({ model: 2, tool: 1 })
+    expect(after.attempts.map(({ status }) => status)).toEqual(["interrupted", "succeeded"])
+  }, 60_000)
+
+  it("of a tool call, once the other calls of the reply have ended, which are not made again", async () => {
+    const gate = Promise.withResolvers<void>()
+    const held = Promise.withResolvers<void>()
+    const hold = Smithers.createWorkflow({ name: "hold", input: Schema.Struct({}) }).build(($) =>
+      $.step("hold", {
+        output: Schema.String,
+        limit: "api",
+        run: async () => {
+          held.resolve()
+          await gate.promise
+          return "held"
+        },
+      }),
+    )
+    const counts = { model: 0, slow: 0, quick: 0, paid: 0 }
+    const free = (name: "slow" | "quick", ms: number) =>
+      defineTool({
+        description: "Works.",
+        input: Schema.Struct({}),
+        execute: async () => {
+          counts[name]++
+          await Bun.sleep(ms)
+          return "worked"
+        },
+      })
+    const paid = (needsApproval: boolean) =>
+      defineTool({
+        description: "Pays.",
+        input: Schema.Struct({}),
+        limit: "api",
+        needsApproval: () => needsApproval,
+        execute: async () => {
+          counts.paid++
+          return "paid"
+        },
+      })
+    const model = new MockLanguageModelV4({
+      doGenerate: async ({ prompt }) => {
+        counts.model++
+        if (prompt.at(-1)?.role === "tool") return answer
+        const content = ["slow", "quick", "paid", "approved"].map((toolName) => ({
+          type: "tool-call" as const,
+          toolCallId: toolName,
+          toolName,
+          input: "{}",
+        }))
+        return { content, finishReason: { unified: "tool-calls" as const, raw: undefined }, usage, warnings: [] }
+      },
+    })
+    const tools = { slow: free("slow", 1500), quick: free("quick", 1), paid: paid(false), approved: paid(true) }
+    const flow = asking(createAgent({ name: "writer", model, tools }))
+    const program = Effect.gen(function* () {
+      const runtime = yield* Effect.runtime<Smithers.Runtime>()
+      const open = Promise.withResolvers<void>()
+      void Effect.runPromise(Effect.provide(hold.execute({}, { runId: "h" }), runtime)).then(() => open.resolve())
+      yield* Effect.promise(() => held.promise)
+      const waiting = yield* flow.run({ n: 1 }, { runId: "r" })
+      const shown = yield* Smithers.inspect("r")
+      const before = { ...counts }
+      gate.resolve()
+      yield* Effect.promise(() => open.promise)
+      const asked = yield* flow.run({ n: 1 }, { runId: "r" })
+      yield* Smithers.approve("r", "t0")
+      const result = yield* flow.run({ n: 1 }, { runId: "r" })
+      const calls = (yield* Smithers.conversations("r")).flatMap(({ calls }) => calls.map(({ tool, status }) => [tool, status]))
+      return { waiting, shown, before, asked, result, calls }
+    })
+    const { waiting, shown, before, asked, result, calls } = await running({ api: { concurrency: 1 } }, program)
+    expect(waiting).toMatchObject({ status: "waiting-quota", waits: [{ nodeId: "t0", kind: "slot", limit: { name: "api" } }] })
+    expect(shown).toMatchObject({ run: { status: "waiting-quota", owner: null }, slots: [{ nodeId: "t0", before: 0 }] })
+    expect(before).toEqual({ model: 1, slow: 1, quick: 1, paid: 0 })
+    expect(asked.status).toBe("waiting-approval")
+    expect(result).toMatchObject({ status: "finished" })
+    expect(counts).toEqual({ model: 2, slow: 1, quick: 1, paid: 2 })
+    expect(calls).toEqual(["slow", "quick", "paid", "approved"].map((tool) => [tool, "finished"]))
+  }, 60_000)
+})
 
 describe("a limit of a Task", () => {
   it("may be a function of ctx", async () => {

@@ -77,6 +77,6 @@ run "r"  3300 tokens  0 tokens  100000 tokens
     expect((await folder.run("up", "costs.ts", "--run-id", "r", "--input", '{"tokens":1000}')).code).toBe(1)
     const { stdout } = await folder.run("why", "r")
     expect(stdout).toContain('the budget of "small" is used up: 1100 tokens of 1000 tokens')
-    expect(stdout).toContain("Raise the limit and resume the run.")
+    expect(stdout).toContain("Raise the limit (tokens of the budget) and resume the run.")
   })
 })

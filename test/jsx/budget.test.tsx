@@ -27,7 +27,7 @@ describe("a budget", () => {
     expect(PlanText.decode(plan.text)?.nodes.flatMap(({ details }) => ("budget" in details ? [details.budget] : []))).toEqual([
       { cost: 2, onReached: "ask" },
       { of: "deep", tokens: 1000, onReached: "fail" },
-      { agentCalls: 3, onReached: "fail" },
+      { agentCalls: 3, toolCalls: "Infinity", onReached: "fail" },
       { of: "other", durationMs: 7_200_000, onReached: "finish" },
     ])
   })

@@ -8,7 +8,7 @@
  */
 import { isDeepStrictEqual } from "node:util"
 import type { AgentRequest, AgentTurn, AnyAgent, CallableAgent, Message, SdkAgent } from "@smithers/core/Agent"
-import { isModel, nameOf, writesFiles } from "@smithers/core/Agent"
+import { boundsOf, isModel, nameOf, writesFiles } from "@smithers/core/Agent"
 import { type AttemptRequest, AttemptSuspended } from "@smithers/core/AgentJournal"
 import { type AgentCall, AgentRunner, type AgentRunnerShape } from "@smithers/core/AgentRunner"
 import type { Usage } from "@smithers/core/Charges"
@@ -56,6 +56,7 @@ export const run = (call: AgentCall, tools: ToolSettings = {}): ReturnType<Agent
     const conversations = yield* Conversation.make({
       ...{ journal, signal, prices },
       bounds: Spending.boundsOf(call.budget),
+      maxResultBytes: rights.maxResultBytes,
       session: { peek: () => session, open },
     })
     const task = Instruction.make(call)
@@ -199,7 +200,7 @@ const converse = (setting: Setting): Effect.Effect<Either.Either<unknown, Failur
       const reply = asked.right
       yield* conversation.end()
       const turn = { agent: name, prompt, reply: reply.text, ...reply.counts }
-      const judged = yield* Effect.onError(judge(call, task, reply), () =>
+      const judged = yield* Effect.onError(judge(call, task, reply, agent), () =>
         Effect.sync(() => call.onTurn({ ...turn, problem: "the reply could not be validated" })),
       )
       if (Either.isRight(judged)) {
@@ -399,6 +400,7 @@ const judge = (
   { output, context }: AgentCall,
   task: Instruction.Task,
   reply: Understood,
+  agent: CallableAgent,
 ): Effect.Effect<Either.Either<unknown, Issues>, InvalidOutput> =>
   Effect.gen(function* () {
     const { values, problem } = valuesOf(task, reply)
@@ -411,7 +413,7 @@ const judge = (
       if (isUnstorable(issues)) return yield* new InvalidOutput({ nodeId: context.stepId, issues, isFinal: true })
       refused ??= issues
     }
-    const ending = endings.get(reply.finishReason)
+    const ending = endingOf(reply.finishReason, boundsOf(agent).rounds)
     const wrong =
       reply.text.trim() === "" && refused === undefined ? ["the reply is empty"] : (refused ?? [problem ?? "the reply is not JSON"])
     return Either.left(ending === undefined ? wrong : [ending, ...wrong])
@@ -423,6 +425,14 @@ const endings: ReadonlyMap<string | undefined, string> = new Map([
   ["content-filter", "the reply was stopped by the provider's content filter"],
   ["tool-calls", "the reply ended with tool calls and without an answer"],
 ])
+
+/** The reason that a reply has no answer. An agent that may go on calling tools ends with calls only at its own bound. */
+const endingOf = (finishReason: string | undefined, rounds: number | undefined): string | undefined => {
+  const ending = endings.get(finishReason)
+  return finishReason === "tool-calls" && rounds !== undefined
+    ? `${ending}: ${rounds === 1 ? "its one round" : `all ${rounds} rounds`} of a call (maxSteps) are made, so answer with what you have`
+    : ending
+}
 
 const valuesOf = ({ form, fits }: Instruction.Task, { text, output, finishReason }: Understood): Reply.Found => {
   if (form === "anything") return { values: [text], problem: undefined }

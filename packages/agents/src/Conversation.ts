@@ -139,6 +139,8 @@ export interface Options {
   readonly signal: AbortSignal
   readonly prices: Prices.Prices
   readonly bounds: Spending.Bounds
+  /** Most bytes of a result that a model gets, where its tool does not say. */
+  readonly maxResultBytes: number | undefined
   /** The session of tools, if it was opened. */
   readonly session: { readonly peek: () => ToolSession | undefined; readonly open: () => ToolSession }
 }
@@ -244,6 +246,13 @@ export const make = (options: Options): Effect.Effect<Conversations, JournalErro
       const keyOf = (call: { readonly ordinal: number; readonly index: number }): string => `${call.ordinal}/${call.index}`
       const workspaceTools = new Set<string>()
       let inFlight = 0
+      /** Tool calls that wait for a slot. */
+      let queued = 0
+      /** Tells whether all calls in flight wait for slots. No tool is at work while its model is asked. */
+      const isIdle = (): boolean => inFlight === queued
+      const noteIdle = (): void => {
+        if (queued > 0 && isIdle()) journal.onIdle()
+      }
       const requests: Array<Journal.AttemptRequest> = []
 
       const { nodeId, iteration, attempt } = journal.attempt
@@ -533,6 +542,7 @@ export const make = (options: Options): Effect.Effect<Conversations, JournalErro
         const leave = (): void => {
           if (isHeld) inFlight--
           isHeld = false
+          noteIdle()
         }
         try {
           const fresh: Journal.ToolCallRecord = {
@@ -561,7 +571,7 @@ export const make = (options: Options): Effect.Effect<Conversations, JournalErro
           }
           const finish = async (value: unknown): Promise<unknown> => {
             const at = await now()
-            const { output: bare, whole } = outputOf(value, isCut ? rules.keeps : undefined)
+            const { output: bare, whole } = outputOf(value, isCut ? rules : undefined, options.maxResultBytes)
             const { told, stop } = await judge(bare === undefined ? undefined : parse(bare))
             const output = told === undefined ? bare : JSON.stringify(told)
             const seen = session.peek()?.seen.take()
@@ -643,7 +653,7 @@ export const make = (options: Options): Effect.Effect<Conversations, JournalErro
 
       /** Makes a call that holds a slot until it has ended. */
       const limited = <A>(limit: unknown, made: () => Promise<A>): Promise<A> =>
-        holding(limit, false, async (release) => {
+        holding(limit, "tool", async (release) => {
           try {
             return await made()
           } finally {
@@ -698,14 +708,17 @@ export const make = (options: Options): Effect.Effect<Conversations, JournalErro
           }),
       }
 
-      const holding = async <A>(limit: unknown, isAlone: boolean, act: (release: () => void) => Promise<A>): Promise<A> => {
+      const holding = async <A>(limit: unknown, kind: "tool" | "model", act: (release: () => void) => Promise<A>): Promise<A> => {
         const queue = Limits.queueOf(limit)
         if (Either.isLeft(queue)) return await halt(new NonRetryable({ message: `The limit of agent "${agent}" ${queue.left}.` }))
         const name = Limits.nameOf(queue.right)
         const outer = held.getStore() ?? []
         if (outer.includes(name)) return await act(() => {})
-        const slot = await Runtime.runPromise(runtime)(Effect.either(journal.slot(queue.right, isAlone)), {
+        if (kind === "tool") queued++
+        const slot = await Runtime.runPromise(runtime)(Effect.either(journal.slot(queue.right, isIdle)), {
           signal: controller.signal,
+        }).finally(() => {
+          if (kind === "tool") queued--
         })
         if (Either.isLeft(slot)) {
           const error = slot.left
@@ -714,8 +727,7 @@ export const make = (options: Options): Effect.Effect<Conversations, JournalErro
         }
         return await held.run([...outer, name], () => act(slot.right))
       }
-      // No tool is at work while its model is asked, but for an agent that a tool asks.
-      const withSlot: Conversation["withSlot"] = (limit, act) => holding(limit, inFlight === 0, act)
+      const withSlot: Conversation["withSlot"] = (limit, act) => holding(limit, "model", act)
 
       return {
         begin,
@@ -792,13 +804,14 @@ const parse = (text: string): unknown => JSON.parse(text)
 /** The result of a tool as the model gets it, as JSON without secrets, and the whole of it if it was cut. */
 const outputOf = (
   value: unknown,
-  keeps: ToolRules.ToolRules["keeps"] | undefined,
+  rules: Pick<ToolRules.ToolRules, "keeps" | "maxResultBytes"> | undefined,
+  ofRuntime: number | undefined,
 ): { readonly output: string | undefined; readonly whole?: string } => {
   const encoded = encode(value)
   const json = encoded === undefined ? undefined : Secrets.text(encoded)
-  if (json === undefined || keeps === undefined) return { output: json }
+  if (json === undefined || rules === undefined) return { output: json }
   const whole = typeof value === "string" ? Secrets.text(value) : json
-  const shown = Results.cut(whole, keeps)
+  const shown = Results.cut(whole, rules.keeps, rules.maxResultBytes ?? ofRuntime)
   return shown === whole ? { output: json } : { output: JSON.stringify(shown), whole }
 }
 

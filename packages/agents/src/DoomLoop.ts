@@ -4,12 +4,13 @@
  *
  * Results count, since a call whose result changes makes progress: a test that is run after each edit, a log that grows.
  */
+import * as Bounds from "@smithers/core/Bounds"
 import * as Digest from "@smithers/core/Digest"
 import * as Schema from "effect/Schema"
 
 /** Repetitions after which the model is told, and after which the agent is stopped. */
 export const nudgeAfter = 3
-export const stopAfter = 5
+export const stopAfter = Bounds.limitOf("repetitions")
 
 /** The longest sequence of calls whose repetition is detected. */
 export const longestCycle = 3

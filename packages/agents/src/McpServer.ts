@@ -5,6 +5,7 @@
 
 import type * as Mcp from "@ai-sdk/mcp"
 import type { MCPClient, MCPTransport } from "@ai-sdk/mcp"
+import * as Bounds from "@smithers/core/Bounds"
 import type { RunningCommand } from "@smithers/core/CommandRunner"
 import { InvalidSetting } from "@smithers/core/Errors"
 import * as SecretSettings from "@smithers/core/SecretSettings"
@@ -31,6 +32,8 @@ interface Common {
   readonly startTimeout?: Duration.DurationInput
   /** Time in which a call is to be answered. Default: 2 minutes. */
   readonly timeout?: Duration.DurationInput
+  /** Most bytes of a result that a model gets; `Infinity` for no limit. Default: that of the runtime, otherwise 40,000. */
+  readonly maxResultBytes?: number
 }
 
 /** A server that is started as a command, and spoken to by its standard input and output. */
@@ -86,7 +89,7 @@ interface Connection {
 type Definition = Awaited<ReturnType<MCPClient["listTools"]>>["tools"][number]
 
 const defaultStart = Duration.seconds(30)
-const defaultTimeout = Duration.minutes(2)
+const defaultTimeout = Duration.millis(Bounds.limitOf("toolAnswer"))
 
 /** Longest line of a server, in characters, and the part of its errors that is kept. */
 const longestLine = 16 * 1024 * 1024
@@ -275,17 +278,18 @@ const toolOf = (ai: Sdk, server: McpServer, { client }: Connection, definition: 
       // The isolation of a command holds it to the rights of the step. What a server says of itself only decides about a repeated call.
       isConfined: server.url === undefined,
       afterCrash: annotations?.readOnlyHint === true || annotations?.idempotentHint === true ? "rerun" : "unknown",
+      maxResultBytes: server.maxResultBytes,
     },
     Effect.succeed,
   )
   const made = ai.dynamicTool({
     description,
     inputSchema: ai.jsonSchema({ ...inputSchema, type: "object", properties: inputSchema.properties ?? {} }),
-    execute: async (input, { abortSignal }) => {
+    execute: async (input, { abortSignal, toolCallId }) => {
       const args = typeof input === "object" && input !== null ? { ...input } : {}
       const options = { timeout, ...(abortSignal === undefined ? {} : { signal: abortSignal }) }
       const result = await client.callTool({ name, arguments: args, options })
-      const text = Results.cut(textOf(result))
+      const text = Results.bounded(textOf(result), toolCallId, "head", server.maxResultBytes)
       if (Thrown.get(result, "isError") === true) throw new Error(text)
       return text
     },

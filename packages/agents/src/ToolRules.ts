@@ -74,6 +74,8 @@ export interface ToolRulesOptions<Input, A> {
   readonly isConfined?: boolean | undefined
   /** The part of a result that a model gets where it is too long: its beginning, or its beginning and its end. Default: `"head"`. */
   readonly keeps?: Keeps | undefined
+  /** Most bytes of a result that a model gets; `Infinity` for no limit. Default: that of the runtime, otherwise 40,000. */
+  readonly maxResultBytes?: number | undefined
   /** `true` for a tool that is called with the same input until its answer changes: such calls are no sign of a stalled agent. Default: `false`. */
   readonly isPolling?: boolean | undefined
   /**
@@ -105,6 +107,8 @@ export interface ToolRules {
   readonly usesWorkspace: boolean
   readonly isConfined: boolean
   readonly keeps: Keeps
+  /** Most bytes of a result that a model gets, if the tool says. */
+  readonly maxResultBytes: number | undefined
   readonly isPolling: boolean
   /** The key of a call for the count of repetitions; `undefined` itself for a tool without one. A function that fails gives `undefined`. */
   readonly loopKey: ((call: Call<unknown>) => Effect.Effect<string | undefined>) | undefined
@@ -133,6 +137,7 @@ export const undeclared: ToolRules = {
   usesWorkspace: false,
   isConfined: false,
   keeps: "head",
+  maxResultBytes: undefined,
   isPolling: false,
   loopKey: undefined,
   afterCrash: "unknown",
@@ -142,6 +147,9 @@ export const undeclared: ToolRules = {
   limitName: undefined,
   needsApproval: undefined,
 }
+
+/** Least of `maxResultBytes`: a shorter result could not say what is left out. */
+export const leastResultBytes = 100
 
 const hasRules = (tool: object): tool is { readonly [key]: ToolRules } => key in tool
 
@@ -168,12 +176,17 @@ export const make = <Input, A>(
     usesWorkspace = false,
     isConfined = false,
     keeps = "head",
+    maxResultBytes,
     isPolling = false,
     snapshot,
     needsApproval,
     loopKey,
     limit,
   } = options
+  if (maxResultBytes !== undefined && !(maxResultBytes >= leastResultBytes))
+    throw new TypeError(
+      `"maxResultBytes" of a tool is a number of at least ${leastResultBytes}, or Infinity, and not ${String(maxResultBytes)}.`,
+    )
   const { afterCrash = isReadOnly ? "rerun" : "unknown" } = options
   if (typeof afterCrash !== "function" && afterCrash !== "rerun" && afterCrash !== "unknown" && afterCrash !== "ask")
     throw new TypeError(
@@ -184,6 +197,7 @@ export const make = <Input, A>(
     usesWorkspace,
     isConfined,
     keeps,
+    maxResultBytes,
     isPolling,
     loopKey:
       loopKey === undefined

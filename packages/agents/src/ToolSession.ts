@@ -41,6 +41,16 @@ export const ToolRights = Schema.Struct({
   env: Schema.optional(Schema.Record({ key: Schema.String, value: Schema.String })),
   /** Further paths that commands may read, such as the directory of a tool chain. Default: none. */
   readable: Schema.optional(Texts),
+  /** Most bytes of a result of a tool that a model gets, where the tool does not say. Default: 40,000. */
+  maxResultBytes: Schema.optional(Schema.Number.pipe(Schema.greaterThanOrEqualTo(ToolRules.leastResultBytes))),
+  /** Most bytes that a command writes to its streams; beyond, it is killed. Default: 64 MiB. */
+  maxOutputBytes: Schema.optional(Schema.Positive),
+  /** Most bytes of memory of a command; beyond, it is killed. Default: 4 GiB. */
+  maxMemoryBytes: Schema.optional(Schema.Positive),
+  /** Most processes of a command at once. Default: 512. */
+  maxProcesses: Schema.optional(Schema.Int.pipe(Schema.positive())),
+  /** Most bytes of each file that a command writes, under an isolation that is a boundary. Default: 4 GiB. */
+  maxFileBytes: Schema.optional(Schema.Positive),
 })
 export interface ToolRights extends Schema.Schema.Type<typeof ToolRights> {}
 

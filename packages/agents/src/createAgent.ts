@@ -3,7 +3,16 @@
  * run's input, the schema of the step becomes the model's response format, and tools know the step they work for. The SDK is loaded
  * at the first call, so that workflow files load quickly.
  */
-import { type Agent, type AgentReply, type AgentRequest, type AgentUsage, type CallContext, limitsKey } from "@smithers/core/Agent"
+import {
+  type Agent,
+  type AgentReply,
+  type AgentRequest,
+  type AgentUsage,
+  boundsKey,
+  type CallContext,
+  limitsKey,
+} from "@smithers/core/Agent"
+import * as Bounds from "@smithers/core/Bounds"
 import type { JsonSchema } from "@smithers/core/Codec"
 import { NonRetryable } from "@smithers/core/Errors"
 import * as Limits from "@smithers/core/Limits"
@@ -179,7 +188,7 @@ export const createAgent = <Input = AnyInput>(
     name,
     instructions,
     model,
-    maxSteps,
+    maxSteps = Bounds.limitOf("rounds"),
     stopWhen,
     structuredOutput,
     stream,
@@ -201,7 +210,7 @@ export const createAgent = <Input = AnyInput>(
     const all = mcp.length === 0 ? others.tools : await McpServer.withTools(ai, mcp, others.tools ?? {}, session)
     const offered = session?.offer(all ?? {}) ?? all
     const tools = offered === undefined ? undefined : Grace.ofTools(offered)
-    const stop = stopWhen ?? (maxSteps === undefined ? undefined : ai.isStepCount(maxSteps))
+    const stop = stopWhen ?? ai.isStepCount(maxSteps)
 
     /** Calls the model, and again without the schema if the provider refuses it before anything happened. */
     const call = async (schema: JsonSchema | undefined): Promise<AgentReply> => {
@@ -214,7 +223,8 @@ export const createAgent = <Input = AnyInput>(
         maxRetries: 0,
         runtimeContext: stepContext,
         toolsContext: forEachTool(others.tools, stepContext, toolsContext),
-        ...defined({ instructions: said, stopWhen: stop, tools }),
+        stopWhen: stop,
+        ...defined({ instructions: said, tools }),
         ...(schema === undefined ? {} : { output: ai.Output.object({ schema: ai.jsonSchema(schema) }) }),
       }
       // The SDK ties each context to the type of its tool, which is unknown here.
@@ -254,7 +264,7 @@ export const createAgent = <Input = AnyInput>(
 
   const identity = async (input: unknown): Promise<unknown> => ({
     ...{ ...others, model: typeof model === "function" ? "function" : (model ?? modelOfEnvironment(name)) },
-    ...{ maxSteps, stopWhen, structuredOutput, mcp },
+    ...{ maxSteps: settings.maxSteps, stopWhen, structuredOutput, mcp },
     instructions: typeof instructions === "function" ? await instructions(input as Input) : instructions,
   })
   const tools = settings.tools ?? {}
@@ -263,6 +273,7 @@ export const createAgent = <Input = AnyInput>(
     wantsContext: true as const,
     [Conversation.recordsItself]: true,
     [limitsKey]: limitNames(limit, tools),
+    [boundsKey]: stopWhen === undefined ? { rounds: maxSteps } : {},
     tools,
     identity,
     generate,

@@ -73,6 +73,12 @@ export interface Example {
   readonly does: string
 }
 
+/** A list of a help text: names, each with a description. */
+export interface HelpList {
+  readonly title: string
+  readonly rows: ReadonlyArray<readonly [name: string, description: string]>
+}
+
 /**
  * Behaviour of a command when standard output closes: exit with 0, stop as if by a signal, or continue, for commands whose purpose
  * is not their output.
@@ -85,6 +91,8 @@ export interface Definition {
   readonly path: readonly [string, ...ReadonlyArray<string>]
   readonly summary: string
   readonly details: string | undefined
+  /** Further lists of help and documentation. */
+  readonly lists: ReadonlyArray<HelpList>
   readonly examples: readonly [Example, ...ReadonlyArray<Example>]
   readonly arguments: ReadonlyArray<Argument<unknown>>
   readonly options: ReadonlyArray<NamedOption<unknown>>
@@ -104,6 +112,8 @@ export interface DefinitionOptions<P extends Parameters> {
   readonly summary: string
   /** Further sentences for help and documentation. */
   readonly details?: string
+  /** Further lists for help and documentation. Default: none. */
+  readonly lists?: ReadonlyArray<HelpList>
   readonly examples: Definition["examples"]
   readonly parameters: P
   readonly output: Schema.Schema.AnyNoContext
@@ -280,7 +290,7 @@ export const globals = {
 const isArgument = (parameter: Parameter<unknown>): parameter is Argument<unknown> => parameter._tag === "Argument"
 
 export const define = <const P extends Parameters>(options: DefinitionOptions<P>): Definition => {
-  const { path, summary, details, examples, output, isStream = false, onBrokenPipe = "exit", action } = options
+  const { path, summary, details, lists = [], examples, output, isStream = false, onBrokenPipe = "exit", action } = options
   const parameters = Object.entries({ ...options.parameters, ...globals })
   const args = parameters.flatMap(([key, parameter]) => (isArgument(parameter) ? [[key, parameter] as const] : []))
   const opts = parameters.flatMap(([key, parameter]) => (isArgument(parameter) ? [] : [[key, parameter] as const]))
@@ -294,6 +304,7 @@ export const define = <const P extends Parameters>(options: DefinitionOptions<P>
     path,
     summary,
     details,
+    lists,
     examples,
     arguments: args.map(([, argument]) => argument),
     options: opts.map(([, option]) => option),

@@ -20,7 +20,7 @@ const isGlobal = ({ name }: { readonly name: string }): boolean => name === "db"
 const schemaName = ({ path }: Definition): string => path.join("-")
 
 const section = (definition: Definition): string => {
-  const { path, summary, details, arguments: args, options, examples, isStream } = definition
+  const { path, summary, details, lists, arguments: args, options, examples, isStream } = definition
   const rows = [
     ...args.map(({ name, description }) => `| \`${cell(name)}\` | ${cell(description)} |`),
     ...options
@@ -33,6 +33,9 @@ const section = (definition: Definition): string => {
     details === undefined ? summary : `${summary} ${details}`,
     `\`\`\`\n${usage(definition)}\n\`\`\``,
     ...(rows.length === 0 ? [] : [["| | |", "|---|---|", ...rows].join("\n")]),
+    ...lists.map(({ title, rows }) =>
+      [`| ${cell(title)} | |`, "|---|---|", ...rows.map(([name, text]) => `| \`${cell(name)}\` | ${cell(text)} |`)].join("\n"),
+    ),
     `\`\`\`sh\n${examples.map(({ line, does }) => `# ${does}\n${line}`).join("\n")}\n\`\`\``,
     json,
   ].join("\n\n")

@@ -20,12 +20,13 @@ export const spelling = ({ name, alias, kind, placeholder }: Definition["options
 }
 
 export const ofCommand = (definition: Definition): string => {
-  const { summary, details, arguments: args, options, examples } = definition
+  const { summary, details, lists, arguments: args, options, examples } = definition
   const sections = [
     wrap(details === undefined ? summary : `${summary} ${details}`, 0),
     `USAGE\n  ${usage(definition)}`,
     ...(args.length === 0 ? [] : [`ARGUMENTS\n${list(args.map(({ name, description }) => [name, description]))}`]),
     `OPTIONS\n${list(options.map((option) => [spelling(option), option.description]))}`,
+    ...lists.map(({ title, rows }) => `${title.toUpperCase()}\n${list(rows)}`),
     `EXAMPLES\n${examples.map(({ line, does }) => `  ${line}\n      ${does}`).join("\n")}`,
   ]
   return sections.join("\n\n")

@@ -11,6 +11,7 @@ import * as Comparison from "@smithers/core/Comparison"
 import * as Errors from "@smithers/core/Errors"
 import { Limit } from "@smithers/core/Limits"
 import * as Memory from "@smithers/core/Memory"
+import * as PlanBounds from "@smithers/core/PlanBounds"
 import * as Replay from "@smithers/core/ReplayFinding"
 import * as RunAt from "@smithers/core/RunAt"
 import { Leaving, PendingKind, RunEvent, StrayRead, WaitKind } from "@smithers/core/RunEvent"
@@ -60,6 +61,7 @@ export const failureOf = (failure: Errors.RunFailure): typeof Failure.Type => {
 const Uncompensated = named("Uncompensated")(Errors.Uncompensated)
 const Run = named("Run")(RunReader.RunSummary)
 const Wait = named("Wait")(RunReader.WaitSummary)
+const BoundInForce = named("BoundInForce")(PlanBounds.BoundInForce)
 const Attempt = named("Attempt")(RunReader.AttemptSummary)
 const Node = named("Node")(Schema.Struct({ ...RunReader.NodeSummary.fields, output: Schema.optional(Schema.Unknown) }))
 
@@ -142,6 +144,8 @@ export const Inspected = Schema.Struct({
   uncompensated: Schema.optional(Schema.Array(Uncompensated)),
   nodes: Schema.Array(Node),
   waits: Schema.Array(Wait),
+  /** Bounds of the nodes of its plan that are in force, set or by default. */
+  bounds: Schema.Array(BoundInForce),
   /** Slots of limits that steps and calls of agents wait for, if there are any. */
   slots: Schema.optional(Schema.Array(SlotWait)),
   /** Snapshots of workspaces around its attempts, if there are any. */
@@ -281,6 +285,8 @@ export const Graph = Schema.Struct({
   workflow: Schema.String,
   runId: Schema.NullOr(Schema.String),
   roots: Schema.Array(GraphNode),
+  /** Bounds of its nodes that are in force, set or by default. */
+  bounds: Schema.Array(BoundInForce),
 })
 
 const { plan: _, failure: __, ...momentFields } = RunAt.RunAt.fields

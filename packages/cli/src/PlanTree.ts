@@ -128,7 +128,14 @@ const rightsText = (rights: object): string => {
 const budgetText = (budget: object): string => {
   const { onReached, of } = { onReached: Thrown.get(budget, "onReached"), of: Thrown.get(budget, "of") }
   const then = onReached === "fail" ? "" : `, then ${onReached === "ask" ? "asks" : "finishes"}`
-  return oneLine(`budget${typeof of === "string" ? ` ${of}` : ""} of ${Budget.showLimits(budget)}${then}`)
+  const entries = Object.entries(budget)
+  const limits = Budget.showLimits(Object.fromEntries(entries.filter(([, limit]) => typeof limit === "number")))
+  const lifted = entries.flatMap(([name, limit]) => (limit === "Infinity" ? [name] : []))
+  const said = [
+    ...(limits === "" ? [] : [`of ${limits}${then}`]),
+    ...(lifted.length === 0 ? [] : [`without a bound of ${lifted.join(" and ")}`]),
+  ]
+  return oneLine(`budget${typeof of === "string" ? ` ${of}` : ""} ${said.join(", ")}`)
 }
 
 /** Describes a node beyond its kind and id. */
@@ -148,6 +155,9 @@ const remarks = ({ details, status, left, winners, parts: counts }: GraphNode): 
     rest,
     rights,
     budget,
+    maxDepth,
+    maxItems,
+    excess,
   } = details
   const parts = [
     typeof label === "string" ? shorten(oneLine(label), 60) : undefined,
@@ -159,6 +169,9 @@ const remarks = ({ details, status, left, winners, parts: counts }: GraphNode): 
     Array.isArray(cases) ? `one of ${oneLine([...cases, ...(hasElse === true ? ["otherwise"] : [])].join(", "))}` : undefined,
     typeof maxIterations === "number" ? `at most ${maxIterations} times` : undefined,
     maxIterations === "Infinity" ? "without a limit" : undefined,
+    typeof maxItems === "number" ? `at most ${maxItems} items` : maxItems === "Infinity" ? "any number of items" : undefined,
+    typeof excess === "number" ? `${excess} items are too many` : undefined,
+    typeof maxDepth === "number" ? `at most ${maxDepth} deep` : maxDepth === "Infinity" ? "of any depth" : undefined,
     typeof maxConcurrency === "number" ? `${maxConcurrency} at once` : undefined,
     Array.isArray(pending) ? waitsFor(pending, siblingRead === true) : undefined,
     typeof count === "number" ? `the first ${count === 1 ? "wins" : `${count} win`}` : undefined,

@@ -6,7 +6,9 @@
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { ConversationLog } from "./AgentJournal.ts"
+import * as Bounds from "./Bounds.ts"
 import type { JsonSchema } from "./Codec.ts"
+import * as Thrown from "./Thrown.ts"
 
 /** One message of a conversation. */
 export interface Message {
@@ -148,6 +150,23 @@ export const limitsKey: unique symbol = Symbol.for("@smithers/core/Limits")
 export const limitsOf = (agent: AnyAgent): ReadonlyArray<string> => {
   const names: unknown = limitsKey in agent ? agent[limitsKey] : undefined
   return Array.isArray(names) ? names.filter((name) => typeof name === "string") : []
+}
+
+/** The key under which an agent states the bounds of its calls. */
+export const boundsKey: unique symbol = Symbol.for("@smithers/core/AgentBounds")
+
+/** Bounds of the calls of an agent, by name. */
+export type AgentBounds = { readonly [N in Bounds.Name]?: number }
+
+/** The bounds that an agent states. */
+export const boundsOf = (agent: AnyAgent): AgentBounds => {
+  const stated: unknown = boundsKey in agent ? agent[boundsKey] : undefined
+  return Object.fromEntries(
+    Bounds.names.flatMap((name) => {
+      const limit = Thrown.get(stated, name)
+      return typeof limit === "number" ? [[name, limit] as const] : []
+    }),
+  )
 }
 
 /** The key under which an agent says that it changes files in the directory of its step by itself, without tools of the runtime. */

@@ -231,10 +231,12 @@ export interface AttemptJournal {
   readonly conversations: Effect.Effect<ReadonlyArray<RecordedConversation>, StoreError>
   /**
    * Takes a slot of a limit for one call, and waits for it; the result gives it back. The wait is no part of the timeout of the step.
-   * An attempt that holds a slot of this queue itself needs no other. `isAlone`: the attempt does nothing else meanwhile, so that it may
-   * be interrupted and made again once there is a slot.
+   * An attempt that holds a slot of this queue itself needs no other. While `isIdle` says that the attempt does nothing but wait for
+   * slots, it may be interrupted, and made again once there is one.
    */
-  readonly slot: (queue: Queue, isAlone: boolean) => Effect.Effect<() => void, SlotError>
+  readonly slot: (queue: Queue, isIdle: () => boolean) => Effect.Effect<() => void, SlotError>
+  /** Tells the run that the attempt has come to do nothing but wait for slots. */
+  readonly onIdle: () => void
   /** The decision that let this attempt begin. */
   readonly decision: AttemptDecision | undefined
 }

@@ -7,6 +7,7 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type { AgentTurn, AnyAgent, CallContext } from "./Agent.ts"
 import type { AttemptJournal, AttemptSuspended, JournalError } from "./AgentJournal.ts"
+import * as Bounds from "./Bounds.ts"
 import type { Budget } from "./Budget.ts"
 import type { Codec } from "./Codec.ts"
 import type { AgentFailed, BudgetExceeded, InvalidOutput, NonRetryable, ToolRightsExceeded } from "./Errors.ts"
@@ -44,7 +45,7 @@ export interface AgentCall {
  * Default of `corrections`. One correction mends most mistakes of form. After two, a fresh conversation works better than a
  * third correction and costs less.
  */
-export const defaultCorrections = 2
+export const defaultCorrections = Bounds.limitOf("corrections")
 
 /** The input of the first prompt of a call. */
 export interface Question extends Pick<AgentCall, "prompt" | "isText" | "feedback"> {

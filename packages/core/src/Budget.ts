@@ -156,12 +156,6 @@ export const sentence = ({ budget, dimension, limit, spent, reserved, isUnpriced
   return `the budget of ${budget} is used up: ${show(dimension, spent)} of ${show(dimension, limit)}${held}`
 }
 
-/** The default number of calls of models by one step in one iteration: all attempts, corrections and rounds of tools together. */
-export const defaultAgentCalls = 200
-
-/** The default number of tool calls by one step in one iteration. */
-export const defaultToolCalls = 1_000
-
 /** The names of the options of a budget. */
 export const optionNames: ReadonlyArray<string> = [
   "tokens",

@@ -259,6 +259,8 @@ export interface ParallelOptions {
   readonly maxConcurrency?: number
   /** `true` interrupts the other attempts inside when one fails, instead of letting them finish. Default: false. */
   readonly failFast?: boolean
+  /** Most children; with more the plan is refused. `Infinity` for no limit. Default: 10,000. */
+  readonly maxItems?: number
 }
 
 type LastValue<C extends ReadonlyArray<AnyNode>> = C extends readonly []

@@ -1022,7 +1022,14 @@ export class BudgetExceeded extends Schema.TaggedError<BudgetExceeded>()("Budget
   ...Budget.Reached.fields,
 }) {
   override get message(): string {
-    return `Step "${this.nodeId}" stopped, since ${Budget.sentence(this)}. Raise the limit and resume the run.`
+    const option = this.dimension === "durationMs" ? "duration" : this.dimension
+    // A bound that no author has set is of no account.
+    const why =
+      this.key === ""
+        ? `it made ${Budget.show(this.dimension, this.limit)}, as many as a step may by default`
+        : Budget.sentence(this)
+    const cure = this.isUnpriced === true ? "Then" : `Raise the limit (${option} of the budget) and`
+    return `Step "${this.nodeId}" stopped, since ${why}. ${cure} resume the run.`
   }
 }
 

@@ -7,6 +7,7 @@ import type * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import * as Bounds from "./Bounds.ts"
 
 /** A host of a list. */
 export interface Host {
@@ -81,10 +82,10 @@ export interface StepRights {
 }
 
 /** Processes of one command. Default of `maxProcesses`: a build of a large project has some hundred. */
-export const defaultMaxProcesses = 512
+export const defaultMaxProcesses = Bounds.limitOf("commandProcesses")
 
 /** Bytes of one file that a command writes. Default of `maxFileBytes`: images of machines are larger, and little else. */
-export const defaultMaxFileBytes = 4 * 1024 ** 3
+export const defaultMaxFileBytes = Bounds.limitOf("commandFile")
 
 /** The rights of one command. Paths are absolute, with symbolic links resolved. */
 export interface Policy {

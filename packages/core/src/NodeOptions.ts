@@ -7,6 +7,7 @@ import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import { type AnyAgent, nameOf } from "./Agent.ts"
 import { defaultCorrections } from "./AgentRunner.ts"
+import * as Bounds from "./Bounds.ts"
 import * as Budget from "./Budget.ts"
 import * as Codec from "./Codec.ts"
 import { saysNo } from "./Condition.ts"
@@ -245,24 +246,24 @@ export const wait = (
   })
 
 /**
- * Makes a loop. Options: `maxIterations` and `onMaxReached`. With a default limit, reaching it fails the run, since no author
- * chose it.
+ * Makes a loop. Options: `maxIterations` and `onMaxReached`. Reaching the default limit, where there is one, fails the run, since no
+ * author chose it.
  */
 export const loop = (
   parts: Pick<Plan.Loop, "id" | "needs" | "body" | "until">,
   options: Options,
-  defaultLimit?: number,
+  hasDefault = false,
 ): Either.Either<Plan.Loop, Problem> =>
   checked(() => {
     const { maxIterations } = options
     const isDefaultLimit = maxIterations === undefined
     const onMaxReached = oneOf(options, "onMaxReached", ["return-last", "fail"])
-    if (isDefaultLimit && defaultLimit === undefined)
+    if (isDefaultLimit && !hasDefault)
       return refuse(`"maxIterations" is missing: a whole number of at least 1, or Infinity for no limit`)
     return {
       _tag: "Loop",
       ...parts,
-      maxIterations: isDefaultLimit ? (defaultLimit ?? 1) : countOf("maxIterations", maxIterations),
+      maxIterations: isDefaultLimit ? Bounds.limitOf("passes") : countOf("maxIterations", maxIterations),
       ...(isDefaultLimit ? { isDefaultLimit } : {}),
       onMaxReached: isDefaultLimit && options.onMaxReached === undefined ? "fail" : onMaxReached,
     }
@@ -367,10 +368,10 @@ export const forEach = (
     // 0, the length of an empty list, is no limit.
     const value = options.maxConcurrency
     const maxConcurrency = value === undefined || value === 0 ? undefined : countOf("maxConcurrency", value)
-    const maxItems = options.maxItems === undefined ? Plan.defaultMaxItems : countOf("maxItems", options.maxItems)
-    if (items.length > maxItems)
-      refuse(`it has ${items.length} items, and may have ${maxItems}: raise its "maxItems", or make fewer`)
-    const children = items.map(([key, body]) => part(id, key, body, isSettled))
+    const maxItems = options.maxItems === undefined ? Bounds.limitOf("items") : countOf("maxItems", options.maxItems)
+    // As for a list whose items are computed: none begins, and the list fails with a reason that is stored.
+    const excess = items.length > maxItems ? { excess: items.length } : {}
+    const children = items.length > maxItems ? [] : items.map(([key, body]) => part(id, key, body, isSettled))
     const body: Plan.ForEach = {
       _tag: "ForEach",
       children,
@@ -378,6 +379,7 @@ export const forEach = (
       rest: oneOf(options, "rest", rests),
       isSettled,
       maxItems,
+      ...excess,
       ...list,
     }
     const timeNeeds = list.needs.filter(({ name }) => name !== Plan.moreNeed)
@@ -420,6 +422,9 @@ export const parallel = (
 ): Either.Either<Plan.Parallel, Problem> =>
   checked(() => {
     const { maxConcurrency } = options
+    const most = options.maxItems === undefined ? Bounds.limitOf("branches") : countOf("maxItems", options.maxItems)
+    if (children.length > most)
+      refuse(`it has ${children.length} children, and may have ${most}: raise its "maxItems", or make fewer`)
     return {
       _tag: "Parallel",
       children,
@@ -594,7 +599,7 @@ const limitNamed = (declared: unknown, words: Words): Plan.Step["limit"] => {
 }
 
 /** Longest time of a scorer, if none is given. */
-const defaultScoreTime = Millis.make(5 * 60_000)
+const defaultScoreTime = Millis.make(Bounds.limitOf("score"))
 
 /** Makes the scorers of a step. */
 const scorersOf = (declared: unknown, words: Words): Plan.Step["scorers"] => {
@@ -816,7 +821,7 @@ const targetOf = (kind: Plan.WaitTarget["kind"], options: Options, words: Words,
     case "subflow": {
       const isAttached = options.attach === undefined || flag(options, "attach", words)
       const onFail = oneOf(options, "onFail", ["fail", "continue"])
-      const maxDepth = options.maxDepth === undefined ? Plan.defaultMaxDepth : countOf("maxDepth", options.maxDepth)
+      const maxDepth = options.maxDepth === undefined ? Bounds.limitOf("depth") : countOf("maxDepth", options.maxDepth)
       return { kind, child: childOf(options.workflow, id), input: giving(options.input), isAttached, onFail, maxDepth }
     }
   }

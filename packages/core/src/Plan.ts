@@ -407,12 +407,6 @@ export interface Progress {
   readonly values: ReadonlyArray<unknown>
 }
 
-/** Most runs above a child run without a `maxDepth`. */
-export const defaultMaxDepth = 50
-
-/** Most items of a list without a `maxItems`. */
-export const defaultMaxItems = 10_000
-
 /** Runs a part of the plan for each item. It is the body of a scope. */
 export interface ForEach extends Provisional {
   readonly _tag: "ForEach"
@@ -422,6 +416,8 @@ export interface ForEach extends Provisional {
   readonly maxConcurrency: number | undefined
   /** Most items. */
   readonly maxItems: number
+  /** Number of items, if they are more than `maxItems` and left out. */
+  readonly excess?: number
   /** The node that keeps the list open ({@link moreNeed}), and the needs of its `until`. */
   readonly needs: ReadonlyArray<Need>
   readonly until: ((context: PredicateContext & Progress, state: RunState, noteRead: NoteRead) => boolean) | undefined

@@ -4,12 +4,13 @@
  * differ by a line.
  */
 
-import { nameOf } from "./Agent.ts"
+import { boundsOf, nameOf } from "./Agent.ts"
+import * as Bounds from "./Bounds.ts"
 import type { Budget, Limits as BudgetLimits, OnReached } from "./Budget.ts"
 import type { NodeId } from "./Ids.ts"
 import type { StepRights } from "./Isolation.ts"
 import * as Limits from "./Limits.ts"
-import * as Plan from "./Plan.ts"
+import type * as Plan from "./Plan.ts"
 import type { RetryOptions, RetryPolicy } from "./RetryPolicy.ts"
 import { defined } from "./Struct.ts"
 
@@ -45,6 +46,8 @@ interface WaitDetails {
   readonly workflow?: string
   readonly isDetached?: true | undefined
   readonly onFail?: "fail" | "continue"
+  /** Most runs above the child run, if that is not the default. */
+  readonly maxDepth?: Count | undefined
   readonly onDeny?: "fail" | "continue" | "skip"
   /** `computed`: by a function when the wait begins; likewise for the times below. */
   readonly approvers?: ReadonlyArray<string> | "computed" | undefined
@@ -54,8 +57,10 @@ interface WaitDetails {
   readonly onTimeout?: Plan.Wait["onTimeout"]
 }
 
+type BudgetCounts = { readonly [Name in keyof BudgetLimits]: Count | undefined }
+
 /** A budget; `of` is the id of the region, which has no line of its own. */
-interface BudgetDetails extends BudgetLimits {
+interface BudgetDetails extends BudgetCounts {
   readonly of?: NodeId
   readonly onReached: OnReached
 }
@@ -66,6 +71,10 @@ export interface Details {
     Held &
     Needing & {
       readonly agents?: ReadonlyArray<string> | undefined
+      /** Bounds that its agents state, by the name of the agent and of the bound. */
+      readonly bounds?: { readonly [agent: string]: { readonly [bound: string]: Count } } | undefined
+      /** Corrections of a reply, if they are not the default. */
+      readonly corrections?: number | undefined
       readonly rights?: StepRights | undefined
       readonly budget?: BudgetDetails | undefined
       readonly retry?: "schedule" | (Omit<RetryOptions, "maxAttempts"> & { readonly maxAttempts?: Count }) | undefined
@@ -89,7 +98,13 @@ export interface Details {
     /** `true` if it has an arm for when nothing holds, or no case matches. */
     readonly hasElse?: true | undefined
   }
-  readonly Loop: Pending & Needing & { readonly maxIterations: Count; readonly onMaxReached: Plan.Loop["onMaxReached"] }
+  readonly Loop: Pending &
+    Needing & {
+      readonly maxIterations: Count
+      /** `true` if the author has set no `maxIterations`. */
+      readonly isDefaultLimit?: true | undefined
+      readonly onMaxReached: Plan.Loop["onMaxReached"]
+    }
   readonly Scope: Named &
     Pending &
     Needing & {
@@ -105,6 +120,8 @@ export interface Details {
     Needing & {
       readonly maxConcurrency?: Count | undefined
       readonly maxItems?: Count | undefined
+      /** Number of items, if they are too many and left out. */
+      readonly excess?: number | undefined
       readonly until?: true | undefined
       readonly rest?: "keep" | undefined
       readonly isSettled?: true | undefined
@@ -237,7 +254,7 @@ export const changed = (changes: ReadonlyMap<NodeId, Change>, ...ways: ReadonlyA
 
 const budgetOf = ({ limits, onReached, ...named }: Budget & { readonly id?: NodeId }): BudgetDetails => ({
   ...(named.id === undefined || named.id === "" ? {} : { of: named.id }),
-  ...Object.fromEntries(Object.entries(limits).filter(([, limit]) => Number.isFinite(limit))),
+  ...Object.fromEntries(Object.entries<number | undefined>({ ...limits }).map(([name, limit]) => [name, countOf(limit)])),
   onReached,
 })
 
@@ -259,7 +276,12 @@ const detailsOf = (node: Plan.Node): Details[keyof Details] => {
         ? { hasElse: flag(node.arms.length > 1) }
         : { cases: node.choice.cases, hasElse: flag(node.arms.length > node.choice.cases.length) }
     case "Loop":
-      return { maxIterations: countOf(node.maxIterations), onMaxReached: node.onMaxReached, pending: pendingOf(node) }
+      return {
+        maxIterations: countOf(node.maxIterations),
+        isDefaultLimit: flag(node.isDefaultLimit === true),
+        onMaxReached: node.onMaxReached,
+        pending: pendingOf(node),
+      }
     case "Scope": {
       const { label, part, onTimeout } = node
       const conditions = { completeWhen: flag(node.completeWhen !== undefined), cancelWhen: flag(node.cancelWhen !== undefined) }
@@ -276,9 +298,10 @@ const detailsOf = (node: Plan.Node): Details[keyof Details] => {
     case "Race":
       return { count: node.count, rest: keeping(node.rest), isList: flag(node.isList) }
     case "ForEach": {
-      const { maxConcurrency, maxItems, until, rest, isSettled, isOpen } = node
+      const { maxConcurrency, maxItems, excess, until, rest, isSettled, isOpen } = node
       const limits = {
-        maxItems: maxItems === Plan.defaultMaxItems ? undefined : countOf(maxItems),
+        maxItems: maxItems === Bounds.limitOf("items") ? undefined : countOf(maxItems),
+        excess,
         maxConcurrency: countOf(maxConcurrency),
         until: flag(until !== undefined),
         isOpen: flag(isOpen === true),
@@ -308,6 +331,8 @@ const stepDetails = (node: Plan.Step): Details["Step"] => {
     meta,
     table,
     agents: node.agentSpec?.agents.map(nameOf),
+    bounds: node.agentSpec && boundsIn(node.agentSpec),
+    corrections: node.agentSpec?.corrections === Bounds.limitOf("corrections") ? undefined : node.agentSpec?.corrections,
     rights: node.agentSpec?.rights,
     budget: node.agentSpec?.budget && budgetOf(node.agentSpec.budget),
     retry: node.retry.shown && retryOf(node.retry.shown),
@@ -322,6 +347,14 @@ const stepDetails = (node: Plan.Step): Details["Step"] => {
     ...(node.gate === undefined ? {} : { needsApproval: waitDetails(node.gate) }),
     ...held(node),
   }
+}
+
+const boundsIn = ({ agents }: Plan.AgentSpec): Details["Step"]["bounds"] => {
+  const stated = agents.flatMap((agent) => {
+    const bounds = Object.entries(boundsOf(agent)).map(([name, limit]) => [name, countOf(limit)] as const)
+    return bounds.length === 0 ? [] : [[nameOf(agent), Object.fromEntries(bounds)] as const]
+  })
+  return stated.length === 0 ? undefined : Object.fromEntries(stated)
 }
 
 const countOf = <A extends number | undefined>(limit: A): A | "Infinity" => (limit === Infinity ? "Infinity" : limit)
@@ -343,7 +376,13 @@ const waitDetails = ({ target, timeoutMs, computeTimeout, deadline, onTimeout }:
     case "approval":
       return { onDeny: target.onDeny, approvers: typeof target.approvers === "function" ? "computed" : target.approvers, ...limit }
     case "subflow":
-      return { workflow: target.child.name, isDetached: flag(!target.isAttached), onFail: target.onFail, ...limit }
+      return {
+        workflow: target.child.name,
+        isDetached: flag(!target.isAttached),
+        onFail: target.onFail,
+        maxDepth: target.maxDepth === Bounds.limitOf("depth") ? undefined : countOf(target.maxDepth),
+        ...limit,
+      }
     default:
       return limit
   }

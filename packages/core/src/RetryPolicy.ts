@@ -8,6 +8,7 @@ import * as Either from "effect/Either"
 import * as Schedule from "effect/Schedule"
 import * as ScheduleDecision from "effect/ScheduleDecision"
 import * as Intervals from "effect/ScheduleIntervals"
+import * as Bounds from "./Bounds.ts"
 import { alwaysTrue } from "./Condition.ts"
 import type { AttemptError } from "./DeclaredError.ts"
 import type { ErrorInfo, NotRetried } from "./ErrorInfo.ts"
@@ -43,7 +44,7 @@ export interface RetryOptions<E = never> {
  * jitter: enough to outlast a rate limit, and a real failure still shows within a minute. Set per step with `retry`.
  */
 export const defaults = {
-  maxAttempts: 4,
+  maxAttempts: Bounds.limitOf("attempts"),
   backoff: "exponential",
   initialDelay: "1 second",
   maxDelay: "5 minutes",

@@ -333,12 +333,13 @@ const loop = (
     const stored = created === undefined ? loaded.input : created.input
     let values = Scheduler.valuesOf(yield* Restore.input(definition, workflow, stored), outputs)
     const services = yield* Effect.context<unknown>()
+    const look = () => intake.push({ _tag: "Turn" })
     const limited = Limited.make({
       slots: options.slots,
       runId,
       epoch,
       compute: (start) => computeLimit(start),
-      wake: () => intake.push({ _tag: "Turn" }),
+      wake: look,
       now: () => Millis.unsafeNow(clock),
       patienceMs: Scheduler.patienceMs,
     })
@@ -368,6 +369,7 @@ const loop = (
       onBeat: (key) => intake.push({ _tag: "Beat", key }),
       enter: options.callers.entering(runId),
       slot: limited.call,
+      onIdle: look,
       onSettled: (key) => {
         options.suspects.release(runId, key)
         limited.end(key)

@@ -405,7 +405,8 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     if (node._tag === "Step") return proceedStep(position, node)
     if (node._tag === "Wait") return proceedWait(position, node)
     if (node._tag === "ForEach") {
-      if (conditions.evaluate(position, () => Regions.checkItems(node), "items") !== undefined) regions.begin(position, node)
+      if (conditions.evaluate(position, () => Regions.checkItems(plan.id(parent(position)), node), "items") !== undefined)
+        regions.begin(position, node)
       return
     }
     if (node._tag === "Branch") {

@@ -446,7 +446,7 @@ const lastWaitOf = ({ slotWaits: { count, since } }: Ending, now: number): numbe
 const takeSlot = (
   { journal, ending: { slotWaits }, clock }: Attempt,
   queue: Queue,
-  isAlone: boolean,
+  isIdle: () => boolean,
 ): Effect.Effect<() => void, SlotError> =>
   Effect.suspend(() => {
     const now = (): number => Millis.unsafeSteady(clock)
@@ -456,7 +456,7 @@ const takeSlot = (
       slotWaits.totalMs += now() - slotWaits.since
       slotWaits.since = now()
     })
-    return Effect.ensuring(journal.slot(queue, isAlone), end)
+    return Effect.ensuring(journal.slot(queue, isIdle), end)
   })
 
 const call = (attempt: Attempt, onBeat: () => void): Effect.Effect<unknown, unknown, unknown> =>
@@ -586,7 +586,7 @@ const ask = (
         idempotencyKey: keyOf(attempt),
       },
       signal: signalOf(ending),
-      journal: { ...attempt.journal, slot: (queue, isAlone) => takeSlot(attempt, queue, isAlone), decision: decisionOf(attempt) },
+      journal: { ...attempt.journal, slot: (queue, isIdle) => takeSlot(attempt, queue, isIdle), decision: decisionOf(attempt) },
       graceMs: attempt.graceMs,
       feedback: attempt.failures.at(-1)?.error.issues ?? [],
       onTurn: (turn) => {

@@ -297,6 +297,8 @@ export interface ParallelProps extends GroupProps {
   readonly maxConcurrency?: number
   /** Interrupts running siblings on a failure, instead of letting them finish. */
   readonly failFast?: boolean
+  /** Most children; with more the plan is refused. `Infinity` for no limit. Default: 10,000. */
+  readonly maxItems?: number
 }
 
 /** Props of a condition. It is evaluated in each render, so the other branch may be taken later. */
@@ -438,7 +440,7 @@ export interface ForEachProps<S extends Schemas = Schemas, Input = Undeclared, I
   readonly items: ReadonlyArray<Item>
   /** Key of an item: stable across renders, and unique. Default: the item itself, if it is text or a number. */
   readonly by?: (item: NoInfer<Item>, index: number) => string | number
-  /** Maximum number of items; with more the render is refused. `Infinity` for no limit. Default: 10,000. */
+  /** Maximum number of items; with more the list fails with `TooManyItems`. `Infinity` for no limit. Default: 10,000. */
   readonly maxItems?: number
   /** Maximum number of items in progress. `0`, the length of an empty list, means no limit. Default: no limit. */
   readonly maxConcurrency?: number

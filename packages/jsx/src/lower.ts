@@ -355,12 +355,6 @@ const tryOf = (node: HostNode, build: (part: HostNode) => Node | undefined): Pla
   return orRefuse(node, NodeOptions.tryCatch({ id: idOf(node), ...parts }, propsOf(node), "catchWhen"))
 }
 
-/**
- * Maximum number of iterations of a loop without `maxIterations`. Agents that never agree then end in a failure instead of
- * unlimited cost.
- */
-const defaultPasses = 5
-
 const loopOf = (
   node: HostNode,
   children: ReadonlyArray<Node>,
@@ -377,5 +371,5 @@ const loopOf = (
   const isOpen = isUnsaid && (typeof until !== "function" || isPending(until))
   const holds = isOpen ? () => false : condition(node, "until", until, id, lowering, analysis.comesAfter(node))
   const options = isPending(maxIterations) ? { ...props, maxIterations: Number.POSITIVE_INFINITY } : props
-  return orRefuse(node, NodeOptions.loop({ id, needs: [], body: single(children), until: holds }, options, defaultPasses))
+  return orRefuse(node, NodeOptions.loop({ id, needs: [], body: single(children), until: holds }, options, true))
 }

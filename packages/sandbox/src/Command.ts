@@ -5,6 +5,7 @@
 import { type ChildProcess, spawn } from "node:child_process"
 import { randomUUID } from "node:crypto"
 import type { Readable } from "node:stream"
+import * as Bounds from "@smithers/core/Bounds"
 import {
   type Argv,
   CommandNotStarted,
@@ -22,7 +23,7 @@ import { capture } from "./internal/capture.ts"
 import * as Groups from "./internal/groups.ts"
 import { inNamespaceOf, isThere, marked, markVariable, signal, treeOf } from "./internal/processes.ts"
 
-const defaultTimeout = Duration.minutes(2)
+const defaultTimeout = Duration.millis(Bounds.limitOf("commandTime"))
 
 /** Milliseconds between looks at the processes of a command, and of one whose number nothing else bounds. */
 const watchMs = 200
@@ -139,7 +140,12 @@ const running = (started: Started, reported: Reported): RunningCommand => ({
  */
 export const run = Effect.fn("Command.run")(function* (argv: Argv, options: Options) {
   const isolation = yield* Isolation
-  const { timeout = defaultTimeout, keptBytes = 1024 * 1024, outputBytes = 64 * 1024 * 1024, memoryBytes = 4 * 1024 ** 3 } = options
+  const {
+    timeout = defaultTimeout,
+    keptBytes = 1024 * 1024,
+    outputBytes = Bounds.limitOf("commandOutput"),
+    memoryBytes = Bounds.limitOf("commandMemory"),
+  } = options
   const timeoutMs = Duration.toMillis(timeout)
   const maxProcesses = options.policy.maxProcesses ?? defaultMaxProcesses
   return yield* Effect.scoped(

@@ -5,6 +5,7 @@
  * the machine has one: then nothing of it outlives this process, however that ends.
  */
 import { StringDecoder } from "node:string_decoder"
+import * as Bounds from "@smithers/core/Bounds"
 import type {
   Argv,
   CommandError,
@@ -54,7 +55,12 @@ export interface Times {
  * A tool may be silent for the ten minutes that the agents give it at most. A task of hours is split into steps. Nobody waits for a
  * program that has given its result, and a program that was asked to end stores its session and ends its tools within seconds.
  */
-export const usualTimes: Times = { idleMs: 15 * 60_000, totalMs: 2 * 3_600_000, lingerMs: 10_000, graceMs: 5000 }
+export const usualTimes: Times = {
+  idleMs: Bounds.limitOf("silence"),
+  totalMs: Bounds.limitOf("programTime"),
+  lingerMs: 10_000,
+  graceMs: 5000,
+}
 
 /** Time between SIGTERM and SIGKILL of a program whose attempt was interrupted, in milliseconds: less than the engine waits for it. */
 const interruptedMs = 2000

@@ -6,7 +6,15 @@ import { randomUUID } from "node:crypto"
 import { mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
-import { type Agent, type AgentReply, type AgentRequest, type AgentUsage, writesFilesKey } from "@smithers/core/Agent"
+import {
+  type Agent,
+  type AgentBounds,
+  type AgentReply,
+  type AgentRequest,
+  type AgentUsage,
+  boundsKey,
+  writesFilesKey,
+} from "@smithers/core/Agent"
 import { type AgentSession, type ConversationLog, type JournalError, noLog } from "@smithers/core/AgentJournal"
 import type { CommandRunnerShape } from "@smithers/core/CommandRunner"
 import { type InvalidSetting, NonRetryable } from "@smithers/core/Errors"
@@ -69,6 +77,7 @@ export interface CommandLineAgent extends Agent {
   readonly name: string
   readonly wantsContext: true
   readonly [writesFilesKey]: true
+  readonly [boundsKey]: AgentBounds
   generate(request: AgentRequest): Effect.Effect<AgentReply, CommandLineFailure>
 }
 
@@ -126,6 +135,7 @@ export const make = <S extends CommonSettings>(
     name,
     wantsContext: true,
     [writesFilesKey]: true,
+    [boundsKey]: { silence: times.idleMs, programTime: times.totalMs },
     identity: async (input) => {
       const { instructions } = settings
       const told = typeof instructions === "function" ? await instructions(input) : instructions

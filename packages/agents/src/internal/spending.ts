@@ -2,6 +2,7 @@
  * The calls of one conversation as budgets see them: reserved before they are made, settled with their outcome.
  */
 import { type AttemptJournal, AttemptSuspended, type JournalError } from "@smithers/core/AgentJournal"
+import { limitOf } from "@smithers/core/Bounds"
 import * as Budget from "@smithers/core/Budget"
 import type { Charge, Usage } from "@smithers/core/Charges"
 import { BudgetExceeded } from "@smithers/core/Errors"
@@ -20,8 +21,8 @@ export interface Bounds {
 export const boundsOf = (budget: Budget.Budget | undefined): Bounds => {
   const { agentCalls, toolCalls } = budget?.limits ?? {}
   return {
-    agentCalls: agentCalls === undefined ? Budget.defaultAgentCalls : Number.POSITIVE_INFINITY,
-    toolCalls: toolCalls === undefined ? Budget.defaultToolCalls : Number.POSITIVE_INFINITY,
+    agentCalls: agentCalls === undefined ? limitOf("agentCalls") : Number.POSITIVE_INFINITY,
+    toolCalls: toolCalls === undefined ? limitOf("toolCalls") : Number.POSITIVE_INFINITY,
   }
 }
 

@@ -1,6 +1,7 @@
 /**
  * The tool `bash`: one command line in a shell, under the isolation of the runtime. In a runtime without isolation it is refused.
  */
+import * as Bounds from "@smithers/core/Bounds"
 import type { CommandResult, CommandRunnerShape, CommandStopped } from "@smithers/core/CommandRunner"
 import type { Policy } from "@smithers/core/Isolation"
 import type { Tool } from "ai"
@@ -12,7 +13,7 @@ import * as Results from "../Results.ts"
 import * as ToolSession from "../ToolSession.ts"
 
 /** Seconds that a command may take, by default and at most. */
-const defaultSeconds = 120
+const defaultSeconds = Bounds.limitOf("commandTime") / 1000
 const mostSeconds = 1800
 
 /** The policy of the commands of a session. */
@@ -23,6 +24,8 @@ export const policyOf = ({ files, rights }: ToolSession.ToolSession): Policy => 
   env: rights.env,
   readable: rights.readable,
   hidden: ToolSession.hiddenOf(rights),
+  maxProcesses: rights.maxProcesses,
+  maxFileBytes: rights.maxFileBytes,
 })
 
 /** The runner of a session, or why there is none. */
@@ -74,7 +77,9 @@ export const bash: Tool<typeof Input.Encoded, string> = defineTool({
           policy: policyOf(session),
           timeout: Duration.seconds(timeoutSeconds),
           // Both streams have to fit into one result, unless all of it is stored.
-          ...(Results.isStored(toolCallId) ? {} : { keptBytes: Results.longestResult / 2 }),
+          outputBytes: session.rights.maxOutputBytes,
+          memoryBytes: session.rights.maxMemoryBytes,
+          ...(Results.isStored(toolCallId) ? {} : { keptBytes: (session.rights.maxResultBytes ?? Results.longestResult) / 2 }),
         })
         .pipe(
           Effect.map(shown),

@@ -40,7 +40,7 @@ export const read: Tool<typeof ReadInput.Encoded, string> = defineTool({
   input: ReadInput,
   isReadOnly: true,
   execute: ({ path, offset = 1, limit = defaultLines }, { toolCallId }) => {
-    const { files, seen } = ToolSession.current("read")
+    const { files, seen, rights } = ToolSession.current("read")
     const { bytes, hash } = files.read(path)
     seen.set(files.resolve(path), hash)
     if (bytes.length === 0) return "(the file is empty)"
@@ -60,6 +60,8 @@ export const read: Tool<typeof ReadInput.Encoded, string> = defineTool({
     return Results.bounded(
       rest > 0 ? `${text}\n… ${rest} more lines; read on with offset ${offset + shown.length}` : text,
       toolCallId,
+      "head",
+      rights.maxResultBytes,
     )
   },
 })
@@ -159,7 +161,7 @@ export const edit: Tool<typeof EditInput.Encoded, string> = defineTool({
     const { place: relativePath, bytes, diff } = edited(session, input)
     session.files.write(input.path, bytes)
     session.seen.set(relativePath, hashOf(bytes))
-    return Results.bounded(diff, toolCallId)
+    return Results.bounded(diff, toolCallId, "head", session.rights.maxResultBytes)
   },
 })
 
@@ -252,7 +254,7 @@ export const applyPatch: Tool<typeof PatchInput.Encoded, string> = defineTool({
     const lines = files.map(
       ({ path, before, after }) => `${before === undefined ? "Added" : after === undefined ? "Deleted" : "Updated"} ${path}`,
     )
-    return Results.bounded(lines.join("\n"), toolCallId)
+    return Results.bounded(lines.join("\n"), toolCallId, "head", session.rights.maxResultBytes)
   },
 })
 

@@ -91,13 +91,14 @@ export const grep: Tool<typeof Input.Encoded, string> = defineTool({
         // Of files that cannot be read nothing is said, and the code is the same.
         if (result.exitCode === 2 && result.stderr.text !== "")
           return yield* Effect.fail(new Error(`The pattern was refused: ${result.stderr.text.trim()}`))
-        if (result.exitCode !== notFound) return shown(result.stdout.text.split("\n").slice(0, -1), limit, toolCallId)
+        if (result.exitCode !== notFound)
+          return shown(result.stdout.text.split("\n").slice(0, -1), limit, toolCallId, session.rights.maxResultBytes)
       }
       const lines = yield* Effect.tryPromise({
         try: () => walk(session, input, relativePath, limit + 1),
         catch: (thrown) => thrown,
       })
-      return shown(lines, limit, toolCallId)
+      return shown(lines, limit, toolCallId, session.rights.maxResultBytes)
     }),
 })
 
@@ -108,13 +109,14 @@ const hiddenGlobs = ({ files, rights }: ToolSession.ToolSession): ReadonlyArray<
     return name.startsWith("..") ? [] : [`--glob=!/${name.replaceAll(/[*?[\]{}\\!]/g, "\\$&")}`]
   })
 
-const shown = (lines: ReadonlyArray<string>, limit: number, callId: string): string => {
+const shown = (lines: ReadonlyArray<string>, limit: number, callId: string, most: number | undefined): string => {
   if (lines.length === 0) return "(no line matches)"
   const text = lines
     .slice(0, limit)
     .map((line) => line.replace(/^\.\//, ""))
     .join("\n")
-  return Results.bounded(lines.length > limit ? `${text}\n… more lines match; narrow the pattern or the path` : text, callId)
+  const whole = lines.length > limit ? `${text}\n… more lines match; narrow the pattern or the path` : text
+  return Results.bounded(whole, callId, "head", most)
 }
 
 /** Files that are given to the matcher at once, at most. */

@@ -5,6 +5,7 @@ import { resolveNodeId } from "@smithers/core/Commands"
 import * as ErrorInfo from "@smithers/core/ErrorInfo"
 import { type Uncompensated, uncompensatedMessage, withdrawalReasons } from "@smithers/core/Errors"
 import { type NodeKey, nodeKey, parseNodeKey } from "@smithers/core/Ids"
+import * as PlanBounds from "@smithers/core/PlanBounds"
 import * as PlanRows from "@smithers/core/PlanRows"
 import * as PlanText from "@smithers/core/PlanText"
 import type { AttemptSummary, NodeSummary, RunDetails, WaitSummary } from "@smithers/core/RunReader"
@@ -13,6 +14,7 @@ import type { Snapshot } from "@smithers/core/Snapshots"
 import { defined } from "@smithers/core/Struct"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as BoundsText from "../BoundsText.ts"
 import { commandLine, resumeLine } from "../CommandLine.ts"
 import { connectRun, topmost } from "../Database.ts"
 import { NoOutput, NoSuchNode } from "../Errors.ts"
@@ -133,7 +135,16 @@ export const inspect = (options: InspectOptions) =>
       )
       const beside = defined({ slots: details.slots, snapshots: details.snapshots, generations: details.generations })
       return {
-        value: { run, ...stored, failure: failure === null ? null : failureOf(failure), ...undone, nodes, waits, ...beside },
+        value: {
+          run,
+          ...stored,
+          failure: failure === null ? null : failureOf(failure),
+          ...undone,
+          nodes,
+          waits,
+          bounds: PlanBounds.inForce(plan),
+          ...beside,
+        },
         text,
       }
     }),
@@ -187,10 +198,12 @@ const show = (
       timeOf(node, now),
       resultOf(node, attempts),
     ])
+  const bounds = BoundsText.ofPlan(PlanBounds.inForce(plan), columns)
   const headings = ["NODE", "ITERATION", "STATE", "ATTEMPT", ...(generations === undefined ? [] : ["CODE"]), "TIME", "RESULT"]
   const sections = [
     facts.join("\n"),
     ...(rows.length === 0 ? [] : [table(headings, rows, columns)]),
+    ...(bounds === "" ? [] : [bounds]),
     ...(open.length === 0 ? [] : [["Waits for", ...waitLines(open, now, db, hint)].join("\n")]),
     ...(slots.length === 0 ? [] : [slotLines(slots).join("\n")]),
     ...(came.length === 0 ? [] : [cameText(came, top, db)]),

@@ -4,6 +4,7 @@
 import { existsSync } from "node:fs"
 import type { InvalidInput, InvalidWorkflow, RenderFailed } from "@smithers/core/Errors"
 import type { Plan } from "@smithers/core/Plan"
+import * as PlanBounds from "@smithers/core/PlanBounds"
 import * as PlanText from "@smithers/core/PlanText"
 import { type Preview, preview } from "@smithers/core/Preview"
 import { ports } from "@smithers/core/Storage"
@@ -12,6 +13,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
+import * as BoundsText from "../BoundsText.ts"
 import { connectRun } from "../Database.ts"
 import type { Reply } from "../Definition.ts"
 import { InvalidUsage } from "../Errors.ts"
@@ -86,14 +88,15 @@ export const graph = (
       const isFile = looksLikeFile(options.target) && (existsSync(parseTarget(options.target).file) || !(yield* isRun(options)))
       if (isFile) {
         const { name, plan } = yield* draw(yield* load(options.target, { exported: options.export }), options.input)
-        return shown({ workflow: name, runId: null, roots: PlanTree.parse(PlanText.decode(plan.text)) }, options.format)
+        const drawn = PlanText.decode(plan.text)
+        const bounds = PlanBounds.inForce(drawn)
+        return shown({ workflow: name, runId: null, roots: PlanTree.parse(drawn), bounds }, options.format)
       }
       const { storage, runId } = yield* connectRun(options.db, options.target)
       const { run, nodes } = yield* storage.inspect(runId)
-      return shown(
-        { workflow: run.workflow, runId, roots: PlanTree.parse(PlanText.decode(yield* storage.plan(runId)), nodes) },
-        options.format,
-      )
+      const drawn = PlanText.decode(yield* storage.plan(runId))
+      const bounds = PlanBounds.inForce(drawn)
+      return shown({ workflow: run.workflow, runId, roots: PlanTree.parse(drawn, nodes), bounds }, options.format)
     }),
   )
 
@@ -101,12 +104,14 @@ interface Shown {
   readonly workflow: string
   readonly runId: string | null
   readonly roots: ReturnType<typeof PlanTree.parse>
+  readonly bounds: ReadonlyArray<PlanBounds.BoundInForce>
 }
 
 const shown = (value: Shown, format: "tree" | "mermaid" | "dot" | "json" = "tree"): Reply => {
-  const { workflow, roots } = value
+  const { workflow, roots, bounds } = value
+  const boundsText = BoundsText.ofPlan(bounds)
   const forms = {
-    tree: () => `${workflow}\n${PlanTree.toTree(roots)}`,
+    tree: () => `${workflow}\n${PlanTree.toTree(roots)}${boundsText === "" ? "" : `\n\n${boundsText}`}`,
     mermaid: () => PlanTree.toMermaid(roots),
     dot: () => PlanTree.toDot(workflow, roots),
     json: () => json(value, 2) ?? "",

@@ -2,6 +2,7 @@
  * Commands that run workflows.
  */
 import * as Schema from "effect/Schema"
+import * as BoundsText from "../BoundsText.ts"
 import { argument, choice, define, flag, integer, optionalArgument, optionalText, text, texts } from "../Definition.ts"
 import * as Output from "../Output.ts"
 
@@ -51,6 +52,7 @@ export const up = define({
   summary: "Runs a workflow until it ends or waits.",
   details:
     "The workflow is the default export of a file, or a named export: file.tsx#name. In a terminal, shows what every node does; otherwise, or if CI is set, prints a line per event. Ctrl-C, SIGTERM or a closed terminal stops the run in order, so that it can be resumed; a second signal stops at once. If the run waits for a person, a signal or a time, the command exits with 3, or stays with --wait.",
+  lists: [{ title: "Bounds by default, and the option of the workflow that changes each", rows: BoundsText.defaults }],
   examples: [
     { line: `smithers up workflow.tsx --input '{"repo":"acme/api"}'`, does: "Starts a run." },
     { line: "smithers up workflow.tsx --input @input.json --wait", does: "Stays through approvals, signals and timers." },

@@ -141,7 +141,9 @@ export interface AttemptsOptions {
   /** Calls the code of a step. */
   readonly enter: <A>(body: () => A) => A
   /** Takes a slot of a limit for a call of an attempt. */
-  readonly slot: (start: Start, queue: Queue, isAlone: boolean) => Effect.Effect<() => void, SlotError>
+  readonly slot: (start: Start, queue: Queue, isIdle: () => boolean) => Effect.Effect<() => void, SlotError>
+  /** Called when an attempt comes to do nothing but wait for slots. */
+  readonly onIdle: () => void
   /** Called for each attempt that has ended. */
   readonly onSettled: (key: NodeKey) => void
   readonly clock: Clock.Clock
@@ -274,7 +276,8 @@ export const make = (options: AttemptsOptions): Attempts => {
       transact,
       refusal,
       journal: {
-        slot: (queue, isAlone) => options.slot(start, queue, isAlone),
+        slot: (queue, isIdle) => options.slot(start, queue, isIdle),
+        onIdle: options.onIdle,
         attempt: { nodeId: step.id, iteration, attempt },
         record: (rows) =>
           Patience.retryWhileBusy(

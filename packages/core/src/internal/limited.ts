@@ -21,10 +21,8 @@ interface Entry {
   readonly problem: InvalidLimit | undefined
   ticket: Ticket | undefined
   hasBegun: boolean
-  /** Slots of its calls. */
-  readonly calls: Set<Ticket>
-  /** Calls beside which the attempt does nothing while they wait. */
-  readonly alone: Set<Ticket>
+  /** Slots of its calls, each with a look at whether the attempt does nothing but wait for slots. */
+  readonly calls: Map<Ticket, () => boolean>
 }
 
 /** The waits for slots that a run rests on. */
@@ -43,8 +41,8 @@ export interface Limited {
   readonly sweep: () => void
   /** Marks that an attempt begins. Returns the reason it must fail, if it holds no slot. */
   readonly launch: (start: Start) => SlotError | undefined
-  /** Takes a slot for a call of an attempt. Waits for it. The result gives it back. `isAlone`: the attempt does nothing else meanwhile. */
-  readonly call: (start: Start, queue: Limits.Queue, isAlone: boolean) => Effect.Effect<() => void, SlotError>
+  /** Takes a slot for a call of an attempt. Waits for it. The result gives it back. `isIdle` tells whether the attempt only waits for slots. */
+  readonly call: (start: Start, queue: Limits.Queue, isIdle: () => boolean) => Effect.Effect<() => void, SlotError>
   /** The waits of the run, if its steps have waited for slots for long and none has one. */
   readonly rest: () => Rest | undefined
   /** When the waits of the run may have become long (epoch ms). */
@@ -101,11 +99,11 @@ export const make = ({ slots, runId, epoch, compute, wake, now, patienceMs }: Li
       return refuse(`threw: ${Thrown.describe(thrown).message}`)
     }
   }
-  /** The place in a queue that an attempt waits at and does nothing else. One that holds a slot itself keeps it. */
-  const waitsAlone = ({ ticket, calls, alone }: Entry): Ticket | undefined => {
-    if (ticket !== undefined || calls.size !== 1) return undefined
-    const [only] = alone
-    return only
+  /** The places that an attempt waits at while it does nothing else. One that holds a slot keeps it. */
+  const idlePlaces = ({ ticket, calls }: Entry): ReadonlyArray<Ticket> => {
+    if (ticket !== undefined) return []
+    for (const [call, isIdle] of calls) if (call.state() !== "waiting" || !isIdle()) return []
+    return [...calls.keys()]
   }
   const waitOf = (key: NodeKey, { queue }: Ticket): Waiting => ({
     ...parseNodeKey(key),
@@ -136,8 +134,7 @@ export const make = ({ slots, runId, epoch, compute, wake, now, patienceMs }: Li
           ...resolve(start),
           ticket: undefined,
           hasBegun: false,
-          calls: new Set(),
-          alone: new Set(),
+          calls: new Map(),
         }
         entries.set(key, entry)
       }
@@ -172,7 +169,7 @@ export const make = ({ slots, runId, epoch, compute, wake, now, patienceMs }: Li
       }
       return entry.problem ?? entry.ticket?.refusal()
     },
-    call: (start, queue, isAlone) =>
+    call: (start, queue, isIdle) =>
       Effect.async((resume) => {
         const key = nodeKey(start.step.id, start.iteration)
         let entry = entries.get(key)
@@ -183,17 +180,15 @@ export const make = ({ slots, runId, epoch, compute, wake, now, patienceMs }: Li
             problem: undefined,
             ticket: undefined,
             hasBegun: true,
-            calls: new Set(),
-            alone: new Set(),
+            calls: new Map(),
           }
           entries.set(key, entry)
         }
         // The slot of the attempt is for all that it does.
         if (entry.queue !== undefined && keyOf(entry.queue) === keyOf(queue)) return resume(Effect.succeed(() => {}))
-        const { calls, alone } = entry
+        const { calls } = entry
         const give = (ticket: Ticket, isUsed: boolean) => (): void => {
           calls.delete(ticket)
-          alone.delete(ticket)
           ticket.leave(isUsed)
         }
         const told = (ticket: Ticket): void => {
@@ -203,12 +198,9 @@ export const make = ({ slots, runId, epoch, compute, wake, now, patienceMs }: Li
           resume(Effect.fail(refusal))
         }
         const ticket = slots.enter(wantedBy(start, queue), told)
-        calls.add(ticket)
-        if (isAlone) {
-          alone.add(ticket)
-          // The run may come to rest.
-          wake()
-        }
+        calls.set(ticket, isIdle)
+        // The run may come to rest.
+        if (isIdle()) wake()
         return Effect.sync(give(ticket, false))
       }),
     end: (key) => {
@@ -216,7 +208,7 @@ export const make = ({ slots, runId, epoch, compute, wake, now, patienceMs }: Li
       if (entry?.hasBegun !== true) return
       entries.delete(key)
       entry.ticket?.leave(true)
-      for (const ticket of entry.calls) ticket.leave(true)
+      for (const ticket of entry.calls.keys()) ticket.leave(true)
     },
     rest: () => {
       const at = now() - patienceMs
@@ -224,12 +216,13 @@ export const make = ({ slots, runId, epoch, compute, wake, now, patienceMs }: Li
       const waiting: Array<Waiting> = []
       let attempts = 0
       for (const [key, entry] of entries) {
-        const { hasBegun, ticket, calls } = entry
+        const { hasBegun, ticket } = entry
         if (hasBegun) {
-          const only = waitsAlone(entry)
-          if (only === undefined || calls.size > 1 || !isLong(only)) continue
+          const idle = idlePlaces(entry)
+          if (idle.length === 0 || !idle.every(isLong)) continue
           attempts++
-          waiting.push(waitOf(key, only))
+          const queues = new Map(idle.map((place) => [keyOf(place.queue), place]))
+          for (const place of queues.values()) waiting.push(waitOf(key, place))
         } else if (asked.has(key)) {
           if (entry.queue === undefined) return undefined
           if (ticket === undefined) continue
@@ -242,23 +235,25 @@ export const make = ({ slots, runId, epoch, compute, wake, now, patienceMs }: Li
     restAt: () => {
       let at: number | undefined
       for (const entry of entries.values()) {
-        const ticket = entry.hasBegun ? waitsAlone(entry) : entry.ticket
-        if (ticket?.state() !== "waiting") continue
-        const long = (ticket.since() ?? now()) + patienceMs
-        if (long > now()) at = Math.max(at ?? 0, long)
+        const places = entry.hasBegun ? idlePlaces(entry) : entry.ticket === undefined ? [] : [entry.ticket]
+        for (const place of places) {
+          if (place.state() !== "waiting") continue
+          const long = (place.since() ?? now()) + patienceMs
+          if (long > now()) at = Math.max(at ?? 0, long)
+        }
       }
       return at
     },
     keep: () => {
       for (const { ticket, hasBegun, calls } of entries.values()) {
         if (!hasBegun) ticket?.keep()
-        for (const call of calls) if (call.state() === "waiting") call.keep()
+        for (const call of calls.keys()) if (call.state() === "waiting") call.keep()
       }
     },
     close: () => {
       for (const { ticket, hasBegun, calls } of entries.values()) {
         ticket?.leave(hasBegun)
-        for (const call of calls) call.leave(true)
+        for (const call of calls.keys()) call.leave(true)
       }
       entries.clear()
     },

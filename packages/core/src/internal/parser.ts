@@ -54,7 +54,7 @@ const mapKeys = new Set([
   ...["id", "needs", "items", "key", "body", "maxConcurrency", "maxItems", "until", "rest", "settled", "more"],
   ...limitKeys,
 ])
-const parallelKeys = new Set(["maxConcurrency", "failFast"])
+const parallelKeys = new Set(["maxConcurrency", "maxItems", "failFast"])
 
 const words: NodeOptions.Words = {
   fn: "a function",

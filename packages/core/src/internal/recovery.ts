@@ -1,6 +1,7 @@
 /**
  * Computes the events that recover a resumed run, or reset nodes for a retry. Pure functions of the plan and the state.
  */
+import * as Bounds from "../Bounds.ts"
 import type { ErrorInfo, NodeFailureName } from "../Errors.ts"
 import { type NodeId, type NodeKey, nodeKey, parseNodeKey } from "../Ids.ts"
 import * as Plan from "../Plan.ts"
@@ -11,7 +12,7 @@ import { defined } from "../Struct.ts"
 import * as View from "./view.ts"
 
 /** Crashes of one attempt in a row after which the step is taken to kill its process. Deploys rarely hit one step five times. */
-export const crashLoopLimit = 5
+export const crashLoopLimit = Bounds.limitOf("interruptions")
 
 const viewOf = (plan: Plan.Plan, state: RunState.RunState): View.View =>
   View.make({ plan, values: { input: undefined, outputs: new Map() }, state: () => state, armOf: () => -1 })

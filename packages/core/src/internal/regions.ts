@@ -3,7 +3,8 @@
  * so that another schedule leaves the same parts. Parts of a race or list that have begun are left like scopes; the others are
  * skipped.
  */
-import type { NodeFailureName } from "../Errors.ts"
+import { type NodeFailureName, TooManyItems } from "../Errors.ts"
+import type { NodeId } from "../Ids.ts"
 import * as Plan from "../Plan.ts"
 import type { FailureCause, Leaving } from "../RunEvent.ts"
 import * as RunState from "../RunState.ts"
@@ -68,8 +69,9 @@ interface Tally {
   failed: number
 }
 
-/** Throws if there are no items to begin with. */
-export const checkItems = ({ source, needs }: Plan.ForEach): true => {
+/** Throws if there are no items to begin with, or too many. */
+export const checkItems = (nodeId: NodeId, { source, needs, excess, maxItems }: Plan.ForEach): true => {
+  if (excess !== undefined) throw new TooManyItems({ nodeId, items: excess, maxItems })
   if (source?.asked.problem !== undefined) throw source.asked.problem
   if (source?.asked.isAsked === false) {
     const names = needs.flatMap(({ name, isOptional }) => (isOptional === true ? [] : [`"${name}"`]))

@@ -123,6 +123,8 @@ const journalOf = ({ journal, slots, dailyBudget }: ScoringOptions, { key, budge
         return patiently(journal.reserve({ ...of, ...write, charge, budgets: claims, now }))
       }),
     conversations: Effect.suspend(() => patiently(journal.conversations({ runId, nodeId, iteration }))),
+    // A judge waits in its process: it belongs to no claim that could be released.
+    onIdle: () => {},
     slot: (queue) =>
       Effect.async<() => void, SlotError>((resume) => {
         const told = (ticket: Ticket): void => {

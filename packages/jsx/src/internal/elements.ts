@@ -29,7 +29,7 @@ export const known = {
   Workflow: new Set(["name", "budget", "deadline", "snapshots", "children"]),
   Sequence: new Set(["skipIf", "children"]),
   Budget: new Set(["id", ...Budget.optionNames, "skipIf", "children"]),
-  Parallel: new Set(["children", "maxConcurrency", "failFast", "skipIf"]),
+  Parallel: new Set(["children", "maxConcurrency", "maxItems", "failFast", "skipIf"]),
   Branch: new Set(["if", "then", "else", "skipIf"]),
   Loop: new Set(["id", "until", "maxIterations", "onMaxReached", "skipIf", "children"]),
   Saga: new Set(["id", "onCompensated", "skipIf", "children"]),

@@ -264,7 +264,7 @@ export const make = (options: Options): Effect.Effect<Conversations, JournalErro
       ): Journal.TranscriptEntry => ({ ...here(), seq: ++seq, at, ...fields })
 
       const readWorkspace = async (): Promise<WorkspaceIdentity.WorkspaceState> =>
-        await WorkspaceIdentity.read(session.open().files.root, session.open().commands)
+        await WorkspaceIdentity.read(session.open().files.root)
 
       // Begin.
 

@@ -1,7 +1,8 @@
 /**
  * `smithers fork` with real processes: of runs that failed, that wait, and whose code was edited since.
  */
-import { readFileSync, writeFileSync } from "node:fs"
+import { execFileSync } from "node:child_process"
+import { existsSync, readFileSync, writeFileSync } from "node:fs"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { type Folder, folder } from "./Fixture.ts"
 
@@ -73,6 +74,29 @@ describe("fork", () => {
     )
     expect(forked).toMatchObject({ code: 0, value: { set: [{ nodeId: "name" }], kept: [{ nodeId: "ok" }] } })
     expect(await place.json("up", "--resume", "f")).toMatchObject({ code: 0, value: { output: "hi BOB" } })
+  })
+
+  it("restores files as of that moment on request, and says which", async () => {
+    execFileSync("git", ["init", "-q"], { cwd: place.path })
+    writeFileSync(place.file(".gitignore"), "*.ts\nsmithers.db*\n")
+    writeFileSync(
+      place.file("files.ts"),
+      `import { Smithers } from "smithers-orchestrator"
+import { Schema } from "effect"
+import { writeFileSync } from "node:fs"
+const write = ($, id) => $.step(id, { output: Schema.String, run: () => { writeFileSync(id + ".txt", id); return id } })
+export default Smithers.createWorkflow({ name: "files", input: Schema.Struct({}), snapshots: true }).build(($) => $.sequence(write($, "one"), write($, "two")))
+`,
+    )
+    expect((await place.run("up", "files.ts", "--run-id", "r", "--input", "{}")).code).toBe(0)
+    const dry = await place.run("fork", "r", "--before", "two", "--files", "--dry-run")
+    expect(dry).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/files +1 file below .*\n +- two\.txt\nNothing was changed\./),
+    })
+    const { code, value } = await place.json("fork", "r", "--before", "two", "--files", "--run-id", "f")
+    expect([code, value]).toMatchObject([0, { files: [{ changes: [{ path: "two.txt", change: "remove" }] }] }])
+    expect([existsSync(place.file("one.txt")), existsSync(place.file("two.txt"))]).toEqual([true, false])
   })
 
   it("asks people again on request", async () => {

@@ -1,36 +1,15 @@
 /**
  * Reverts of runs, with their files in real repositories of git: what is reset, what is refused and why, and what undoes them.
  */
-import { execFileSync } from "node:child_process"
-import { existsSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
 import { expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
 import { Smithers } from "smithers-orchestrator"
 import { afterEach, describe } from "vitest"
+import { removeAll, repository } from "./Repository.ts"
 
-const folders: Array<string> = []
-afterEach(() => {
-  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true })
-})
-
-/** A repository with one commit. */
-const repository = () => {
-  const root = realpathSync(mkdtempSync(join(tmpdir(), "smithers-revert-")))
-  folders.push(root)
-  const git = (...args: ReadonlyArray<string>) =>
-    execFileSync("git", ["-c", "user.name=t", "-c", "user.email=t@t", ...args], { cwd: root, encoding: "utf8" })
-  git("init", "-q", "-b", "main")
-  writeFileSync(join(root, "a.txt"), "one\n")
-  git("add", "-A")
-  git("commit", "-qm", "first")
-  const read = (name: string) => (existsSync(join(root, name)) ? readFileSync(join(root, name), "utf8") : undefined)
-  const write = (name: string, text: string) => writeFileSync(join(root, name), text)
-  return { root, git, read, write }
-}
+afterEach(removeAll)
 
 const on = <A, E>(root: string, effect: Effect.Effect<A, E, Smithers.Runtime>) =>
   Effect.provide(effect, Smithers.sqlite({ filename: ":memory:", tools: { root } }))

@@ -1,5 +1,5 @@
 /**
- * Processes that are killed in the middle of a snapshot, a revert or its undoing: at each write of the store, and between git and the store.
+ * Processes that are killed in the middle of a snapshot, a revert or its undoing, or a fork with files: at each write of the store, and between git and the store.
  */
 import { execFileSync, spawnSync } from "node:child_process"
 import { existsSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs"
@@ -10,6 +10,8 @@ import * as Effect from "effect/Effect"
 import { Smithers } from "smithers-orchestrator"
 import { describe } from "vitest"
 import { flow } from "./fixtures/reverting.ts"
+
+type Action = "run" | "revert" | "undo" | "fork"
 
 const program = join(import.meta.dirname, "fixtures", "reverting.ts")
 
@@ -24,7 +26,7 @@ const place = () => {
   git("add", "-A")
   git("commit", "-qm", "first")
   const db = join(folder, "runs.db")
-  const act = (action: "run" | "revert" | "undo", point: number) => {
+  const act = (action: Action, point: number) => {
     const { status, signal, stdout, stderr } = spawnSync(process.execPath, [program, action, root, db, String(point)], {
       encoding: "utf8",
       timeout: 60_000,
@@ -47,7 +49,7 @@ const place = () => {
 
 const kills = <A>(
   prepare: (at: ReturnType<typeof place>) => A,
-  action: "run" | "revert" | "undo",
+  action: Action,
   check: (at: ReturnType<typeof place>, point: number) => Effect.Effect<void, unknown>,
 ) =>
   Effect.gen(function* () {
@@ -163,6 +165,36 @@ describe("a process that is killed", () => {
             }),
           ),
       ),
+    240_000,
+  )
+
+  it.live(
+    "in a fork with files leaves either no fork and the files as they were, or a fork that goes on with its files and none of its steps before",
+    () =>
+      Effect.gen(function* () {
+        const seen = new Set<string>()
+        const points = yield* kills(
+          (at) => at.act("run", 0),
+          "fork",
+          (at, point) =>
+            at.on(
+              Effect.gen(function* () {
+                const runs = (yield* Smithers.list()).map(({ runId }) => runId).sort()
+                seen.add(runs.join(" "))
+                expect([point, runs.includes("f") || at.has("second.txt")]).toEqual([point, true])
+                if (!runs.includes("f")) return
+                const files = yield* Smithers.snapshots("f")
+                expect(yield* flow(at.root).resume("f")).toBe("second")
+                const before = (yield* Smithers.snapshots("f", { nodeId: "second" })).find(({ moment }) => moment === "before")
+                // The step of the fork began with the files of the cut.
+                expect([point, before?.tree]).toEqual([point, files.findLast(({ nodeId }) => nodeId === "first")?.tree])
+                expect([at.log(), at.has("first.txt"), at.has("second.txt")]).toEqual(["first second second", true, true])
+              }),
+            ),
+        )
+        expect([...seen].sort()).toEqual(["f r", "r"])
+        expect(points).toBeGreaterThan(7)
+      }),
     240_000,
   )
 })

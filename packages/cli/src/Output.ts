@@ -393,6 +393,17 @@ export const CommandReceipt = Schema.Struct({
   next: strings,
 })
 
+const restoredFiles = Schema.Struct({
+  root: Schema.String,
+  /** The commit that they are restored to. */
+  target: Schema.String,
+  /** The commit of the files before; absent of a dry run. */
+  safety: Schema.optional(Schema.String),
+  changes: Schema.Array(Change),
+  /** Files that no snapshot can bring back. */
+  overwrites: Schema.Array(Schema.String),
+})
+
 const forkedNodes = Schema.Array(Schema.Struct({ ...node, kind: Schema.Literal("step", ...WaitKind.literals) }))
 
 /** `fork` */
@@ -413,6 +424,8 @@ export const Forked = Schema.Struct({
   set: forkedNodes,
   /** Kept outputs that do not match the current schemas. */
   incompatible: Schema.Array(Schema.Struct({ ...node, issues: strings })),
+  /** Files that are restored, by directory; empty without --files. */
+  files: Schema.Array(restoredFiles),
   isDryRun: Schema.Boolean,
   /** Commands to run next. */
   next: strings,
@@ -430,18 +443,7 @@ export const Reverted = Schema.Struct({
   resets: revertedNodes,
   /** Steps whose outputs are back, after --undo. */
   restored: revertedNodes,
-  files: Schema.NullOr(
-    Schema.Struct({
-      root: Schema.String,
-      /** The commit that they are restored to. */
-      target: Schema.String,
-      /** The commit of the files before; absent of a dry run. */
-      safety: Schema.optional(Schema.String),
-      changes: Schema.Array(Change),
-      /** Files that no snapshot can bring back. */
-      overwrites: Schema.Array(Schema.String),
-    }),
-  ),
+  files: Schema.NullOr(restoredFiles),
   /** Number of the revert that was undone. */
   undoes: Schema.NullOr(Schema.Number),
   notes: Schema.Array(Schema.String),

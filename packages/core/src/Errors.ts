@@ -639,15 +639,22 @@ export class RevertRefused extends Schema.TaggedError<RevertRefused>()("RevertRe
   }
 }
 
-/** A revert that a crash has cut off can be neither completed nor taken back. The run does not continue before it is. */
+/**
+ * A revert that a crash has cut off can be neither completed nor taken back, or the files of a fork could not be restored. The run does not
+ * continue before that is mended.
+ */
 export class RevertUnfinished extends Schema.TaggedError<RevertUnfinished>()("RevertUnfinished", {
   ...runFields,
   root: Schema.String,
   target: Schema.String,
   safety: Schema.String,
   problem: Schema.String,
+  /** `true` of the files of a fork. */
+  isOfFork: Schema.optional(Schema.Literal(true)),
 }) {
   override get message(): string {
+    if (this.isOfFork === true)
+      return `Run "${this.runId}" is a fork whose files below ${this.root} could not be restored to ${this.target.slice(0, 12)}; ${this.safety.slice(0, 12)} holds them as they were. ${this.problem} Mend that and resume the run, or cancel it.`
     return `A revert of run "${this.runId}" was cut off, and its files below ${this.root} can be neither restored to ${this.target.slice(0, 12)} nor brought back to ${this.safety.slice(0, 12)}: ${this.problem} Mend that, and resume the run.`
   }
 }

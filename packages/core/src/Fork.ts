@@ -7,13 +7,15 @@ import { AgentJournal } from "./AgentJournal.ts"
 import * as Changes from "./Changes.ts"
 import type { Definition } from "./Definition.ts"
 import {
-  type InvalidFork,
+  InvalidFork,
   type InvalidInput,
   InvalidRunId,
   type InvalidSetting,
   type InvalidWorkflow,
   type NodeNotFound,
   type RenderFailed,
+  type RevertUnfinished,
+  type RunFenced,
   type RunIdTaken,
   type RunNotFound,
   type StoreError,
@@ -23,18 +25,23 @@ import { generateRunId, isChildRunId, isId } from "./Ids.ts"
 import * as Accounts from "./internal/fork/accounts.ts"
 import * as Cut from "./internal/fork/cut.ts"
 import * as Draft from "./internal/fork/draft.ts"
+import * as Files from "./internal/fork/files.ts"
 import * as Given from "./internal/fork/given.ts"
 import * as Lists from "./internal/fork/lists.ts"
 import * as Unfinished from "./internal/fork/unfinished.ts"
 import * as Millis from "./Millis.ts"
+import { RunOwnership } from "./RunOwnership.ts"
 import { RunReader } from "./RunReader.ts"
 import type * as RunState from "./RunState.ts"
 import { RunStore } from "./RunStore.ts"
 import * as Secrets from "./Secrets.ts"
 import * as Settings from "./Settings.ts"
+import { Snapshots } from "./Snapshots.ts"
 import { defined } from "./Struct.ts"
+import type { NoGit, RestoreRefused, SnapshotMissing, WorkspaceFailed } from "./Workspaces.ts"
 
 export type { ForkMoment } from "./internal/fork/cut.ts"
+export type { ForkedFiles } from "./internal/fork/files.ts"
 export type { ForkedNode } from "./internal/fork/lists.ts"
 
 /** Options of a fork. */
@@ -53,6 +60,13 @@ export interface ForkOptions extends Cut.ForkMoment {
   readonly keepDeadlines?: boolean
   /** `true` if sagas of the fork also undo steps that the original did. Default: false, the original undoes its own. */
   readonly ownEffects?: boolean
+  /**
+   * `true` to restore the files of its tasks, too, as they were at the cut. Steps that have worked on them since run again. Fails without a
+   * snapshot. Default: false, files are left alone.
+   */
+  readonly files?: boolean
+  /** `true` to replace files, too, that no snapshot holds, such as ignored ones; the snapshot of the files before then holds them. Default: false. */
+  readonly force?: boolean
   /** Id of the new run. Default: a new one. */
   readonly runId?: string
   /** Author, for the log. */
@@ -73,6 +87,8 @@ const optionNames: Settings.Names<ForkOptions> = {
   replaySignals: true,
   keepDeadlines: true,
   ownEffects: true,
+  files: true,
+  force: true,
   runId: true,
   by: true,
   dryRun: true,
@@ -85,12 +101,23 @@ export interface Forked extends Lists.ForkLists {
   readonly from: string
   readonly frame: number
   readonly seq: number
+  /** Files that are restored, by directory; empty without `files`. */
+  readonly files: ReadonlyArray<Files.ForkedFiles>
   readonly isDryRun: boolean
 }
 
-/** The errors of a fork. Nothing was changed. */
+/** The ports that a fork is made with. */
+export type ForkPorts = RunStore | RunReader | AgentJournal | Snapshots | RunOwnership
+
+/** The errors of a fork. Nothing was changed, but by `RevertUnfinished`: the fork is there then, and does not go on without its files. */
 export type ForkError =
   | StoreError
+  | NoGit
+  | WorkspaceFailed
+  | SnapshotMissing
+  | RestoreRefused
+  | RevertUnfinished
+  | RunFenced
   | RunNotFound
   | RunIdTaken
   | InvalidFork
@@ -102,23 +129,34 @@ export type ForkError =
   | RenderFailed
   | WorkflowMismatch
 
+const adoptingProblem =
+  'results of child runs cannot be adopted (children: "adopt") where files are restored, which takes back their changes'
+
+/** Lease of a fork whose files are being restored: longer than any restore, since nothing renews it. A process that dies is noticed at once. */
+const leaseMs = Millis.make(15 * 60_000)
+
 /**
  * Makes a run that begins as a copy of another, and leaves it suspended: resume it, or let a supervisor do so. The original is not
  * changed, and may be at work. Steps in flight at the cut run again with a fresh retry budget, open requests to people are made again,
  * child runs at work are started again under the fork, and budgets have what was left of them. Neither a pause nor a cancellation is
- * inherited. One transaction: a crash leaves the whole fork or none of it.
+ * inherited. One transaction: a crash leaves the whole fork or none of it. Files are restored after it; if a crash cuts that off, the next
+ * claim of the fork completes it, before any step begins.
  */
 export const fork = <R>(
   definition: Definition<R>,
   from: string,
   options: ForkOptions = {},
-): Effect.Effect<Forked, ForkError, RunStore | RunReader | AgentJournal | R> =>
+): Effect.Effect<Forked, ForkError, ForkPorts | R> =>
   Effect.gen(function* () {
     yield* Settings.only("fork", options, optionNames)
     const children = yield* Settings.word("children", options.children, ["new", "adopt"])
     const isDryRun = yield* Settings.flag("dryRun", options.dryRun, false)
     const by = yield* Settings.text("by", options.by)
+    const hasFiles = yield* Settings.flag("files", options.files, false)
+    const force = yield* Settings.flag("force", options.force, false)
     const [store, reader, journal] = [yield* RunStore, yield* RunReader, yield* AgentJournal]
+    const [snapshots, ownership] = [yield* Snapshots, yield* RunOwnership]
+    if (hasFiles && children === "adopt") return yield* new InvalidFork({ runId: from, problem: adoptingProblem })
     const runId = options.runId === undefined ? yield* generateRunId : options.runId
     if (!isId(runId) || isChildRunId(runId) || Secrets.problemIn(runId) !== undefined)
       return yield* new InvalidRunId({ runId: Secrets.text(String(runId)) })
@@ -158,10 +196,13 @@ export const fork = <R>(
         if (approved !== undefined) draft.append({ _tag: "NodeReset", nodeId, iteration, isUnapproved: true })
     }
     const set = yield* Given.setOutputs(draft, from, options.set ?? {})
+    const targets = hasFiles ? yield* Files.targetsOf({ store, reader, snapshots }, { cut, at, draft, from }) : []
     yield* draft.plan
     const state = draft.state()
+    const workspaces = yield* hasFiles ? Files.workspaces(from) : Effect.succeed(undefined)
     const forked: Forked = {
       ...{ runId, from: cut.runId, frame: cut.frame, seq: cut.seq, isDryRun },
+      files: isDryRun && workspaces !== undefined ? yield* Files.preview(runId, targets, workspaces) : [],
       ...Lists.of(state, latest, set, draft.incompatible),
     }
     if (isDryRun) return forked
@@ -173,7 +214,9 @@ export const fork = <R>(
     const { inputDigest } = (yield* reader.origin(cut.runId)) ?? {}
     yield* store.prepareOutputs(workflow, definition.tables)
     yield* store.prepareOutputs(workflow, draft.tables())
-    yield* store.fork({
+    const frame = cut.frame + 1
+    const intents = workspaces === undefined ? [] : yield* Files.intend(targets, workspaces, { runId, frame, by, at: now, force })
+    const made = store.fork({
       runId,
       create: {
         ...{ workflow, version, input, tags: original.tags, budgets, fork: origin },
@@ -182,12 +225,21 @@ export const fork = <R>(
       },
       inherited: begun,
       frame: {
-        ...{ runId, epoch: 0, frame: cut.frame + 1, firstSeq: cut.seq + 1, at: now },
+        ...{ runId, epoch: 0, frame, firstSeq: cut.seq + 1, at: now },
         ...{ events: draft.events, changes: Changes.of(state) },
         ...{ plan: { text: planned, base: undefined }, cache: [], consumed: [] },
       },
-      ...{ accounts, messages },
+      ...{ accounts, messages, restores: { intents, leaseMs } },
     })
-    return forked
+    if (intents.length === 0) return yield* Effect.as(made, forked)
+    const files = yield* Effect.acquireUseRelease(
+      made,
+      () => Files.restore(snapshots, intents, 1, { isForced: force }),
+      () =>
+        Effect.flatMap(Millis.now, (at) => ownership.release(runId, 1, at, "suspended")).pipe(
+          Effect.catchAll((error) => Effect.logWarning(`run ${runId} could not be released`, error)),
+        ),
+    )
+    return { ...forked, files }
     // Codecs are untyped in a definition; their requirements are those of its steps.
-  }) as Effect.Effect<Forked, ForkError, RunStore | RunReader | AgentJournal | R>
+  }) as Effect.Effect<Forked, ForkError, ForkPorts | R>

@@ -536,7 +536,7 @@ const bare = (): Storage.StorageShape => {
       Effect.flatMap(find(runId), (entry) => (at === undefined ? Effect.succeed(entry.state) : stateAt(entry, at))),
     fork: (request) =>
       Effect.suspend((): Effect.Effect<void, RunIdTaken | RunNotFound | StoreRefused> => {
-        const { runId, create, inherited, frame, accounts: opened, messages } = request
+        const { runId, create, inherited, frame, accounts: opened, messages, restores } = request
         const { fork } = create
         const detail = newRunProblem(create)
         if (detail !== undefined) return new StoreRefused({ operation: "fork", detail })
@@ -563,6 +563,11 @@ const bare = (): Storage.StorageShape => {
           accounts.put(Charges.without({ ...account, spent, unpriced }, from, later))
         }
         for (const message of messages) put(entry, message, false, inTime)
+        if (restores.intents.length > 0) {
+          entry.run = { ...entry.run, owner: "memory", leaseUntil: Millis.after(frame.at, restores.leaseMs), epoch: 1 }
+          entry.crashes++
+        }
+        for (const intent of restores.intents) entry.reverts.set(intent.number, intent)
         news.bump()
         return Effect.void
       }),

@@ -22,6 +22,7 @@ import {
   WorkflowMismatch,
 } from "./Errors.ts"
 import { type NodeId, nodeKey } from "./Ids.ts"
+import * as ForkFiles from "./internal/fork/files.ts"
 import * as FrameBuilder from "./internal/frameBuilder.ts"
 import * as Outbox from "./internal/outbox.ts"
 import * as Recovery from "./internal/recovery.ts"
@@ -226,7 +227,8 @@ const make = (
             : "it is being cancelled",
           "Let it end first: resume it.",
         )
-      const writers = files === undefined ? [] : yield* writersSince(snapshots, runId, files, { nodeId, iteration, attempt })
+      const writers =
+        files === undefined ? [] : yield* writersSince({ store, snapshots }, state, files, { nodeId, iteration, attempt })
       const view = viewOf(plan, frame.state)
       const again = writers.flatMap((writer) => {
         const at = plan.positions.get(writer.nodeId)
@@ -347,13 +349,13 @@ const takeBackLoops = (
 
 /** Attempts of the run that have begun to work in the tree of a snapshot since it was taken: their changes are taken back with it. */
 const writersSince = (
-  snapshots: Snapshots.SnapshotsShape,
-  runId: string,
+  ports: Pick<RunPorts, "store" | "snapshots">,
+  state: RunState.RunState,
   { root }: { readonly root: string },
   goal: Omit<Snapshots.Sharer, "runId">,
 ) =>
-  Effect.map(snapshots.snapshots({ runId }), (all) => {
-    const from = all.find((one) => one.moment === "before" && Snapshots.isSameAttempt(one, { runId, ...goal }))
+  Effect.map(Snapshots.ofRun(ports, state), (all) => {
+    const from = all.find((one) => one.moment === "before" && Snapshots.isSameAttempt(one, { ...goal, runId: one.runId }))
     return all.filter(
       (one) =>
         one.moment === "before" &&
@@ -365,15 +367,11 @@ const writersSince = (
   })
 
 /** The snapshot that files are restored to, or why there is none. */
-const filesOf = (
-  { snapshots }: RunPorts,
-  { runId }: RunState.RunState,
-  { files }: RevertOptions,
-  goal: Omit<Snapshots.Sharer, "runId">,
-) =>
+const filesOf = (ports: RunPorts, state: RunState.RunState, { files }: RevertOptions, goal: Omit<Snapshots.Sharer, "runId">) =>
   Effect.gen(function* () {
     if (files === false) return undefined
-    const rows = yield* snapshots.snapshots({ runId, ...goal })
+    const { runId } = state
+    const rows = yield* Snapshots.ofRun(ports, state, goal)
     const found = rows.find(({ moment }) => moment === "before")
     const called = `attempt ${goal.attempt} of "${goal.nodeId}"`
     const without = "Revert without files: --no-files (files: false)."
@@ -385,7 +383,7 @@ const filesOf = (
     const sharers = rows.reduce<ReadonlyArray<Snapshots.Sharer>>((known, one) => Snapshots.withSharers(known, one.sharedWith), [])
     if (sharers.length > 0) {
       const others = sharers.map(
-        (one) => `attempt ${one.attempt} of "${one.nodeId}"${one.runId === runId ? "" : ` of run "${one.runId}"`}`,
+        (one) => `attempt ${one.attempt} of "${one.nodeId}"${one.runId === found.runId ? "" : ` of run "${one.runId}"`}`,
       )
       const problem = `${called} shared its files with ${others.slice(0, 5).join(", ")}, whose changes would be taken back with its own`
       return yield* refusal(runId, "shared", problem, `${without} Give tasks that work at the same time a worktree each.`)
@@ -399,7 +397,9 @@ const goalOf = (ports: RunPorts, state: RunState.RunState, options: RevertOption
     const { runId } = state
     const by = yield* Settings.text("by", options.by)
     if (options.undo === true) {
-      const last = (yield* ports.snapshots.reverts(runId)).filter(({ state }) => state === "done").at(-1)
+      const last = (yield* ports.snapshots.reverts(runId))
+        .filter((one) => one.state === "done" && !ForkFiles.isOfFork(one, state))
+        .at(-1)
       if (last === undefined || last.undoes !== null)
         return yield* refusal(
           runId,
@@ -430,7 +430,7 @@ const goalOf = (ports: RunPorts, state: RunState.RunState, options: RevertOption
       return yield* new NodeNotFound({ runId, nodeId, known, ...defined({ iteration: options.iteration }) })
     }
     const last = row.kind === "step" ? row.attempt : 0
-    const taken = (yield* ports.snapshots.snapshots({ runId, nodeId, iteration })).filter(({ moment }) => moment === "before")
+    const taken = (yield* Snapshots.ofRun(ports, state, { nodeId, iteration })).filter(({ moment }) => moment === "before")
     const attempt = options.attempt ?? taken.at(-1)?.attempt ?? last
     if (attempt !== last && (attempt < 1 || attempt > last || !Number.isInteger(attempt)))
       return yield* refusal(
@@ -501,7 +501,8 @@ const takeBack = (
   })
 
 /**
- * Completes a revert of a claimed run that a crash has cut off, or takes it back where that fails. Costs one read where there is none.
+ * Completes a revert of a claimed run that a crash has cut off, or takes it back where that fails, and restores the files of a fork whose
+ * process died. Costs one read where there is none.
  */
 export const settle = (
   ports: RunPorts,
@@ -512,10 +513,17 @@ export const settle = (
   Effect.gen(function* () {
     const { store, snapshots } = ports
     const all = yield* snapshots.reverts(runId)
-    const planned = all.find(({ state }) => state === "planned")
+    const open = all.filter(({ state }) => state === "planned")
+    if (open.length === 0) return
+    const state = yield* store.load(runId)
+    const ofFork = open.filter((one) => ForkFiles.isOfFork(one, state))
+    if (ofFork.length > 0) {
+      yield* ForkFiles.restore(snapshots, ofFork, epoch, { isForced: true, isAgain: true })
+      yield* Effect.logInfo(`run ${runId}: the files of the fork are restored`)
+    }
+    const planned = open.find((one) => !ofFork.includes(one))
     if (planned === undefined) return
     const intent = { ...planned, epoch }
-    const state = yield* store.load(runId)
     if (state.frame >= planned.frame) return yield* snapshots.putRevert({ ...intent, state: "done" })
     const { root, target, safety, nodeId, iteration, attempt, by } = planned
     const undone = all.find(({ number }) => number === planned.undoes)

@@ -17,6 +17,7 @@ import type { RunEvent } from "./RunEvent.ts"
 import type { NewRun } from "./RunOwnership.ts"
 import type { Fork, RunState } from "./RunState.ts"
 import type { ScoreKey } from "./Scores.ts"
+import type { StoredRevert } from "./Snapshots.ts"
 import type { Transact } from "./Transaction.ts"
 
 /**
@@ -71,6 +72,8 @@ export interface ForkRequest {
   readonly accounts: ReadonlyArray<{ readonly from: string; readonly account: Account }>
   /** Commands for its inbox. */
   readonly messages: ReadonlyArray<InboxMessage<Exclude<Command, Response>>>
+  /** Intents to restore its files. With any the fork is claimed by this process, under epoch 1, for `leaseMs`. */
+  readonly restores: { readonly intents: ReadonlyArray<StoredRevert>; readonly leaseMs: Millis }
 }
 
 /** A look into the cache of outputs. */
@@ -164,7 +167,7 @@ export interface RunStoreShape {
    */
   readonly commit: (frame: Frame) => Effect.Effect<void, StoreError | RunFenced | StaleFrame>
   /**
-   * Creates a run as a copy of another, suspended and without an owner. Inherited outputs are marked in their tables. The original
+   * Creates a run as a copy of another, suspended, and without an owner unless files are to be restored. Inherited outputs are marked in their tables. The original
    * is not changed. Fails with `RunIdTaken` if the id is that of a run.
    */
   readonly fork: (request: ForkRequest) => Effect.Effect<void, StoreError | RunNotFound | RunIdTaken>

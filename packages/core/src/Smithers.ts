@@ -34,7 +34,7 @@ import { type RunDetails, type RunFilter, RunReader, type RunSummary } from "./R
 import { RunStore } from "./RunStore.ts"
 import { type Score, type ScoreFilter, Scores } from "./Scores.ts"
 import * as Settings from "./Settings.ts"
-import { type Snapshot, type SnapshotFilter, Snapshots } from "./Snapshots.ts"
+import { ofRun, type Snapshot, type SnapshotFilter, Snapshots } from "./Snapshots.ts"
 import type { Ports } from "./Storage.ts"
 import { defined } from "./Struct.ts"
 import * as Supervisor from "./Supervisor.ts"
@@ -271,12 +271,18 @@ const scoreNames: Settings.Names<ScoreFilter> = { runId: true, nodeId: true, sta
 export const revert = <R>(workflow: { readonly definition: Definition<R> }, runId: string, options: RevertOptions) =>
   Revert.revert(workflow.definition, runId, options)
 
-/** Reads the snapshots of workspaces around the attempts of a run, in the order in which they were taken. Empty for a run that does not exist. */
+/**
+ * Reads the snapshots of workspaces around the attempts of a run, in the order in which they were taken, and before them, of a fork, those of
+ * the attempts that it has inherited. Empty for a run that does not exist.
+ */
 export const snapshots = (
   runId: string,
   { nodeId, iteration, attempt }: Omit<SnapshotFilter, "runId"> = {},
-): Effect.Effect<ReadonlyArray<Snapshot>, StoreError, Snapshots> =>
-  Effect.flatMap(Snapshots, (port) => port.snapshots({ runId, ...defined({ nodeId, iteration, attempt }) }))
+): Effect.Effect<ReadonlyArray<Snapshot>, StoreError, Snapshots | RunStore> =>
+  Effect.gen(function* () {
+    const ports = { store: yield* RunStore, snapshots: yield* Snapshots }
+    return yield* ofRun(ports, yield* ports.store.load(runId), defined({ nodeId, iteration, attempt }))
+  }).pipe(Effect.catchTag("RunNotFound", () => Effect.succeed([])))
 
 /** Waits until the scorers that this process has started have ended. */
 export const scored: Effect.Effect<void, never, Engine.Engine> = Effect.flatMap(Engine.Engine, (engine) => engine.scored)

@@ -8,7 +8,6 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Stream from "effect/Stream"
-import type { AgentJournal } from "./AgentJournal.ts"
 import type * as Budget from "./Budget.ts"
 import * as Builder from "./Builder.ts"
 import * as Codec from "./Codec.ts"
@@ -205,13 +204,11 @@ export interface Workflow<in I, out A, out R = never, out W = unknown, out E = n
   /**
    * Makes a run that begins as a copy of another, as of one of its frames, and leaves it suspended: resume it. The original is not
    * changed, and may be at work or over. Returns what is kept, what runs again and who is asked again; with `dryRun` it changes
-   * nothing. One transaction: a crash leaves the whole fork or none of it. Fails with `InvalidFork` or `NodeNotFound` if the run
+   * nothing. One transaction: a crash leaves the whole fork or none of it. With `files` the files of its tasks are restored after it, also if a
+   * crash comes in between. Fails with `InvalidFork` or `NodeNotFound` if the run
    * has no such moment, and with `RunIdTaken` if another run has the id.
    */
-  readonly fork: (
-    runId: string,
-    options?: Fork.ForkOptions,
-  ) => Effect.Effect<Fork.Forked, Fork.ForkError, RunStore | RunReader | AgentJournal | R>
+  readonly fork: (runId: string, options?: Fork.ForkOptions) => Effect.Effect<Fork.Forked, Fork.ForkError, Fork.ForkPorts | R>
   /**
    * Takes a run back to before an attempt of a node, with its files where there is a snapshot, and leaves it suspended: `resume` it. Fails
    * with `RevertRefused` and a reason where that cannot be, for example while a process works on it.

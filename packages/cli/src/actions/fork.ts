@@ -9,10 +9,14 @@ import { resumeLineOf } from "../CommandLine.ts"
 import { connect, findRun } from "../Database.ts"
 import type { Reply } from "../Definition.ts"
 import { InvalidUsage } from "../Errors.ts"
+import { Exit } from "../Exit.ts"
 import * as Input from "../Input.ts"
-import { plural, shorten } from "../Text.ts"
+import { filesText, listed } from "../RestoredFiles.ts"
+import { Screen } from "../Screen.ts"
+import { plural } from "../Text.ts"
 import { userName } from "../User.ts"
 import { definitionOfRun } from "../WorkflowOfRun.ts"
+import { workspaces } from "../Workspaces.ts"
 
 interface ForkCommand {
   readonly db: string | undefined
@@ -28,21 +32,40 @@ interface ForkCommand {
   readonly replaySignals: boolean
   readonly keepDeadlines: boolean
   readonly ownEffects: boolean
+  readonly files: boolean
+  readonly force: boolean
   readonly runId: string | undefined
   readonly workflow: string | undefined
   readonly by: string | undefined
   readonly dryRun: boolean
+  readonly yes: boolean
 }
 
 /** Names a node of a list, with its iteration if it is not the first. */
 const nameOf = ({ nodeId, iteration }: Fork.ForkedNode): string => (iteration === 0 ? nodeId : `${nodeId} (iteration ${iteration})`)
 
-/** A line of a list; long lists are cut. */
-const line = (title: string, nodes: ReadonlyArray<Fork.ForkedNode>): ReadonlyArray<string> => {
-  if (nodes.length === 0) return []
-  const shown = nodes.slice(0, 20).map(nameOf).join(", ")
-  const rest = nodes.length > 20 ? `, and ${nodes.length - 20} more` : ""
-  return [`  ${title.padEnd(15)} ${nodes.length}: ${shorten(shown, 400)}${rest}`]
+/** Width of the titles of lines. */
+const width = 15
+
+const line = (title: string, nodes: ReadonlyArray<Fork.ForkedNode>) => listed(title, nodes.map(nameOf), width)
+
+/** The lists of a fork, and the outputs that do not fit. */
+const describe = (forked: Fork.Forked): ReadonlyArray<string> => {
+  const problems = forked.incompatible.map(
+    ({ nodeId, issues }) => `  The output of "${nodeId}" no longer matches its schema: ${issues.join("; ")}`,
+  )
+  return [
+    ...line("kept", forked.kept),
+    ...line("set", forked.set),
+    ...line("runs again", forked.rerun),
+    ...line("asks again", forked.requested),
+    ...line("waits for", forked.waiting),
+    ...forked.files.flatMap((files) => filesText(files, width)),
+    ...problems,
+    ...(problems.length === 0
+      ? []
+      : [`  ${plural(problems.length, "output")} must match, or resume with --on-incompatible rerun.`]),
+  ]
 }
 
 export const fork = (options: ForkCommand) =>
@@ -62,34 +85,34 @@ export const fork = (options: ForkCommand) =>
         })
       const { frame, before, iteration, fromFailure, reask, children, replaySignals, keepDeadlines, ownEffects, runId, dryRun } =
         options
+      const { files, force } = options
       const by = options.by ?? userName()
       const wanted: Fork.ForkOptions = {
-        ...{ fromFailure, reask, replaySignals, keepDeadlines, ownEffects, dryRun },
+        ...{ fromFailure, reask, replaySignals, keepDeadlines, ownEffects, files, force },
         ...defined({ frame, before, iteration, children, runId, by }),
         ...(isObject ? { set: set as { readonly [nodeId: string]: unknown } } : {}),
         ...input,
       }
-      const forked = yield* Effect.provide(Fork.fork(definition, from, wanted), ports(storage))
+      const forking = (dryRun: boolean) =>
+        Effect.provide(Effect.provide(Fork.fork(definition, from, { ...wanted, dryRun }), ports(storage)), workspaces)
+      const screen = yield* Screen
+      const isAsking = files && screen.canAsk && !options.yes
+      if (dryRun || isAsking) {
+        const preview = yield* forking(true)
+        const lines = [`A fork of run ${from} as of frame ${preview.frame} would have:`, ...describe(preview)]
+        if (dryRun) return { value: { ...preview, next: [] }, text: [...lines, "Nothing was changed."].join("\n") } satisfies Reply
+        yield* screen.log(lines.join("\n"))
+        const { confirm } = yield* Effect.promise(() => import("../Ask.ts"))
+        if (!(yield* confirm("Fork it, and restore these files?")))
+          return { value: undefined, text: "Nothing was changed.", code: Exit.input } satisfies Reply
+      }
+      const forked = yield* forking(false)
       const source = (yield* storage.run(forked.from)).run.source
-      const next = dryRun ? [] : [resumeLineOf(options.db, { runId: forked.runId, source })]
-      const title = dryRun
-        ? `A fork of run ${from} as of frame ${forked.frame} would have:`
-        : `Forked run ${from} as of frame ${forked.frame}, as run ${forked.runId}:`
-      const problems = forked.incompatible.map(
-        ({ nodeId, issues }) => `  The output of "${nodeId}" no longer matches its schema: ${issues.join("; ")}`,
-      )
+      const next = [resumeLineOf(options.db, { runId: forked.runId, source })]
       const text = [
-        title,
-        ...line("kept", forked.kept),
-        ...line("set", forked.set),
-        ...line("runs again", forked.rerun),
-        ...line("asks again", forked.requested),
-        ...line("waits for", forked.waiting),
-        ...problems,
-        ...(problems.length === 0
-          ? []
-          : [`  ${plural(problems.length, "output")} must match, or resume with --on-incompatible rerun.`]),
-        ...(dryRun ? ["Nothing was changed."] : [`Nothing runs yet. Resume it: ${next[0]}`]),
+        `Forked run ${from} as of frame ${forked.frame}, as run ${forked.runId}:`,
+        ...describe(forked),
+        `Nothing runs yet. Resume it: ${next[0]}`,
       ].join("\n")
       return { value: { ...forked, next }, text } satisfies Reply
     }),

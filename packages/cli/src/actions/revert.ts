@@ -11,8 +11,8 @@ import { connectWholeRun } from "../Database.ts"
 import type { Reply } from "../Definition.ts"
 import { InvalidUsage, InvalidWorkflowFile } from "../Errors.ts"
 import { Exit } from "../Exit.ts"
+import { filesText, listed } from "../RestoredFiles.ts"
 import { Screen } from "../Screen.ts"
-import { oneLine, plural, shorten } from "../Text.ts"
 import { userName } from "../User.ts"
 import { definitionFor, load } from "../WorkflowFile.ts"
 import { workspaces } from "../Workspaces.ts"
@@ -33,37 +33,16 @@ interface RevertCommand {
   readonly yes: boolean
 }
 
-/** Maximum number of nodes or files that are shown. */
-const mostShown = 20
+/** Width of the titles of lines. */
+const width = 11
 
 const named = ({ nodeId, iteration }: Revert.RevertedNode): string =>
   iteration === 0 ? nodeId : `${nodeId} (iteration ${iteration})`
 
-const listed = (title: string, items: ReadonlyArray<string>): ReadonlyArray<string> => {
-  if (items.length === 0) return []
-  const rest = items.length > mostShown ? `, and ${items.length - mostShown} more` : ""
-  return [`  ${title.padEnd(11)} ${items.length}: ${shorten(oneLine(items.slice(0, mostShown).join(", ")), 600)}${rest}`]
-}
-
-const marks = { create: "+", replace: "~", remove: "-" } as const
-
-const filesText = ({ files }: Revert.Reverted): ReadonlyArray<string> => {
-  if (files === null) return ["  files       left alone"]
-  const { root, changes, overwrites } = files
-  const shown = changes.slice(0, mostShown).map(({ path, change }) => `    ${marks[change]} ${oneLine(path)}`)
-  const rest = changes.length > mostShown ? [`    and ${changes.length - mostShown} more`] : []
-  return [
-    `  files       ${changes.length === 0 ? "as they are" : `${plural(changes.length, "file")} below ${root}`}`,
-    ...shown,
-    ...rest,
-    ...listed("not saved", overwrites),
-  ]
-}
-
 const describe = (reverted: Revert.Reverted): ReadonlyArray<string> => [
-  ...listed("runs again", reverted.resets.map(named)),
-  ...listed("back", reverted.restored.map(named)),
-  ...filesText(reverted),
+  ...listed("runs again", reverted.resets.map(named), width),
+  ...listed("back", reverted.restored.map(named), width),
+  ...(reverted.files === null ? ["  files       left alone"] : filesText(reverted.files, width)),
   ...reverted.notes.map((note) => `  ${note}`),
 ]
 

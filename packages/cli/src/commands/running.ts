@@ -149,10 +149,14 @@ export const fork = define({
   path: ["fork"],
   summary: "Makes a new run that begins as a copy of another, as it was at an earlier moment.",
   details:
-    "The original is not changed, and may be at work or over. The fork keeps what had finished by then, and is planned with today's code. Steps in flight at that moment run again, open requests are made again, and budgets have what was left of them. It does not inherit a pause or a cancellation, and does not undo what the original did. The fork is suspended: resume it, or let a supervisor do so.",
+    "The original is not changed, and may be at work or over. The fork keeps what had finished by then, and is planned with today's code. Steps in flight at that moment run again, open requests are made again, and budgets have what was left of them. It does not inherit a pause or a cancellation, and does not undo what the original did. Files stay as they are without --files; with it they are saved first, and the run must not be at work. The fork is suspended: resume it, or let a supervisor do so.",
   examples: [
     { line: "smithers fork m1abc2 --before review --dry-run", does: "Prints what a fork would keep, run again and ask again." },
     { line: "smithers fork m1abc2 --from-failure", does: "Forks a failed run as it was before its failure." },
+    {
+      line: "smithers fork m1abc2 --before review --files",
+      does: "Forks a run as it was before a step, with the files of its tasks as they were then.",
+    },
     {
       line: "smithers fork m1abc2 --frame 12 --set @outputs.json",
       does: "Forks a run as of a frame, with other outputs of some steps.",
@@ -179,10 +183,16 @@ export const fork = define({
     replaySignals: flag("replay-signals", "Send the signals to the fork, too, that the run received later"),
     keepDeadlines: flag("keep-deadlines", "Keep the deadlines of timers and waits. Default: each has the time that it had left"),
     ownEffects: flag("own-effects", "Let sagas of the fork undo what the original did, too"),
+    files: flag(
+      "files",
+      "Restore the files of its tasks, too, as they were at that moment. Steps that have worked on them since run again. Fails without a snapshot",
+    ),
+    force: flag("force", "Replace files, too, that no snapshot holds, such as ignored ones"),
     runId: text("run-id", "id", "Id of the new run. Default: a new id"),
     workflow: text("workflow", "file", "The workflow file. Default: the one that the run was started from"),
     by: text("by", "name", "Author, for the log. Default: the user of the system"),
     dryRun: flag("dry-run", "Change nothing, and print what the fork would keep and run again"),
+    yes: flag("yes", "With --files, do not ask in a terminal before files are changed"),
   },
   output: Output.Forked,
   action: () => import("../actions/fork.ts").then(({ fork }) => fork),

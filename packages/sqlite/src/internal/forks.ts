@@ -18,6 +18,7 @@ import type { Claims } from "./claims.ts"
 import type { Connection } from "./connection.ts"
 import { type Frames, replace } from "./frames.ts"
 import type { Outputs } from "./outputs.ts"
+import type { SnapshotRows } from "./snapshots.ts"
 
 /** Columns of a run with its origin as a fork: {@link ForkRow}. */
 export const columns = "forked_from, forked_frame, forked_seq, fork"
@@ -46,8 +47,9 @@ const copied = ({ name, key, columns }: Tables.Table, which: string): string => 
 export const make = (
   { prepare }: Connection,
   outputs: Outputs,
-  claims: Pick<Claims, "spawn" | "deliver">,
+  claims: Pick<Claims, "spawn" | "deliver" | "open">,
   frames: Pick<Frames, "begun">,
+  snapshots: Pick<SnapshotRows, "putRevert">,
 ): Forks => {
   const selectRun = prepare("SELECT 1 FROM smithers_runs WHERE run_id = ?")
   // The same rows that an earlier state is loaded from, instead of from the log.
@@ -114,7 +116,7 @@ export const make = (
 
   return {
     make: (request) => {
-      const { runId, create, inherited, frame, messages } = request
+      const { runId, create, inherited, frame, messages, restores } = request
       const { fork, workflow } = create
       if (selectRun.values(runId).length > 0) return Either.left(new RunIdTaken({ runId }))
       if (selectRun.values(fork.runId).length === 0) return Either.left(new RunNotFound({ runId: fork.runId }))
@@ -137,7 +139,10 @@ export const make = (
       suspend.run(runId)
       open(request)
       for (const message of messages) claims.deliver(message)
-      return Either.right(undefined)
+      if (restores.intents.length === 0) return Either.right(undefined)
+      return Either.map(claims.open({ runId, create: undefined, reopen: [], leaseMs: restores.leaseMs, now: frame.at }), () => {
+        for (const intent of restores.intents) snapshots.putRevert({ ...intent, epoch: 1 })
+      })
     },
   }
 }

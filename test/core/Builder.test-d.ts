@@ -328,6 +328,7 @@ export const contexts = () => {
           readonly heartbeat: (details?: unknown) => void
           readonly lastHeartbeat: unknown
           readonly signal: AbortSignal
+          readonly cwd: string
           readonly [Transaction.attemptKey]?: Transaction.Attempt | undefined
           readonly runId: string
           readonly stepId: string

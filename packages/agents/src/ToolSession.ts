@@ -228,7 +228,8 @@ export const narrow = (rights: ToolRights, asked: StepRights, nodeId: string): E
     if (far !== undefined)
       return refuse("allowNetwork", `lists ${far}, and the runtime allows ${network === "none" ? "none" : network.join(", ")}`)
   }
-  const root = asked.root === undefined ? undefined : below(rootOf(rights), asked.root)
+  const { worktree } = asked
+  const root = asked.root === undefined ? worktree : below(worktree ?? rootOf(rights), asked.root)
   if (typeof root === "object") return refuse("root", root.problem)
   return Either.right({
     ...rights,

@@ -1,6 +1,9 @@
 /**
- * The files of tasks, saved and restored by git. The code for it is loaded with the first use.
+ * The files of tasks, saved and restored by git, and their worktrees. The code for it is loaded with the first use.
  */
-import { lazy } from "@smithers/core/Workspaces"
+import * as Snapshots from "@smithers/core/Workspaces"
+import * as Worktrees from "@smithers/core/Worktrees"
 
-export const workspaces = lazy(async () => (await import("@smithers/workspace/GitWorkspaces")).layer())
+export const workspaces = Snapshots.lazy(async () => (await import("@smithers/workspace/GitWorkspaces")).layer())
+
+export const worktrees = Worktrees.lazy(async () => (await import("@smithers/workspace/GitWorktrees")).layer)

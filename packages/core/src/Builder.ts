@@ -596,6 +596,21 @@ interface ScopeOptions<Input, N extends Needs> {
   readonly cancelWhen?: (context: Looking<Input, N>) => boolean
 }
 
+/** Options of `$.worktree`. */
+export interface WorktreeOptions {
+  /** The directory, from the root of the runtime. Default: `.smithers/worktrees/<run>/<id>`. */
+  readonly path?: string
+  /** The branch that is checked out there, made if it does not exist. Default: `smithers/<run>/<id>`. */
+  readonly branch?: string
+  /** The branch, tag or commit that a new branch begins at. Default: the commit that is checked out in the root of the runtime. */
+  readonly base?: string
+  /**
+   * `remove` removes the directory once the region has ended, however it ends, if all files in it are committed; the branch stays. Otherwise it is
+   * kept. Default: `keep`.
+   */
+  readonly onEnd?: "keep" | "remove"
+}
+
 /** The time of `$.race`. */
 interface RaceTime<Input, N extends Needs> extends Omit<Region<Condition<Input, N>>, "onTimeout"> {
   /** Nodes whose values `timeout` receives, by name. */
@@ -910,6 +925,14 @@ export interface Builder<out Input> {
    */
   readonly budget: <Body extends AnyNode>(
     options: Budget.Options & { readonly id: string; readonly body: Body },
+  ) => Node<Value<Body>, Services<Body>, WrittenBy<Body>, Errors<Body>>
+  /**
+   * A region whose steps work in a work tree of git of their own: `cwd` of a step, the files and commands of tools, and command-line agents. It is opened before each
+   * attempt in it, and found again by runs that are resumed. Its value is that of the body. Steps of child runs work outside of it. A step in one that cannot be
+   * opened fails with `WorktreeFailed`.
+   */
+  readonly worktree: <Body extends AnyNode>(
+    options: WorktreeOptions & { readonly id: string; readonly body: Body },
   ) => Node<Value<Body>, Services<Body>, WrittenBy<Body>, Errors<Body>>
   /**
    * Runs branches at the same time; the first one to finish wins. The time of a signal, a decision or a deadline counts, not

@@ -65,6 +65,12 @@ export const timeoutId = (scope: NodeId): NodeId => `${scope}${timeoutSuffix}`
 export const scopeOfTimeout = (nodeId: NodeId): NodeId | undefined =>
   nodeId.endsWith(timeoutSuffix) ? nodeId.slice(0, -timeoutSuffix.length) : undefined
 
+/** The id of the step that removes a worktree. */
+export const removalId = (worktree: NodeId): NodeId => `${worktree}~remove`
+
+/** The id of the try around a worktree that is removed. */
+export const removedId = (worktree: NodeId): NodeId => `${worktree}~removed`
+
 /**
  * The id of a branch of a race, or of an item of a list: `<race>[<name>]`. In the name `%` and `]` are percent-encoded, so that
  * ids of different parts differ.

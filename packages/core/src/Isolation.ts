@@ -75,8 +75,10 @@ export interface StepRights {
   readonly allowTools?: ReadonlyArray<string>
   /** Hosts that commands reach. */
   readonly allowNetwork?: ReadonlyArray<string>
-  /** The directory that tools are confined to, from the root of the runtime. */
+  /** The directory that tools are confined to, from the root of the runtime or, in a worktree, from that. */
   readonly root?: string
+  /** The worktree that the step works in, in place of the root of the runtime: an absolute path, which the engine sets. */
+  readonly worktree?: string
   /** `true` offers tools that change nothing, and lets commands read only. */
   readonly isReadOnly?: true
 }

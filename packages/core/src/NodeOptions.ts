@@ -15,9 +15,10 @@ import type { SelectOption } from "./Decision.ts"
 import * as DeclaredError from "./DeclaredError.ts"
 import type { ErrorInfo } from "./ErrorInfo.ts"
 import { InvalidRequest } from "./Errors.ts"
-import { type NodeId, partId, timeoutId } from "./Ids.ts"
+import { type NodeId, partId, removalId, removedId, timeoutId } from "./Ids.ts"
 import { parseHost, type StepRights } from "./Isolation.ts"
 import { toJson } from "./internal/json.ts"
+import * as Worktrees from "./internal/worktree.ts"
 import * as Limits from "./Limits.ts"
 import * as Millis from "./Millis.ts"
 import * as Names from "./Names.ts"
@@ -25,6 +26,7 @@ import * as Plan from "./Plan.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 import { defined } from "./Struct.ts"
 import * as Thrown from "./Thrown.ts"
+import { Removal } from "./Worktrees.ts"
 
 /** Options as passed by the author. */
 export interface Options {
@@ -49,7 +51,7 @@ export interface Leaf {
   readonly id: NodeId
   readonly needs: ReadonlyArray<Plan.Need>
   readonly codec: Codec.Codec<unknown, unknown>
-  readonly table: string
+  readonly table: string | undefined
   readonly skipIf: Plan.Step["skipIf"]
 }
 
@@ -163,6 +165,50 @@ export const snapshots = (options: Options, words: Words): Either.Either<boolean
 /** Makes a region with a budget. Options: those of a budget. The id is `""` for the whole run. */
 export const budget = (id: string, children: ReadonlyArray<Plan.Node>, value: unknown): Either.Either<Plan.Sequence, Problem> =>
   Either.map(Budget.read(value), (budget) => ({ _tag: "Sequence", children, budget: { id, ...budget } }))
+
+/** The names of the options of a worktree. */
+export const worktreeOptions = ["path", "branch", "base", "onEnd"] as const
+
+/**
+ * Makes a region whose steps work in a worktree. Options: `path`, `branch`, `base` and `onEnd`. With `onEnd: "remove"` a step behind it, which has no table, removes
+ * the worktree however the region ends.
+ */
+export const worktree = (
+  id: NodeId,
+  children: ReadonlyArray<Plan.Node>,
+  options: Options,
+  words: Words,
+): Either.Either<Plan.Sequence | Plan.TryCatch, Problem> =>
+  checked(() => {
+    const worktree: Plan.Worktree = {
+      id,
+      path: pathOf(options.path),
+      branch: refOf(options, "branch"),
+      base: refOf(options, "base"),
+    }
+    const region: Plan.Sequence = { _tag: "Sequence", children, worktree }
+    if (oneOf(options, "onEnd", ["keep", "remove"]) === "keep") return region
+    const leaf = { id: removalId(id), needs: [], codec: removalCodec, table: undefined, skipIf: undefined }
+    const run: Plan.Step["run"] = (_: never, state) => Worktrees.remove(worktree, state.runId)
+    const removing = Either.getOrElse(step({ ...leaf, run, cacheKey: () => null }, {}, words), refuse)
+    return { _tag: "TryCatch", id: removedId(id), try: region, catch: undefined, finally: removing }
+  })
+
+const removalCodec = Codec.makeUnknown(Removal)
+
+const pathOf = (path: unknown): string | undefined =>
+  path === undefined || (typeof path === "string" && path !== "" && !path.includes("\0"))
+    ? path
+    : refuse(`"path" must be the path of a directory, from the root of the runtime`)
+
+/** The name of a branch, or of a commit. Git itself knows the rest of its rules. */
+const refOf = (options: Options, option: "branch" | "base"): string | undefined => {
+  const value = options[option]
+  if (value === undefined) return undefined
+  if (typeof value !== "string" || value === "" || value.startsWith("-") || /[\0-\x20\x7f]/.test(value))
+    return refuse(`"${option}" must be the name of a branch${option === "base" ? ", a tag or a commit" : ""}, and is ${Thrown.show(value)}`)
+  return value
+}
 
 const textsOf = (options: Options, option: string, what: string): ReadonlyArray<string> | undefined => {
   const value = options[option]

@@ -198,6 +198,17 @@ export interface Step extends Provisional, Drawn {
   readonly gate?: Wait
 }
 
+/** A work tree of git that the steps of a region work in, instead of the directory of the runtime. */
+export interface Worktree {
+  readonly id: NodeId
+  /** Default: `.smithers/worktrees/<run>/<id>`. */
+  readonly path: string | undefined
+  /** Default: `smithers/<run>/<id>`. */
+  readonly branch: string | undefined
+  /** What a new branch begins at. Default: the commit that is checked out. */
+  readonly base: string | undefined
+}
+
 /** Runs children one after another. */
 export interface Sequence extends Provisional {
   readonly _tag: "Sequence"
@@ -208,6 +219,8 @@ export interface Sequence extends Provisional {
   readonly gives?: string
   /** The budget of all agents inside; of the whole run with the id `""`. */
   readonly budget?: Budget & { readonly id: string }
+  /** The worktree of all steps inside. */
+  readonly worktree?: Worktree
 }
 
 /** Runs children at the same time, at most `maxConcurrency` in progress. */

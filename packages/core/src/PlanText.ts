@@ -90,7 +90,7 @@ export interface Details {
       readonly needsApproval?: WaitDetails
     }
   readonly Wait: Named & Held & Needing & WaitDetails & { readonly kind: Plan.WaitTarget["kind"] }
-  readonly Sequence: Pending & { readonly budget?: BudgetDetails | undefined }
+  readonly Sequence: Pending & { readonly budget?: BudgetDetails | undefined; readonly worktree?: Plan.Worktree | undefined }
   readonly Parallel: { readonly maxConcurrency?: Count | undefined; readonly failFast?: true | undefined }
   readonly Branch: Needing & {
     /** Of a switch, the names of its cases. */
@@ -268,7 +268,7 @@ const detailsOf = (node: Plan.Node): Details[keyof Details] => {
       return { kind: node.target.kind, label, meta, table, ...waitDetails(node), ...held(node) }
     }
     case "Sequence":
-      return { pending: pendingOf(node), budget: node.budget && budgetOf(node.budget) }
+      return { pending: pendingOf(node), budget: node.budget && budgetOf(node.budget), worktree: node.worktree }
     case "Parallel":
       return { maxConcurrency: countOf(node.maxConcurrency), failFast: node.failFast || undefined }
     case "Branch":

@@ -53,6 +53,7 @@ import type { SlotQueue } from "./internal/slotQueue.ts"
 import type * as Suspects from "./internal/suspects.ts"
 import * as Tracing from "./internal/tracing.ts"
 import * as Turn from "./internal/turn.ts"
+import * as Worktree from "./internal/worktree.ts"
 import * as Metrics from "./Metrics.ts"
 import * as Millis from "./Millis.ts"
 import type * as Plan from "./Plan.ts"
@@ -349,8 +350,8 @@ const loop = (
       store,
       journal,
       memory,
-      capture: (start, program) =>
-        Capture.around({ snapshots, onOutage, runId, epoch, start, graceMs: options.graceMs }, capturing(), program),
+      capture: (start, program, worktree) =>
+        Capture.around({ snapshots, onOutage, runId, epoch, start, worktree, graceMs: options.graceMs }, capturing(), program),
       onOutage,
       graceMs: options.graceMs,
       dailyBudget: options.dailyBudget,
@@ -806,7 +807,9 @@ const loop = (
           const refusal = limited.launch(start)
           const isAsking = start.step.agentSpec !== undefined
           const budgets = isAsking ? Claims.of(plan, start.position, frame.state, start.iteration) : noBudgets
-          yield* attempts.launch(start, { record, pass, needs, input: values.input, state: frame.state, now, budgets, refusal })
+          const worktree = Worktree.around(plan, start.position)
+          const context = { record, pass, needs, input: values.input, state: frame.state, now, budgets, refusal, worktree }
+          yield* attempts.launch(start, context)
         }
         // A plan that does not settle cannot decide which attempts to stop.
         if (frame.state.cancel !== undefined && isStale) yield* attempts.stopAll("cancelled")

@@ -34,6 +34,7 @@ import {
   UnknownLimit,
 } from "./Errors.ts"
 import { idempotencyKey } from "./Ids.ts"
+import type { StepRights } from "./Isolation.ts"
 import { toJson } from "./internal/json.ts"
 import * as Jumps from "./internal/jumps.ts"
 import { giveJson } from "./internal/sharedValue.ts"
@@ -49,6 +50,7 @@ import * as Secrets from "./Secrets.ts"
 import { defined } from "./Struct.ts"
 import * as Thrown from "./Thrown.ts"
 import * as Transaction from "./Transaction.ts"
+import { WorktreeFailed } from "./Worktrees.ts"
 
 /** The context of every step's code, beside its needs. */
 export interface StepContext<Input> {
@@ -75,6 +77,8 @@ export interface StepContext<Input> {
    * characters of the ids are percent-encoded.
    */
   readonly idempotencyKey: string
+  /** The directory that the step works in: that of its worktree; otherwise the working directory of the process. */
+  readonly cwd: string
   /** For `Sql.transaction`. */
   readonly [Transaction.attemptKey]?: Transaction.Attempt | undefined
 }
@@ -149,8 +153,10 @@ export interface Attempt {
   readonly epoch: number
   readonly transact: Transaction.Transact
   readonly journal: Omit<AttemptJournal, "decision">
-  /** The reason the attempt holds no slot of the limit that its step names. */
-  readonly refusal: SlotError | undefined
+  /** The reason the attempt cannot begin: it holds no slot of the limit that its step names, or its worktree cannot be opened. */
+  readonly refusal: SlotError | WorktreeFailed | undefined
+  /** The directory of the worktree around the step. */
+  readonly worktree: string | undefined
   /** Looks up an output of an earlier run, and derives the key to store this one under. */
   readonly cache: CacheEntry | undefined
   readonly workflow: string
@@ -484,6 +490,9 @@ const call = (attempt: Attempt, onBeat: () => void): Effect.Effect<unknown, unkn
       get idempotencyKey() {
         return keyOf(attempt)
       },
+      get cwd() {
+        return attempt.worktree ?? process.cwd()
+      },
       get [Transaction.attemptKey]() {
         return transactional(attempt)
       },
@@ -544,10 +553,14 @@ const ended = (promised: PromiseLike<unknown>, graceMs: number): Effect.Effect<v
     promised.then(end, end)
   })
 
+/** The rights of a step in its worktree. */
+export const rightsIn = (rights: StepRights | undefined, worktree: string | undefined): StepRights | undefined =>
+  worktree === undefined ? rights : { ...rights, worktree }
+
 /** Has agents answer the prompt that the step's code returns, within the same limits. */
 const ask = (
   attempt: Attempt,
-  { agents, isText, corrections, rights, budget }: Plan.AgentSpec,
+  { agents, isText, corrections, rights: listed, budget }: Plan.AgentSpec,
   onBeat: () => void,
 ): Effect.Effect<unknown, unknown, unknown> =>
   Effect.gen(function* () {
@@ -566,6 +579,7 @@ const ask = (
     const looked = cache === undefined || cache.declared.isOwnKey ? undefined : yield* lookUp(attempt, cache, prompt)
     if (looked?.hit !== undefined) return new PromptLookedUp(looked, undefined)
     const services = yield* Effect.context<unknown>()
+    const rights = rightsIn(listed, attempt.worktree)
     const asked = runner.value.run({
       agents,
       prompt,
@@ -670,6 +684,7 @@ const forbids = (thrown: unknown): NotRetried | undefined => {
   if (thrown instanceof BudgetExceeded) return "budget"
   if (thrown instanceof InvalidOutput && thrown.isFinal === true) return "unstorable"
   if (thrown instanceof UnknownLimit || thrown instanceof InvalidLimit) return "plan"
+  if (thrown instanceof WorktreeFailed) return thrown.isTransient ? undefined : "plan"
   if (thrown instanceof InvalidTimeout || thrown instanceof ToolRightsExceeded) return "plan"
   if (thrown instanceof InvalidError) return "unstorable"
   if (Thrown.isSlip(thrown) || Transaction.isOfCode(thrown)) return "slip"

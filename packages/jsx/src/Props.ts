@@ -14,6 +14,7 @@ import type {
   Scorer,
   Startable,
   Uninferred,
+  WorktreeOptions,
 } from "@smithers/core/Builder"
 import type * as Codec from "@smithers/core/Codec"
 import type { SelectOption } from "@smithers/core/Decision"
@@ -289,6 +290,15 @@ export interface WorkflowProps extends ChildrenProps {
  */
 export interface BudgetProps extends GroupProps, Budget.Options {
   readonly id: string
+}
+
+/**
+ * Props of a region whose steps work in a work tree of git of their own: `cwd` of a task, the files and commands of tools, and command-line agents. It is opened
+ * before each attempt in it, and found again by runs that are resumed. Tasks of child runs work outside of it.
+ */
+export interface WorktreeProps extends ChildrenProps, WorktreeOptions {
+  /** Default: `branch` or, without one, `path`. */
+  readonly id?: string
 }
 
 /** Props of children that run concurrently. A failure inside fails the run once the running siblings have ended. */

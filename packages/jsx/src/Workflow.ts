@@ -95,6 +95,7 @@ export interface Smithers<S extends Schemas, I extends Codec.AnySchema, A = unkn
   readonly Sequence: typeof Components.Sequence
   readonly Budget: typeof Components.Budget
   readonly Aspects: typeof Components.Budget
+  readonly Worktree: typeof Components.Worktree
   readonly Parallel: typeof Components.Parallel
   readonly Branch: typeof Components.Branch
   readonly Loop: Props.LoopComponent<S, Decoded<I>>
@@ -147,6 +148,7 @@ export const createSmithers = <
     Sequence: Components.Sequence,
     Budget: Components.Budget,
     Aspects: Components.Aspects,
+    Worktree: Components.Worktree,
     Parallel: Components.Parallel,
     Branch: Components.Branch,
     Loop: Components.Loop,

@@ -32,6 +32,9 @@ export const Budget = host<Props.Component<Props.BudgetProps, "Budget">>("Budget
 /** Alias of {@link Budget}. */
 export const Aspects = Budget as typeof Budget
 
+/** Runs its children in sequence, in a work tree of git of their own. */
+export const Worktree = host<Props.Component<Props.WorktreeProps, "Worktree">>("Worktree")
+
 /** Runs its children concurrently. */
 export const Parallel = host<Props.Component<Props.ParallelProps, "Parallel">>("Parallel")
 

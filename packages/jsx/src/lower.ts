@@ -113,6 +113,14 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
         return { _tag: "Sequence", children: inside(node) }
       case "Budget":
         return { ...budgetOf(node, idOf(node), inside(node)), ...waits }
+      case "Worktree": {
+        const inTree = (of: HostNode): Node => orRefuse(node, NodeOptions.worktree(idOf(node), inside(node), of.props, words))
+        const made = tolerateUnsettled(
+          () => inTree(node),
+          () => inTree(bare(node)),
+        )
+        return { ...made, ...waits }
+      }
       case "Parallel":
         return tolerateUnsettled(
           () => parallel(node, inside(node)),

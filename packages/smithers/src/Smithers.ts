@@ -16,6 +16,7 @@ import type { Ports } from "@smithers/core/Storage"
 import { defined } from "@smithers/core/Struct"
 import * as Thrown from "@smithers/core/Thrown"
 import * as Workspaces from "@smithers/core/Workspaces"
+import * as Worktrees from "@smithers/core/Worktrees"
 import * as Runner from "@smithers/sandbox/Runner"
 import * as SqliteStorage from "@smithers/sqlite/SqliteStorage"
 import * as Config from "effect/Config"
@@ -32,8 +33,11 @@ export * from "@smithers/core/Smithers"
 /** The services needed to run a workflow: an engine, its store, and a runner of agents. */
 export type Runtime = Core.Runtime | AgentRunner
 
-/** Saves the files of tasks by git. Its code is loaded with the first snapshot. */
-const workspaces = Workspaces.lazy(async () => (await import("@smithers/workspace/GitWorkspaces")).layer())
+/** Saves the files of tasks, and makes worktrees, by git. Its code is loaded with the first of them. */
+const workspaces = Layer.merge(
+  Workspaces.lazy(async () => (await import("@smithers/workspace/GitWorkspaces")).layer()),
+  Worktrees.lazy(async () => (await import("@smithers/workspace/GitWorktrees")).layer),
+)
 
 /** An engine on a given store, for workflows with and without agents. Fails with {@link InvalidSetting} for an invalid option, and with a {@link StoreError} if limits cannot be stored. */
 export const onStorage = <E>(

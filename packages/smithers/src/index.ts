@@ -41,6 +41,7 @@ export {
   useCtx,
   WaitForEvent,
   Workflow,
+  Worktree,
 } from "@smithers/jsx/components"
 export { dedent } from "@smithers/jsx/Dedent"
 export { type RenderedPlan, type RenderOptions, renderPlan } from "@smithers/jsx/renderPlan"

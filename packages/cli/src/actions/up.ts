@@ -42,7 +42,7 @@ import {
   nameOrNone,
   type WorkflowModule,
 } from "../WorkflowFile.ts"
-import { workspaces } from "../Workspaces.ts"
+import { workspaces, worktrees } from "../Workspaces.ts"
 import { detach } from "./detach.ts"
 import { detachedOf, isUnattended, withDetached } from "./detached.ts"
 import { hot } from "./hot.ts"
@@ -368,6 +368,7 @@ const work = (task: Work) =>
               }),
               agents,
               workspaces,
+              worktrees,
             ),
           )
           return yield* Effect.provide(

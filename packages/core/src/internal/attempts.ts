@@ -34,6 +34,7 @@ import { toleranceMs } from "./intervals.ts"
 import * as Patience from "./patience.ts"
 import * as Tracing from "./tracing.ts"
 import * as Turn from "./turn.ts"
+import * as Worktree from "./worktree.ts"
 
 /**
  * Least time between two writes of an attempt's heartbeat details (ms): often enough to resume from, and rare enough to be
@@ -107,6 +108,8 @@ export interface Attempts {
       /** Budgets that its agents draw on. */
       readonly budgets: ReadonlyArray<Budget.Claim>
       readonly refusal: SlotError | undefined
+      /** The worktree around the step. */
+      readonly worktree: Plan.Worktree | undefined
     },
   ) => Effect.Effect<void, never, unknown>
   /** Removes an attempt that has ended, and returns its result. */
@@ -132,6 +135,7 @@ export interface AttemptsOptions {
   readonly capture: (
     start: Start,
     attempt: Effect.Effect<StepProgram.AttemptResult, never, unknown>,
+    worktree: string | undefined,
   ) => Effect.Effect<StepProgram.AttemptResult, never, unknown>
   /** Called when the store cannot be read. */
   readonly onOutage: Patience.OnOutage
@@ -214,7 +218,7 @@ export const make = (options: AttemptsOptions): Attempts => {
     return Effect.flatten(Patience.retryWhileBusy(made, options.onOutage))
   }
 
-  const launch: Attempts["launch"] = (start, { record, pass, input, needs, state, now, budgets, refusal }) => {
+  const launch: Attempts["launch"] = (start, { record, pass, input, needs, state, now, budgets, refusal, worktree }) => {
     const { step, iteration, attempt } = start
     const key = nodeKey(step.id, iteration)
     const { cache } = step
@@ -250,7 +254,7 @@ export const make = (options: AttemptsOptions): Attempts => {
     const ending = StepProgram.ending()
     const turns: Array<AgentTurn> = []
     const beat: Beat = { details: undefined, isWritten: true, isWriting: false }
-    const program = StepProgram.run({
+    const given: Omit<StepProgram.Attempt, "refusal" | "worktree"> = {
       step,
       runId,
       iteration,
@@ -274,7 +278,6 @@ export const make = (options: AttemptsOptions): Attempts => {
       onRead,
       epoch,
       transact,
-      refusal,
       journal: {
         slot: (queue, isIdle) => options.slot(start, queue, isIdle),
         onIdle: options.onIdle,
@@ -301,9 +304,17 @@ export const make = (options: AttemptsOptions): Attempts => {
       cache: found,
       workflow,
       readFacts: (filter) => Patience.retryWhileBusy(options.memory.facts({ ...filter, now }), options.onOutage),
-    })
+    }
     Metrics.attemptsStarted.unsafeUpdate(1, Metrics.tagged(workflow))
-    const captured = options.capture(start, program)
+    const inPlace = (directory: string | undefined) =>
+      options.capture(start, StepProgram.run({ ...given, refusal, worktree: directory }), directory)
+    const captured =
+      worktree === undefined || refusal !== undefined
+        ? inPlace(undefined)
+        : Effect.matchEffect(Worktree.open(worktree, runId), {
+            onFailure: (failed) => StepProgram.run({ ...given, refusal: failed, worktree: undefined }),
+            onSuccess: inPlace,
+          })
     const labels = { runId, workflow, nodeId: step.id, iteration, attempt }
     return Effect.flatMap(traced(captured, key, labels), (program) =>
       Effect.map(Effect.fork(Effect.interruptible(Turn.before(clock, program))), (fiber) => {

@@ -9,6 +9,7 @@ import * as Millis from "../Millis.ts"
 import type * as Plan from "../Plan.ts"
 import type { Start } from "../Scheduler.ts"
 import * as Snapshots from "../Snapshots.ts"
+import { rightsIn } from "../StepProgram.ts"
 import { Workspaces, type WorkspacesShape } from "../Workspaces.ts"
 import * as Patience from "./patience.ts"
 
@@ -19,6 +20,8 @@ export interface Attempt {
   readonly runId: string
   readonly epoch: number
   readonly start: Start
+  /** The directory of the worktree around its step. */
+  readonly worktree: string | undefined
   /** Longest time that the snapshot after an interrupted attempt may take (ms). */
   readonly graceMs: number
 }
@@ -44,11 +47,15 @@ const enter = (attempt: Snapshots.Sharer, root: string): AtWork => {
 }
 
 /** The directory to capture, with symbolic links resolved; `undefined` where nothing is captured. */
-const rootOf = (workspaces: WorkspacesShape, { id, agentSpec }: Plan.Step, wanted: boolean | undefined) =>
+const rootOf = (workspaces: WorkspacesShape, { start, worktree }: Attempt, wanted: boolean | undefined) =>
   Effect.gen(function* () {
     const runner = Option.getOrUndefined(yield* Effect.serviceOption(AgentRunner))
+    const { id, agentSpec } = start.step
     const { agents = [], rights } = agentSpec ?? {}
-    const found = runner?.workspace?.({ nodeId: id, agents, rights }) ?? { root: ".", isWritable: false }
+    const found = runner?.workspace?.({ nodeId: id, agents, rights: rightsIn(rights, worktree) }) ?? {
+      root: worktree ?? ".",
+      isWritable: false,
+    }
     if (wanted !== true && !found.isWritable) return undefined
     const identified = yield* Effect.either(workspaces.identify(found.root))
     if (identified._tag === "Left") {
@@ -89,7 +96,7 @@ const captured = <A, R>(
   Effect.gen(function* () {
     const { runId, epoch, snapshots, onOutage, graceMs, start } = given
     const name = { runId, nodeId: start.step.id, iteration: start.iteration, attempt: start.attempt }
-    const found = yield* rootOf(workspaces, start.step, wanted)
+    const found = yield* rootOf(workspaces, given, wanted)
     if (found === undefined) return yield* attempt
     const { root } = found
     const take = (moment: Snapshots.SnapshotMoment, own: AtWork): Effect.Effect<void> =>

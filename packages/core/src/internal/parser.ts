@@ -55,6 +55,7 @@ const mapKeys = new Set([
   ...limitKeys,
 ])
 const parallelKeys = new Set(["maxConcurrency", "maxItems", "failFast"])
+const worktreeKeys = new Set(["id", "body", ...NodeOptions.worktreeOptions])
 
 const words: NodeOptions.Words = {
   fn: "a function",
@@ -300,6 +301,13 @@ export const make = (workflow: string, prefix = "") => {
     return { plan: orRefuse(where, NodeOptions.budget(id, [node(where, body, `"body"`)], limits)) }
   }
 
+  const worktree = (options: Loose) => {
+    const id = identify("worktree", options?.id)
+    const where = `worktree "${id}"`
+    checkKeys(where, options, worktreeKeys)
+    return { plan: orRefuse(where, NodeOptions.worktree(id, [node(where, options.body, `"body"`)], options, words)) }
+  }
+
   const race = (branches: Loose, options: Loose = {}) => {
     checkKeys("race", options, raceKeys)
     if (typeof branches !== "object" || branches === null) refuse("race", "its branches must be an object of nodes by name")
@@ -338,6 +346,7 @@ export const make = (workflow: string, prefix = "") => {
     step,
     scope,
     budget,
+    worktree,
     race,
     map,
     approval: wait("approval", (_, { options }) => {

@@ -66,4 +66,7 @@ export class AttemptCtx {
   get signal() {
     return this.#context.signal
   }
+  get cwd() {
+    return this.#context.cwd
+  }
 }

@@ -4,7 +4,7 @@
 import * as Budget from "@smithers/core/Budget"
 import { alwaysTrue } from "@smithers/core/Condition"
 import type { NodeId } from "@smithers/core/Ids"
-import type * as NodeOptions from "@smithers/core/NodeOptions"
+import * as NodeOptions from "@smithers/core/NodeOptions"
 import * as Either from "effect/Either"
 import { componentsAround, type HostNode } from "../HostNode.ts"
 import { isPending } from "../Pending.ts"
@@ -29,6 +29,7 @@ export const known = {
   Workflow: new Set(["name", "budget", "deadline", "snapshots", "children"]),
   Sequence: new Set(["skipIf", "children"]),
   Budget: new Set(["id", ...Budget.optionNames, "skipIf", "children"]),
+  Worktree: new Set(["id", ...NodeOptions.worktreeOptions, "skipIf", "children"]),
   Parallel: new Set(["children", "maxConcurrency", "maxItems", "failFast", "skipIf"]),
   Branch: new Set(["if", "then", "else", "skipIf"]),
   Loop: new Set(["id", "until", "maxIterations", "onMaxReached", "skipIf", "children"]),
@@ -154,8 +155,10 @@ export const refuse = (node: HostNode, problem: string): never => {
 }
 
 /** Returns the encoded id of any node that has one. */
-export const keptIdOf = ({ type, props }: HostNode): unknown =>
-  type === "Loop" ? props.loop : forwarding.has(type) ? props.boundary : props.id
+export const keptIdOf = ({ type, props }: HostNode): unknown => {
+  if (type === "Worktree") return props.id ?? props.branch ?? props.path
+  return type === "Loop" ? props.loop : forwarding.has(type) ? props.boundary : props.id
+}
 
 /** Returns the id of a task, a wait, a loop, or a boundary. */
 export const idOf = (node: HostNode): NodeId => {

@@ -1,0 +1,67 @@
+/**
+ * Steps in a worktree: the one that a step works in, and the step that removes it behind its region. A worktree is opened before each attempt in it, so that one which
+ * is gone when a run is resumed elsewhere is made again.
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { AgentRunner } from "../AgentRunner.ts"
+import type { NodeId } from "../Ids.ts"
+import type * as Plan from "../Plan.ts"
+import { WorktreeFailed, Worktrees } from "../Worktrees.ts"
+
+/** Returns the innermost worktree around a position of a plan. */
+export const around = (plan: Plan.Plan, position: number): Plan.Worktree | undefined => {
+  for (let above = plan.parent(position); above >= 0; above = plan.parent(above)) {
+    const outer = plan.node(above)
+    if (outer._tag === "Sequence" && outer.worktree !== undefined) return outer.worktree
+  }
+  return undefined
+}
+
+/** The characters of ids that names of files and branches hold. Others are percent-encoded, with `=` for the percent sign, which branches may hold as well. */
+const nameOf = (id: string): string =>
+  encodeURIComponent(id)
+    .replaceAll(/[!'()*~.]/g, (character) => `%${character.charCodeAt(0).toString(16)}`)
+    .replaceAll("%", "=")
+
+/** The directory and the branch of a worktree in a run. */
+const placeOf = ({ id, path, branch }: Plan.Worktree, runId: string): { readonly path: string; readonly branch: string } => {
+  const own = `${nameOf(runId)}/${nameOf(id)}`
+  return { path: path ?? `.smithers/worktrees/${own}`, branch: branch ?? `smithers/${own}` }
+}
+
+/** The directory that the runtime works in. */
+const rootFor = (nodeId: NodeId) =>
+  Effect.map(
+    Effect.serviceOption(AgentRunner),
+    (runner) => Option.getOrUndefined(runner)?.workspace?.({ nodeId, agents: [] })?.root ?? ".",
+  )
+
+const using = <A>(
+  worktree: Plan.Worktree,
+  runId: string,
+  use: (
+    worktrees: Worktrees["Type"],
+    place: { readonly root: string; readonly path: string; readonly branch: string },
+  ) => Effect.Effect<A, WorktreeFailed>,
+): Effect.Effect<A, WorktreeFailed> =>
+  Effect.gen(function* () {
+    const place = placeOf(worktree, runId)
+    const worktrees = yield* Effect.serviceOption(Worktrees)
+    if (Option.isNone(worktrees)) {
+      const problem = "this runtime makes no worktrees. Provide a layer of Worktrees, as those of smithers-orchestrator do."
+      return yield* new WorktreeFailed({ path: place.path, problem, isTransient: false })
+    }
+    return yield* use(worktrees.value, { ...place, root: yield* rootFor(worktree.id) })
+  })
+
+/** Opens a worktree for an attempt, and returns its directory. */
+export const open = (worktree: Plan.Worktree, runId: string): Effect.Effect<string, WorktreeFailed> =>
+  using(worktree, runId, ({ open: opened }, place) => opened({ ...place, base: worktree.base }))
+
+/** Removes a worktree whose region has ended. */
+export const remove = (worktree: Plan.Worktree, runId: string) =>
+  Effect.tap(
+    using(worktree, runId, ({ remove: removed }, place) => removed(place)),
+    ({ removed, path, reason }) => (removed ? Effect.void : Effect.logWarning(`worktree ${path} was kept: ${reason}`)),
+  )

@@ -1,0 +1,3 @@
+import { mdx } from "smithers-orchestrator/mdx"
+
+Bun.plugin(mdx({ declarations: true }))

@@ -35,7 +35,7 @@ const outside = {
   core: { npm: ["effect", "@standard-schema/spec", "@cfworker/json-schema"], runtime: false },
   sql: { npm: ["effect"], runtime: false },
   sqlite: { npm: ["effect", "@effect/[^/]+"], runtime: true },
-  testing: { npm: ["effect"], runtime: false },
+  testing: { npm: ["effect"], runtime: true },
   sandbox: { npm: ["effect", "@anthropic-ai/sandbox-runtime"], runtime: true },
   workspace: { npm: ["effect"], runtime: true },
   hot: { npm: ["effect"], runtime: true },

@@ -45,6 +45,7 @@ const chapters: ReadonlyArray<{ readonly title: string; readonly folder: string;
       "agents",
       "tools",
       "step-rights",
+      "worktrees",
       "tool-approvals",
       "agent-crashes",
       "provider-errors",

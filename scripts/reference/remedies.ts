@@ -131,6 +131,7 @@ export const remedies: ReadonlyArray<{
       TooManyItems: "Make fewer items, or raise `maxItems` of the list and resume the run.",
       ChildRunsTooDeep: "End the recursion, or raise `maxDepth` of the node and resume the run.",
       BudgetExceeded: 'Raise the limit of the budget that it names and resume the run, or let it ask: `onReached: "ask"`.',
+      WorktreeFailed: "Do what `problem` says, and resume the run.",
       ToolRightsExceeded: "Narrow the option that `option` names, or widen `tools` of the runtime.",
       NoAgentRunner: "Provide `Smithers.sqlite`, `Smithers.memory`, or `AgentProgram.layer` beside another store.",
     },

@@ -137,7 +137,12 @@ describe("a worktree that is removed", () => {
       const root = yield* repository({ "a.txt": "a\n" })
       const path = yield* open(root, "one", "one")
       write(path, { "new.txt": "new\n", "a.txt": "changed\n" })
-      expect(yield* remove(root, "one", "one")).toEqual({ removed: false, path, branch: "one", reason: "2 files are not committed" })
+      expect(yield* remove(root, "one", "one")).toEqual({
+        removed: false,
+        path,
+        branch: "one",
+        reason: "2 files are not committed",
+      })
       const locked = yield* open(root, "locked", "locked")
       git(root, "worktree", "lock", "--reason", "on a stick", locked)
       expect(yield* remove(root, "locked", "locked")).toMatchObject({ removed: false, reason: "it is locked: on a stick" })

@@ -59,6 +59,7 @@ export const NotRetried = Schema.Literal(
   "childDenied",
   "crashLoop",
   "budget",
+  "worktree",
 )
 export type NotRetried = typeof NotRetried.Type
 
@@ -104,6 +105,7 @@ const reasons: { readonly [K in NotRetried]: string } = {
   childDenied: "a denial in the child run holds until its node is retried",
   crashLoop: "it was running each time the process died",
   budget: "a budget that is used up holds until its limit is raised",
+  worktree: "another attempt would find the same; repair it, and resume the run",
 }
 
 /** The reason a failure is not retried, to complete "not retried, because …"; `undefined` if it is retried. */

@@ -65,8 +65,13 @@ export const timeoutId = (scope: NodeId): NodeId => `${scope}${timeoutSuffix}`
 export const scopeOfTimeout = (nodeId: NodeId): NodeId | undefined =>
   nodeId.endsWith(timeoutSuffix) ? nodeId.slice(0, -timeoutSuffix.length) : undefined
 
+const removalSuffix = "~remove"
+
 /** The id of the step that removes a worktree. */
-export const removalId = (worktree: NodeId): NodeId => `${worktree}~remove`
+export const removalId = (worktree: NodeId): NodeId => `${worktree}${removalSuffix}`
+
+/** The id of the worktree that a step removes. */
+export const worktreeOfRemoval = (nodeId: NodeId): NodeId => nodeId.slice(0, -removalSuffix.length)
 
 /** The id of the try around a worktree that is removed. */
 export const removedId = (worktree: NodeId): NodeId => `${worktree}~removed`

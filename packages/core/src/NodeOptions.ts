@@ -15,7 +15,7 @@ import type { SelectOption } from "./Decision.ts"
 import * as DeclaredError from "./DeclaredError.ts"
 import type { ErrorInfo } from "./ErrorInfo.ts"
 import { InvalidRequest } from "./Errors.ts"
-import { type NodeId, partId, removalId, removedId, timeoutId } from "./Ids.ts"
+import { type NodeId, partId, removalId, removedId, timeoutId, worktreeOfRemoval } from "./Ids.ts"
 import { parseHost, type StepRights } from "./Isolation.ts"
 import { toJson } from "./internal/json.ts"
 import * as Worktrees from "./internal/worktree.ts"
@@ -24,6 +24,7 @@ import * as Millis from "./Millis.ts"
 import * as Names from "./Names.ts"
 import * as Plan from "./Plan.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
+import type { StepContext } from "./StepProgram.ts"
 import { defined } from "./Struct.ts"
 import * as Thrown from "./Thrown.ts"
 import { Removal } from "./Worktrees.ts"
@@ -189,7 +190,8 @@ export const worktree = (
     const region: Plan.Sequence = { _tag: "Sequence", children, worktree }
     if (oneOf(options, "onEnd", ["keep", "remove"]) === "keep") return region
     const leaf = { id: removalId(id), needs: [], codec: removalCodec, table: undefined, skipIf: undefined }
-    const run: Plan.Step["run"] = (_: never, state) => Worktrees.remove(worktree, state.runId)
+    // In items of a list, the ids have a prefix.
+    const run = ({ stepId, runId }: StepContext<unknown>) => Worktrees.remove({ ...worktree, id: worktreeOfRemoval(stepId) }, runId)
     const removing = Either.getOrElse(step({ ...leaf, run, cacheKey: () => null }, {}, words), refuse)
     return { _tag: "TryCatch", id: removedId(id), try: region, catch: undefined, finally: removing }
   })
@@ -206,7 +208,9 @@ const refOf = (options: Options, option: "branch" | "base"): string | undefined 
   const value = options[option]
   if (value === undefined) return undefined
   if (typeof value !== "string" || value === "" || value.startsWith("-") || /[\0-\x20\x7f]/.test(value))
-    return refuse(`"${option}" must be the name of a branch${option === "base" ? ", a tag or a commit" : ""}, and is ${Thrown.show(value)}`)
+    return refuse(
+      `"${option}" must be the name of a branch${option === "base" ? ", a tag or a commit" : ""}, and is ${Thrown.show(value)}`,
+    )
   return value
 }
 

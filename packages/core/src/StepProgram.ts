@@ -684,7 +684,7 @@ const forbids = (thrown: unknown): NotRetried | undefined => {
   if (thrown instanceof BudgetExceeded) return "budget"
   if (thrown instanceof InvalidOutput && thrown.isFinal === true) return "unstorable"
   if (thrown instanceof UnknownLimit || thrown instanceof InvalidLimit) return "plan"
-  if (thrown instanceof WorktreeFailed) return thrown.isTransient ? undefined : "plan"
+  if (thrown instanceof WorktreeFailed) return thrown.isTransient ? undefined : "worktree"
   if (thrown instanceof InvalidTimeout || thrown instanceof ToolRightsExceeded) return "plan"
   if (thrown instanceof InvalidError) return "unstorable"
   if (Thrown.isSlip(thrown) || Transaction.isOfCode(thrown)) return "slip"

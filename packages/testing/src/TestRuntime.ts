@@ -21,6 +21,7 @@ import * as Status from "@smithers/core/Status"
 import { type Ports, ports, type StorageShape } from "@smithers/core/Storage"
 import { defined } from "@smithers/core/Struct"
 import type { ExecuteError, RunHandle, RunOptions, Runs } from "@smithers/core/Workflow"
+import { Worktrees } from "@smithers/core/Worktrees"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
@@ -34,6 +35,7 @@ import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import * as Directories from "./internal/directories.ts"
 import * as Frames from "./internal/frames.ts"
 import * as Instrument from "./internal/instrument.ts"
 import * as Passage from "./internal/passage.ts"
@@ -225,7 +227,11 @@ const build = (options: TestRuntimeOptions): Effect.Effect<Context.Context<Servi
       grace: options.grace === undefined ? defaultGrace : options.grace,
       ...defined({ maxConcurrency: options.maxConcurrency, limits: options.limits }),
     })
-    const base = ports(storage).pipe(Context.add(Engine.Engine, engine), Context.add(AgentRunner, agentsOf(passage)))
+    const base = ports(storage).pipe(
+      Context.add(Engine.Engine, engine),
+      Context.add(AgentRunner, agentsOf(passage)),
+      Context.add(Worktrees, yield* Directories.make),
+    )
     return Context.add(base, TestRuntime, shapeOf(passage, storage, base, frames))
   })
 

@@ -60,7 +60,9 @@ const gitIn =
     const { HOME = homedir(), XDG_CONFIG_HOME } = process.env
     const own = XDG_CONFIG_HOME === undefined ? { HOME } : { HOME, XDG_CONFIG_HOME }
     const { GIT_ALLOW_PROTOCOL: _, ...env } = basicEnv()
-    return Effect.map(Git.run({ args: [...careful, ...args], env: { ...env, ...own }, cwd, codes }), (output) => output.toString("utf8"))
+    return Effect.map(Git.run({ args: [...careful, ...args], env: { ...env, ...own }, cwd, codes }), (output) =>
+      output.toString("utf8"),
+    )
   }
 
 /** The repository of a runtime, and the directory of one of its worktrees. */
@@ -83,11 +85,15 @@ const find = ({ root, path }: Pick<WorktreeRequest, "root" | "path">): Effect.Ef
   })
 
 /** Uses a repository while no other process makes or removes worktrees of it. */
-const locked = <A>(found: Found, use: Effect.Effect<A, WorktreeFailed | Git.GitFailed | NoGit>): Effect.Effect<A, WorktreeFailed> => {
+const locked = <A>(
+  found: Found,
+  use: Effect.Effect<A, WorktreeFailed | Git.GitFailed | NoGit>,
+): Effect.Effect<A, WorktreeFailed> => {
   const options = {
     directory: join(found.place.store, "smithers", "worktrees"),
     patienceMs,
-    busy: (pid: string) => found.fail(`process ${pid} has been making worktrees of this repository for ${patienceMs / 1000} s.`, true),
+    busy: (pid: string) =>
+      found.fail(`process ${pid} has been making worktrees of this repository for ${patienceMs / 1000} s.`, true),
     failed: (problem: string) => found.fail(`${problem}.`, true),
   }
   return Effect.catchAll(
@@ -124,17 +130,23 @@ const open: WorktreesShape["open"] = (request) =>
         return yield* fail(`it has ${has} checked out, and is to have ${branch}. Check that out there, or name another path.`)
       }
       if (elsewhere !== undefined)
-        return yield* fail(`the branch ${branch} is checked out in ${elsewhere.path}. Name another branch, or remove that worktree.`)
+        return yield* fail(
+          `the branch ${branch} is checked out in ${elsewhere.path}. Name another branch, or remove that worktree.`,
+        )
       if (isThere && !isEmpty(path))
         return yield* fail("the path exists, and is no worktree of this repository. Name another path, or move it away.")
-      const hasBranch = (yield* git(["for-each-ref", "--format=%(refname)", `refs/heads/${branch}`])).split("\n").includes(`refs/heads/${branch}`)
+      const hasBranch = (yield* git(["for-each-ref", "--format=%(refname)", `refs/heads/${branch}`]))
+        .split("\n")
+        .includes(`refs/heads/${branch}`)
       if (!hasBranch) {
         yield* git(["check-ref-format", "--branch", branch]).pipe(
           Effect.catchTag("GitFailed", () => Effect.fail(fail(`${JSON.stringify(branch)} is no name of a branch.`))),
         )
         const commit = (yield* git(["rev-parse", "--verify", "--quiet", "--end-of-options", `${base}^{commit}`], [1, 128])).trim()
         if (commit === "")
-          return yield* fail(base === "HEAD" ? "the repository has no commit yet. Commit, and resume the run." : `there is no commit ${base}.`)
+          return yield* fail(
+            base === "HEAD" ? "the repository has no commit yet. Commit, and resume the run." : `there is no commit ${base}.`,
+          )
         yield* git(["branch", "--no-track", "--", branch, commit])
       }
       ignore(found)
@@ -152,7 +164,8 @@ const remove: WorktreesShape["remove"] = (request) =>
     const removing = Effect.gen(function* () {
       const own = listedOf(yield* git(["worktree", "list", "--porcelain"])).find((one) => realOf(one.path) === path)
       const kept = (reason: string): Removal => ({ removed: false, path, branch, reason })
-      if (own === undefined) return existsSync(path) ? kept("it is no worktree of this repository") : { removed: true, path, branch }
+      if (own === undefined)
+        return existsSync(path) ? kept("it is no worktree of this repository") : { removed: true, path, branch }
       if (own.locked !== undefined && own.locked !== initializing)
         return kept(`it is locked${own.locked === "" ? "" : `: ${own.locked}`}`)
       if (own.branch === undefined) return kept("it has no branch checked out, and its commits may be reached from nowhere else")

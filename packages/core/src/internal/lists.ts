@@ -212,7 +212,15 @@ const copy = (root: Plan.Node, prefix: string): Plan.Node => {
       }
       case "Wait":
         return { ...node, id: renamed(node.id), needs: needsOf(node.needs) }
-      case "Sequence":
+      case "Sequence": {
+        const { budget, worktree } = node
+        return {
+          ...node,
+          children: node.children.map(of),
+          ...(budget === undefined ? {} : { budget: { ...budget, id: `${prefix}${budget.id}` } }),
+          ...(worktree === undefined ? {} : { worktree: { ...worktree, id: `${prefix}${worktree.id}` } }),
+        }
+      }
       case "Parallel":
       case "Race":
         return { ...node, children: node.children.map(of) }

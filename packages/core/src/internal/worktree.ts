@@ -8,6 +8,7 @@ import { AgentRunner } from "../AgentRunner.ts"
 import type { NodeId } from "../Ids.ts"
 import type * as Plan from "../Plan.ts"
 import { WorktreeFailed, Worktrees } from "../Worktrees.ts"
+import { digest } from "./digest.ts"
 
 /** Returns the innermost worktree around a position of a plan. */
 export const around = (plan: Plan.Plan, position: number): Plan.Worktree | undefined => {
@@ -18,11 +19,18 @@ export const around = (plan: Plan.Plan, position: number): Plan.Worktree | undef
   return undefined
 }
 
-/** The characters of ids that names of files and branches hold. Others are percent-encoded, with `=` for the percent sign, which branches may hold as well. */
-const nameOf = (id: string): string =>
-  encodeURIComponent(id)
-    .replaceAll(/[!'()*~.]/g, (character) => `%${character.charCodeAt(0).toString(16)}`)
-    .replaceAll("%", "=")
+/** Characters of an id that a name of a directory or a branch keeps at most. */
+const mostCharacters = 60
+
+/** Names a directory or a branch after an id. An id that is no such name has a digest behind it, so that different ids have different names. */
+const nameOf = (id: string): string => {
+  const slug = id
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9_]+/g, "-")
+    .slice(0, mostCharacters)
+    .replaceAll(/^-+|-+$/g, "")
+  return slug === id ? slug : `${slug}-${digest(id).slice(0, 8)}`
+}
 
 /** The directory and the branch of a worktree in a run. */
 const placeOf = ({ id, path, branch }: Plan.Worktree, runId: string): { readonly path: string; readonly branch: string } => {

@@ -16,6 +16,7 @@ import type { StepContext } from "@smithers/core/StepProgram"
 import { type Ports, ports, type StorageShape } from "@smithers/core/Storage"
 import { defined } from "@smithers/core/Struct"
 import type { RunError, Runs } from "@smithers/core/Workflow"
+import { Worktrees, type WorktreesShape } from "@smithers/core/Worktrees"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -27,6 +28,7 @@ import * as MortalStorage from "../MortalStorage.ts"
 import * as Responder from "../Responder.ts"
 import * as TestRuntime from "../TestRuntime.ts"
 import * as Timeline from "../Timeline.ts"
+import * as Directories from "./directories.ts"
 import type * as Instrument from "./instrument.ts"
 import type * as Passage from "./passage.ts"
 
@@ -93,9 +95,10 @@ export const live = <I, R>(
       const calls = new Map<string, number>()
       const nodes = new Map<string, string>()
       const told = new Set<string>()
+      const worktrees = yield* Directories.make
       for (let fault = options.fault; ; fault = undefined) {
         const mortal = MortalStorage.make(disk, fault, (frame) => frames.push(frame))
-        const result = yield* work(workflow, input, options, { passage, disk, mortal, calls, nodes, told })
+        const result = yield* work(workflow, input, options, { passage, disk, mortal, calls, nodes, told, worktrees })
         if (result !== undefined) return { ...(yield* lifeOf(disk, result)), calls, nodes, frames }
         yield* bury(disk, passage)
       }
@@ -110,6 +113,7 @@ interface World {
   readonly nodes: Map<string, string>
   /** Responses so far, by request. */
   readonly told: Set<string>
+  readonly worktrees: WorktreesShape
 }
 
 /** Works on the run until it has ended, or the process dies (`undefined`). */
@@ -117,7 +121,7 @@ const work = <I, R>(
   workflow: Pick<Runs<I, unknown, R>, "start">,
   input: I,
   { respond = Responder.agreeing, services, atOnce, delay, around = (step) => step.run, ...options }: Options<R>,
-  { passage, disk, mortal, calls, nodes, told }: World,
+  { passage, disk, mortal, calls, nodes, told, worktrees }: World,
 ) =>
   Effect.gen(function* () {
     // The scope of a dead process is never closed, which would wait for its fibers.
@@ -140,6 +144,7 @@ const work = <I, R>(
     const whole = Context.merge(services, ports(mortal.storage)).pipe(
       Context.add(Engine.Engine, engine),
       Context.add(AgentRunner, TestRuntime.agentsOf(passage)),
+      Context.add(Worktrees, worktrees),
     )
     // Services excluded from `R` in one are in the other.
     const context = whole as Context.Context<Engine.Engine | Ports | AgentRunner | R>

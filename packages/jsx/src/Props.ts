@@ -296,7 +296,7 @@ export interface BudgetProps extends GroupProps, Budget.Options {
  * Props of a region whose steps work in a work tree of git of their own: `cwd` of a task, the files and commands of tools, and command-line agents. It is opened
  * before each attempt in it, and found again by runs that are resumed. Tasks of child runs work outside of it.
  */
-export interface WorktreeProps extends ChildrenProps, WorktreeOptions {
+export interface WorktreeProps extends GroupProps, WorktreeOptions {
   /** Default: `branch` or, without one, `path`. */
   readonly id?: string
 }

@@ -1,3 +1,0 @@
-import { mdx } from "smithers-orchestrator/mdx"
-
-Bun.plugin(mdx({ declarations: true }))

@@ -23,6 +23,7 @@ import * as Scores from "@smithers/core/Scores"
 import * as Status from "@smithers/core/Status"
 import * as Transaction from "@smithers/core/Transaction"
 import * as Workspaces from "@smithers/core/Workspaces"
+import * as Worktrees from "@smithers/core/Worktrees"
 import * as JsxCtx from "@smithers/jsx/Ctx"
 import * as Mdx from "@smithers/jsx/Mdx"
 import * as PromptInput from "@smithers/jsx/PromptInput"
@@ -491,6 +492,11 @@ const examplesOf: { readonly [name: string]: { readonly [field: string]: unknown
   RenderFailed: { problem: "props.files is not a list" },
   RevertRefused: { reason: "owned", problem: "a process works on it", cure: "Stop that process first." },
   RevertUnfinished: { root: "/srv/site", target: "4f1c0d9a2b3e", safety: "9d2ab17c44e0", problem: "No space left on device." },
+  WorktreeFailed: {
+    path: "/srv/site/.smithers/worktrees/r/fix",
+    problem: "the branch fix/login is checked out in /srv/site-login. Name another branch, or remove that worktree.",
+    isTransient: false,
+  },
   NoGit: { problem: "there is no program git" },
   WorkspaceFailed: { operation: "snapshot", root: "/srv/site", problem: "More than 20000 new files." },
   SnapshotMissing: { root: "/srv/site", snapshot: "0d1f6c2a9e4b" },
@@ -510,6 +516,7 @@ const modules: { readonly [path: string]: object } = {
   "packages/core/src/Isolation.ts": Isolation,
   "packages/core/src/Memory.ts": Memory,
   "packages/core/src/Workspaces.ts": Workspaces,
+  "packages/core/src/Worktrees.ts": Worktrees,
   "packages/agents/src/commandLine/Errors.ts": CommandLineErrors,
   "packages/agents/src/ConfinedFiles.ts": ConfinedFiles,
   "packages/agents/src/DoomLoop.ts": DoomLoop,

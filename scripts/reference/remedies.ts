@@ -131,7 +131,6 @@ export const remedies: ReadonlyArray<{
       TooManyItems: "Make fewer items, or raise `maxItems` of the list and resume the run.",
       ChildRunsTooDeep: "End the recursion, or raise `maxDepth` of the node and resume the run.",
       BudgetExceeded: 'Raise the limit of the budget that it names and resume the run, or let it ask: `onReached: "ask"`.',
-      WorktreeFailed: "Do what `problem` says, and resume the run.",
       ToolRightsExceeded: "Narrow the option that `option` names, or widen `tools` of the runtime.",
       NoAgentRunner: "Provide `Smithers.sqlite`, `Smithers.memory`, or `AgentProgram.layer` beside another store.",
     },
@@ -220,6 +219,13 @@ export const remedies: ReadonlyArray<{
     errors: {
       InvalidPolicy: "Correct the policy as the message says.",
       IsolationUnavailable: "Install what the message names, or choose another isolation.",
+    },
+  },
+  {
+    where: "Worktrees",
+    module: "packages/core/src/Worktrees.ts",
+    errors: {
+      WorktreeFailed: "Do what `problem` says, and resume the run.",
     },
   },
   {

@@ -138,6 +138,12 @@ const budgetText = (budget: object): string => {
   return oneLine(`budget${typeof of === "string" ? ` ${of}` : ""} ${said.join(", ")}`)
 }
 
+/** A work tree of git, by its branch where that is named. */
+const worktreeText = (worktree: object): string => {
+  const [id, branch] = [Thrown.get(worktree, "id"), Thrown.get(worktree, "branch")]
+  return oneLine(`worktree ${id}${typeof branch === "string" && branch !== id ? ` on ${branch}` : ""}`)
+}
+
 /** Describes a node beyond its kind and id. */
 const remarks = ({ details, status, left, winners, parts: counts }: GraphNode): string => {
   const {
@@ -155,6 +161,7 @@ const remarks = ({ details, status, left, winners, parts: counts }: GraphNode): 
     rest,
     rights,
     budget,
+    worktree,
     maxDepth,
     maxItems,
     excess,
@@ -165,6 +172,7 @@ const remarks = ({ details, status, left, winners, parts: counts }: GraphNode): 
     Array.isArray(agents) ? `asks ${agents.join(", ")}` : undefined,
     typeof rights === "object" && rights !== null ? rightsText(rights) : undefined,
     typeof budget === "object" && budget !== null ? budgetText(budget) : undefined,
+    typeof worktree === "object" && worktree !== null ? worktreeText(worktree) : undefined,
     typeof needs === "object" && needs !== null ? `needs ${[...new Set(Object.values(needs))].join(", ")}` : undefined,
     Array.isArray(cases) ? `one of ${oneLine([...cases, ...(hasElse === true ? ["otherwise"] : [])].join(", "))}` : undefined,
     typeof maxIterations === "number" ? `at most ${maxIterations} times` : undefined,

@@ -33,8 +33,8 @@ export const Removal = Schema.Struct({
 export interface Removal extends Schema.Schema.Type<typeof Removal> {}
 
 /**
- * A worktree that could not be opened or removed. No file of it was changed. Where `isTransient`, another attempt may succeed, and is made by the retry policy of
- * the step; otherwise the step fails at once.
+ * A worktree that could not be opened or removed. No file of it was changed. If `isTransient`, the retry policy of the step applies. Otherwise the step fails at
+ * once.
  */
 export class WorktreeFailed extends Schema.TaggedError<WorktreeFailed>()("WorktreeFailed", {
   /** The directory of the worktree. */

@@ -595,7 +595,9 @@ describe.each(stores)("on %s", (_, layer: Layer.Layer<Ports, unknown>) => {
           const bounded = of()
           const result = yield* bounded.flow.run({}, { runId: "r" })
           expect(bounded.model.doGenerateCalls).toHaveLength(200)
-          expect(String(result.status === "failed" ? result.error : "")).toContain("200 calls of models of 200 calls of models")
+          expect(String(result.status === "failed" ? result.error : "")).toContain(
+            "it made 200 calls of models, as many as a step may by default",
+          )
           const lifted = of({ agentCalls: Number.POSITIVE_INFINITY })
           yield* lifted.flow.run({}, { runId: "r2" })
           expect(lifted.model.doGenerateCalls.length).toBeGreaterThan(200)

@@ -172,9 +172,8 @@ const converse = (setting: Setting): Effect.Effect<Either.Either<unknown, Failur
       messages.push({ role: "user", content: prompt })
       const said = prompt
       const conversation = conversations.next(name)
-      const answered = Effect.raceFirst(ask(setting, messages, conversation), conversation.stalled)
-      const replied = Effect.either(Effect.flatMap(answered, understand))
-      const asked = yield* Effect.raceFirst(replied, conversation.stopped).pipe(
+      const answering = Effect.flatMap(ask(setting, messages, conversation), understand)
+      const asked = yield* conversation.within(answering).pipe(
         Effect.onInterrupt(() =>
           Effect.sync(() => call.onTurn({ agent: name, prompt: said, problem: "interrupted before it replied" })),
         ),
@@ -302,7 +301,7 @@ const generate = (
 ): Effect.Effect<unknown, unknown> =>
   Effect.suspend(() => {
     const exchanged = messages.length === 1 ? undefined : [...messages]
-    const offered = { ...others, ...narrowed(agent, open()) }
+    const offered = { ...others, ...narrowed(agent, open) }
     const { graceMs = Grace.attemptMs } = call
     const note: ModelErrors.Note = {}
     let returned: unknown
@@ -335,9 +334,9 @@ const generate = (
   })
 
 /** The tools that an agent of the AI SDK is to offer instead of all of its own, where rights narrow them. */
-const narrowed = (agent: CallableAgent, session: ToolSession.ToolSession): { readonly tools?: ToolSession.Tools } => {
+const narrowed = (agent: CallableAgent, open: () => ToolSession.ToolSession): { readonly tools?: ToolSession.Tools } => {
   if (!isSdkAgent(agent) || agent.tools === undefined) return {}
-  const tools = session.offer(agent.tools)
+  const tools = open().offer(agent.tools)
   return tools === agent.tools ? {} : { tools }
 }
 

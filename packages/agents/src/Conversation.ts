@@ -24,6 +24,8 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
 import * as Runtime from "effect/Runtime"
 import * as Schema from "effect/Schema"
 import * as DoomLoop from "./DoomLoop.ts"
@@ -103,20 +105,20 @@ export interface Conversation {
   readonly releaseCall: () => Promise<void>
   /** Stores a reply of the model. Resolves once it is durable. */
   readonly keepReply: (reply: Reply) => Promise<void>
-  /** Makes a tool call, or answers it from the records. Rejects with what the tool fails with. Never settles once it is {@link stopped}. */
+  /** Makes a tool call, or answers it from the records. Rejects with what the tool fails with. Never settles once the conversation is stopped. */
   readonly callTool: (call: Call) => Promise<unknown>
   /**
    * Calls a function while it holds a slot of a limit, for which it waits. A call within one that holds a slot of the same queue needs
-   * no other. Never settles once it is {@link stopped}, as by a limit
-   * that is unknown.
+   * no other. Never settles once the conversation is stopped, as by a limit that is unknown.
    */
   readonly withSlot: <A>(limit: unknown, act: (release: () => void) => Promise<A>) => Promise<A>
   /** Stores how it ended. */
   readonly end: (failure?: Failure) => Effect.Effect<void, JournalError>
-  /** Fails once the agent is stopped for repeating itself. Never succeeds. */
-  readonly stalled: Effect.Effect<never, DoomLoop.AgentStalled>
-  /** Fails once the attempt has to wait, or the records cannot be written. Never succeeds. */
-  readonly stopped: Effect.Effect<never, Stop>
+  /**
+   * Runs what asks the agent. Gives its outcome, or `AgentStalled` as its failure where the agent is stopped for repeating itself. Fails once the attempt has to
+   * wait, or the records cannot be written. The work is interrupted then.
+   */
+  readonly within: <A>(work: Effect.Effect<A, unknown>) => Effect.Effect<Either.Either<A, unknown>, Stop>
   /** Aborted when the attempt ends or waits. */
   readonly signal: AbortSignal
   /** Frees the signal. */
@@ -218,18 +220,21 @@ export const make = (options: Options): Effect.Effect<Conversations, JournalErro
 
     const next = (agent: string): Conversation => {
       const position = made++
-      const stop = Effect.runSync(Deferred.make<never, Stop>())
-      const stalled = Effect.runSync(Deferred.make<never, DoomLoop.AgentStalled>())
+      /** The end of the work, where something else has ended it. */
+      let ending: Effect.Effect<Either.Either<never, DoomLoop.AgentStalled>, Stop> | undefined
+      let endWork: (end: NonNullable<typeof ending>) => void = () => {}
+      const stopWith = (end: NonNullable<typeof ending>): Promise<never> => {
+        ending ??= end
+        endWork(ending)
+        return new Promise(() => {})
+      }
       const controller = new AbortController()
       const abort = (): void => controller.abort(signal.reason)
       if (signal.aborted) abort()
       else signal.addEventListener("abort", abort, { once: true })
       const isOver = (): boolean => controller.signal.aborted
 
-      const halt = (error: Stop): Promise<never> => {
-        Deferred.unsafeDone(stop, Effect.fail(error))
-        return new Promise(() => {})
-      }
+      const halt = (error: Stop): Promise<never> => stopWith(Effect.fail(error))
       const promised = <A>(effect: Effect.Effect<A>): Promise<A> => Runtime.runPromise(runtime)(effect)
       const durably = <A>(effect: Effect.Effect<A, Stop>): Promise<A> =>
         promised(Effect.either(effect)).then((done) => (Either.isRight(done) ? done.right : halt(done.left)))
@@ -563,11 +568,7 @@ export const make = (options: Options): Effect.Effect<Conversations, JournalErro
             const verdict = await observe(asked, result)
             if (verdict._tag === "Continue") return accepted
             if (verdict._tag === "Nudge") return { told: DoomLoop.withNotice(result, verdict.text), stop: async () => {} }
-            const stop = (): Promise<never> => {
-              Deferred.unsafeDone(stalled, Effect.fail(verdict.stalled))
-              return new Promise(() => {})
-            }
-            return { told: undefined, stop }
+            return { told: undefined, stop: () => stopWith(Effect.succeed(Either.left(verdict.stalled))) }
           }
           const finish = async (value: unknown): Promise<unknown> => {
             const at = await now()
@@ -754,8 +755,15 @@ export const make = (options: Options): Effect.Effect<Conversations, JournalErro
               return journal.record({ conversations: [record], entries: said })
             })
           }),
-        stalled: Deferred.await(stalled),
-        stopped: Deferred.await(stop),
+        within: <A>(work: Effect.Effect<A, unknown>) =>
+          Effect.gen(function* () {
+            // A race would take two fibers more, for each agent that waits for its model.
+            const outcome = Deferred.unsafeMake<Either.Either<A, unknown>, Stop>(FiberId.none)
+            endWork = (end) => Deferred.unsafeDone(outcome, end)
+            if (ending !== undefined) endWork(ending)
+            const working = yield* Effect.fork(Effect.intoDeferred(Effect.either(work), outcome))
+            return yield* Effect.ensuring(Deferred.await(outcome), Fiber.interrupt(working))
+          }),
         signal: controller.signal,
         close: () => {
           clearTimeout(timer)

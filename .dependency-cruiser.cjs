@@ -39,7 +39,7 @@ const outside = {
   sandbox: { npm: ["effect", "@anthropic-ai/sandbox-runtime"], runtime: true },
   workspace: { npm: ["effect"], runtime: true },
   hot: { npm: ["effect"], runtime: true },
-  agents: { npm: ["effect", "ai", "@ai-sdk/[^/]+", "@effect/ai"], runtime: true },
+  agents: { npm: ["effect", "ai", "@ai-sdk/[^/]+", "@effect/ai", "@vscode/ripgrep"], runtime: true },
   jsx: {
     npm: [
       "effect",

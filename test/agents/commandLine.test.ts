@@ -5,7 +5,16 @@ import { join } from "node:path"
 import * as ProviderError from "@smithers/agents/ProviderError"
 import type { ToolRights } from "@smithers/agents/ToolSession"
 import { Effect, Fiber } from "effect"
-import { AcpAgent, ClaudeCodeAgent, CliAgent, CodexAgent, type CommonSettings, GeminiAgent } from "smithers-orchestrator/agents"
+import {
+  AcpAgent,
+  ClaudeCodeAgent,
+  CliAgent,
+  CodexAgent,
+  type CommonSettings,
+  GeminiAgent,
+  KimiAgent,
+  OpenCodeAgent,
+} from "smithers-orchestrator/agents"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { hasBubblewrap } from "../sandbox/fixtures/here.ts"
 import {
@@ -422,6 +431,15 @@ describe("an agent by the Agent Client Protocol", () => {
     const sent = readFileSync(join(home, ".stand-in", "messages"), "utf8")
     expect(sent).toContain('"text":"Be brief.\\n\\nDo it."')
     expect(sent).toContain('"code":-32601')
+  })
+
+  it.each([
+    ["Gemini", GeminiAgent, ["--acp", "--skip-trust"]],
+    ["OpenCode", OpenCodeAgent, ["acp"]],
+    ["Kimi", KimiAgent, ["acp"]],
+  ] as const)("has a preset for %s, which starts it as it wants to be started", async (_, preset, args) => {
+    expect((await reply(preset(given("acp")), { root })).text).toBe('{"n": 1}')
+    expect(callsIn(home).map((one) => one.args)).toEqual([args])
   })
 
   it("loads its session again, whose history is no part of the answer", async () => {

@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from "node:fs"
 import { tmpdir } from "node:os"
-import { dirname, join } from "node:path"
+import { basename, dirname, join } from "node:path"
 import { ToolLoopAgent } from "ai"
 import { MockLanguageModelV4 } from "ai/test"
 import { Effect, Schema } from "effect"
@@ -297,6 +297,28 @@ describe.each([
     ])
     expect(results[4]).toContain("The pattern was refused")
     expect(results[5]).toBe("(no line matches)")
+  })
+})
+
+describe.each([
+  ["none", true],
+  ["bubblewrap", hasBubblewrap],
+] as const)("the search without ripgrep on the PATH, isolation %s", (isolation, isHere) => {
+  it.skipIf(!isHere)("is made by the one of the package @vscode/ripgrep", async () => {
+    put("src/a.ts", "const needle = 1\n")
+    put(".gitignore", "ignored.ts\n")
+    mkdirSync(join(root, ".git"))
+    // A walk of our own would find it.
+    put("ignored.ts", "needle\n")
+    const bin = join(root, "..", `${basename(root)}-bin`)
+    mkdirSync(bin)
+    for (const program of ["bash", "head", "sh", "bwrap"]) symlinkSync(Bun.which(program) ?? "/nowhere", join(bin, program))
+    try {
+      const results = await told({ isolation, env: { PATH: bin } }, { tool: "grep", input: { pattern: "need.e" } })
+      expect(results).toEqual(["src/a.ts:1:const needle = 1"])
+    } finally {
+      rmSync(bin, { recursive: true })
+    }
   })
 })
 

@@ -1,8 +1,10 @@
 /**
- * The tool `grep`: lines of files that match a regular expression. It asks ripgrep under the isolation of the runtime; without ripgrep or isolation it walks
- * the files itself, within bounds.
+ * The tool `grep`: lines of files that match a regular expression. It asks ripgrep under the isolation of the runtime: the one on the `PATH`, else that of the
+ * optional package `@vscode/ripgrep`. Without either, or without isolation, it walks the files itself, within bounds.
  */
-import { relative } from "node:path"
+import { realpathSync } from "node:fs"
+import { dirname, relative } from "node:path"
+import type { CommandRunnerShape } from "@smithers/core/CommandRunner"
 import type { Tool } from "ai"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -65,9 +67,9 @@ export const grep: Tool<typeof Input.Encoded, string> = defineTool({
       })
       const limit = input.limit ?? defaultMatches
       if (commands !== undefined) {
+        const packaged = yield* Effect.promise(() => packagedFor(commands, files.root))
         const args = [
           ...[
-            "rg",
             "--no-config",
             "--line-number",
             "--with-filename",
@@ -83,9 +85,11 @@ export const grep: Tool<typeof Input.Encoded, string> = defineTool({
           ...hiddenGlobs(session),
           ...["--sort", "path", "-e", input.pattern, "--", relativePath],
         ]
-        const script = `command -v rg >/dev/null || exit ${notFound}; "$@" | head -n ${limit + 1}; exit "\${PIPESTATUS[0]}"`
-        const result = yield* commands.run(["bash", "-c", script, "bash", ...args], {
-          policy: { ...policyOf(session), isReadOnly: true, network: "none" },
+        const script = `rg=$(command -v rg || echo "$1"); shift; [ -n "$rg" ] || exit ${notFound}; "$rg" "$@" | head -n ${limit + 1}; exit "\${PIPESTATUS[0]}"`
+        const policy = policyOf(session)
+        const readable = [...(policy.readable ?? []), ...(packaged === undefined ? [] : [dirname(packaged)])]
+        const result = yield* commands.run(["bash", "-c", script, "bash", packaged ?? "", ...args], {
+          policy: { ...policy, isReadOnly: true, network: "none", readable },
           timeout: "30 seconds",
         })
         // Of files that cannot be read nothing is said, and the code is the same.
@@ -101,6 +105,23 @@ export const grep: Tool<typeof Input.Encoded, string> = defineTool({
       return shown(lines, limit, toolCallId, session.rights.maxResultBytes)
     }),
 })
+
+/** The program of the optional package, which is looked for once. */
+const packaged = (): Promise<string | undefined> => {
+  found ??= import("@vscode/ripgrep").then(
+    ({ rgPath }) => realpathSync(rgPath),
+    // It is not installed, or not for this platform.
+    () => undefined,
+  )
+  return found
+}
+let found: Promise<string | undefined> | undefined
+
+/** The same, unless the tools of an agent could have written it and nothing would hold it. */
+const packagedFor = async ({ isBoundary }: CommandRunnerShape, root: string): Promise<string | undefined> => {
+  const program = await packaged()
+  return program === undefined || isBoundary || relative(root, program).startsWith("..") ? program : undefined
+}
 
 /** Globs that leave out what the rights hide. */
 const hiddenGlobs = ({ files, rights }: ToolSession.ToolSession): ReadonlyArray<string> =>

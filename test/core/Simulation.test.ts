@@ -11,6 +11,7 @@ import * as EngineSimulator from "./simulation/EngineSimulator.ts"
 import * as ForkSimulator from "./simulation/ForkSimulator.ts"
 import { constant } from "./simulation/Lowering.ts"
 import * as Reference from "./simulation/Reference.ts"
+import * as RevertSimulator from "./simulation/RevertSimulator.ts"
 import * as Scenario from "./simulation/Scenario.ts"
 import { search, type Trial } from "./simulation/Search.ts"
 
@@ -234,6 +235,19 @@ describe("Simulation", () => {
   it.effect(
     "a fork of a run, as of any of its frames, ends as the run would have, and changes nothing of the run",
     () => search(undrawn(150, 900_000), (scenario) => caught(ForkSimulator.simulate(scenario, { forks: 3 }))),
+    patience,
+  )
+
+  it.effect(
+    "a run that is reverted at any moments, and goes on, ends as an undisturbed one would; each earlier frame stays what it was, and an undo brings back what was taken",
+    () =>
+      Effect.gen(function* () {
+        const tally = RevertSimulator.newTally()
+        yield* search(undrawn(120, 950_000), (scenario) => caught(RevertSimulator.simulate(scenario, { reverts: 3, tally })))
+        if (only !== undefined) return
+        const { reverted, ofFinished, told, undone } = tally
+        for (const count of [reverted, ofFinished, told, undone]) expect(count).toBeGreaterThan(30)
+      }),
     patience,
   )
 

@@ -149,7 +149,7 @@ describe("a revert", () => {
         yield* flow.execute({}, { runId: "r" })
         const late = yield* flow.revert("r", { undo: true })
         expect(late.restored).toEqual([])
-        expect(late.notes).toEqual([expect.stringContaining("no outputs were brought back")])
+        expect(late.notes).toEqual([expect.stringContaining("none of them was brought back")])
         expect(read("a.txt")).toBe("fixed 1")
       }),
     )

@@ -8,6 +8,7 @@ import * as EngineSimulator from "../core/simulation/EngineSimulator.ts"
 import * as Families from "../core/simulation/Families.ts"
 import * as FamilySimulator from "../core/simulation/FamilySimulator.ts"
 import * as Reference from "../core/simulation/Reference.ts"
+import * as RevertSimulator from "../core/simulation/RevertSimulator.ts"
 import * as Scenario from "../core/simulation/Scenario.ts"
 
 /** Simulates scenarios, each on a database of its own. */
@@ -76,6 +77,21 @@ describe("a database under the simulation", () => {
             expect(Reference.differences(Scenario.mended(scenario), state, ending)).toEqual([])
         },
       ),
+    120_000,
+  )
+
+  it.effect(
+    "gives each earlier state of runs that are reverted and go on",
+    () =>
+      Effect.gen(function* () {
+        const tally = RevertSimulator.newTally()
+        for (let seed = 0; seed < 30; seed++) {
+          const disk = yield* SqliteStorage.make({ filename: ":memory:" })
+          const scenario = Scenario.undrawn(Scenario.make(seed))
+          expect(yield* RevertSimulator.simulate(scenario, { reverts: 3, tally, disk })).toBeUndefined()
+        }
+        expect(tally.ofFinished).toBeGreaterThan(10)
+      }).pipe(Effect.scoped),
     120_000,
   )
 })

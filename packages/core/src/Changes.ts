@@ -88,6 +88,8 @@ export interface Changes {
   readonly outputs: ReadonlyArray<OutputRecord>
   /** Outputs to move to the history of their tables. */
   readonly replacedOutputs: ReadonlyArray<ReplacedOutput>
+  /** The output of a finished run that goes on, to keep with the event that gave it. */
+  readonly replacedResult: { readonly seq: number; readonly output: Json } | undefined
   readonly waits: ReadonlyArray<WaitRecord>
   readonly replacedWaits: ReadonlyArray<WaitRecord>
   readonly reads: ReadonlyArray<ReadsRecord>
@@ -112,6 +114,7 @@ export const of = (state: RunState.RunState): Changes => {
   const attempts: Array<AttemptRecord> = []
   const outputs: Array<OutputRecord> = []
   let replacedOutputs: Array<ReplacedOutput> | undefined
+  let replacedResult: Changes["replacedResult"]
   let replacedWaits: Array<WaitRecord> | undefined
   let reads: Array<ReadsRecord> | undefined
   let signals: Map<number, SignalRecord> | undefined
@@ -132,6 +135,8 @@ export const of = (state: RunState.RunState): Changes => {
       if (event._tag === "PlanChanged" || event._tag === "RunStarted") continue
       if (event._tag === "RunResumed" || event._tag === "CodeReloaded" || event._tag === "RunReverted") {
         for (const { refusedBy, ...signal } of before.signals) if (refusedBy !== undefined) note(signal, undefined)
+        // The last event of a run that has an output is the one that gave it.
+        if (before.output !== undefined) replacedResult = { seq: before.seq, output: before.output }
       }
       if (event._tag === "CodeReloaded") continue
       const hasEnded = event._tag === "RunFinished" || event._tag === "RunFailed" || event._tag === "RunCancelled"
@@ -209,6 +214,7 @@ export const of = (state: RunState.RunState): Changes => {
     attempts,
     outputs,
     replacedOutputs: replacedOutputs ?? empty,
+    replacedResult,
     waits: waits ?? empty,
     replacedWaits: replacedWaits ?? empty,
     reads: reads ?? empty,
@@ -251,13 +257,8 @@ export const patch = (before: RunState.RunState, changes: Changes, frame: number
   return { ...state, ...standing, signals, frame, seq }
 }
 
-const putRecord = (state: RunState.RunState, record: Records.NodeRecord): RunState.RunState => {
-  const next = RunState.put(state, record)
-  if (record.kind !== "loop") return next
-  const total = Option.getOrElse(HashMap.get(next.loopPasses, record.nodeId), () => 0)
-  const passes = record.base + record.passes
-  return passes <= total ? next : { ...next, loopPasses: HashMap.set(next.loopPasses, record.nodeId, passes) }
-}
+const putRecord = (state: RunState.RunState, record: Records.NodeRecord): RunState.RunState =>
+  record.kind === "loop" ? RunState.putLoop(state, record) : RunState.put(state, record)
 
 const signalsAfter = (
   before: ReadonlyArray<Records.Signal>,

@@ -22,6 +22,8 @@ import {
   WorkflowMismatch,
 } from "./Errors.ts"
 import { type NodeId, nodeKey } from "./Ids.ts"
+import type { InboxMessage } from "./Inbox.ts"
+import * as BringBack from "./internal/bringBack.ts"
 import * as ForkFiles from "./internal/fork/files.ts"
 import * as FrameBuilder from "./internal/frameBuilder.ts"
 import * as Outbox from "./internal/outbox.ts"
@@ -102,7 +104,7 @@ export interface Reverted {
   readonly attempt: number
   /** Nodes that are reset: they run, wait or ask again once the run is resumed. */
   readonly resets: ReadonlyArray<RevertedNode>
-  /** Steps whose outputs are back, of an undone revert. */
+  /** Nodes that have ended again as before, of an undone revert. */
   readonly restored: ReadonlyArray<RevertedNode>
   /** `null` where files are left alone. */
   readonly files: RevertedFiles | null
@@ -195,8 +197,12 @@ const make = (
     const to = { nodeId, iteration, attempt }
     append({ _tag: "RunReverted", to, ...defined({ commit: files?.target, undoes: undone?.number, by }) })
     const reason = state.status === "running" ? "crash" : "shutdown"
-    const isRevived = RunState.isEnded(state) && undone === undefined
-    for (const event of Recovery.recover(plan, frame.state, records, isRevived, reason, [nodeId], () => true)) append(event)
+    // One that is failing would fail before it comes to anything else.
+    const isRevived = (RunState.isEnded(state) || state.failureCount > 0) && undone === undefined
+    // A denial that the run has failed by is asked again, or the run would fail before it comes to anything else.
+    const denied = records.filter((record) => record.kind === "step" && record.wait?.status === "failed")
+    const again = [nodeId, ...denied.map((record) => record.nodeId)]
+    for (const event of Recovery.recover(plan, frame.state, records, isRevived, reason, again, () => true)) append(event)
     const notes: Array<string> = []
     const restored: Array<RevertedNode> = []
     if (undone === undefined) {
@@ -222,9 +228,7 @@ const make = (
         return yield* refusal(
           runId,
           "in-the-way",
-          frame.state.cancel === undefined
-            ? `"${nodeId}" is in a saga that is being undone, or not in the iteration that its run is in`
-            : "it is being cancelled",
+          `"${nodeId}" is in a saga that is being undone, or not in the iteration that its run is in`,
           "Let it end first: resume it.",
         )
       const writers =
@@ -236,33 +240,26 @@ const make = (
       })
       plan = yield* Rerun.make(plan, [...new Set([nodeId, ...again])], { state: () => frame.state, append, replan })
     } else {
-      // Outputs come back as of before the revert, unless something has run since.
+      // What the revert took comes back, unless something has become of it since.
       const earlier = yield* store.load(runId, { frame: undone.frame - 1 })
-      const since = yield* store.load(runId, { frame: undone.frame })
-      const hasRun = records.some(
-        (record) =>
-          record.kind === "step" && record.attempt > (RunState.step(since, record.nodeId, record.iteration)?.attempt ?? 0),
-      )
-      if (hasRun) notes.push("Steps have run since the revert, so no outputs were brought back: only files were.")
-      for (const record of hasRun ? [] : RunState.records(earlier)) {
-        if (record.kind !== "step") continue
-        const { nodeId, iteration, table, output } = record
-        const current = RunState.step(frame.state, nodeId, iteration)
-        if (current === undefined || current.status === record.status || Records.undoneBy(nodeId) !== undefined) continue
-        const isOfStep = record.attempt > 0 && record.status === "finished"
-        if (!isOfStep) {
-          if (record.wait !== undefined && record.status === "finished")
+      if (BringBack.isSame(state, yield* store.load(runId, { frame: undone.frame }))) {
+        const back = BringBack.make(earlier, frame.state)
+        for (const event of back.events) append(event)
+        for (const { nodeId, iteration, kind, ...record } of RunState.records(earlier)) {
+          if (back.finished.has(nodeKey(nodeId, iteration))) restored.push({ nodeId, iteration })
+          else if (kind === "step" && "wait" in record && record.wait?.status === "open")
             notes.push(`"${nodeId}" (iteration ${iteration}) waits for its ${record.wait.kind} again.`)
-          continue
         }
-        const next = { nodeId, iteration, attempt: current.attempt + 1 }
-        append({ _tag: "AttemptStarted", ...next })
-        append({ _tag: "AttemptSucceeded", ...next, ...defined({ table, output }) })
-        restored.push({ nodeId, iteration })
-      }
-      const rows = restored.flatMap(({ nodeId, iteration }) => RunState.step(frame.state, nodeId, iteration) ?? [])
-      yield* Restore.outputs(definition, rows, outputs)
-      if (restored.length > 0) plan = yield* replan(frame.events)
+        const rows = restored.flatMap(({ nodeId, iteration }) => RunState.step(frame.state, nodeId, iteration) ?? [])
+        yield* Restore.outputs(definition, rows, outputs)
+        if (back.events.length > 0) plan = yield* replan(frame.events)
+        // One that had ended goes on as it would be resumed.
+        const again = RunState.isEnded(earlier)
+          ? Recovery.recover(plan, frame.state, RunState.records(frame.state), true, reason, [], () => true)
+          : []
+        for (const event of again) append(event)
+        if (again.length > 0) plan = yield* replan(again)
+      } else notes.push("Nodes have gone on since the revert, so none of them was brought back: only files were.")
     }
     if (plan.text !== storedPlan) {
       const changes = PlanText.diff(before, plan)
@@ -444,6 +441,16 @@ const goalOf = (ports: RunPorts, state: RunState.RunState, options: RevertOption
     return goal
   })
 
+/** Refuses a run that is being cancelled, or that was told to cancel and has not begun to. */
+const checkCancel = (
+  { runId, cancel, status }: RunState.RunState,
+  told: ReadonlyArray<InboxMessage>,
+): Effect.Effect<void, RevertRefused> => {
+  const isTold = told.some((message) => message.runId === runId && message.command._tag === "Cancel")
+  if (!isTold && (cancel === undefined || Status.isEnded(status))) return Effect.void
+  return refusal(runId, "in-the-way", "it is being cancelled", "Let it end first: resume it.")
+}
+
 /** Refuses a child run whose parent has taken its outcome, or will. */
 const checkParent = (state: RunState.RunState): Effect.Effect<void, RevertRefused> => {
   const { parent, runId } = state
@@ -480,11 +487,9 @@ const commit = (
   Effect.gen(function* () {
     const at = yield* Millis.now
     const { spawned, sent } = Outbox.make(plan, frame, at)
-    yield* Effect.catchTag(
-      store.commit(frame.build({ at, plan: { text: plan.text, base: undefined }, spawned, sent })),
-      "StaleFrame",
-      Effect.die,
-    )
+    const built = frame.build({ at, plan: { text: plan.text, base: undefined }, spawned, sent })
+    // It starts nothing and ends no wait by its time, so no command in the inbox contradicts it.
+    yield* Effect.catchTag(store.commit(built), "StaleFrame", Effect.die)
     yield* snapshots.putRevert({ ...intent, state: "done" })
   })
 
@@ -583,6 +588,7 @@ export const revert = <R>(
     }
     if (dryRun) {
       const state = yield* checked
+      yield* checkCancel(state, [])
       const goal = yield* goalOf(ports, state, options)
       const made = yield* make(ports, definition, state, 0, goal)
       if (goal.files === undefined) return answer(goal, made, null)
@@ -609,6 +615,7 @@ export const revert = <R>(
           if (!Status.isEnded(before.status)) released = before.status
           yield* settle(ports, definition, runId, epoch)
           const state = yield* store.load(runId)
+          yield* checkCancel(state, yield* ports.inbox.pending)
           const goal = yield* goalOf(ports, state, options)
           const made = yield* make(ports, definition, state, epoch, goal)
           const number = ((yield* snapshots.reverts(runId)).at(-1)?.number ?? 0) + 1

@@ -362,6 +362,21 @@ export const put = (state: RunState, record: NodeRecord): RunState => {
   return { ...state, nodes: HashMap.set(state.nodes, key, record), failureCount, unfinished }
 }
 
+/** Replaces the record of a loop, and counts the rows of its node. There are fewer after a revert has taken the loop back to an earlier pass. */
+export const putLoop = (state: RunState, record: LoopRecord): RunState => {
+  const { nodeId, iteration, base, passes } = record
+  const total = Option.getOrElse(HashMap.get(state.loopPasses, nodeId), () => 0)
+  const before = loop(state, nodeId, iteration)
+  const next = put(state, record)
+  const rows = base + passes
+  if (rows > total) return { ...next, loopPasses: HashMap.set(state.loopPasses, nodeId, rows) }
+  const isFewer = before !== undefined && before.base + before.passes === total && rows < total
+  if (!isFewer) return next
+  let left = 0
+  for (const one of records(next)) if (one.kind === "loop" && one.nodeId === nodeId) left = Math.max(left, one.base + one.passes)
+  return { ...next, loopPasses: HashMap.set(state.loopPasses, nodeId, left) }
+}
+
 const reset = (state: RunState, { nodeId, iteration, hasNewChild, isUnapproved }: Reset, at: Millis.Millis): RunState => {
   const record = Option.getOrUndefined(HashMap.get(state.nodes, nodeKey(nodeId, iteration)))
   if (record?.kind === "boundary")
@@ -396,8 +411,7 @@ const foldLoop = (state: RunState, event: LoopEvent, at: Millis.Millis): RunStat
     const isAgain = before?.base === base && before.passes === pass + 1
     const mounting = isAgain && before.mounting !== undefined ? { mounting: before.mounting } : noFields
     const fields = { kind: "loop", nodeId, iteration, status: "running", startedAt: before?.startedAt ?? at } as const
-    const advanced = put(state, { ...fields, base, passes: pass + 1, ...mounting, ...reads })
-    return { ...advanced, loopPasses: HashMap.set(state.loopPasses, nodeId, Math.max(total, base + pass + 1)) }
+    return putLoop(state, { ...fields, base, passes: pass + 1, ...mounting, ...reads })
   }
   const record = before ?? { kind: "loop", nodeId, iteration, status: "running", base: total, passes: 0 }
   if (event._tag === "LoopMounted") {

@@ -129,9 +129,11 @@ export const isOnward = ({ events }: Frame): boolean =>
 
 /**
  * Tells whether a frame contradicts commands that it has not read. Either it makes {@link isOnward progress} although a
- * cancellation or a pause is among them. Or it ends a wait as timed out although a decision or an answer is.
+ * cancellation or a pause is among them. Or it ends a wait as timed out although a decision or an answer is. The frame of a revert does neither: what
+ * it says has happened before.
  */
 export const isStaleFrame = (frame: Frame, commands: ReadonlyArray<Pick<InboxMessage, "id" | "command">>): boolean => {
+  if (frame.events[0]?._tag === "RunReverted") return false
   const unread = commands.filter(({ id }) => !frame.consumed.includes(id)).map(({ command }) => command)
   if (unread.some(({ _tag }) => _tag === "Cancel" || _tag === "Pause") && isOnward(frame)) return true
   return frame.events.some(

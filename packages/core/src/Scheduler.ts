@@ -454,7 +454,8 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
         withdrawals.close(record, "left-plan")
         return starts.enqueue(position)
       default: {
-        const isNew = record === undefined || record.attempt === 0
+        // One that was reset may be given something else than before.
+        const isNew = record === undefined || record.attempt === record.budgetAfter
         if (isNew && record?.approved === undefined && conditions.isSkipped(position, step)) return
         if (step.gate !== undefined) return mayAsk(position) ? openWaits.checkGate(position, step.gate) : undefined
         starts.enqueue(position)
@@ -510,7 +511,8 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
       emit({ _tag: "LoopFinished", nodeId, iteration, reason, ...reads.readsOf(position) })
       return complete(position)
     }
-    const base = record?.base ?? view.passesOf(position)
+    // Of several that were reset at once, each begins after the rows of those that have begun since.
+    const base = record === undefined || made === 0 ? view.passesOf(position) : record.base
     emit({ _tag: "LoopAdvanced", nodeId, iteration, base, pass: made, ...reads.readsOf(position) })
     phases.fill(Phase.idle, position + 1, end(position))
     // Unfinished nodes of a pass end with it.

@@ -133,7 +133,7 @@ export const revert = define({
     iteration: integer("iteration", "Iteration of the node. Later passes of its loop are withdrawn. Default: the latest"),
     files: flag("files", "Restore the files, and fail if there is no snapshot of them. Default: restore them if there is one"),
     noFiles: flag("no-files", "Leave the files alone"),
-    undo: flag("undo", "Undo the last revert: its files, and its outputs if nothing has run since"),
+    undo: flag("undo", "Undo the last revert: its files, and its outputs if nothing has become of the run since"),
     force: flag("force", "Replace files, too, that no snapshot holds, such as ignored ones"),
     by: text("by", "name", "Name of the person who reverts. Default: the current user"),
     dryRun: flag("dry-run", "Print what would happen, and change nothing"),

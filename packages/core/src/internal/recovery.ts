@@ -316,8 +316,21 @@ export const canRetry = (plan: Plan.Plan, state: RunState.RunState, nodeId: Node
 export type InFlight = ReadonlyArray<readonly [reader: NodeKey, reads: Iterable<NodeKey>]>
 
 /**
- * Nodes by the rows that they have read, if the read was in their current iteration. Since rows are recorded instead of nodes,
- * the passes of a loop can read each other: the output of an earlier pass is not computed again.
+ * The node to reset in place of a reader, if what it has read is reset: the outermost loop around it that does not hold what was read, if that loop
+ * has made passes before, which have read it, too.
+ */
+const readingWhole = (plan: Plan.Plan, view: View.View, reader: number, target: number): number => {
+  let found = reader
+  for (let loop = plan.loopOf(reader); loop >= 0; loop = plan.loopOf(loop)) {
+    if (loop <= target && target < plan.end(loop)) break
+    if ((view.loopRecord(loop)?.passes ?? 0) > 1) found = loop
+  }
+  return found
+}
+
+/**
+ * Nodes by the rows that they have read. Since rows are recorded instead of nodes, the passes of a loop can read each other: the output of an
+ * earlier pass is not computed again. What an earlier pass has read outside of its loop is a read of the loop.
  */
 const readersOfRows = (
   plan: Plan.Plan,
@@ -328,11 +341,15 @@ const readersOfRows = (
   const readers = new Map<NodeKey, Array<number>>()
   const add = (nodeId: NodeId, iteration: number, reads: Iterable<NodeKey>): void => {
     const reader = plan.positions.get(nodeId)
-    if (reader === undefined || reader >= plan.size || view.iterationOf(reader) !== iteration) return
+    if (reader === undefined || reader >= plan.size) return
+    const isCurrent = view.iterationOf(reader) === iteration
     for (const key of reads) {
+      const target = plan.positions.get(parseNodeKey(key).nodeId)
+      const from: number = target === undefined ? reader : readingWhole(plan, view, reader, target)
+      if (!isCurrent && from === reader) continue
       const known = readers.get(key)
-      if (known === undefined) readers.set(key, [reader])
-      else known.push(reader)
+      if (known === undefined) readers.set(key, [from])
+      else known.push(from)
     }
   }
   for (const record of RunState.records(state)) {
@@ -389,7 +406,8 @@ const withReaders = (
   const chooseReaders = (target: number): void => {
     for (const reader of readers.get(target) ?? []) {
       // A branch has no record. It chooses again, so the nodes that took its value or that of an arm may get another.
-      if (plan.node(reader)._tag === "Branch" || recordAt(plan, state, view, reader) !== undefined) choose(reader)
+      if (plan.node(reader)._tag === "Branch" || recordAt(plan, state, view, reader) !== undefined)
+        choose(readingWhole(plan, view, reader, target))
     }
   }
   for (let position = queue.pop(); position !== undefined; position = queue.pop()) {

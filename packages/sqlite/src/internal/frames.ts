@@ -54,6 +54,9 @@ interface Held {
 /** Returns `true` if a frame ends its run. */
 export const isLast = ({ changes }: Frame): boolean => changes.run !== undefined && Status.isEnded(changes.run.status)
 
+/** The node and the table of an output of a run in the history of outputs. No node and no table has this name. */
+const noNode = ""
+
 const where = "run_id = ?1 AND node_id = ?2 AND iteration = ?3"
 
 const placeholders = (columns: ReadonlyArray<string>): string => columns.map(() => "?").join(", ")
@@ -221,6 +224,10 @@ export const make = (
         storeAttempt(runId, record)
       }
       for (const replaced of changes.replacedOutputs) moveOutput(runId, workflow, replaced)
+      if (changes.replacedResult !== undefined) {
+        const { seq, output } = changes.replacedResult
+        keepOutput.run(runId, noNode, 0, seq, 0, noNode, write(output))
+      }
       for (const record of changes.outputs) {
         seq = record.seq
         outputs.table(workflow, record.table).insert(runId, record.nodeId, record.iteration, record.output)

@@ -59,6 +59,13 @@ type RunRow = [
   ...fork: Forks.ForkRow,
 ]
 
+/** Content of a run's log that its row holds. `seq` is the number of its last event. */
+interface Content {
+  readonly input: Json | undefined
+  readonly output: Json | undefined
+  readonly seq: number
+}
+
 /** Statuses of steps whose latest attempt has the error of the step. */
 const withError = inList(Status.StepStatus.pipe(Schema.pickLiteral("retrying", "failed")).literals)
 
@@ -195,26 +202,20 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
   }
 
   /** Yields the events of a run up to one, with their content, without those of the steps that had finished by it. */
-  const eventsOf = function* (
-    runId: string,
-    seq: number,
-    { input, output }: { readonly input: Json | undefined; readonly output: Json | undefined },
-  ) {
-    yield* withContent(runId, selectEvents.values(runId, seq), { input, output })
+  const eventsOf = function* (runId: string, seq: number, content: Content) {
+    yield* withContent(runId, selectEvents.values(runId, seq), content)
   }
 
   /** Completes rows of the log with content from other tables, but for the outputs that still stand. */
-  const withContent = function* (
-    runId: string,
-    rows: ReadonlyArray<Events.Row>,
-    { input, output }: { readonly input: Json | undefined; readonly output: Json | undefined },
-  ) {
+  const withContent = function* (runId: string, rows: ReadonlyArray<Events.Row>, { input, output, seq }: Content) {
     const replaced = new Map(selectReplaced.values(runId))
     const readsAt = new Map(selectReads.values(runId))
     for (const row of rows) {
       const logged = Events.read(row)
       const { _tag } = logged.event
-      const stored = _tag === "RunFinished" ? output : readOptional(replaced.get(logged.seq) ?? null)
+      // The row of the run has the output of its last event. Earlier ones were replaced when the run went on.
+      const isStanding = _tag === "RunFinished" && logged.seq === seq
+      const stored = isStanding ? output : readOptional(replaced.get(logged.seq) ?? null)
       const reads = readsAt.get(logged.seq)
       const content = {
         ...(_tag === "RunStarted" && input !== undefined ? { input } : {}),
@@ -249,7 +250,7 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
         seq: lastSeq,
         // The last frames may have no events.
         frame: "frame" in at ? Math.min(at.frame, frame) : lastFrame,
-        events: eventsOf(runId, lastSeq, { input, output: readOptional(output) }),
+        events: eventsOf(runId, lastSeq, { input, output: readOptional(output), seq }),
         beats,
         finished: finishedBy(runId, workflow, lastSeq),
       }
@@ -274,7 +275,7 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
     history: (runId) => {
       const row = selectRun.values(runId)[0]
       if (row === undefined) return Either.left(new RunNotFound({ runId }))
-      const [workflow, version, , , , text, output, , , , , ...from] = row
+      const [workflow, version, , , , text, output, , , seq, , ...from] = row
       outputs.refresh()
       const input = readOptional(text)
       const stored = outputsOf(runId, workflow)
@@ -282,7 +283,7 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
         selectFinishes.values(runId).map(([nodeId, iteration, seq]) => [seq, stored.get(nodeKey(nodeId, iteration))] as const),
       )
       const entries: Array<History.Entry> = []
-      for (const entry of withContent(runId, selectLog.values(runId), { input, output: readOptional(output) })) {
+      for (const entry of withContent(runId, selectLog.values(runId), { input, output: readOptional(output), seq })) {
         const given = outputAt.get(entry.seq)
         // It was a valid event when written.
         entries.push(given === undefined ? entry : { ...entry, event: { ...entry.event, output: given } as RunEvent })

@@ -1,10 +1,10 @@
+import { availableParallelism } from "node:os"
 import { configDefaults, defineConfig } from "vitest/config"
 
 const all = "test/**/*.test.{ts,tsx}"
 
 /** Suites that take most of a minute each or more: simulations, kills, clocks that jump, commands as processes. `bun run test:long` runs them, and `bun run test` the others. */
 const long = [
-  "test/agents/attacks.test.ts",
   "test/agents/commandLine.test.ts",
   "test/agents/commandLineRuns.test.ts",
   "test/agents/realPrograms.test.ts",
@@ -53,6 +53,9 @@ const long = [
   "test/workspace/crashes.test.ts",
 ]
 
+/** Suites that fill the machine with processes, so that others would fail beside them. `bun run test:long` runs them behind the long ones. */
+const alone = ["test/agents/attacks.test.ts"]
+
 /** Suites that Node runs and not Bun, as `bun run test:package` does. */
 const node = ["test/sqlite/node/*.test.ts"]
 
@@ -64,13 +67,18 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: { name: "short", include: [all], exclude: [...configDefaults.exclude, ...long, ...node, ...packaged] },
+        test: { name: "short", include: [all], exclude: [...configDefaults.exclude, ...long, ...alone, ...node, ...packaged] },
       },
       { extends: true, test: { name: "long", include: long } },
+      // Files of a single process begin when all others have ended.
+      { extends: true, test: { name: "alone", include: alone, poolOptions: { forks: { singleFork: true } } } },
       { extends: true, test: { name: "node", include: node } },
       { extends: true, test: { name: "package", include: packaged, globalSetup: "test/package/setup.ts" } },
     ],
     pool: "forks",
+    // Files wait for their processes more than they compute, so that two at once also pay where there are two processors.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
+    minWorkers: 1,
     // Modules are what they export; guessing at their default export hides named ones of the same module.
     deps: { interopDefault: false },
     // Milliseconds. No test takes a tenth of this, but a busy machine may take ten times as long for each process that one starts.

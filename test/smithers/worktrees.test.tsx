@@ -11,7 +11,7 @@ import { MockLanguageModelV4 } from "ai/test"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { createSmithers, renderPlan, Smithers, Worktree, write } from "smithers-orchestrator"
-import { planText, TestRuntime } from "smithers-orchestrator/testing"
+import { crashEverywhere, planText, TestRuntime } from "smithers-orchestrator/testing"
 import { afterEach, describe } from "vitest"
 
 const folders: Array<string> = []
@@ -303,6 +303,26 @@ describe("components", () => {
     expect(drawn({ onEnd: "burn" })).toThrow('"onEnd" must be "keep" or "remove"')
     expect(drawn({ pth: "x" })).toThrow("pth")
   })
+})
+
+it("a region with a worktree ends as without a crash, wherever a process dies", async () => {
+  const flow = declare().build(($) => {
+    const noted = (id: string) =>
+      $.step(id, {
+        output: Text,
+        run: ({ cwd }) => {
+          const file = join(cwd, "notes.txt")
+          const before = existsSync(file) ? readFileSync(file, "utf8") : ""
+          if (!before.includes(id)) writeFileSync(file, `${before}${id} `)
+          return readFileSync(file, "utf8")
+        },
+      })
+    const after = $.step("after", { output: Text, run: () => "after" })
+    return $.sequence($.worktree({ id: "fix", onEnd: "remove", body: $.sequence(noted("one"), noted("two")) }), after)
+  })
+  const report = await crashEverywhere(flow, {})
+  expect(report.crashes).toBeGreaterThan(5)
+  expect(report.steps).toContain("fix~remove")
 })
 
 it.live("the test runtime makes directories in place of worktrees, and touches no repository", () =>

@@ -9,6 +9,7 @@ import { keptId, type NodeId } from "@smithers/core/Ids"
 import type { StepContext } from "@smithers/core/StepProgram"
 import type { attemptKey } from "@smithers/core/Transaction"
 import * as Schema from "effect/Schema"
+import * as Compatibility from "./Compatibility.ts"
 import * as Reads from "./internal/reads.ts"
 import { notePending } from "./internal/scope.ts"
 import { pending } from "./Pending.ts"
@@ -116,11 +117,15 @@ export interface Source {
   readonly known: () => Reads.Known
   /** Returns the table of a target. Throws if there is none. */
   readonly tableOf: (target: unknown) => string
+  /** Tells whether a text is the name of a table. */
+  readonly isTable: (name: string) => boolean
   /** Records a read, so that the plan is rendered again when its value changes. */
   readonly onRead?: (read: Reads.Read, found: Reads.Found) => void
   /** Returns the iteration of a reader outside of loops. */
   readonly pass: () => number
   readonly onIteration?: (loop: string) => void
+  /** Records a read of all rows of a table. */
+  readonly onTable?: (table: string) => void
   /** Records a lookup of the winners or failures of a race or a list. */
   readonly onGroup?: (group: NodeId, what: "winners" | "failures") => void
   /** Returns the value of `output` for a missing output. */
@@ -138,6 +143,8 @@ interface Reader {
   iterationCount(target: unknown, node?: string | ReadOptions): number
   winners(race: string): ReadonlyArray<string>
   failures(group: string): ReadonlyArray<PartFailure>
+  [Compatibility.rowsKey](target: unknown): ReadonlyArray<Compatibility.Given>
+  [Compatibility.iterationsKey](): Compatibility.Iterations
 }
 
 /** Returns the codec of the schema with a key; `undefined` if there is none. */
@@ -150,7 +157,7 @@ const nodeIdOf = (node: string | Pick<ReadOptions, "nodeId"> | undefined): strin
   typeof node === "string" ? node : node?.nodeId
 
 /** Creates a `ctx` for a place inside a loop, or outside of all. */
-export const make = (source: Source, loop: string | undefined): Ctx => {
+export const make = (source: Source, loop: string | undefined): Ctx & Compatibility.Members => {
   /** Returns the ctx that answers in place of this one. */
   const later = (name: string): Reader | undefined => {
     const successor = source.successor?.(loop)
@@ -214,8 +221,24 @@ export const make = (source: Source, loop: string | undefined): Ctx => {
       return Reads.failuresOf(known, id).map(({ key, cause }) => ({ key, error: caughtOf(cause, known.state) }))
     },
   }
+  const rows = (target: unknown): ReadonlyArray<Compatibility.Given> => {
+    const table = source.tableOf(target)
+    source.onTable?.(table)
+    return Reads.rowsIn(source.known(), table).map(({ nodeId, iteration, value }) => Compatibility.row(value, nodeId, iteration))
+  }
+  const iterations = (): Compatibility.Iterations => {
+    const known = source.known()
+    for (const id of known.layout.loops.keys()) source.onIteration?.(id)
+    return Object.fromEntries([...known.layout.loops.keys()].map((id) => [id, Reads.passOf(known, id)]))
+  }
+  const whole = Compatibility.extended(ctx, {
+    rows: (target) => later("outputs")?.[Compatibility.rowsKey](target) ?? rows(target),
+    iterations: () => later("iterations")?.[Compatibility.iterationsKey]() ?? iterations(),
+    tableOf: source.tableOf,
+    isTable: source.isTable,
+  })
   // Untyped inside; values were decoded with the schemas that the types come from.
-  return ctx as Ctx
+  return whole as unknown as Ctx & Compatibility.Members
 }
 
 /** Returns the pending value that `output` has for a missing output in a render, and records the read. */

@@ -138,11 +138,17 @@ const makeReading = (
         runId: state.runId,
         known: () => known(state),
         tableOf: knownTableOf,
+        isTable: (name) => Object.hasOwn(schemas, name),
         pass: () => 0,
         onRead: (read, found) => {
           noteRead(readOf(read.table, found, state))
           asked?.push(read)
           if (isStray(read)) functionReads.set(readKey(read), read)
+        },
+        onTable: (table) => {
+          noteRead({ nodeId: undefined, table, key: undefined })
+          for (const { nodeId, iteration } of Reads.rowsIn(known(state), table))
+            noteRead({ nodeId, table, key: nodeKey(nodeId, iteration) })
         },
         // Winners and failures depend on the tasks inside.
         onGroup: (group) => {
@@ -162,7 +168,7 @@ const makeReading = (
     )
   const ctxAt = reader?.ctxAt ?? ctxHere
   /** Creates the ctx that answers in place of a render's ctx while a function runs. */
-  let answering: ((loop: string | undefined) => Ctx.Ctx) | undefined
+  let answering: ((loop: string | undefined) => ReturnType<typeof Ctx.make>) | undefined
   const calling: Lowering["calling"] = (call, state, noteRead, onPending) => {
     const outer = answering
     answering = (loop) => ctxAt(state, loop, noteRead, onPending)
@@ -216,6 +222,8 @@ const makeReading = (
     const passes: Array<{ readonly scope: object; readonly pass: number }> = []
     const catches = new Map<NodeId, Catch>()
     const looks = new Map<string, Look>()
+    /** Tables of which all rows were read. */
+    const wholeTables = new Set<string>()
     const look = (what: string, region: NodeId, one: Omit<Look, "found">): void => {
       looks.set(compositeKey(region, what), { ...one, found: one.see(known(state)) })
     }
@@ -226,6 +234,8 @@ const makeReading = (
       runId: state.runId,
       known: () => known(state),
       tableOf: knownTableOf,
+      isTable: (name) => Object.hasOwn(schemas, name),
+      onTable: (table) => wholeTables.add(table),
       pass: () => {
         const pass = passIn(known(state), meant[passes.length])
         passes.push({ scope: stamp().scope, pass })
@@ -272,7 +282,7 @@ const makeReading = (
         look("left", region, { see, watched: () => [region], loop: () => loop })
         return see(known(state)) !== ""
       }
-      return { rendered, causeOf, isLeft, reads, loops, passes, catches, looks }
+      return { rendered, causeOf, isLeft, reads, loops, passes, catches, looks, wholeTables }
     } finally {
       isOver = true
     }
@@ -437,11 +447,11 @@ const makeReading = (
     const before = drawn === undefined ? (recalled === undefined ? [] : Retained.inText(recalled)) : Retained.inPlan(drawn.plan)
     for (const one of before) left.set(one.id, one)
     const settled = settle(state)
-    const { lowered, reads, loops, passes, catches, looks } = findLeft(state, settled.lowered) ? settle(state) : settled
+    const { lowered, reads, loops, passes, catches, looks, wholeTables } = findLeft(state, settled.lowered) ? settle(state) : settled
     for (const one of left.values()) if (lowered.layout.tasks.has(one.id) || !Retained.isOpen(state, one)) left.delete(one.id)
     checkEarly(state, lowered)
     renderedReads = [...reads.values()].map(({ read }) => read)
-    watched = watch(known(state), [...reads.values()], loops, passes.length > 0, catches, looks)
+    watched = watch(known(state), [...reads.values()], loops, passes.length > 0, catches, looks, wholeTables)
     const plan = PlanLayout.make(lowered.name, lowered.root, lowered.pending, true)
     checkIds(state, plan)
     drawn = { plan, lowered }
@@ -652,6 +662,7 @@ const watch = (
   anyLoop: boolean,
   catches: ReadonlyMap<NodeId, Catch>,
   looks: ReadonlyMap<string, Look>,
+  wholeTables: Iterable<string>,
 ): Watched => {
   const nodes = new Set<NodeId>()
   const tables = new Set<string>()
@@ -672,6 +683,11 @@ const watch = (
       begun.add(loop)
       around(known.layout.loops.get(loop))
     } else around(loop)
+  }
+  for (const table of wholeTables) {
+    tables.add(table)
+    // A row that is reset is gone.
+    for (const nodeId of known.rows.writersOf(table)) nodes.add(nodeId)
   }
   for (const loop of iterations) around(loop)
   // A new iteration has caught nothing.

@@ -21,6 +21,7 @@ import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import type * as React from "react"
 import { type Ctx, codecIn, type Read, type Schemas, type Undeclared } from "./Ctx.ts"
+import * as Compatibility from "./Compatibility.ts"
 import * as Components from "./components.ts"
 import { untypedTable } from "./internal/lowering.ts"
 import type { FunctionGiving, Infer, InsteadOf } from "./internal/slips.ts"
@@ -140,7 +141,7 @@ export const createSmithers = <
   declared: S,
   settings: SmithersOptions<I, O> = {},
 ): Smithers<OutputsAmong<S>, InputAmong<S, I>, OutputOf<S, O>> => {
-  const { schemas, options } = parted(declared, settings)
+  const { schemas, options } = parted(declared, Compatibility.options(settings))
   check(schemas, options)
   const face = {
     Workflow: Components.Workflow,

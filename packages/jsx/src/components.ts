@@ -8,6 +8,7 @@ import { abbreviated, keptId } from "@smithers/core/Ids"
 import { defined } from "@smithers/core/Struct"
 import * as Thrown from "@smithers/core/Thrown"
 import * as React from "react"
+import * as Compatibility from "./Compatibility.ts"
 import type { Ctx, Undeclared } from "./Ctx.ts"
 import type { Fiber } from "./HostNode.ts"
 import { isPieces, mark } from "./internal/children.ts"
@@ -94,7 +95,7 @@ class LoopElement extends React.Component<Props.LoopProps> {
 }
 
 /** Repeats its children until `until` holds. */
-export const Loop = LoopElement as unknown as Props.LoopComponent<Undeclared>
+export const Loop = Compatibility.register("Loop", LoopElement) as unknown as Props.LoopComponent<Undeclared>
 
 /** Alias of {@link Loop}. */
 export const Ralph = LoopElement as unknown as typeof Loop
@@ -167,7 +168,7 @@ const MergeQueueElement = (props: Props.MergeQueueProps): React.ReactNode => jsx
 MergeQueueElement.displayName = "MergeQueue"
 
 /** Runs a part of the plan for each item of a list, by key, one item at a time, in order. */
-export const MergeQueue = MergeQueueElement as unknown as Props.MergeQueueComponent<Undeclared>
+export const MergeQueue = Compatibility.register("MergeQueue", MergeQueueElement) as unknown as Props.MergeQueueComponent<Undeclared>
 
 /** Renders an item, as a component of its own, so that its reads hold back no other item. */
 const Item = ({

@@ -5,6 +5,7 @@
 import { name as published } from "@smithers/core/Package"
 import * as Thrown from "@smithers/core/Thrown"
 import * as React from "react"
+import * as Compatibility from "./Compatibility.ts"
 import { isPieces, mark, pieces, withText } from "./internal/children.ts"
 import { isKind } from "./internal/elements.ts"
 import { stampProps } from "./internal/scope.ts"
@@ -16,7 +17,7 @@ export const Fragment = React.Fragment
 
 const elementType = Thrown.get(React.createElement("task"), "$$typeof")
 
-type Props = { [name: string]: unknown }
+type Props = { readonly [name: string]: unknown }
 
 /** Valid element names, including those of XML. */
 const name = /^[\p{L}_][\p{L}\p{N}_:.-]*$/u
@@ -36,11 +37,13 @@ const noName = (type: string): string => {
 const isWritten = (type: unknown): boolean => type === Fragment || (typeof type === "string" && !isKind(type))
 
 /** Creates an element. */
-export const jsx = (type: unknown, config: Props, maybeKey?: unknown): React.ReactElement => {
-  let props = config
+export const jsx = (written: unknown, config: Props, maybeKey?: unknown): React.ReactElement => {
+  const translated = Compatibility.element(written, config)
+  const { type } = translated
+  let props: Props = translated.props
   let key = maybeKey
-  if ("key" in config) {
-    const { key: spreadKey, ...rest } = config
+  if ("key" in props) {
+    const { key: spreadKey, ...rest } = props
     key ??= spreadKey
     props = rest
   }
@@ -58,7 +61,7 @@ export const jsx = (type: unknown, config: Props, maybeKey?: unknown): React.Rea
 export const jsxs = (type: unknown, config: Props, key?: unknown): React.ReactElement => {
   const { children } = config
   if (Array.isArray(children) && !isPieces(children)) {
-    if (type === "Task" || isWritten(type)) config.children = pieces(children)
+    if (type === "Task" || isWritten(type)) return jsx(type, { ...config, children: pieces(children) }, key)
     // A component may pass its children on to a task.
     else mark(children)
   }

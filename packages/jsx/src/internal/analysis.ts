@@ -6,6 +6,7 @@ import { compositeKey, idRule, isNodeId, type NodeId, partId, shownId } from "@s
 import * as Names from "@smithers/core/Names"
 import * as NodeOptions from "@smithers/core/NodeOptions"
 import type { Node, PendingRead } from "@smithers/core/Plan"
+import * as Compatibility from "../Compatibility.ts"
 import { componentsAround, type HostNode, isText } from "../HostNode.ts"
 import { isPending } from "../Pending.ts"
 import { RenderError } from "../render.ts"
@@ -129,6 +130,9 @@ export const analyze = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>
     const { node, loop } = entry
     if (!isKind(node.type)) return refuse(node, unknownElement(node.type))
     const props = propsOf(node)
+    const stray = Names.unknownIn(props, known[node.type])
+    const cure = stray && Compatibility.cureOf(node.type, stray.name)
+    if (cure !== undefined) refuse(node, `"${stray?.name}" is a prop of Smithers 0.x. ${cure}`)
     const unknown = Names.problemOf(props, known[node.type], "prop")
     if (unknown !== undefined) refuse(node, `it ${unknown}`)
     entries.set(node, entry)

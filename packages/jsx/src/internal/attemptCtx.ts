@@ -1,4 +1,5 @@
 import type { StepContext } from "@smithers/core/StepProgram"
+import * as Thrown from "@smithers/core/Thrown"
 import { attemptKey } from "@smithers/core/Transaction"
 import type { Ctx } from "../Ctx.ts"
 
@@ -44,6 +45,18 @@ export class AttemptCtx {
   }
   get failures() {
     return this.#reads.failures
+  }
+  get outputs() {
+    return Thrown.get(this.#reads, "outputs")
+  }
+  get iterations() {
+    return Thrown.get(this.#reads, "iterations")
+  }
+  get latestArray() {
+    return Thrown.get(this.#reads, "latestArray")
+  }
+  get resolveTableName() {
+    return Thrown.get(this.#reads, "resolveTableName")
   }
   get taskId() {
     return this.#context.stepId

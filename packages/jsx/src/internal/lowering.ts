@@ -5,6 +5,7 @@ import type * as Codec from "@smithers/core/Codec"
 import type { NodeId, NodeKey } from "@smithers/core/Ids"
 import type { NoteRead, Step } from "@smithers/core/Plan"
 import type { RunState } from "@smithers/core/RunState"
+import type { Members } from "../Compatibility.ts"
 import type { Ctx } from "../Ctx.ts"
 import type { HostNode } from "../HostNode.ts"
 import type { Read } from "./reads.ts"
@@ -21,7 +22,7 @@ export interface Lowering {
    * Creates a `ctx` for a function that is called when a task runs or a decision about it is made. Reports its reads to `noteRead`.
    * A missing output is an error or, with `onPending`, pending and reported to it.
    */
-  readonly ctxAt: (state: RunState, loop: NodeId | undefined, noteRead: NoteRead, onPending?: (read: Read) => void) => Ctx
+  readonly ctxAt: (state: RunState, loop: NodeId | undefined, noteRead: NoteRead, onPending?: (read: Read) => void) => Ctx & Members
   /**
    * Calls an author's function, which may close over the ctx of the render. During the call, that ctx behaves like one of `ctxAt`.
    */

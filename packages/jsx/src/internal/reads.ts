@@ -158,6 +158,19 @@ const rowOf = (known: Known, nodeId: NodeId, pass: Read["pass"]): number | undef
   return wanted >= 0 && wanted < passes ? base + wanted : undefined
 }
 
+/** A row of a table. */
+export interface TableRow {
+  readonly nodeId: NodeId
+  readonly iteration: number
+  readonly value: unknown
+}
+
+/** Returns all rows of a table, node by node. */
+export const rowsIn = ({ rows, values }: Known, table: string): ReadonlyArray<TableRow> =>
+  rows.writersOf(table).flatMap((nodeId) =>
+    rows.of(nodeId).map((iteration) => ({ nodeId, iteration, value: values.outputs.get(nodeKey(nodeId, iteration)) })),
+  )
+
 /** Resolves a read. */
 export const find = (known: Known, read: Read): Found => {
   const nodeId = nodeOf(known, read)

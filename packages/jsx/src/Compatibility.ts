@@ -1,0 +1,255 @@
+/**
+ * Workflows of Smithers 0.x: the only place where their spellings are known. Options, props and readers of a `ctx` become ours when they are written, so that nothing
+ * behind this room knows of them. What has no meaning any more is accepted, and said once per process; what means something else is refused with its cure.
+ */
+
+/** Props or options by name. */
+export interface Given {
+  readonly [name: string]: unknown
+}
+
+/** Says once per process that something has no effect. */
+const warned = new Set<string>()
+const warn = (what: string, instead: string): void => {
+  if (warned.has(what)) return
+  warned.add(what)
+  console.warn(`${what} is an option of Smithers 0.x, and has no effect. ${instead}`)
+}
+
+/** The part of an object without some names. */
+const without = (given: Given, names: Iterable<string>): Given => {
+  const left = new Set(names)
+  return Object.fromEntries(Object.entries(given).filter(([name]) => !left.has(name)))
+}
+
+const isObject = (value: unknown): value is Given => typeof value === "object" && value !== null && !Array.isArray(value)
+
+/** Options of `createSmithers` without an effect, with what takes their place. */
+const oldOptions: { readonly [name: string]: string } = {
+  dbPath: 'Choose the file with "--db" of the command, or with Smithers.sqlite({ filename }).',
+  journalMode: "The journal of the database is always a WAL.",
+  readableName: "Describe a workflow in its README, and tasks with their label.",
+  description: "Describe a workflow in its README, and tasks with their label.",
+  alertPolicy: "Metrics and logs carry what alerts need: see docs/guides/observability.md.",
+}
+
+/** Takes the options of 0.x out of those of `createSmithers`. */
+export const options = <O extends object>(given: O): O => {
+  const old = Object.keys(oldOptions).filter((name) => Object.hasOwn(given, name))
+  if (old.length === 0) return given
+  for (const name of old) warn(`"${name}" of createSmithers`, oldOptions[name] ?? "")
+  return without(given as Given, old) as O
+}
+
+/** What becomes of an old prop: it is given to ours, it has no effect, or it is kept and refused with a cure. */
+type Rule = { readonly to: string; readonly as?: (value: unknown) => unknown } | { readonly effectless: string } | { readonly drop: true }
+
+const rename = (to: string, as?: (value: unknown) => unknown): Rule => (as === undefined ? { to } : { to, as })
+
+/** Ids by a name, or a list of them, as a list. */
+const idsOf = (value: unknown): unknown => (isObject(value) ? Object.values(value) : value)
+
+const rules: { readonly [kind: string]: { readonly [prop: string]: Rule } } = {
+  Workflow: { cache: { effectless: 'Give "cache" to the tasks whose outputs may be reused.' } },
+  Task: {
+    outputSchema: rename("output"),
+    async: { effectless: "Tasks beside each other in <Parallel> do not wait for one another." },
+    hijack: { effectless: "Talk to the agent in its own program, and answer with an approval or a human task." },
+    onHijackExit: { effectless: "Talk to the agent in its own program, and answer with an approval or a human task." },
+  },
+  Approval: {
+    outputSchema: rename("output"),
+    allowedUsers: rename("approvers"),
+    allowedScopes: { effectless: 'Name those who may decide in "approvers".' },
+    async: { effectless: "What stands beside it in <Parallel> does not wait for it." },
+    needs: rename("dependsOn", idsOf),
+  },
+  WaitForEvent: { event: rename("name"), correlationId: rename("correlation"), outputSchema: rename("output"), async: { drop: true } },
+  Signal: { schema: rename("output"), correlationId: rename("correlation"), async: { drop: true } },
+  HumanTask: { outputSchema: rename("output"), maxAttempts: { effectless: "An answer that the schema refuses is asked for again, without a limit." }, async: { drop: true } },
+  Subflow: {},
+  Worktree: { baseBranch: rename("base") },
+  Loop: { continueAsNewEvery: { effectless: "The history of a run is stored by frames, and read only where it is asked for." } },
+}
+
+/** Cures of what is refused, by `<kind> <prop>`. */
+const cures: { readonly [kindAndProp: string]: string } = {
+  "Approval autoApprove": `Decide in code with <ApprovalGate when={…}>, or by time with timeout="1h" onTimeout="approve"`,
+  "Subflow mode": 'Each child is a run of its own. For mode="inline", put the tasks of the child into a component, and draw that',
+  "Saga steps": 'Put the tasks into <Saga>, each with "compensate", a function that undoes it',
+  "Saga onFailure": 'Say "onCompensated": "fail" or "continue"',
+  "TryCatchFinally catchErrors": 'Say which errors are caught with catchWhen={(error) => error.name === "…"}',
+  "Task fallbackAgent": "Give agent={[first, second]}",
+}
+
+/** Returns the cure for a prop of 0.x that is refused; `undefined` for a prop that never was one. */
+export const cureOf = (kind: string, prop: string): string | undefined => cures[`${kind} ${prop}`]
+
+/** Components that are functions or classes, by their kinds. */
+const kinds = new WeakMap<object, string>()
+
+/** Registers a component of ours that is no name of an element. */
+export const register = <C extends object>(kind: string, component: C): C => {
+  kinds.set(component, kind)
+  return component
+}
+
+/** An element as it is made. */
+export interface Made {
+  readonly type: unknown
+  readonly props: Given
+}
+
+/** Translates an element. Gives the very props where they have no old spelling. */
+export const element = (type: unknown, props: Given): Made => {
+  const kind = typeof type === "string" ? type : typeof type === "function" ? kinds.get(type) : undefined
+  if (kind === undefined) return { type, props }
+  if (kind === "MergeQueue" && !("items" in props)) return { type: "Parallel", props: queue(props) }
+  const own = rules[kind]
+  if (own === undefined) return { type, props }
+  let made: { [name: string]: unknown } | undefined
+  for (const name in own) {
+    if (!(name in props)) continue
+    const rule = own[name]
+    if (rule === undefined) continue
+    made ??= { ...props }
+    delete made[name]
+    if ("effectless" in rule) warn(`"${name}" of ${kind}`, rule.effectless)
+    if ("to" in rule && props[name] !== undefined && made[rule.to] === undefined)
+      made[rule.to] = rule.as === undefined ? props[name] : rule.as(props[name])
+  }
+  if (kind === "Signal" && "schema" in props && made !== undefined) made.name ??= props.id
+  if (kind === "Subflow" && props.mode === "childRun") {
+    made ??= { ...props }
+    delete made.mode
+  }
+  return { type, props: kind === "Task" ? task(made ?? props) : (made ?? props) }
+}
+
+/** A queue of 0.x groups its children, one at a time; ours goes through a list. */
+const queue = (props: Given): Given => ({ maxConcurrency: 1, ...without(props, ["id"]) })
+
+/** The parts of a task whose values differ. */
+const task = (props: Given): Given => {
+  const { agent, fallbackAgent, memory, scorers } = props
+  let made = props
+  if (fallbackAgent !== undefined && agent !== undefined) made = { ...without(made, ["fallbackAgent"]), agent: [agent, fallbackAgent].flat() }
+  if (isObject(memory) && isOldMemory(memory)) made = { ...made, memory: memoryOf(memory, agent !== undefined) }
+  if (isObject(scorers) && Object.values(scorers).some(isOldScorer)) made = { ...made, scorers: scorersOf(scorers) }
+  return made
+}
+
+/** The text of a namespace, which 0.x also writes as `{ kind, id }`. */
+const namespaceOf = (namespace: unknown): unknown => {
+  if (!isObject(namespace)) return namespace
+  return [namespace.kind, namespace.id].filter((part) => part !== undefined).join(":")
+}
+
+const isOldMemory = ({ recall, remember, ...others }: Given): boolean =>
+  "threadId" in others ||
+  [recall, remember].some((one) => isObject(one) && (isObject(one.namespace) || "topK" in one))
+
+const memoryOf = ({ recall, remember }: Given, hasAgent: boolean): Given => {
+  const placed = (one: Given): Given => ({ ...one, ...("namespace" in one ? { namespace: namespaceOf(one.namespace) } : {}) })
+  const recalled = isObject(recall) ? { ...placed(without(recall, ["topK"])), ...("topK" in recall ? { limit: recall.topK } : {}) } : recall
+  return {
+    ...(recall === undefined || !hasAgent ? {} : { recall: recalled }),
+    ...(remember === undefined ? {} : { remember: isObject(remember) ? placed(remember) : remember }),
+  }
+}
+
+const isOldScorer = (one: unknown): boolean => isObject(one) && isObject(one.scorer)
+
+/** The share of outputs that 0.x scores: `{ type: "all" | "none" | "ratio", rate }`. */
+const samplingOf = (sampling: unknown): number => {
+  if (!isObject(sampling)) return typeof sampling === "number" ? sampling : 1
+  return sampling.type === "none" ? 0 : typeof sampling.rate === "number" ? sampling.rate : 1
+}
+
+const scorersOf = (scorers: Given): Given =>
+  Object.fromEntries(
+    Object.entries(scorers).map(([name, one]) => {
+      if (!isObject(one) || !isObject(one.scorer)) return [name, one]
+      const { score, judge, instructions } = one.scorer
+      const judged = judge === undefined ? { score } : { score: judge, ...(instructions === undefined ? {} : { instructions }) }
+      return [name, { ...judged, sampling: samplingOf(one.sampling) }]
+    }),
+  )
+
+/** A row of a table as 0.x gives it: the fields of its output, its node and its iteration. An output that is no object is its `value`. */
+export const row = (value: unknown, nodeId: string, iteration: number): Given => ({
+  ...(isObject(value) ? value : { value }),
+  nodeId,
+  iteration,
+})
+
+/** The iterations of loops, by id. */
+export interface Iterations {
+  readonly [loop: string]: number
+}
+
+/** What a `ctx` of 0.x reads by. */
+export interface Reader {
+  /** Returns all rows of a table, in the order in which their nodes first wrote it. */
+  readonly rows: (target: unknown) => ReadonlyArray<Given>
+  readonly iterations: () => Iterations
+  /** Returns the table of a schema or a key. Throws if there is none. */
+  readonly tableOf: (target: unknown) => string
+  readonly isTable: (name: string) => boolean
+}
+
+/** The key under which a `ctx` answers for `outputs`. */
+export const rowsKey: unique symbol = Symbol("rows")
+
+/** The key under which a `ctx` answers for `iterations`. */
+export const iterationsKey: unique symbol = Symbol("iterations")
+
+interface ItemSchema {
+  readonly safeParse?: (item: unknown) => { readonly success: boolean; readonly data?: unknown }
+}
+
+/** The members of a `ctx` of 0.x, which are not in its type. */
+export interface Members {
+  /** All rows of a table: `ctx.outputs.<table>`, or `ctx.outputs(table)` by name or schema. */
+  readonly outputs: ((target: unknown) => ReadonlyArray<Given>) & { readonly [table: string]: ReadonlyArray<Given> }
+  readonly iterations: Iterations
+  /** Returns the items of a list that a schema accepts. A text is read as JSON. */
+  readonly latestArray: (value: unknown, schema?: ItemSchema) => ReadonlyArray<unknown>
+  readonly resolveTableName: (target: unknown) => string
+  readonly auth: null
+  readonly [rowsKey]: Reader["rows"]
+  readonly [iterationsKey]: Reader["iterations"]
+}
+
+const outputsOf = ({ rows, isTable }: Reader): Members["outputs"] =>
+  new Proxy((target: unknown) => rows(target), {
+    get: (of, name) => (typeof name === "string" && isTable(name) ? rows(name) : Reflect.get(of, name)),
+  }) as Members["outputs"]
+
+const latestArray: Members["latestArray"] = (value, schema) => {
+  const list = typeof value === "string" ? listIn(value) : value
+  const items: ReadonlyArray<unknown> = Array.isArray(list) ? list : []
+  if (schema?.safeParse === undefined) return items
+  return items.flatMap((item) => {
+    const parsed = schema.safeParse?.(item)
+    return parsed?.success === true ? [parsed.data] : []
+  })
+}
+
+const listIn = (text: string): unknown => {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return []
+  }
+}
+
+/** Adds the members of a `ctx` of 0.x. */
+export const extended = <C extends object>(ctx: C, reader: Reader): C & Members => {
+  const { rows, iterations, tableOf } = reader
+  const members = { latestArray, resolveTableName: tableOf, auth: null, [rowsKey]: rows, [iterationsKey]: iterations }
+  return Object.defineProperties(Object.assign(ctx, members), {
+    outputs: { get: () => outputsOf(reader), enumerable: false },
+    iterations: { get: iterations, enumerable: false },
+  }) as C & Members
+}

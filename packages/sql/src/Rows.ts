@@ -348,6 +348,7 @@ export const waitColumns = [
   "reason",
   "is_kept",
   "is_of_attempt",
+  "selected",
 ] as const
 
 export type WaitRow = [
@@ -373,6 +374,7 @@ export type WaitRow = [
   reason: Text,
   isKept: number | null,
   isOfAttempt: number | null,
+  selected: Text,
 ]
 
 /** Encodes a wait. */
@@ -393,8 +395,7 @@ export const waitRow = (wait: Records.Wait): WaitRow => {
     decision?.note ?? null,
     decision?.by ?? wait.answeredBy ?? null,
     decision?.at ?? wait.answeredAt ?? null,
-    // An approval has no answers: the column holds the key of the option that was selected.
-    decision?.selected !== undefined ? write(decision.selected) : answers === undefined ? null : write(answers as unknown as Json),
+    answers === undefined ? null : write(answers as unknown as Json),
     child === undefined ? null : write(child as unknown as Json),
     wait.refusals ?? null,
     refused === undefined ? null : JSON.stringify(refused),
@@ -402,6 +403,7 @@ export const waitRow = (wait: Records.Wait): WaitRow => {
     wait.reason ?? null,
     flag(wait.isKept),
     flag(wait.isOfAttempt),
+    decision?.selected ?? null,
   ]
 }
 
@@ -424,7 +426,7 @@ export const readWait = (row: WaitRow): Records.Wait => {
     at,
     ...rest
   ] = row
-  const [answers, child, refusals, refused, endedAt, reason, isKept, isOfAttempt] = rest
+  const [answers, child, refusals, refused, endedAt, reason, isKept, isOfAttempt, selected] = rest
   const wait: Mutable<Records.Wait> = { kind, status, since, requestSeq, requestCount }
   if (deadline !== null) wait.deadline = deadline
   if (name !== null) wait.name = name
@@ -436,11 +438,10 @@ export const readWait = (row: WaitRow): Records.Wait => {
     if (by !== null) wait.answeredBy = by
     if (at !== null) wait.answeredAt = at
   } else {
-    const selected = answers === null ? {} : { selected: read<string>(answers) }
     const said = { ...(note === null ? {} : { note }), ...(by === null ? {} : { by }) }
-    wait.decision = { approved: approved === 1, ...selected, ...said, at: at ?? since }
+    wait.decision = { approved: approved === 1, ...(selected === null ? {} : { selected }), ...said, at: at ?? since }
   }
-  if (answers !== null && approved === null) wait.answers = read<ReadonlyArray<Records.Answer>>(answers)
+  if (answers !== null) wait.answers = read<ReadonlyArray<Records.Answer>>(answers)
   if (child !== null) wait.child = read<Records.ChildEnd>(child)
   if (refusals !== null) wait.refusals = refusals
   if (refused !== null) wait.refused = read<ReadonlyArray<string>>(refused)

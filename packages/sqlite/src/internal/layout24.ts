@@ -1,5 +1,5 @@
 /**
- * The step to layout 24, in which runs can be forked: where they come from, and a mark on outputs that they have inherited.
+ * The step to layout 24, in which runs can be forked, and approvals select: where runs come from, a mark on outputs that they have inherited, and the option that was selected.
  */
 import { inheritedColumn } from "@smithers/sql/Columns"
 import type { Connection } from "./connection.ts"
@@ -11,6 +11,8 @@ ALTER TABLE smithers_runs ADD COLUMN forked_from TEXT;
 ALTER TABLE smithers_runs ADD COLUMN forked_frame INTEGER;
 ALTER TABLE smithers_runs ADD COLUMN forked_seq INTEGER;
 ALTER TABLE smithers_runs ADD COLUMN fork TEXT; -- JSON {"at", "lineage", "ownsEffects"?}
+-- The key of the option that an approval has selected.
+ALTER TABLE smithers_waits ADD COLUMN selected TEXT;
 CREATE INDEX smithers_runs_forks ON smithers_runs (forked_from) WHERE forked_from IS NOT NULL;
 `
 

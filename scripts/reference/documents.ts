@@ -59,7 +59,11 @@ const chapters: ReadonlyArray<{ readonly title: string; readonly folder: string;
     ],
   },
   { title: "Guides: tests", folder: "guides", first: ["testing", "testing-waits", "testing-agents", "testing-crashes"] },
-  { title: "Guides: data and operation", folder: "guides", first: ["sql", "transactions", "supervise", "observability"] },
+  {
+    title: "Guides: data and operation",
+    folder: "guides",
+    first: ["sql", "transactions", "supervise", "observability", "migrating-from-smithers-0.x"],
+  },
   {
     title: "Reference",
     folder: "reference",

@@ -2,10 +2,13 @@
  * Workflows of Smithers 0.x: spellings that mean ours, options that have no effect, and props that are refused with a cure.
  */
 import { afterEach, beforeEach, describe, expect, it, vi } from "@effect/vitest"
-import { createSmithers, renderPlan, runWorkflow, Smithers } from "smithers-orchestrator"
 import * as smithersPackage from "smithers-orchestrator"
-import { scriptedAgent } from "smithers-orchestrator/testing"
+import { createSmithers, renderPlan, runWorkflow, Smithers } from "smithers-orchestrator"
+import { scriptedAgent, TestRuntime } from "smithers-orchestrator/testing"
 import * as z from "zod"
+
+// biome-ignore lint/suspicious/noExplicitAny: untyped, as in JavaScript
+type Untyped = any
 
 let said: Array<string> = []
 beforeEach(() => {
@@ -14,20 +17,22 @@ beforeEach(() => {
 })
 afterEach(() => vi.restoreAllMocks())
 
-// As in JavaScript, where the files of 0.x are written.
 const { Approval, HumanTask, Loop, MergeQueue, Saga, Signal, Subflow, TryCatchFinally, WaitForEvent, Worktree } =
-  smithersPackage as unknown as Record<string, (props: object) => null>
+  smithersPackage as Untyped
 const schemas = {
   note: z.object({ text: z.string() }),
   round: z.object({ n: z.number() }),
-  decision: z.object({ approved: z.boolean(), note: z.string().nullable(), decidedBy: z.string().nullable(), decidedAt: z.string().nullable() }),
+  decision: z.object({
+    approved: z.boolean(),
+    note: z.string().nullable(),
+    decidedBy: z.string().nullable(),
+    decidedAt: z.string().nullable(),
+  }),
 }
-// biome-ignore lint/suspicious/noExplicitAny: untyped, as in JavaScript
-type Untyped = any
 const declared = (options: object = {}): Untyped => createSmithers(schemas, options)
 const { Workflow, Task, smithers, outputs } = declared()
-const outcome = async (workflow: Untyped, options: object = {}): Promise<Untyped> => {
-  const result: Untyped = await runWorkflow(workflow, { input: {}, runtime: Smithers.memory, ...options } as Untyped)
+const outcome = async (workflow: Untyped): Promise<Untyped> => {
+  const result: Untyped = await runWorkflow(workflow, { input: {}, runtime: Smithers.memory })
   expect(result.status).toBe("finished")
   return result.output
 }
@@ -50,7 +55,9 @@ describe("createSmithers", () => {
     ))
     expect(await outcome(workflow)).toEqual({ text: "hi" })
     expect(said).toEqual([
-      expect.stringContaining('"dbPath" of createSmithers is an option of Smithers 0.x, and has no effect. Choose the file with "--db"'),
+      expect.stringContaining(
+        '"dbPath" of createSmithers is an option of Smithers 0.x, and has no effect. Choose the file with "--db"',
+      ),
       expect.stringContaining('"journalMode"'),
       expect.stringContaining('"alertPolicy"'),
     ])
@@ -163,10 +170,13 @@ describe("props of 0.x", () => {
   it("have a row of a decision with texts and nulls, as its schema there says", async () => {
     const workflow = smithers(() => (
       <Workflow name="w">
-        <Approval id="ok" output={outputs.decision} request={{ title: "?" }} timeout="1 millis" onTimeout="approve" />
+        <Approval id="ok" output={outputs.decision} request={{ title: "?" }} />
       </Workflow>
     ))
-    expect(await outcome(workflow, { onWaiting: undefined })).toMatchObject({ approved: true, decidedBy: null })
+    await using runtime = TestRuntime.make()
+    const run = await runtime.start(workflow, {}, { runId: "r" })
+    await runtime.approve("r", "ok", { by: "ann" })
+    expect(await run.output()).toEqual({ approved: true, note: null, decidedBy: "ann", decidedAt: "2025-01-01T00:00:00.000Z" })
   })
 
   it("give a second agent, and read memory and scorers in their old form", async () => {
@@ -180,7 +190,10 @@ describe("props of 0.x", () => {
           agent={first}
           fallbackAgent={second}
           noRetry
-          memory={{ recall: { namespace: { kind: "workflow", id: "w" }, query: "x", topK: 2 }, remember: { namespace: "w", key: "last" } }}
+          memory={{
+            recall: { namespace: { kind: "workflow", id: "w" }, query: "x", topK: 2 },
+            remember: { namespace: "w", key: "last" },
+          }}
           scorers={{ long: { scorer: { score: () => ({ score: 1 }) }, sampling: { type: "ratio", rate: 0 } } }}
         >
           Say something.
@@ -215,7 +228,11 @@ describe("props of 0.x", () => {
   })
 
   it.each([
-    ["autoApprove", <Approval key="1" id="ok" output={outputs.decision} request={{ title: "?" }} autoApprove={{ after: 1 }} />, "ApprovalGate"],
+    [
+      "autoApprove",
+      <Approval key="1" id="ok" output={outputs.decision} request={{ title: "?" }} autoApprove={{ after: 1 }} />,
+      "ApprovalGate",
+    ],
     ["steps", <Saga key="1" id="s" steps={[]} />, '"compensate"'],
     ["catchErrors", <TryCatchFinally key="1" id="t" try={null} catch={null} catchErrors={["X"]} />, "catchWhen"],
     ["mode", <Subflow key="1" id="c" mode="inline" output={outputs.note} />, "component"],

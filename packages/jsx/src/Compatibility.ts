@@ -42,7 +42,10 @@ export const options = <O extends object>(given: O): O => {
 }
 
 /** What becomes of an old prop: it is given to ours, it has no effect, or it is kept and refused with a cure. */
-type Rule = { readonly to: string; readonly as?: (value: unknown) => unknown } | { readonly effectless: string } | { readonly drop: true }
+type Rule =
+  | { readonly to: string; readonly as?: (value: unknown) => unknown }
+  | { readonly effectless: string }
+  | { readonly drop: true }
 
 const rename = (to: string, as?: (value: unknown) => unknown): Rule => (as === undefined ? { to } : { to, as })
 
@@ -64,9 +67,18 @@ const rules: { readonly [kind: string]: { readonly [prop: string]: Rule } } = {
     async: { effectless: "What stands beside it in <Parallel> does not wait for it." },
     needs: rename("dependsOn", idsOf),
   },
-  WaitForEvent: { event: rename("name"), correlationId: rename("correlation"), outputSchema: rename("output"), async: { drop: true } },
+  WaitForEvent: {
+    event: rename("name"),
+    correlationId: rename("correlation"),
+    outputSchema: rename("output"),
+    async: { drop: true },
+  },
   Signal: { schema: rename("output"), correlationId: rename("correlation"), async: { drop: true } },
-  HumanTask: { outputSchema: rename("output"), maxAttempts: { effectless: "An answer that the schema refuses is asked for again, without a limit." }, async: { drop: true } },
+  HumanTask: {
+    outputSchema: rename("output"),
+    maxAttempts: { effectless: "An answer that the schema refuses is asked for again, without a limit." },
+    async: { drop: true },
+  },
   Subflow: {},
   Worktree: { baseBranch: rename("base") },
   Loop: { continueAsNewEvery: { effectless: "The history of a run is stored by frames, and read only where it is asked for." } },
@@ -133,7 +145,8 @@ const queue = (props: Given): Given => ({ maxConcurrency: 1, ...without(props, [
 const task = (props: Given): Given => {
   const { agent, fallbackAgent, memory, scorers } = props
   let made = props
-  if (fallbackAgent !== undefined && agent !== undefined) made = { ...without(made, ["fallbackAgent"]), agent: [agent, fallbackAgent].flat() }
+  if (fallbackAgent !== undefined && agent !== undefined)
+    made = { ...without(made, ["fallbackAgent"]), agent: [agent, fallbackAgent].flat() }
   if (isObject(memory) && isOldMemory(memory)) made = { ...made, memory: memoryOf(memory, agent !== undefined) }
   if (isObject(scorers) && Object.values(scorers).some(isOldScorer)) made = { ...made, scorers: scorersOf(scorers) }
   return made
@@ -146,12 +159,13 @@ const namespaceOf = (namespace: unknown): unknown => {
 }
 
 const isOldMemory = ({ recall, remember, ...others }: Given): boolean =>
-  "threadId" in others ||
-  [recall, remember].some((one) => isObject(one) && (isObject(one.namespace) || "topK" in one))
+  "threadId" in others || [recall, remember].some((one) => isObject(one) && (isObject(one.namespace) || "topK" in one))
 
 const memoryOf = ({ recall, remember }: Given, hasAgent: boolean): Given => {
   const placed = (one: Given): Given => ({ ...one, ...("namespace" in one ? { namespace: namespaceOf(one.namespace) } : {}) })
-  const recalled = isObject(recall) ? { ...placed(without(recall, ["topK"])), ...("topK" in recall ? { limit: recall.topK } : {}) } : recall
+  const recalled = isObject(recall)
+    ? { ...placed(without(recall, ["topK"])), ...("topK" in recall ? { limit: recall.topK } : {}) }
+    : recall
   return {
     ...(recall === undefined || !hasAgent ? {} : { recall: recalled }),
     ...(remember === undefined ? {} : { remember: isObject(remember) ? placed(remember) : remember }),

@@ -447,7 +447,9 @@ const makeReading = (
     const before = drawn === undefined ? (recalled === undefined ? [] : Retained.inText(recalled)) : Retained.inPlan(drawn.plan)
     for (const one of before) left.set(one.id, one)
     const settled = settle(state)
-    const { lowered, reads, loops, passes, catches, looks, wholeTables } = findLeft(state, settled.lowered) ? settle(state) : settled
+    const { lowered, reads, loops, passes, catches, looks, wholeTables } = findLeft(state, settled.lowered)
+      ? settle(state)
+      : settled
     for (const one of left.values()) if (lowered.layout.tasks.has(one.id) || !Retained.isOpen(state, one)) left.delete(one.id)
     checkEarly(state, lowered)
     renderedReads = [...reads.values()].map(({ read }) => read)

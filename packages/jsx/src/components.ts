@@ -168,7 +168,10 @@ const MergeQueueElement = (props: Props.MergeQueueProps): React.ReactNode => jsx
 MergeQueueElement.displayName = "MergeQueue"
 
 /** Runs a part of the plan for each item of a list, by key, one item at a time, in order. */
-export const MergeQueue = Compatibility.register("MergeQueue", MergeQueueElement) as unknown as Props.MergeQueueComponent<Undeclared>
+export const MergeQueue = Compatibility.register(
+  "MergeQueue",
+  MergeQueueElement,
+) as unknown as Props.MergeQueueComponent<Undeclared>
 
 /** Renders an item, as a component of its own, so that its reads hold back no other item. */
 const Item = ({

@@ -167,9 +167,11 @@ export interface TableRow {
 
 /** Returns all rows of a table, node by node. */
 export const rowsIn = ({ rows, values }: Known, table: string): ReadonlyArray<TableRow> =>
-  rows.writersOf(table).flatMap((nodeId) =>
-    rows.of(nodeId).map((iteration) => ({ nodeId, iteration, value: values.outputs.get(nodeKey(nodeId, iteration)) })),
-  )
+  rows
+    .writersOf(table)
+    .flatMap((nodeId) =>
+      rows.of(nodeId).map((iteration) => ({ nodeId, iteration, value: values.outputs.get(nodeKey(nodeId, iteration)) })),
+    )
 
 /** Resolves a read. */
 export const find = (known: Known, read: Read): Found => {

@@ -19,6 +19,7 @@ const mayImport = {
   workspace: ["core"],
   hot: ["core"],
   testing: ["core", "jsx", "agents"],
+  patterns: ["core", "jsx"],
   server: ["core"],
   cli: ["core", "sqlite", "jsx", "agents", "sandbox", "workspace", "hot"],
 }
@@ -36,6 +37,7 @@ const outside = {
   sql: { npm: ["effect"], runtime: false },
   sqlite: { npm: ["effect", "@effect/[^/]+"], runtime: true },
   testing: { npm: ["effect"], runtime: true },
+  patterns: { npm: ["react", "@types/react"], runtime: false },
   sandbox: { npm: ["effect", "@anthropic-ai/sandbox-runtime"], runtime: true },
   workspace: { npm: ["effect"], runtime: true },
   hot: { npm: ["effect"], runtime: true },

@@ -78,7 +78,7 @@ const moduleOf = (name: string): string | undefined => {
 const imports = /(\bfrom\s*|\bimport\s*\(?\s*|\bimport\.meta\.resolve\(\s*|\bmodule\s+)(["'])(@smithers\/[^"']+)\2/g
 
 /** Imports of files beside, which declarations keep by the names of their sources. */
-const besides = /(\bfrom\s*|\bimport\s*\(?\s*)(["'])(\.{1,2}\/[^"']+)\.ts\2/g
+const besides = /(\bfrom\s*|\bimport\s*\(?\s*)(["'])(\.{1,2}\/[^"']+)\.tsx?\2/g
 
 /** Makes relative paths of the names of packages that are now folders, and names files as they are now. */
 const link = (file: string, dist: string): string =>
@@ -137,7 +137,8 @@ const compile = (): void => {
   for (const file of filesIn(dist)) {
     if (file.endsWith(".map")) {
       const map: SourceMap = JSON.parse(readFileSync(file, "utf8"))
-      const moved = join(sources, relative(dist, file)).replace(/(\.d\.ts|\.js)\.map$/, ".ts")
+      const source = join(sources, relative(dist, file)).replace(/(\.d\.ts|\.js)\.map$/, ".ts")
+      const moved = existsSync(source) ? source : `${source}x`
       writeFileSync(file, JSON.stringify({ ...map, sources: [relative(dirname(file), moved)] }))
     } else {
       writeFileSync(

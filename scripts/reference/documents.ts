@@ -58,6 +58,25 @@ const chapters: ReadonlyArray<{ readonly title: string; readonly folder: string;
       "mdx",
     ],
   },
+  {
+    title: "Patterns",
+    folder: "patterns",
+    first: [
+      "overview",
+      "review-loop",
+      "optimizer",
+      "scan-fix-verify",
+      "panel",
+      "debate",
+      "gather-and-synthesize",
+      "classify-and-route",
+      "escalation-chain",
+      "poller",
+      "supervisor",
+      "kanban",
+      "builder",
+    ],
+  },
   { title: "Guides: tests", folder: "guides", first: ["testing", "testing-waits", "testing-agents", "testing-crashes"] },
   {
     title: "Guides: data and operation",
@@ -129,9 +148,16 @@ const filled = (text: string): string =>
     (_, begin: string, what: string, end: string) => `${begin}\n${region(what)}\n\n${end}`,
   )
 
-/** Pages of the reference, with their regions filled. */
+/** Pages of the reference and of the patterns, with their regions filled. */
 export const reference = (): ReadonlyMap<string, string> =>
-  new Map(pagesIn("reference").map((name) => [`docs/reference/${name}.md`, filled(read(`docs/reference/${name}.md`))]))
+  new Map(
+    ["reference", "patterns"].flatMap((folder) =>
+      pagesIn(folder).map((name) => {
+        const path = `docs/${folder}/${name}.md`
+        return [path, filled(read(path))] as const
+      }),
+    ),
+  )
 
 /** The indexes of all pages, by their paths; they are of the pages as they stand in the files. */
 export const indexes = (): ReadonlyMap<string, string> => {

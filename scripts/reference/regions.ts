@@ -778,7 +778,7 @@ const statuses = (): string => {
 export const region = (what: string): string => {
   const [kind = "", first = "", ...rest] = what.split(" ")
   const [second = "", ...others] = rest
-  const path = `packages/${first.replace("/", "/src/")}.ts`
+  const path = `packages/${first.replace("/", "/src/")}.ts${first.startsWith("patterns/") ? "x" : ""}`
   switch (kind) {
     case "props":
       return optionsOf("packages/jsx/src/Props.ts", first)

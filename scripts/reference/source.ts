@@ -76,6 +76,9 @@ const simplified = (type: string, known: ReadonlyMap<string, string> = new Map()
   if (text.includes("RetryOptions<")) return "RetryOptions | Schedule | false"
   if (text.startsWith("TryParts<")) return text
   if (text.includes("RunContext<")) return "function"
+  if (/^[A-Z]$/.test(text)) return "schema"
+  const having = /^Having<\w, (.+)>$/.exec(text)
+  if (having !== null) return `schema of ${having[1]?.replaceAll(/readonly /g, "").replaceAll("ReadonlyArray", "Array")}`
   const given = /^GivenAs<[^,]+, ([^,]+|"[^>]*), \[/.exec(text)
   if (given !== null) return `${given[1]}, or a function of ctx`
   return text
@@ -86,6 +89,8 @@ const simplified = (type: string, known: ReadonlyMap<string, string> = new Map()
     .replaceAll(/\b(Condition|RunContext|Looking)<Input, N>/g, "$1")
     .replaceAll(/(\w+)\.(Duration\w+)/g, "$2")
     .replaceAll("DurationLike", "Duration")
+    .replaceAll(/React\.ComponentProps<typeof \w+>\["timeout"\]/g, "Duration")
+    .replaceAll(/ValueOf<\w>(?:\["issues"\]\[number\])?/g, "value")
     .replaceAll("Duration.DurationInput", "Duration")
     .replaceAll("DurationInput", "Duration")
     .replaceAll("ReadonlyArray", "Array")

@@ -188,7 +188,7 @@ describe("every layer of the facade", () => {
   it("is looked for in each module that is published", () => {
     const manifest = JSON.parse(readFileSync(join(import.meta.dirname, "../../packages/smithers/package.json"), "utf8"))
     // These make elements, agents and plugins, and no layer.
-    const others = ["./agents", "./effect-ai", "./tools", "./mdx", "./jsx-runtime", "./jsx-dev-runtime"]
+    const others = ["./agents", "./effect-ai", "./tools", "./mdx", "./patterns", "./jsx-runtime", "./jsx-dev-runtime"]
     expect(Object.keys(manifest.exports).sort()).toEqual([...Object.keys(layers), ...others].sort())
   })
 

@@ -1,0 +1,4 @@
+/**
+ * Named patterns of agents, such as `ReviewLoop`, `Panel` and `EscalationChain`.
+ */
+export * from "@smithers/patterns"

@@ -4,7 +4,7 @@
  */
 import type { AnyAgent } from "@smithers/core/Agent"
 import type * as Codec from "@smithers/core/Codec"
-import type { Ctx } from "@smithers/jsx/Ctx"
+import type { Ctx, Undeclared } from "@smithers/jsx/Ctx"
 import { Scope, Task, TryCatchFinally, useCtx } from "@smithers/jsx/components"
 import type * as React from "react"
 
@@ -31,7 +31,8 @@ export type Prompt = React.ReactNode | ((ctx: Ctx) => Told)
 /** The work of a participant: an output to write under an id, and a prompt. It can be spread over another pattern. */
 export interface Work {
   readonly id: string
-  readonly output: Output
+  /** The schema of the output, whose type the compiler does not know here. */
+  readonly output: Undeclared
   readonly children: (ctx: Ctx) => Told
 }
 

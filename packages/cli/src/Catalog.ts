@@ -13,7 +13,7 @@ const { up, supervise, retry, fork, revert, cancel, cancelNode, completeNode, pa
 const { ps, inspect, node, logs, events, why, output, scores, chat, tools, costs } = Watching
 const { timeline, show, diff } = LookingBack
 const { approve, budget, deny, answer, signal, inbox } = Deciding
-const { init, graph, check, replay, agents, workflowList, workflowRun, workflowPath, workflowCreate } = Writing
+const { init, eject, graph, check, replay, agents, workflowList, workflowRun, workflowPath, workflowCreate } = Writing
 const { dbPath, dbCheck, dbVacuum, dbPrune, cacheList, cacheClear, limitList, limitSet, completions } = Keeping
 const { memoryList, memorySearch, memoryGet, memorySet, memoryDelete } = Keeping
 
@@ -23,7 +23,7 @@ export const groups: ReadonlyArray<readonly [title: string, definitions: Readonl
   ["Watch", [ps, why, inspect, node, output, scores, chat, tools, costs, logs, events]],
   ["Look back", [timeline, show, diff]],
   ["Decide", [inbox, approve, deny, answer, budget, signal]],
-  ["Write", [init, graph, check, replay, agents, workflowList, workflowRun, workflowPath, workflowCreate]],
+  ["Write", [init, eject, graph, check, replay, agents, workflowList, workflowRun, workflowPath, workflowCreate]],
   ["Remember", [memoryList, memorySearch, memoryGet, memorySet, memoryDelete]],
   ["Keep", [dbPath, dbCheck, dbVacuum, dbPrune, cacheList, cacheClear, limitList, limitSet, completions]],
 ]

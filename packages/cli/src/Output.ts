@@ -498,6 +498,9 @@ export const Initialised = Schema.Struct({
   next: Schema.Array(Schema.String),
 })
 
+/** `eject` */
+export const Ejected = Schema.Struct({ pattern: Schema.String, path: Schema.String })
+
 /** `workflow path` and `workflow create` */
 export const WorkflowPath = Schema.Struct({ name: Schema.String, path: Schema.String })
 

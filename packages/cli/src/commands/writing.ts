@@ -18,6 +18,24 @@ export const init = define({
   action: () => import("../actions/init.ts").then(({ init }) => init),
 })
 
+export const eject = define({
+  path: ["eject"],
+  summary: "Copies the source of a pattern, such as ReviewLoop, into the project, to be changed there.",
+  details:
+    "The copy imports what it needs from the package, and works unchanged. An existing file is kept, unless --force is given.",
+  examples: [
+    { line: "smithers eject ReviewLoop", does: "Writes patterns/ReviewLoop.tsx." },
+    { line: "smithers eject Panel --to src/flows --force", does: "Writes src/flows/Panel.tsx, and overwrites it." },
+  ],
+  parameters: {
+    pattern: argument("pattern", "Name of the pattern"),
+    to: text("to", "folder", "Folder to write to, created if missing. Default: patterns"),
+    force: flag("force", "Overwrite an existing file"),
+  },
+  output: Output.Ejected,
+  action: () => import("../actions/eject.ts").then(({ eject }) => eject),
+})
+
 export const graph = define({
   path: ["graph"],
   summary: "Shows the plan of a workflow or of a run as a tree.",

@@ -1,0 +1,67 @@
+/**
+ * Copies the source of a pattern into a project, where it imports what it needs from the package.
+ */
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
+import { basename, dirname, join, relative, resolve } from "node:path"
+import * as Effect from "effect/Effect"
+import { facade, find } from "../BundledPackages.ts"
+import { CannotWrite, InvalidUsage } from "../Errors.ts"
+import { quoted } from "../Text.ts"
+
+/** The module that patterns share, which an ejected one imports from the package. */
+const shared = "Participant.tsx"
+
+/** Returns the folder with the sources of the patterns: of the package that the project has, or else of the one of this command. */
+const sources = (): string | undefined =>
+  [process.cwd(), dirname(Bun.main)]
+    .flatMap((home) => find(facade, home)?.folder ?? [])
+    // As published, and in its own repository.
+    .flatMap((folder) => [join(folder, "src", "patterns"), join(folder, "..", "patterns", "src")])
+    .find((folder) => existsSync(join(folder, shared)))
+
+/** Names the modules of an ejected pattern as users import them. */
+const linked = (source: string): string =>
+  source
+    .replaceAll(/(\bfrom )"@smithers\/jsx\/[^"]+"/g, `$1"${facade}"`)
+    .replaceAll(/(\bfrom )"\.\/Participant\.tsx"/g, `$1"${facade}/patterns"`)
+
+const refused = (problem: string) => new InvalidUsage({ problem, command: "eject" })
+
+export const eject = ({
+  pattern,
+  to = "patterns",
+  force,
+}: {
+  readonly pattern: string
+  readonly to: string | undefined
+  readonly force: boolean
+}) =>
+  Effect.gen(function* () {
+    const folder = sources()
+    if (folder === undefined)
+      return yield* refused(`The package ${facade} is here without the sources of its patterns: install it again`)
+    const names = readdirSync(folder)
+      .filter((file) => file.endsWith(".tsx") && file !== shared)
+      .map((file) => basename(file, ".tsx"))
+      .toSorted()
+    const name = names.find((one) => one.toLowerCase() === pattern.toLowerCase())
+    if (name === undefined) return yield* refused(`There is no pattern "${pattern}": there are ${names.join(", ")}`)
+    const path = join(resolve(to), `${name}.tsx`)
+    const shown = relative(process.cwd(), path)
+    const source = linked(readFileSync(join(folder, `${name}.tsx`), "utf8"))
+    const write = (flag: "w" | "wx") =>
+      Effect.try({
+        try: () => {
+          mkdirSync(dirname(path), { recursive: true })
+          writeFileSync(path, source, { flag })
+        },
+        catch: (thrown) => thrown as NodeJS.ErrnoException,
+      })
+    yield* Effect.mapError(write(force ? "w" : "wx"), ({ code, message }) =>
+      code === "EEXIST"
+        ? refused(`${quoted(shown)} exists, and is kept. Overwrite it with --force, or choose another folder with --to`)
+        : new CannotWrite({ path, problem: message }),
+    )
+    const line = `import { ${name} } from "./${shown.replaceAll("\\", "/")}"`
+    return { value: { pattern: name, path }, text: [`Wrote ${shown}. It is yours now. Import it instead:`, `  ${line}`].join("\n") }
+  })

@@ -307,6 +307,7 @@ describe("with --json every command", () => {
         ["revert", "chat.ts", "--run-id", "letter", "--node-id", "write", "--dry-run"],
         ["diff", "letter", "1"],
         ["budget", "letter"],
+        ["eject", "Panel"],
         ["replay", "letter"],
         ["cache", "list"],
         ["cache", "clear", "--all"],

@@ -102,7 +102,7 @@ export const remedies: ReadonlyArray<{
     },
   },
   {
-    where: "Waits and regions, as the cause of a StepFailed",
+    where: "Waits and regions",
     module: "packages/core/src/Errors.ts",
     errors: {
       ApprovalDenied: "Retry the node to ask again. After a timeout, resuming the run asks again.",

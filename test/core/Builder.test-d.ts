@@ -682,6 +682,11 @@ export const running = () => {
     | Errors.UnsettledRead
     | Errors.RunTimedOut
     | Errors.CompensationFailed
+    | Errors.ApprovalDenied
+    | Errors.WaitTimedOut
+    | Errors.ScopeTimedOut
+    | Errors.RaceLost
+    | Errors.ListStillOpen
     | Errors.RunCancelled
   is<Smithers.ExecuteError, ExecuteError>()
 

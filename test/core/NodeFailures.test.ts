@@ -1,4 +1,4 @@
-/** The classes of failures of waits and regions, which callers meet as the cause of a StepFailed. */
+/** The failures of waits and regions, which callers meet as errors of their own. */
 import { describe, expect, it } from "@effect/vitest"
 import * as Smithers from "@smithers/core/Smithers"
 import * as Effect from "effect/Effect"
@@ -42,24 +42,28 @@ const cases = [
 
 describe("a failure of a wait or region", () => {
   it.effect.each(cases)(
-    "is the cause of the StepFailed, as an instance of its class: %s",
-    ([name, Class, nodeId, message, workflow]) =>
+    "is the error of execute, and in a result the cause of the StepFailed: %s",
+    ([name, Class, nodeId, problem, workflow]) =>
       Effect.gen(function* () {
         const told = yield* Effect.flip(workflow.execute(undefined, { runId: "r" }))
         // Answered from the store, as after a restart.
         const again = yield* Effect.flip(workflow.execute(undefined, { runId: "r" }))
-        for (const failed of [told, again]) {
-          expect(failed).toBeInstanceOf(Smithers.StepFailed)
-          expect((failed as Smithers.StepFailed).error.name).toBe(name)
-          const { cause } = failed
-          expect(cause).toBeInstanceOf(Class)
-          expect(cause).toMatchObject({ _tag: name, runId: "r", nodeId, iteration: 0, message })
-          expect((failed as Smithers.StepFailed).cause.name).toBe(name)
+        const handle = yield* workflow.attach("r")
+        const awaited = yield* Effect.flip(handle.await)
+        for (const failed of [told, again, awaited]) {
+          expect(failed).toBeInstanceOf(Class)
+          expect(failed).toMatchObject({ _tag: name, runId: "r", nodeId, iteration: 0, problem })
+          expect(failed.message).toContain(`Node "${nodeId}" of run "r" failed: `)
         }
+        const result = yield* workflow.run(undefined, { runId: "r" })
+        const failed = result.status === "failed" ? result.error : undefined
+        expect(failed).toBeInstanceOf(Smithers.StepFailed)
+        expect((failed as Smithers.StepFailed).error.name).toBe(name)
+        expect((failed as Smithers.StepFailed).cause).toBeInstanceOf(Class)
       }).pipe(Effect.provide(TestRuntime.layer())),
   )
 
-  it.effect("is matched by a program, and an error of a step with the same name is not", () =>
+  it.effect("is caught by its tag, and an error of a step with the same name is not", () =>
     Effect.gen(function* () {
       const alike = flow("alike", ($) =>
         $.step("a", {
@@ -68,12 +72,25 @@ describe("a failure of a wait or region", () => {
           run: () => Effect.fail(Object.assign(new Error("mine"), { name: "ApprovalDenied" })),
         }),
       )
-      const denials = (workflow: typeof alike | typeof late) =>
-        Effect.flip(workflow.execute(undefined)).pipe(
-          Effect.map((failed) => failed._tag === "StepFailed" && failed.cause instanceof Smithers.ApprovalDenied),
+      const caught = (workflow: typeof alike | typeof late) =>
+        workflow.execute(undefined).pipe(
+          Effect.as("finished"),
+          Effect.catchTags({
+            ApprovalDenied: ({ nodeId, problem }) => Effect.succeed(`${nodeId}: ${problem}`),
+            StepFailed: ({ nodeId }) => Effect.succeed(`step ${nodeId}`),
+          }),
         )
-      expect(yield* denials(late)).toBe(true)
-      expect(yield* denials(alike)).toBe(false)
+      expect(yield* caught(late)).toBe("ok: denied: not decided in time")
+      expect(yield* caught(alike)).toBe("step a")
+    }).pipe(Effect.provide(TestRuntime.layer())),
+  )
+
+  it.effect("of a child run is that of the step which runs it, since the child has its own error", () =>
+    Effect.gen(function* () {
+      const parent = flow("parent", ($) => $.subflow("child", { workflow: late, input: () => undefined }))
+      const failed = yield* Effect.flip(parent.execute(undefined))
+      expect(failed).toMatchObject({ _tag: "StepFailed", nodeId: "child" })
+      expect(failed.message).toContain("denied: not decided in time")
     }).pipe(Effect.provide(TestRuntime.layer())),
   )
 })

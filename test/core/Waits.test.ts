@@ -227,8 +227,8 @@ describe.each(stores)("on %s", (_, store) => {
           yield* rest
           yield* TestClock.adjust("1 day")
           expect(yield* Effect.flip(Fiber.join(fiber))).toMatchObject({
-            _tag: "StepFailed",
-            error: { message: "denied: not decided in time" },
+            _tag: "ApprovalDenied",
+            problem: "denied: not decided in time",
           })
         }),
       ),
@@ -296,8 +296,8 @@ describe.each(stores)("on %s", (_, store) => {
           expect(yield* workflow.run({ spec: "x" }, { runId: "r" })).toMatchObject({ status: "failed", error: denied })
           yield* TestClock.adjust("1 second")
           const again = yield* Effect.flip(workflow.resume("r"))
-          expect(again).toMatchObject({ _tag: "StepFailed", ...denied })
-          expect(again.message).toContain("The denial still holds when the run is resumed: retry the node to ask again.")
+          expect(again).toMatchObject({ _tag: "ApprovalDenied", nodeId: "ship", problem: "denied by bob: too risky" })
+          expect(again.message).toBe('Node "ship" of run "r" failed: denied by bob: too risky. Retry the node to ask again.')
           const asked = { runId: "r", onFailed: "resume" } as const
           expect(yield* workflow.run({ spec: "x" }, asked)).toMatchObject({ status: "failed", error: denied })
           // Nobody is asked meanwhile.

@@ -273,7 +273,7 @@ describe("a Race", () => {
             </>
           ))
         const failure = yield* Effect.flip(limited("fail").execute({}, { runId: "r" }))
-        expect(failure).toMatchObject({ nodeId: "first", error: { name: "ScopeTimedOut" } })
+        expect(failure).toMatchObject({ _tag: "ScopeTimedOut", nodeId: "first" })
         expect(yield* limited("continue").execute({}, { runId: "s" })).toEqual({ winner: null, all: [] })
       }),
     ),

@@ -128,7 +128,7 @@ describe("a Scope", () => {
             </>
           ))
         const failure = yield* Effect.flip(limited("fail").execute({}, { runId: "r" }))
-        expect(failure).toMatchObject({ nodeId: "region", error: { name: "ScopeTimedOut" } })
+        expect(failure).toMatchObject({ _tag: "ScopeTimedOut", nodeId: "region" })
         expect(yield* limited("continue").execute({}, { runId: "s" })).toBe("after")
       }),
     ),

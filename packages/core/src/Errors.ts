@@ -212,38 +212,44 @@ export class StepFailed extends Schema.TaggedError<StepFailed>()("StepFailed", {
 
 const nodeFailureFields = { ...nodeFields, problem: Schema.String }
 
-/** A person denied an approval with `onDeny: "fail"`, or nobody decided in time. The `cause` of a `StepFailed`. */
+const nodeFailed = ({ nodeId, runId, problem }: { readonly [field in "nodeId" | "runId" | "problem"]: string }): string =>
+  `Node "${nodeId}" of run "${runId}" failed: ${sentence(problem)}`
+
+/**
+ * A person denied an approval with `onDeny: "fail"`, or nobody decided in time. `execute`, `resume` and the `await` of a handle fail with it; in the result of a
+ * run it is the `cause` of a `StepFailed`.
+ */
 export class ApprovalDenied extends Schema.TaggedError<ApprovalDenied>()("ApprovalDenied", nodeFailureFields) {
   override get message(): string {
-    return this.problem
+    return `${nodeFailed(this)} Retry the node to ask again.`
   }
 }
 
-/** A wait with `onTimeout: "fail"` was over. The `cause` of a `StepFailed`. */
+/** The time of a wait with `onTimeout: "fail"` was over. Reported as {@link ApprovalDenied} is. */
 export class WaitTimedOut extends Schema.TaggedError<WaitTimedOut>()("WaitTimedOut", nodeFailureFields) {
   override get message(): string {
-    return this.problem
+    return `${nodeFailed(this)} Resume the run to try it again.`
   }
 }
 
-/** The time of a scope, race or list with `onTimeout: "fail"` was over. The `cause` of a `StepFailed`. */
+/** The time of a scope, race or list with `onTimeout: "fail"` was over. Reported as {@link ApprovalDenied} is. */
 export class ScopeTimedOut extends Schema.TaggedError<ScopeTimedOut>()("ScopeTimedOut", nodeFailureFields) {
   override get message(): string {
-    return this.problem
+    return `${nodeFailed(this)} Resume the run to try it again.`
   }
 }
 
-/** A race with `onFailure: "ignore"` has too few branches left. The `cause` of a `StepFailed`. */
+/** A race with `onFailure: "ignore"` has too few branches left. Reported as {@link ApprovalDenied} is. */
 export class RaceLost extends Schema.TaggedError<RaceLost>()("RaceLost", nodeFailureFields) {
   override get message(): string {
-    return this.problem
+    return `${nodeFailed(this)} Resume the run to try it again.`
   }
 }
 
-/** A list is kept open for more items, and nothing in the run can add one. The `cause` of a `StepFailed`. */
+/** A list is kept open for more items, and nothing in the run can add one. Reported as {@link ApprovalDenied} is. */
 export class ListStillOpen extends Schema.TaggedError<ListStillOpen>()("ListStillOpen", nodeFailureFields) {
   override get message(): string {
-    return this.problem
+    return `${nodeFailed(this)} Resume the run to try it again.`
   }
 }
 
@@ -252,11 +258,14 @@ const nodeFailures = { ApprovalDenied, WaitTimedOut, ScopeTimedOut, RaceLost, Li
 /** The names of failures of waits and regions, as they are stored in `ErrorInfo.name`. */
 export type NodeFailureName = keyof typeof nodeFailures
 
+/** The failure of a wait or a region, which has no code and no attempts of its own. */
+export type NodeFailure = InstanceType<(typeof nodeFailures)[NodeFailureName]>
+
 /** The reasons for which such a failure is not retried. An error of a step with the same name has another. */
 const nodeFailureReasons: ReadonlyArray<NotRetried | undefined> = ["denied", "wait", "plan"]
 
 /** The failure of a wait or region as an instance of its class; `undefined` for the error of a step. */
-const nodeFailureOf = ({ runId, nodeId, iteration, error }: StepFailed): Error | undefined => {
+export const nodeFailureOf = ({ runId, nodeId, iteration, error }: StepFailed): NodeFailure | undefined => {
   const isOfNode = nodeFailureReasons.includes(error.notRetried) && Object.hasOwn(nodeFailures, error.name)
   if (!isOfNode) return undefined
   return new nodeFailures[error.name as NodeFailureName]({ runId, nodeId, iteration, problem: error.message })

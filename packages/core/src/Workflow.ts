@@ -23,6 +23,8 @@ import {
   InvalidRunId,
   type InvalidSetting,
   InvalidWorkflow,
+  type NodeFailure,
+  nodeFailureOf,
   type RenderFailed,
   type RunCancelled,
   type RunEnded,
@@ -106,8 +108,11 @@ export interface AttachOptions extends ResumeOptions {
 /** The errors of driving a run, as opposed to its result. */
 export type RunError = EngineError | InvalidRunId | InvalidSetting
 
-/** All errors of `execute`. */
-export type ExecuteError = RunError | RunFailure | RunCancelled
+/**
+ * All errors of `execute`, besides those that steps declare. A wait or a region fails with an error of its own, also in a workflow of components: a denied approval
+ * is caught by `Effect.catchTag("ApprovalDenied", …)`.
+ */
+export type ExecuteError = RunError | RunFailure | NodeFailure | RunCancelled
 
 /** A handle of a run that this engine or another process drives. */
 export interface RunHandle<out A, out E = never> {
@@ -668,7 +673,13 @@ const resultOf = <A, E>(definition: Pick<Definition<unknown>, "errorOf">, result
   return (error === undefined ? result : { ...result, error, failure }) as RunResult<A, E>
 }
 
+/** The output of a run, or its error: where a wait or a region has failed, that failure in place of the `StepFailed` that is stored. */
 const outputOf = <A, E>(
   definition: Pick<Definition<unknown>, "errorOf">,
   result: EndedResult<unknown>,
-): Either.Either<A, RunFailure | RunCancelled | E> => toEither(resultOf<A, E>(definition, result) as EndedResult<A, E>)
+): Either.Either<A, RunFailure | NodeFailure | RunCancelled | E> => {
+  // Its outputs and errors have the types of the definition.
+  const told = resultOf<A, E>(definition, result) as EndedResult<A, E>
+  const failure = result.status === "failed" && result.error._tag === "StepFailed" ? nodeFailureOf(result.error) : undefined
+  return failure === undefined ? toEither(told) : Either.left(failure)
+}

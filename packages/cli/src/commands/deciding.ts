@@ -49,7 +49,7 @@ export const budget = define({
   path: ["budget"],
   summary: "Shows the budgets of a run, and sets their limits.",
   details:
-    "Amounts used so far count. A limit counts from the next call on, also for a run that is at work. A run that waits for the approval of a budget still has to be approved.",
+    "A new limit includes what was used so far. It holds from the next call on, also for a run that is at work. A run that waits for the approval of a budget still needs that approval.",
   examples: [
     { line: "smithers budget m1abc2", does: "Shows what is left." },
     { line: "smithers budget m1abc2 --set cost=5 --set tokens=200000", does: "Sets two limits of the budget of the run." },
@@ -70,7 +70,7 @@ export const budget = define({
 
 export const deny = define({
   path: ["deny"],
-  summary: "Denies a request of a run. The workflow defines what a denial leads to.",
+  summary: "Denies a request of a run. The workflow decides what follows.",
   examples: [{ line: "smithers deny m1abc2 ship --note 'not on a Friday'", does: "Denies a request, with a note." }],
   parameters: decision,
   output: Output.CommandReceipt,

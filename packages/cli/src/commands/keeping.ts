@@ -39,7 +39,7 @@ export const dbVacuum = define({
 export const dbPrune = define({
   path: ["db", "prune"],
   summary: "Deletes runs that ended long ago, with their outputs and events.",
-  details: "Keeps every run that waits, is paused, is being worked on or can still be resumed, and its parents.",
+  details: "Keeps runs that wait, are paused, are at work or can be resumed, and their parents.",
   examples: [
     { line: "smithers db prune --older-than 30d --dry-run", does: "Prints what would be deleted." },
     { line: "smithers db prune --older-than 30d", does: "Deletes runs that ended more than 30 days ago." },
@@ -60,7 +60,7 @@ const cached = {
 
 export const cacheList = define({
   path: ["cache", "list"],
-  summary: "Lists the cached outputs that later runs can take over.",
+  summary: "Lists the cached outputs that later runs can reuse.",
   examples: [{ line: "smithers cache list --workflow review", does: "Lists those of one workflow." }],
   parameters: { ...cached, limit: integer("limit", "Maximum number of outputs, latest first. Default: 50", 1) },
   output: Output.Cached,
@@ -69,17 +69,17 @@ export const cacheList = define({
 
 export const cacheClear = define({
   path: ["cache", "clear"],
-  summary: "Forgets cached outputs, so that their steps run again.",
-  details: "The runs that gave the outputs keep them.",
+  summary: "Deletes cached outputs, so that later runs execute those steps again.",
+  details: "Runs keep their own outputs.",
   examples: [
-    { line: "smithers cache clear --workflow review --node analyze", does: "Forgets the outputs of one step." },
-    { line: "smithers cache clear --older-than 30d", does: "Forgets those that were stored more than 30 days ago." },
-    { line: "smithers cache clear --all", does: "Forgets all." },
+    { line: "smithers cache clear --workflow review --node analyze", does: "Deletes the cached outputs of one step." },
+    { line: "smithers cache clear --older-than 30d", does: "Deletes those that were stored more than 30 days ago." },
+    { line: "smithers cache clear --all", does: "Deletes all." },
   ],
   parameters: {
     ...cached,
     olderThan: text("older-than", "time", "Only outputs that were stored longer ago, such as 12h or 30d"),
-    all: flag("all", "Forget all of them. Needed where nothing else is named"),
+    all: flag("all", "Delete all cached outputs. Required if no other option selects some"),
   },
   output: Output.CacheCleared,
   action: () => import("../actions/cache.ts").then(({ clear }) => clear),
@@ -96,8 +96,9 @@ export const limitList = define({
 
 export const limitSet = define({
   path: ["limit", "set"],
-  summary: "Sets a limit that the runs of the store share, at once and for all processes.",
-  details: "The bounds replace those before. A runtime that names the limit in its own settings sets it again when it starts.",
+  summary: "Sets a limit that the runs of the store share. It holds at once, in all processes.",
+  details:
+    "All earlier bounds of the limit are replaced. A runtime that has the limit in its settings sets it again when it starts.",
   examples: [
     {
       line: "smithers limit set anthropic --concurrency 4 --per-minute 50",
@@ -106,10 +107,10 @@ export const limitSet = define({
   ],
   parameters: {
     name: argument("name", "The name of the limit"),
-    concurrency: integer("concurrency", "Most slots held at the same time", 1),
-    perSecond: integer("per-second", "Most slots given in any second", 1),
-    perMinute: integer("per-minute", "Most slots given in any minute", 1),
-    perHour: integer("per-hour", "Most slots given in any hour", 1),
+    concurrency: integer("concurrency", "Maximum number of slots held at the same time", 1),
+    perSecond: integer("per-second", "Maximum number of slots granted in any second", 1),
+    perMinute: integer("per-minute", "Maximum number of slots granted in any minute", 1),
+    perHour: integer("per-hour", "Maximum number of slots granted in any hour", 1),
   },
   output: Output.LimitConfigured,
   action: () => import("../actions/limits.ts").then(({ set }) => set),
@@ -135,7 +136,10 @@ export const memorySearch = define({
   path: ["memory", "search"],
   summary: "Searches facts by words of their keys and values, most relevant first.",
   examples: [
-    { line: "smithers memory search 'release notes'", does: "Finds facts with one of the words, or with words that begin so." },
+    {
+      line: "smithers memory search 'release notes'",
+      does: "Finds facts with one of the words, or with a word that begins with one.",
+    },
   ],
   parameters: {
     query: argument("query", "The words"),
@@ -157,12 +161,12 @@ export const memoryGet = define({
 
 export const memorySet = define({
   path: ["memory", "set"],
-  summary: "Stores a fact, in the place of the one with its key.",
+  summary: "Stores a fact. Replaces the one with the same key.",
   examples: [{ line: `smithers memory set workflow:review style --value '"Be brief."'`, does: "Stores a text." }],
   parameters: {
     ...fact,
     value: text("value", "JSON|@file|-", "The value as JSON, from a file, or from standard input"),
-    ttl: text("ttl", "time", "Time after which it is forgotten, such as 12h or 30d. Default: never"),
+    ttl: text("ttl", "time", "Time after which the fact is deleted, such as 12h or 30d. Default: never"),
   },
   output: Output.Fact,
   action: () => import("../actions/memory.ts").then(({ set }) => set),
@@ -170,7 +174,7 @@ export const memorySet = define({
 
 export const memoryDelete = define({
   path: ["memory", "delete"],
-  summary: "Deletes a fact, or with --all those of a namespace.",
+  summary: "Deletes a fact, or with --all every fact of a namespace.",
   examples: [
     { line: "smithers memory delete workflow:review style", does: "Deletes one fact." },
     { line: "smithers memory delete run:m1abc2 --all", does: "Deletes the facts of a namespace." },

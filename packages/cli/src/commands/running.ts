@@ -31,7 +31,7 @@ export const runOptions = {
     "Take no snapshots of the workspace around attempts. A workflow that asks for them takes precedence",
   ),
   noCache: flag("no-cache", "Run steps although their outputs are cached, and cache the new outputs instead"),
-  hot: flag("hot", "Take changes of the workflow's files over while the run is at work"),
+  hot: flag("hot", "Apply changes of the workflow's files while the run is at work"),
   wait: flag("wait", "Stay until the run has ended, also while it waits for approvals, signals or timers"),
   uncancel: flag("uncancel", "Resume a cancelled run: steps that were undone or interrupted run again"),
   detach: flag("detach", "Run in a background process, and print the run id, process id and log file"),
@@ -56,7 +56,7 @@ export const up = define({
   examples: [
     { line: `smithers up workflow.tsx --input '{"repo":"acme/api"}'`, does: "Starts a run." },
     { line: "smithers up workflow.tsx --input @input.json --wait", does: "Stays through approvals, signals and timers." },
-    { line: "smithers up workflow.tsx --hot", does: "Takes each save of the workflow and of what it imports over, while it runs." },
+    { line: "smithers up workflow.tsx --hot", does: "Applies each save of the workflow and of its imports while it runs." },
     { line: "smithers up --resume m1abc2", does: "Resumes a run with the file it was started from." },
     { line: "smithers up workflow.tsx --run-id m1abc2 --resume true", does: "Resumes a run with this file." },
   ],
@@ -114,9 +114,9 @@ export const retry = define({
 
 export const revert = define({
   path: ["revert"],
-  summary: "Takes a run back to before an attempt of a node, with its files. The run goes on from there once it is resumed.",
+  summary: "Takes a run back to before an attempt of a node, with its files. The run continues from there when it is resumed.",
   details:
-    "In place, and nothing is deleted: the node, everything that has read it, and what has worked in the same files since are to run again, in a frame of their own. Files are restored to the snapshot before the attempt, below the folder of the task only; the files as they were are saved first. A run that has ended is open again. In a terminal, shows what would happen and asks. Refused while a process works on the run, and for files that several tasks have changed at the same time.",
+    "Nothing is deleted: a new frame resets the node, the steps that have read it, and the steps that have worked in the same files since. Files below the folder of the task are restored to the snapshot before the attempt; the present ones are saved first. A run that has ended is reopened. In a terminal, shows what would happen and asks. Refused while a process works on the run, and for files that several tasks have changed at the same time.",
   examples: [
     {
       line: "smithers revert workflow.tsx --run-id m1abc2 --node-id review --attempt 1 --iteration 0",
@@ -133,8 +133,8 @@ export const revert = define({
     iteration: integer("iteration", "Iteration of the node. Later passes of its loop are withdrawn. Default: the latest"),
     files: flag("files", "Restore the files, and fail if there is no snapshot of them. Default: restore them if there is one"),
     noFiles: flag("no-files", "Leave the files alone"),
-    undo: flag("undo", "Undo the last revert: its files, and its outputs if nothing has become of the run since"),
-    force: flag("force", "Replace files, too, that no snapshot holds, such as ignored ones"),
+    undo: flag("undo", "Undo the last revert: its files, and its outputs if the run has not continued since"),
+    force: flag("force", "Also replace files that no snapshot holds, such as ignored ones"),
     by: text("by", "name", "Name of the person who reverts. Default: the current user"),
     dryRun: flag("dry-run", "Print what would happen, and change nothing"),
     yes: flag("yes", "Do not ask"),
@@ -147,9 +147,9 @@ const runArgument = argument("run", "The id of the run")
 
 export const fork = define({
   path: ["fork"],
-  summary: "Makes a new run that begins as a copy of another, as it was at an earlier moment.",
+  summary: "Copies a run, as of an earlier moment, into a new run.",
   details:
-    "The original is not changed, and may be at work or over. The fork keeps what had finished by then, and is planned with today's code. Steps in flight at that moment run again, open requests are made again, and budgets have what was left of them. It does not inherit a pause or a cancellation, and does not undo what the original did. Files stay as they are without --files; with it they are saved first, and the run must not be at work. The fork is suspended: resume it, or let a supervisor do so.",
+    "The original is not changed; it may be at work or have ended. The fork keeps the steps that had finished by then, and plans the rest with today's code. Steps in flight at that moment run again, open requests are made again, and budgets keep what was left. A pause or a cancellation is not copied, and what the original did is not undone. Without --files, files stay as they are. With it, they are saved first, and the original must not be at work. The fork is suspended: resume it, or let a supervisor do so.",
   examples: [
     { line: "smithers fork m1abc2 --before review --dry-run", does: "Prints what a fork would keep, run again and ask again." },
     { line: "smithers fork m1abc2 --from-failure", does: "Forks a failed run as it was before its failure." },
@@ -174,20 +174,20 @@ export const fork = define({
       "Another input, as JSON, from a file, or from standard input. Steps that are kept have read the old one",
     ),
     set: text("set", "JSON|@file|-", "Outputs of steps by node id, as a JSON object. Steps that have read them run again"),
-    reask: flag("reask", "Ask people again about everything that they had decided or answered"),
+    reask: flag("reask", "Ask people again for each decision and answer"),
     children: choice(
       "children",
       ["new", "adopt"],
       "Start child runs at work again, or adopt their results if they have ended since. Default: new",
     ),
-    replaySignals: flag("replay-signals", "Send the signals to the fork, too, that the run received later"),
-    keepDeadlines: flag("keep-deadlines", "Keep the deadlines of timers and waits. Default: each has the time that it had left"),
-    ownEffects: flag("own-effects", "Let sagas of the fork undo what the original did, too"),
+    replaySignals: flag("replay-signals", "Send the fork the signals that the run received after that moment"),
+    keepDeadlines: flag("keep-deadlines", "Keep the deadlines of timers and waits. Default: each keeps the time that was left"),
+    ownEffects: flag("own-effects", "Let sagas of the fork undo steps of the original, too"),
     files: flag(
       "files",
-      "Restore the files of its tasks, too, as they were at that moment. Steps that have worked on them since run again. Fails without a snapshot",
+      "Restore the files of its tasks as they were at that moment. Steps that have changed them since run again. Fails without a snapshot",
     ),
-    force: flag("force", "Replace files, too, that no snapshot holds, such as ignored ones"),
+    force: flag("force", "Also replace files that no snapshot holds, such as ignored ones"),
     runId: text("run-id", "id", "Id of the new run. Default: a new id"),
     workflow: text("workflow", "file", "The workflow file. Default: the one that the run was started from"),
     by: text("by", "name", "Author, for the log. Default: the user of the system"),

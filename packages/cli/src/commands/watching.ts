@@ -116,7 +116,7 @@ export const scores = define({
   path: ["scores"],
   summary: "Lists the scores of a run's outputs, with their reasons.",
   details:
-    "A score that is due is made by the process that works on the run. If that has died, `smithers up --resume` makes it, also for a run that has ended.",
+    "The process that works on the run makes the scores. If it has died, `smithers up --resume` makes those that are due, also for a run that has ended.",
   examples: [
     { line: "smithers scores m1abc2", does: "Lists the scores of a run." },
     { line: "smithers scores m1abc2 write --json", does: "Prints those of one step as JSON." },
@@ -162,7 +162,7 @@ export const costs = define({
   path: ["costs"],
   summary: "Shows what agents have used: tokens, cost and calls of tools, and what is left of budgets.",
   details:
-    "A run is shown with its child runs, by step. Without a run, all runs are added up by workflow, agent and model. A cost that is not known is shown as unknown; with ≥ a part of it is not known.",
+    "A run is shown with its child runs, by step. Without a run, all runs are added up by workflow, agent and model. A cost without a price is shown as unknown; ≥ marks a sum of which a part is unknown.",
   examples: [
     { line: "smithers costs m1abc2", does: "Shows what a run has cost, and its budgets." },
     { line: "smithers costs --since 7d", does: "Adds up the calls of the last week." },

@@ -57,7 +57,7 @@ export const check = define({
   path: ["check"],
   summary: "Checks a workflow without running it: it must load and render, its ids must be unique, and its renders must be equal.",
   details:
-    "Renders the workflow at several times and with several random seeds, and calls its functions of ctx (except async ones and those of tasks without an agent). A difference between renders is a problem, and so is a read of a later task. Warnings report what is allowed but may not be intended: tasks that wait only for an unrelated read of their component, and reads of tasks that do not exist. Exits with 1 for problems only. With --against, renders the workflow with the stored state of a run and compares it with the plan of that run: what resuming would keep, add and drop.",
+    "Renders the workflow at several times and with several random seeds, and calls its functions of ctx (except async ones and those of tasks without an agent). Problems are a difference between renders, and a read of a later task. Warnings are tasks that wait only for an unrelated read of their component, and reads of tasks that do not exist. Exits with 1 for problems only. With --against, renders the workflow with the stored state of a run, and prints what resuming would keep, add and drop.",
   examples: [
     { line: "smithers check workflow.tsx", does: "Checks a workflow." },
     { line: "smithers check workflow.tsx --against m1abc2", does: "Prints how an edit would change the plan of a run." },
@@ -76,7 +76,7 @@ export const replay = define({
   path: ["replay"],
   summary: "Tells whether today's code would have changed a recorded run, without running anything.",
   details:
-    "Plans and schedules today's code against the recorded outputs, answers and signals of the run. Says at which node it would do otherwise: a prompt, a need, a route, a number of passes, a list of items, a request, a time, an output. Nodes that depend on that are not compared. Calls the workflow's conditions, prompts and requests, and no step, agent or tool; writes nothing. Child runs are replayed with their own code. Exits with 1 if a run would change or cannot be replayed. A function that gives two values for the same state is reported, and is no change.",
+    "Plans and schedules today's code against the recorded outputs, answers and signals of the run. Names each node that would differ, and how: its prompt, needs, route, passes, items, request, time or output. Nodes that depend on such a node are not compared. Calls the conditions, prompts and requests of the workflow, but no step, agent or tool, and writes nothing. Child runs are replayed with their own code. Exits with 1 if a run would change or cannot be replayed. A function that returns two values for the same state is reported, and does not count as a change.",
   examples: [
     { line: "smithers replay m1abc2", does: "Compares a run with the code that its file holds now." },
     {
@@ -87,7 +87,7 @@ export const replay = define({
   ],
   parameters: {
     run: optionalArgument("run", "Id of the run, or a unique prefix of it"),
-    all: flag("all", "All runs that are no child runs"),
+    all: flag("all", "All runs except child runs"),
     since: text("since", "time", "With --all: only runs created in the last 12h or 7d"),
     workflow: text("workflow", "name", "With --all: only runs of this workflow"),
     file: text("file", "file", "Workflow file to replay with, or file#export. Default: the file that started the run"),
@@ -99,9 +99,9 @@ export const replay = define({
 
 export const agents = define({
   path: ["agents"],
-  summary: "Lists command-line agents: installed or not, version, logged in or not, and what each can.",
+  summary: "Lists command-line agents: installed or not, version, logged in or not, and abilities.",
   details:
-    "Starts each program under the isolation of the runtime (SMITHERS_ISOLATION), and asks it for its version and its login. No model is asked for anything, so that this costs nothing. Lists all that is missing, each with the command that repairs it.",
+    "Starts each program under the isolation of the runtime (SMITHERS_ISOLATION), and asks it for its version and its login. Asks no model, so it costs nothing. Prints the command that repairs each problem.",
   examples: [
     { line: "smithers agents", does: "Lists all agents." },
     { line: "smithers agents codex --json", does: "Prints what is known of Codex, as JSON." },

@@ -57,15 +57,19 @@ const isDirectory = (directory: string, entry: Dirent): boolean => {
   return lstatSync(`${directory}/${entry.name}`, { throwIfNoEntry: false })?.isDirectory() === true
 }
 
+/** Directories below one whose name is not UTF-8 that are looked through, since that holds the event loop. One with more is protected. */
+const mostOdd = 2000
+
 /** `true` if a directory whose name is not UTF-8 holds a repository, or cannot be looked through. */
-const holdsRepository = (directory: Buffer): boolean => {
+const holdsRepository = (directory: Buffer, looks = { left: mostOdd }): boolean => {
+  if (looks.left-- === 0) return true
   try {
     const names = readdirSync(directory, { encoding: "buffer" })
     const texts = names.map((name) => name.toString("latin1"))
     if (texts.some(isGit) || parts.every((part) => texts.includes(part))) return true
     return names.some((name) => {
       const path = Buffer.concat([directory, Buffer.from("/"), name])
-      return lstatSync(path).isDirectory() && holdsRepository(path)
+      return lstatSync(path).isDirectory() && holdsRepository(path, looks)
     })
   } catch {
     return true

@@ -18,6 +18,13 @@ const late = flow("late", ($) => $.approval("ok", { request: { title: "?" }, onD
 const cases = [
   ["ApprovalDenied", Smithers.ApprovalDenied, "ok", "denied: not decided in time", late],
   [
+    "ApprovalDenied",
+    Smithers.ApprovalDenied,
+    "deploy",
+    "denied: not decided in time",
+    flow("gate", ($) => $.step("deploy", { output: Schema.Void, needsApproval: { timeout: "1 hour" }, run: () => Effect.void })),
+  ],
+  [
     "WaitTimedOut",
     Smithers.WaitTimedOut,
     "paid",

@@ -68,6 +68,17 @@ hh:mm:ss  write  send  finished (bob)  n s  {"to":"ann@example.com"}  sent to an
       "tool-result",
       "reply",
     ])
+    // A fork has inherited them.
+    expect((await folder.run("fork", "r", "--run-id", "f")).code).toBe(0)
+    const [inherited, original] = [await folder.run("chat", "f"), await folder.run("chat", "r")]
+    expect(inherited.stdout).toBe(original.stdout.replace("attempt 1 ──", "attempt 1, of run r ──"))
+    expect((await folder.json("tools", "f")).value).toMatchObject({
+      runId: "f",
+      calls: [
+        { tool: "look", runId: "r" },
+        { tool: "send", runId: "r" },
+      ],
+    })
   })
 
   it("is followed live until the run has ended", async () => {

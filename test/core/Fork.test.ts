@@ -493,6 +493,46 @@ describe.each(stores)("on %s", (_, store) => {
     ),
   )
 
+  it.effect("does not let its child runs take over what those of the original have cached after the cut", () =>
+    on(
+      Effect.gen(function* () {
+        let count = 0
+        const child = workflow(
+          ($) =>
+            $.sequence(
+              $.step("kept", { output: Schema.Number, cache: { key: () => "kept" }, run: () => ++count }),
+              $.signal("go", { name: "go", payload: Schema.Void }),
+              $.step("later", { output: Schema.Number, cache: { key: () => "later", scope: "store" }, run: () => ++count }),
+            ),
+          "child",
+        )
+        const flow = workflow(($) => $.subflow("sub", { workflow: child, input: () => ({}) }))
+        yield* flow.run({}, { runId: "r" })
+        yield* TestClock.adjust("1 minute")
+        const { frame } = yield* (yield* Storage).load("r")
+        yield* flow.fork("r", { frame, runId: "f" })
+        yield* Commands.signal("r~sub~0", "go")
+        yield* flow.execute({}, { runId: "r" })
+        expect(count).toBe(2)
+        const storage = yield* Storage
+        const outputs = (runId: string) =>
+          Effect.gen(function* () {
+            yield* flow.run({}, { runId })
+            const [sub] = yield* storage.runs({ parent: runId })
+            yield* Commands.signal(sub?.runId ?? "", "go")
+            yield* flow.resume(runId)
+            const state = yield* storage.load(sub?.runId ?? "")
+            return ["kept", "later"].map((nodeId) => RunState.step(state, nodeId, 0)?.output)
+          })
+        expect(yield* outputs("f")).toEqual([1, 3])
+        // Another run takes over what was cached last.
+        yield* flow.run({}, { runId: "other" })
+        yield* Commands.signal("other~sub~0", "go")
+        expect([yield* flow.execute({}, { runId: "other" }), count]).toEqual([3, 3])
+      }),
+    ),
+  )
+
   it.effect("refuses a moment that the run does not have, an id that is taken, and options that do not go together", () =>
     on(
       Effect.gen(function* () {

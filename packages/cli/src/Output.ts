@@ -166,13 +166,14 @@ export const InspectedNode = Schema.Struct({
   snapshots: Schema.optional(Schema.Array(Snapshot)),
 })
 
-/** A line of `chat`. */
+/** A line of `chat`. `runId` is the run that holds it: of what a fork has inherited, the one that it comes from. */
 export const ChatEntry = Schema.Struct({ runId: Schema.String, agent: Schema.String, ...Journal.TranscriptEntry.fields })
 
 /** `tools` */
 export const ToolCalls = Schema.Struct({
   runId: Schema.String,
-  calls: Schema.Array(Schema.Struct({ ...Journal.ToolCallRecord.fields, agent: Schema.String })),
+  /** With the run that holds each: of what a fork has inherited, the one that it comes from. */
+  calls: Schema.Array(Schema.Struct({ ...Journal.ToolCallRecord.fields, agent: Schema.String, runId: Schema.String })),
 })
 
 /** `costs` */

@@ -492,6 +492,28 @@ const bare = (): Storage.StorageShape => {
     return Effect.map(before, (state) => History.stateAt(runId, created, { seq, frame, events: upTo, beats }, state))
   }
 
+  /** A run, and those above it. */
+  const lineOf = (runId: string): ReadonlyArray<Stored> => {
+    const line: Array<Stored> = []
+    for (let entry = stored.get(runId); entry !== undefined; ) {
+      line.push(entry)
+      const { parent } = entry.created
+      entry = parent === undefined ? undefined : stored.get(parent.runId)
+    }
+    return line
+  }
+
+  /** Tells whether a run that a fork comes from, or a child run of it, has cached an output after the cut. */
+  const isAfterCut = (found: { readonly runId: string; readonly seq: number; readonly at: number }, runId: string): boolean => {
+    const lineage = lineOf(runId).at(-1)?.created.fork?.lineage ?? []
+    return lineage.some((cut) => {
+      if (found.runId === cut.runId) return found.seq > cut.seq
+      const above = lineOf(found.runId).find((one) => one.run.runId === cut.runId)
+      const at = above?.events.findLast(({ seq }) => seq <= cut.seq)?.at
+      return at !== undefined && found.at > at
+    })
+  }
+
   const planAt = ({ plans, created: { fork } }: Stored, frame: number): string => {
     const original = fork !== undefined && frame <= fork.frame ? stored.get(fork.runId) : undefined
     return original === undefined ? (plans.findLast((plan) => plan.frame <= frame)?.text ?? "") : planAt(original, frame)
@@ -779,11 +801,11 @@ const bare = (): Storage.StorageShape => {
         return found.length
       }),
     prepareOutputs: () => Effect.void,
-    cached: ({ workflow, nodeId, key, notBefore, isShared, lineage = [] }) =>
+    cached: ({ workflow, nodeId, key, notBefore, isShared, runId }) =>
       Effect.sync(() => {
         const found = cache.get(cacheKeyOf(workflow, nodeId, key, isShared))
         if (found === undefined || found.at < notBefore) return Option.none()
-        if (lineage.some(({ runId, seq }) => found.runId === runId && found.seq > seq)) return Option.none()
+        if (runId !== undefined && isAfterCut(found, runId)) return Option.none()
         return Option.some({ runId: found.runId, output: found.output })
       }),
     deliver: (command, { reopen = false } = {}) =>

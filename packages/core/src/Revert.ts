@@ -31,6 +31,7 @@ import * as Recovery from "./internal/recovery.ts"
 import * as Rerun from "./internal/rerun.ts"
 import * as Restore from "./internal/restore.ts"
 import * as View from "./internal/view.ts"
+import * as Lineage from "./Lineage.ts"
 import * as Millis from "./Millis.ts"
 import type * as Plan from "./Plan.ts"
 import * as PlanText from "./PlanText.ts"
@@ -351,7 +352,7 @@ const writersSince = (
   { root }: { readonly root: string },
   goal: Omit<Snapshots.Sharer, "runId">,
 ) =>
-  Effect.map(Snapshots.ofRun(ports, state), (all) => {
+  Effect.map(Lineage.snapshots(ports, state), (all) => {
     const from = all.find((one) => one.moment === "before" && Snapshots.isSameAttempt(one, { ...goal, runId: one.runId }))
     return all.filter(
       (one) =>
@@ -368,7 +369,7 @@ const filesOf = (ports: RunPorts, state: RunState.RunState, { files }: RevertOpt
   Effect.gen(function* () {
     if (files === false) return undefined
     const { runId } = state
-    const rows = yield* Snapshots.ofRun(ports, state, goal)
+    const rows = yield* Lineage.snapshots(ports, state, goal)
     const found = rows.find(({ moment }) => moment === "before")
     const called = `attempt ${goal.attempt} of "${goal.nodeId}"`
     const without = "Revert without files: --no-files (files: false)."
@@ -427,7 +428,7 @@ const goalOf = (ports: RunPorts, state: RunState.RunState, options: RevertOption
       return yield* new NodeNotFound({ runId, nodeId, known, ...defined({ iteration: options.iteration }) })
     }
     const last = row.kind === "step" ? row.attempt : 0
-    const taken = (yield* Snapshots.ofRun(ports, state, { nodeId, iteration })).filter(({ moment }) => moment === "before")
+    const taken = (yield* Lineage.snapshots(ports, state, { nodeId, iteration })).filter(({ moment }) => moment === "before")
     const attempt = options.attempt ?? taken.at(-1)?.attempt ?? last
     if (attempt !== last && (attempt < 1 || attempt > last || !Number.isInteger(attempt)))
       return yield* refusal(

@@ -85,8 +85,11 @@ export interface CacheQuery {
   readonly notBefore: number
   /** `true` to look among those of all steps of the store. */
   readonly isShared?: boolean
-  /** Runs whose outputs count only up to an event: those that a fork comes from. */
-  readonly lineage?: Fork["lineage"] | undefined
+  /**
+   * The run that asks. If it is a fork, or a child run of one, what the runs that the fork comes from have stored after the cut is left
+   * out, and what their child runs have.
+   */
+  readonly runId?: string
 }
 
 /** A cached output, and the run that gave it. */

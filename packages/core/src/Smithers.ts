@@ -5,7 +5,7 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
-import { AgentJournal, type RecordedConversation, type UsageFilter } from "./AgentJournal.ts"
+import { AgentJournal, type UsageFilter } from "./AgentJournal.ts"
 import type { Account } from "./Budget.ts"
 import type { UsageRow } from "./Charges.ts"
 import * as Comparison from "./Comparison.ts"
@@ -21,6 +21,7 @@ import {
 } from "./Errors.ts"
 import type { ForkError, Forked, ForkOptions } from "./Fork.ts"
 import type { Moment } from "./History.ts"
+import * as Lineage from "./Lineage.ts"
 import { check as checkFact, type Fact, type FactFilter, type InvalidFact, Memory } from "./Memory.ts"
 import * as MemoryStorage from "./MemoryStorage.ts"
 import * as Millis from "./Millis.ts"
@@ -34,7 +35,7 @@ import { type RunDetails, type RunFilter, RunReader, type RunSummary } from "./R
 import { RunStore } from "./RunStore.ts"
 import { type Score, type ScoreFilter, Scores } from "./Scores.ts"
 import * as Settings from "./Settings.ts"
-import { ofRun, type Snapshot, type SnapshotFilter, Snapshots } from "./Snapshots.ts"
+import { type Snapshot, type SnapshotFilter, Snapshots } from "./Snapshots.ts"
 import type { Ports } from "./Storage.ts"
 import { defined } from "./Struct.ts"
 import * as Supervisor from "./Supervisor.ts"
@@ -67,6 +68,7 @@ export * from "./Errors.ts"
 export type { ForkError, Forked, ForkOptions } from "./Fork.ts"
 export type { Moment } from "./History.ts"
 export { itemId } from "./Ids.ts"
+export type { ConversationOfRun } from "./Lineage.ts"
 export { type Fact, type FactFilter, InvalidFact } from "./Memory.ts"
 export { hasChanged, type ReplayFinding, type ReplayReport } from "./Replay.ts"
 export type { RevertError, Reverted, RevertOptions } from "./Revert.ts"
@@ -189,14 +191,17 @@ export const timeline = (
 const timelineNames: Settings.Names<Timeline.TimelineOptions> = { afterSeq: true }
 
 /**
- * Reads the conversations of the agents of a run, with their transcripts and tool calls, in the order in which they began. Read only.
- * Empty for a run without agents, and for one that does not exist.
+ * Reads the conversations of the agents of a run, with their transcripts and tool calls, in the order in which they began, and before them,
+ * of a fork, those that it has inherited. Read only. Empty for a run without agents, and for one that does not exist.
  */
 export const conversations = (
   runId: string,
   { nodeId, iteration }: { readonly nodeId?: string; readonly iteration?: number } = {},
-): Effect.Effect<ReadonlyArray<RecordedConversation>, StoreError, AgentJournal> =>
-  Effect.flatMap(AgentJournal, (journal) => journal.conversations({ runId, ...defined({ nodeId, iteration }) }))
+): Effect.Effect<ReadonlyArray<Lineage.ConversationOfRun>, StoreError, AgentJournal | RunStore> =>
+  Effect.gen(function* () {
+    const ports = { store: yield* RunStore, journal: yield* AgentJournal }
+    return yield* Lineage.conversations(ports, yield* ports.store.load(runId), defined({ nodeId, iteration }))
+  }).pipe(Effect.catchTag("RunNotFound", () => Effect.succeed([])))
 
 const factNames: Settings.Names<FactFilter> = { namespace: true, keys: true, query: true, limit: true }
 
@@ -281,7 +286,7 @@ export const snapshots = (
 ): Effect.Effect<ReadonlyArray<Snapshot>, StoreError, Snapshots | RunStore> =>
   Effect.gen(function* () {
     const ports = { store: yield* RunStore, snapshots: yield* Snapshots }
-    return yield* ofRun(ports, yield* ports.store.load(runId), defined({ nodeId, iteration, attempt }))
+    return yield* Lineage.snapshots(ports, yield* ports.store.load(runId), defined({ nodeId, iteration, attempt }))
   }).pipe(Effect.catchTag("RunNotFound", () => Effect.succeed([])))
 
 /** Waits until the scorers that this process has started have ended. */

@@ -3,11 +3,10 @@
  * once the commit can be found by its ref. A snapshot that could not be taken is a row with its failure, and no failure of the step.
  */
 import * as Context from "effect/Context"
-import * as Effect from "effect/Effect"
+import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { AttemptName, JournalError } from "./AgentJournal.ts"
-import type { RunFenced, RunNotFound, StoreError } from "./Errors.ts"
-import * as RunState from "./RunState.ts"
+import type { RunFenced, StoreError } from "./Errors.ts"
 
 /** `before` the code of an attempt begins, or `after` it has ended. */
 export const SnapshotMoment = Schema.Literal("before", "after")
@@ -109,37 +108,6 @@ export interface SnapshotsShape {
 
 /** The port through which snapshots of workspaces are stored and read. */
 export class Snapshots extends Context.Tag("@smithers/core/Snapshots")<Snapshots, SnapshotsShape>() {}
-
-/** The ports that snapshots of a lineage are read from. */
-interface Reading {
-  readonly store: {
-    readonly load: (runId: string, at: { readonly seq: number }) => Effect.Effect<RunState.RunState, StoreError | RunNotFound>
-  }
-  readonly snapshots: Pick<SnapshotsShape, "snapshots">
-}
-
-/**
- * Reads snapshots of a run, in the order in which they were taken, and before them, of a fork, those of the attempts that it has inherited.
- * They are of the run that has taken them.
- */
-export const ofRun = (
-  ports: Reading,
-  { runId, fork }: Pick<RunState.RunState, "runId" | "fork">,
-  filter: Omit<SnapshotFilter, "runId"> = {},
-): Effect.Effect<ReadonlyArray<Snapshot>, StoreError | RunNotFound> =>
-  Effect.gen(function* () {
-    const own = yield* ports.snapshots.snapshots({ ...filter, runId })
-    if (fork === undefined) return own
-    const cut = yield* ports.store.load(fork.runId, { seq: fork.seq })
-    const earlier = yield* ofRun(ports, cut, filter)
-    const isInherited = ({ nodeId, iteration, attempt, moment }: Snapshot): boolean => {
-      const record = RunState.step(cut, nodeId, iteration)
-      if (record === undefined || attempt > record.attempt) return false
-      // The files after an attempt in flight at the cut are those of the original.
-      return moment === "before" || attempt < record.attempt || record.status !== "running"
-    }
-    return [...earlier.filter(isInherited), ...own]
-  })
 
 /** The snapshots of a run as its details show them. */
 export const shownOf = (snapshots: ReadonlyArray<Snapshot>): { readonly snapshots?: ReadonlyArray<Snapshot> } =>

@@ -1,8 +1,9 @@
 /**
  * Commands that print conversations of agents, and the calls of their tools.
  */
-import type { RecordedConversation, ToolCallRecord, TranscriptEntry } from "@smithers/core/AgentJournal"
+import type { ToolCallRecord, TranscriptEntry } from "@smithers/core/AgentJournal"
 import { resolveNodeId } from "@smithers/core/Commands"
+import * as Lineage from "@smithers/core/Lineage"
 import * as Status from "@smithers/core/Status"
 import type { StorageShape } from "@smithers/core/Storage"
 import { defined } from "@smithers/core/Struct"
@@ -27,28 +28,31 @@ const emptyReply: Reply = { value: undefined, text: "" }
 /** Longest text of a tool, in characters. Prompts and replies are printed whole. */
 const longestShown = 2000
 
-/** Prints the conversations of a run as they happened; with `follow` also as they go on, until the run has ended. */
+/** Prints the conversations of a run as they happened, of a fork those that it has inherited, too; with `follow` also as they go on, until the run has ended. */
 export const chat = ({ db, run, node, iteration, follow }: ChatOptions) =>
   Effect.scoped(
     Effect.gen(function* () {
       const screen = yield* Screen
       const { storage, runId } = yield* connectRun(db, run)
       const filter = yield* filterOf(storage, { runId, node, iteration, isFuture: follow })
-      const { createdAt } = (yield* storage.run(runId)).run
       const printed = new Set<string>()
+      const inherited = yield* inheritedBy(storage, filter)
+      const begun = yield* beginnings(storage, [runId, ...inherited.map((conversation) => conversation.runId)])
       let last: string | undefined
       const printNew = Effect.gen(function* () {
-        const found = yield* storage.conversations(filter)
-        const entries = found.flatMap((conversation) => conversation.entries.map((entry) => ({ conversation, entry })))
+        const entries = [...inherited, ...(yield* ownOf(storage, filter))].flatMap((conversation) =>
+          conversation.entries.map((entry) => ({ conversation, entry })),
+        )
         for (const { conversation, entry } of entries.sort((left, right) => left.entry.at - right.entry.at)) {
-          const conversationKey = JSON.stringify([entry.nodeId, entry.iteration, entry.conversation])
+          const conversationKey = JSON.stringify([conversation.runId, entry.nodeId, entry.iteration, entry.conversation])
           const key = `${conversationKey} ${entry.seq}`
           if (printed.has(key)) continue
           printed.add(key)
-          const heading = conversationKey === last ? [] : [...(last === undefined ? [] : [""]), headingOf(conversation, entry)]
+          const heading =
+            conversationKey === last ? [] : [...(last === undefined ? [] : [""]), headingOf(conversation, entry, runId)]
           last = conversationKey
-          const value = screen.isJson ? { runId, agent: conversation.agent, ...entry } : undefined
-          yield* screen.print(value, [...heading, ...linesOf(entry, createdAt)].join("\n"))
+          const value = screen.isJson ? { runId: conversation.runId, agent: conversation.agent, ...entry } : undefined
+          yield* screen.print(value, [...heading, ...linesOf(entry, begun.get(conversation.runId) ?? 0)].join("\n"))
         }
       })
       for (let version = -1; ; ) {
@@ -84,14 +88,40 @@ const filterOf = (storage: StorageShape, { runId, node, iteration, isFuture }: C
     return { runId, nodeId, ...defined({ iteration }) }
   })
 
+type Filter = Effect.Effect.Success<ReturnType<typeof filterOf>>
+
+/** The conversations of the run itself. */
+const ownOf = (storage: StorageShape, filter: Filter) =>
+  Effect.map(storage.conversations(filter), (found) =>
+    found.map((conversation): Lineage.ConversationOfRun => ({ ...conversation, runId: filter.runId })),
+  )
+
+/** The conversations that a fork has inherited. */
+const inheritedBy = (storage: StorageShape, { runId, ...filter }: Filter) =>
+  Effect.gen(function* () {
+    const all = yield* Lineage.conversations({ store: storage, journal: storage }, yield* storage.load(runId), filter)
+    return all.filter((conversation) => conversation.runId !== runId)
+  })
+
+/** The times at which runs began. */
+const beginnings = (storage: StorageShape, runIds: ReadonlyArray<string>) =>
+  Effect.map(
+    Effect.forEach(new Set(runIds), (runId) => Effect.map(storage.run(runId), ({ run }) => [runId, run.createdAt] as const)),
+    (times) => new Map(times),
+  )
+
 const hasEnded = (storage: StorageShape, runId: string) => Effect.map(storage.run(runId), ({ run }) => Status.isEnded(run.status))
 
-const headingOf = ({ agent, nodeId, iteration, status, failure }: RecordedConversation, { attempt }: TranscriptEntry): string => {
+const headingOf = (
+  { agent, nodeId, iteration, status, failure, runId: of }: Lineage.ConversationOfRun,
+  { attempt }: TranscriptEntry,
+  runId: string,
+): string => {
   const pass = iteration === 0 ? "" : `, iteration ${iteration}`
   const reason = reasonOf(failure)
   const end =
     status === "superseded" || status === "failed" ? ` (${status}${reason === undefined ? "" : `: ${oneLine(reason)}`})` : ""
-  return `── ${oneLine(nodeId)}: ${oneLine(agent)}, attempt ${attempt}${pass}${end} ──`
+  return `── ${oneLine(nodeId)}: ${oneLine(agent)}, attempt ${attempt}${pass}${end}${of === runId ? "" : `, of run ${oneLine(of)}`} ──`
 }
 
 const reasonOf = (failure: unknown): string | undefined =>
@@ -191,37 +221,40 @@ export const tools = ({ db, run, node, iteration }: ToolsOptions) =>
     Effect.gen(function* () {
       const screen = yield* Screen
       const { storage, runId } = yield* connectRun(db, run)
-      const { createdAt } = (yield* storage.run(runId)).run
-      const found = yield* storage.conversations(yield* filterOf(storage, { runId, node, iteration, isFuture: false }))
+      const filter = yield* filterOf(storage, { runId, node, iteration, isFuture: false })
+      const found = [...(yield* inheritedBy(storage, filter)), ...(yield* ownOf(storage, filter))]
+      const begun = yield* beginnings(storage, [runId, ...found.map((conversation) => conversation.runId)])
       const calls = found
-        .flatMap((conversation) => conversation.calls.map((call) => ({ ...call, agent: conversation.agent })))
+        .flatMap(({ calls, agent, runId }) => calls.map((call) => ({ ...call, agent, runId })))
         .sort((left, right) => left.startedAt - right.startedAt)
       const unknown = calls.filter(({ status }) => status === "unknown").length
       const text =
         calls.length === 0
           ? "No agent of this run has called a tool."
           : [
-              table(["STARTED", "NODE", "TOOL", "STATUS", "TIME", "INPUT", "OUTPUT"], calls.map(rowOf(createdAt)), widthOf(screen)),
+              table(
+                ["STARTED", "NODE", "TOOL", "STATUS", "TIME", "INPUT", "OUTPUT"],
+                calls.map((call) => rowOf(call, begun.get(call.runId) ?? 0)),
+                widthOf(screen),
+              ),
               `${plural(calls.length, "call")}${unknown === 0 ? "" : `, ${unknown} with an unknown outcome`}. Whole texts: ${commandLine(db, "chat", [runId])}`,
             ].join("\n")
       return { value: { runId, calls }, text }
     }),
   )
 
-const rowOf =
-  (createdAt: number) =>
-  (call: ToolCallRecord): ReadonlyArray<string> => {
-    const { nodeId, iteration, tool, status, startedAt, endedAt, input, output, by } = call
-    const label = iteration === 0 ? nodeId : `${nodeId} (iteration ${iteration})`
-    const decided = by === undefined ? "" : ` (${oneLine(by)})`
-    const time = endedAt === undefined ? "" : span(endedAt - startedAt)
-    return [
-      clock(startedAt - createdAt),
-      oneLine(label),
-      oneLine(tool),
-      `${status}${decided}`,
-      time,
-      shorten(oneLine(input), 60),
-      shorten(oneLine(textOf(output ?? "")), 60),
-    ]
-  }
+const rowOf = (call: ToolCallRecord, createdAt: number): ReadonlyArray<string> => {
+  const { nodeId, iteration, tool, status, startedAt, endedAt, input, output, by } = call
+  const label = iteration === 0 ? nodeId : `${nodeId} (iteration ${iteration})`
+  const decided = by === undefined ? "" : ` (${oneLine(by)})`
+  const time = endedAt === undefined ? "" : span(endedAt - startedAt)
+  return [
+    clock(startedAt - createdAt),
+    oneLine(label),
+    oneLine(tool),
+    `${status}${decided}`,
+    time,
+    shorten(oneLine(input), 60),
+    shorten(oneLine(textOf(output ?? "")), 60),
+  ]
+}

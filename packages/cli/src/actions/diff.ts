@@ -2,7 +2,9 @@
  * Compares frames, runs and attempts.
  */
 import * as Comparison from "@smithers/core/Comparison"
-import type { Snapshot } from "@smithers/core/Snapshots"
+import * as Lineage from "@smithers/core/Lineage"
+import type { Snapshot, SnapshotFilter } from "@smithers/core/Snapshots"
+import type { StorageShape } from "@smithers/core/Storage"
 import { defined } from "@smithers/core/Struct"
 import { Workspaces } from "@smithers/core/Workspaces"
 import { structuredPatch } from "diff"
@@ -45,7 +47,7 @@ export const diff = (options: DiffOptions) =>
         const options_ = [["node", node] as const, ["attempts", `${first},${second}`] as const, "json"]
         const hint = commandLine(options.db, "diff", [runId], options_)
         const snapshotOf = (attempt: number) =>
-          Effect.map(storage.snapshots({ runId, nodeId: node, iteration: iteration ?? 0, attempt }), (taken) =>
+          Effect.map(snapshotsOf(storage, runId, { nodeId: node, iteration: iteration ?? 0, attempt }), (taken) =>
             taken.findLast(({ commit }) => commit !== null),
           )
         const files = yield* filesBetween(yield* snapshotOf(attempts[0]), yield* snapshotOf(attempts[1]))
@@ -65,7 +67,7 @@ export const diff = (options: DiffOptions) =>
       const hint = commandLine(options.db, "diff", [runId, before, ...(after === undefined ? [] : [after])], ["json"])
       /** The files as of a moment: those of the last snapshot before it, otherwise those of the first one after it. */
       const snapshotOf = ({ runId, at }: typeof found.before) =>
-        Effect.map(storage.snapshots({ runId }), (all) => {
+        Effect.map(snapshotsOf(storage, runId), (all) => {
           const taken = all.filter(({ commit }) => commit !== null)
           return taken.findLast((one) => one.at <= (at ?? 0)) ?? taken[0]
         })
@@ -73,6 +75,10 @@ export const diff = (options: DiffOptions) =>
       return { value: { ...found, ...defined({ files }) }, text: textOf(found, files, hint) }
     }),
   )
+
+/** The snapshots of a run, with those that it has inherited. */
+const snapshotsOf = (storage: StorageShape, runId: string, filter: Omit<SnapshotFilter, "runId"> = {}) =>
+  Effect.flatMap(storage.load(runId), (state) => Lineage.snapshots({ store: storage, snapshots: storage }, state, filter))
 
 type Files = NonNullable<(typeof Difference.Type)["files"]>
 

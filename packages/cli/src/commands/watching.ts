@@ -129,6 +129,7 @@ export const scores = define({
 export const chat = define({
   path: ["chat"],
   summary: "Prints the conversations of a run's agents: prompts, replies and tool calls. With --json, prints NDJSON.",
+  details: "Those that a fork has inherited come first, each with the run that holds it.",
   examples: [
     { line: "smithers chat m1abc2 --follow", does: "Follows all agents of a run until it has ended." },
     { line: "smithers chat m1abc2 review", does: "Prints the conversations of one step." },

@@ -245,7 +245,7 @@ export const make = (options: AttemptsOptions): Attempts => {
           key: text,
           notBefore,
           isShared: cache.scope === "store",
-          lineage: state.fork?.lineage,
+          runId,
         }
         return Patience.retryWhileBusy(store.cached(query), options.onOutage)
       },

@@ -107,11 +107,22 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
      ORDER BY a.attempt`,
   )
   const selectCached = prepare<CachedRow>(
-    `SELECT run_id, workflow, node_id, iteration, output_table FROM smithers_cache
+    `SELECT run_id, workflow, node_id, iteration, output_table, at_ms FROM smithers_cache
      WHERE workflow = ? AND node_id = ? AND key_hash = ? AND at_ms >= ?`,
   )
   const selectShared = prepare<CachedRow>(
-    `SELECT run_id, workflow, node_id, iteration, output_table FROM smithers_shared_cache WHERE key_hash = ? AND at_ms >= ?`,
+    `SELECT run_id, workflow, node_id, iteration, output_table, at_ms FROM smithers_shared_cache WHERE key_hash = ? AND at_ms >= ?`,
+  )
+  /** A run and those above it, the topmost last, with the origins of forks. */
+  const selectLine = prepare<[runId: string, ...fork: Forks.ForkRow]>(
+    `WITH RECURSIVE line (run_id, level) AS (
+       SELECT ?1, 0
+       UNION ALL
+       SELECT r.parent_run_id, l.level + 1 FROM line l CROSS JOIN smithers_runs r ON r.run_id = l.run_id WHERE r.parent_run_id IS NOT NULL)
+     SELECT run_id, ${Forks.columns} FROM line JOIN smithers_runs USING (run_id) ORDER BY level`,
+  )
+  const selectTime = prepare<[at: number]>(
+    "SELECT at_ms FROM smithers_events WHERE run_id = ? AND seq <= ? ORDER BY seq DESC LIMIT 1",
   )
   const selectLast = prepare<[seq: number, frame: number]>(
     "SELECT seq, frame FROM smithers_events WHERE run_id = ? AND seq <= ? AND frame <= ? ORDER BY seq DESC LIMIT 1",
@@ -227,6 +238,24 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
     }
   }
 
+  /** Tells whether a run that a fork comes from, or a child run of it, has cached an output after the cut. */
+  const isAfterCut = (
+    found: { readonly runId: string; readonly nodeId: string; readonly iteration: number; readonly at: number },
+    runId: string,
+  ): boolean => {
+    const [, ...origin] = selectLine.values(runId).at(-1) ?? [runId, null, null, null, null]
+    const lineage = Forks.read(origin)?.lineage ?? []
+    if (lineage.length === 0) return false
+    const above = new Set(selectLine.values(found.runId).map(([of]) => of))
+    return lineage.some((cut) => {
+      if (!above.has(cut.runId)) return false
+      const [[seq] = [0]] = found.runId === cut.runId ? selectOrder.values(found.runId, found.nodeId, found.iteration) : []
+      if (found.runId === cut.runId) return seq > cut.seq
+      const [[at] = [found.at]] = selectTime.values(cut.runId, cut.seq)
+      return found.at > at
+    })
+  }
+
   const load: States["load"] = (runId, at) => {
     const row = selectRun.values(runId)[0]
     if (row === undefined) return Either.left(new RunNotFound({ runId }))
@@ -300,10 +329,8 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
           ? selectShared.values(hash(query.key), query.notBefore)
           : selectCached.values(query.workflow, query.nodeId, hash(query.key), query.notBefore)
       if (found === undefined) return Option.none()
-      const [runId, workflow, nodeId, iteration, table] = found
-      const until = query.lineage?.find((one) => one.runId === runId)
-      const [[seq] = [0]] = until === undefined ? [] : selectOrder.values(runId, nodeId, iteration)
-      if (until !== undefined && seq > until.seq) return Option.none()
+      const [runId, workflow, nodeId, iteration, table, at] = found
+      if (query.runId !== undefined && isAfterCut({ runId, nodeId, iteration, at }, query.runId)) return Option.none()
       outputs.refresh()
       const row = outputs.table(workflow, table).one(runId, nodeId, iteration)
       return row === undefined ? Option.none() : Option.some({ runId, output: row.output })
@@ -311,7 +338,7 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
   }
 }
 
-type CachedRow = [runId: string, workflow: string, nodeId: string, iteration: number, table: string]
+type CachedRow = [runId: string, workflow: string, nodeId: string, iteration: number, table: string, at: number]
 
 const empty: ReadonlyArray<never> = []
 

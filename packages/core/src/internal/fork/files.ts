@@ -8,6 +8,7 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import { InvalidFork, RevertUnfinished, type RunFenced, type StoreError } from "../../Errors.ts"
 import type { NodeId } from "../../Ids.ts"
+import * as Lineage from "../../Lineage.ts"
 import type * as Millis from "../../Millis.ts"
 import * as Records from "../../Records.ts"
 import type { RunReaderShape, RunSummary } from "../../RunReader.ts"
@@ -90,7 +91,7 @@ const workOf = (ports: Ports, cut: RunState.RunState, at: number, invalid: (prob
         `a process works on ${busy.runId === cut.runId ? "it" : `run "${busy.runId}"`}, and on its files: stop it first`,
       )
     const own = (yield* snapshots.snapshots({ runId: cut.runId })).concat(
-      (yield* Snapshots.ofRun(ports, cut)).filter(({ runId }) => runId !== cut.runId),
+      (yield* Lineage.snapshots(ports, cut)).filter(({ runId }) => runId !== cut.runId),
     )
     const works = own.map((snapshot): Work => {
       const { nodeId, iteration } = snapshot

@@ -2,12 +2,16 @@
  * Forks with the files of their tasks, in real repositories of git: the moment that files are restored to, what runs again for it, what is
  * refused and why, and what a crash leaves.
  */
+import { readFileSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
 import { expect, it } from "@effect/vitest"
+import * as MemoryStorage from "@smithers/core/MemoryStorage"
 import { WorkspaceFailed, Workspaces } from "@smithers/core/Workspaces"
 import * as GitWorkspaces from "@smithers/workspace/GitWorkspaces"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import { Smithers } from "smithers-orchestrator"
@@ -90,6 +94,26 @@ describe("a fork with files", () => {
         yield* flow.resume("f")
         expect(ran.slice(3)).toEqual(["build", "note"])
       }),
+    )
+  })
+
+  it.live("is the same on a store in memory", () => {
+    const place = repository()
+    const { ran, flow, files } = tasks(place)
+    const runtime = Layer.merge(Smithers.onStorage(MemoryStorage.layer, { tools: { root: place.root } }), GitWorkspaces.layer())
+    return Effect.provide(
+      Effect.gen(function* () {
+        yield* flow.execute({}, { runId: "r" })
+        yield* flow.fork("r", { before: "build", files: true, runId: "f" })
+        expect(files()).toEqual(["plan 1", undefined, undefined])
+        expect((yield* Smithers.inspect("f")).run).toMatchObject({ status: "suspended", owner: null })
+        yield* flow.resume("f")
+        expect([ran.slice(3), files()]).toEqual([
+          ["build", "note"],
+          ["plan 1", "build 4", "note 5"],
+        ])
+      }),
+      runtime,
     )
   })
 
@@ -192,6 +216,41 @@ describe("a fork with files", () => {
         const forked = yield* flow.fork("r", { files: true, force: true, runId: "f" })
         expect(place.git("show", `${forked.files[0]?.safety}:note.txt`)).toBe("by hand")
         expect(files()).toEqual(["plan 1", "build 2", "note 3"])
+      }),
+    )
+  })
+
+  it.live("leaves the worktrees of its original alone, as a revert of a fork does", () => {
+    const place = repository()
+    const flow = Smithers.createWorkflow({ name: "w", input: Schema.Struct({}), snapshots: true }).build(($) =>
+      $.worktree({
+        id: "tree",
+        body: $.step("write", {
+          output: Text,
+          run: ({ cwd }) => {
+            writeFileSync(join(cwd, "b.txt"), "two")
+            return cwd
+          },
+        }),
+      }),
+    )
+    return on(
+      place.root,
+      Effect.gen(function* () {
+        const directory = yield* flow.execute({}, { runId: "r" })
+        expect(yield* Effect.flip(flow.fork("r", { before: "write", files: true }))).toMatchObject({
+          _tag: "InvalidFork",
+          problem: expect.stringContaining("its steps work in worktrees of its own"),
+        })
+        yield* flow.fork("r", { runId: "f" })
+        expect(yield* Effect.flip(flow.revert("f", { node: "write", files: true }))).toMatchObject({
+          _tag: "RevertRefused",
+          reason: "no-snapshot",
+          problem: expect.stringContaining('worked in a worktree of run "r"'),
+        })
+        expect((yield* flow.revert("f", { node: "write" })).files).toBeNull()
+        expect(readFileSync(join(directory, "b.txt"), "utf8")).toBe("two")
+        expect(yield* flow.resume("f")).not.toBe(directory)
       }),
     )
   })

@@ -31,6 +31,7 @@ import * as Recovery from "./internal/recovery.ts"
 import * as Rerun from "./internal/rerun.ts"
 import * as Restore from "./internal/restore.ts"
 import * as View from "./internal/view.ts"
+import * as Worktree from "./internal/worktree.ts"
 import * as Lineage from "./Lineage.ts"
 import * as Millis from "./Millis.ts"
 import type * as Plan from "./Plan.ts"
@@ -373,6 +374,10 @@ const filesOf = (ports: RunPorts, state: RunState.RunState, { files }: RevertOpt
     const found = rows.find(({ moment }) => moment === "before")
     const called = `attempt ${goal.attempt} of "${goal.nodeId}"`
     const without = "Revert without files: --no-files (files: false)."
+    if (found !== undefined && found.runId !== runId && Worktree.isOwn(found.runId, found.root)) {
+      if (files !== true) return undefined
+      return yield* refusal(runId, "no-snapshot", `${called} worked in a worktree of run "${found.runId}"`, without)
+    }
     if (found === undefined || found.commit === null) {
       if (files !== true && found === undefined) return undefined
       const why = found?.failure == null ? "" : `, since it failed: ${found.failure.replace(/\.$/, "")}`

@@ -32,11 +32,17 @@ const nameOf = (id: string): string => {
   return slug === id ? slug : `${slug}-${digest(id).slice(0, 8)}`
 }
 
+/** The directory below which the worktrees of a run are, unless their paths are given. */
+const ownDirectory = (runId: string): string => `.smithers/worktrees/${nameOf(runId)}`
+
 /** The directory and the branch of a worktree in a run. */
-const placeOf = ({ id, path, branch }: Plan.Worktree, runId: string): { readonly path: string; readonly branch: string } => {
-  const own = `${nameOf(runId)}/${nameOf(id)}`
-  return { path: path ?? `.smithers/worktrees/${own}`, branch: branch ?? `smithers/${own}` }
-}
+const placeOf = ({ id, path, branch }: Plan.Worktree, runId: string): { readonly path: string; readonly branch: string } => ({
+  path: path ?? `${ownDirectory(runId)}/${nameOf(id)}`,
+  branch: branch ?? `smithers/${nameOf(runId)}/${nameOf(id)}`,
+})
+
+/** Tells whether a directory is in a worktree that a run has for itself: a fork of the run works in another one. */
+export const isOwn = (runId: string, root: string): boolean => root.includes(`/${ownDirectory(runId)}/`)
 
 /** The directory that the runtime works in. */
 const rootFor = (nodeId: NodeId) =>

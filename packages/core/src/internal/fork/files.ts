@@ -18,6 +18,7 @@ import * as Snapshots from "../../Snapshots.ts"
 import { defined } from "../../Struct.ts"
 import { type Change, RestoreRefused, Workspaces, type WorkspacesShape } from "../../Workspaces.ts"
 import * as View from "../view.ts"
+import * as Worktree from "../worktree.ts"
 import type { Draft } from "./draft.ts"
 
 /** Files that a fork restores. */
@@ -135,7 +136,8 @@ export const targetsOf = (
 ) =>
   Effect.gen(function* () {
     const invalid = (problem: string) => new InvalidFork({ runId: from, problem })
-    const works = yield* workOf(ports, cut, at, invalid)
+    const all = yield* workOf(ports, cut, at, invalid)
+    const works = all.filter(({ snapshot }) => !Worktree.isOwn(snapshot.runId, snapshot.root))
     const isReset = ({ nodeId, iteration }: Work): boolean => {
       const [then, now] = [cut, draft.state()].map((state) => RunState.step(state, nodeId, iteration))
       return then !== undefined && Records.isSettled(then) && (now === undefined || !Records.isSettled(now))
@@ -164,6 +166,8 @@ export const targetsOf = (
       .sort(byTime)
       .at(-1)
     const chosen = undone.length > 0 ? earliest(undone) : last === undefined ? [] : [last]
+    if (chosen.length === 0 && all.length > 0)
+      return yield* invalid("its steps work in worktrees of its own, and those of the fork work in others. Fork it without files")
     if (chosen.length === 0)
       return yield* invalid(
         "there is no snapshot of its files: its steps ran without them. Fork it without files, and set snapshots: true for the next run",

@@ -548,6 +548,7 @@ describe.each(stores)("on %s", (_, store) => {
         expect(yield* refused({ before: "a", iteration: 3 })).toMatchObject({ _tag: "NodeNotFound", known: [0] })
         expect(yield* refused({ before: "a", frame: 1 })).toMatchObject({ _tag: "InvalidFork" })
         expect(yield* refused({ runId: "r" })).toMatchObject({ _tag: "RunIdTaken", runId: "r" })
+        expect(yield* refused({ runId: "r", dryRun: true })).toMatchObject({ _tag: "RunIdTaken", runId: "r" })
         expect(yield* refused({ runId: "a~b~0" })).toMatchObject({ _tag: "InvalidRunId" })
         expect(yield* refused({ frmae: 1 } as never)).toMatchObject({ _tag: "InvalidSetting" })
         expect(yield* Effect.flip(flow.fork("nobody"))).toMatchObject({ _tag: "RunNotFound" })

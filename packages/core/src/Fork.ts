@@ -16,7 +16,7 @@ import {
   type RenderFailed,
   type RevertUnfinished,
   type RunFenced,
-  type RunIdTaken,
+  RunIdTaken,
   type RunNotFound,
   type StoreError,
   WorkflowMismatch,
@@ -161,6 +161,8 @@ export const fork = <R>(
     if (!isId(runId) || isChildRunId(runId) || Secrets.problemIn(runId) !== undefined)
       return yield* new InvalidRunId({ runId: Secrets.text(String(runId)) })
 
+    // Also before anything is saved under its name.
+    if ((yield* reader.origin(runId)) !== undefined) return yield* new RunIdTaken({ runId })
     const latest = yield* store.load(from)
     const { workflow } = latest
     if (definition.name !== undefined && definition.name !== workflow)

@@ -113,6 +113,7 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
   const selectShared = prepare<CachedRow>(
     `SELECT run_id, workflow, node_id, iteration, output_table, at_ms FROM smithers_shared_cache WHERE key_hash = ? AND at_ms >= ?`,
   )
+  const selectAnyFork = prepare("SELECT 1 FROM smithers_runs WHERE forked_from IS NOT NULL LIMIT 1")
   /** A run and those above it, the topmost last, with the origins of forks. */
   const selectLine = prepare<[runId: string, ...fork: Forks.ForkRow]>(
     `WITH RECURSIVE line (run_id, level) AS (
@@ -243,6 +244,7 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
     found: { readonly runId: string; readonly nodeId: string; readonly iteration: number; readonly at: number },
     runId: string,
   ): boolean => {
+    if (selectAnyFork.values().length === 0) return false
     const [, ...origin] = selectLine.values(runId).at(-1) ?? [runId, null, null, null, null]
     const lineage = Forks.read(origin)?.lineage ?? []
     if (lineage.length === 0) return false

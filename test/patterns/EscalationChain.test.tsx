@@ -1,8 +1,8 @@
 /** @jsxImportSource smithers-orchestrator */
-import { EscalationChain } from "smithers-orchestrator/patterns"
+import { EscalationChain, type Work } from "smithers-orchestrator/patterns"
 import { TestRuntime } from "smithers-orchestrator/testing"
 import { describe, expect, it } from "vitest"
-import { agent, crash, down, failure, of, outcome, outputs, plan, prompts } from "./Fixture.tsx"
+import { agent, crash, down, failure, of, outcome, outputs, plan, prompts, Task } from "./Fixture.tsx"
 
 const says = (name: string, sure: boolean) => agent(name, { answer: name, sure })
 
@@ -42,6 +42,19 @@ describe("EscalationChain", () => {
     const found = await outcome(() => chain({ small: says("small", false), middle: agent("middle", down), large }))
     expect(found).toMatchObject({ outcome: "answered", level: "large", tried: [{ level: "small" }, { level: "middle" }] })
     expect(prompts(large)[0]).toMatch(/It is broken\..*Tried before.*"small".*"middle".*the agent is down/s)
+  })
+
+  it("goes to the next level where one is late", async () => {
+    const slow = ({ id, output }: Work) => (
+      <Task id={id} output={output}>
+        {() => new Promise<never>(() => {})}
+      </Task>
+    )
+    expect(await outcome(() => chain({ slow, large: says("large", true) }, { timeout: "10m" }))).toMatchObject({
+      outcome: "answered",
+      level: "large",
+      tried: [{ level: "slow", failure: expect.stringContaining("not over within") }],
+    })
   })
 
   it("fails where no level has an answer, or goes on", async () => {

@@ -1,7 +1,7 @@
 /** @jsxImportSource smithers-orchestrator */
-import { GatherAndSynthesize } from "smithers-orchestrator/patterns"
+import { GatherAndSynthesize, type Work } from "smithers-orchestrator/patterns"
 import { describe, expect, it } from "vitest"
-import { agent, crash, down, failure, outcome, outputs, plan, prompts } from "./Fixture.tsx"
+import { agent, crash, down, failure, outcome, outputs, plan, prompts, Task } from "./Fixture.tsx"
 
 const sources = () => ({ web: agent("web", { text: "w" }), docs: agent("docs", { text: "d" }) })
 const writer = () => agent("writer", { text: "report" })
@@ -53,6 +53,16 @@ describe("GatherAndSynthesize", () => {
     expect(found).toMatchObject({ outcome: "synthesized", missing: { wiki: expect.stringContaining("the agent is down") } })
     expect(prompts(synthesizer)[0]).toMatch(/Missing sources.*wiki.*the agent is down/s)
     expect(await failure(() => gather({ wiki: agent("wiki", down) }, writer(), { onParticipantFailure: "fail" }))).toContain("down")
+  })
+
+  it("goes on without a source that is late", async () => {
+    const slow = ({ id, output }: Work) => (
+      <Task id={id} output={output}>
+        {() => new Promise<never>(() => {})}
+      </Task>
+    )
+    const found = await outcome(() => gather({ ...sources(), slow }, writer(), { timeout: "10m" }))
+    expect(found).toMatchObject({ outcome: "synthesized", missing: { slow: expect.any(String) } })
   })
 
   it("does not pay the synthesizer for too few, or for no sources", async () => {

@@ -26,6 +26,11 @@ export interface PlannedTask {
   readonly instructions: string
 }
 
+interface Rejection {
+  readonly id: string
+  readonly feedback: string
+}
+
 export interface SupervisorOutcome<Work = unknown> {
   /** `empty`: there was nothing to do. `exhausted`: not everything was accepted. `overplanned`: more than `maxTasks`, so that none was begun. */
   readonly outcome: "done" | "empty" | "exhausted" | "overplanned"
@@ -43,8 +48,8 @@ export interface SupervisorProps<P extends Output, W extends Output, R extends O
   readonly workers: { readonly [name: string]: Participant }
   readonly planOutput: Having<P, { readonly tasks: ReadonlyArray<PlannedTask> }>
   readonly workerOutput: W
-  /** The tasks that the boss rejects. A task that is not among them is accepted if it was done. */
-  readonly reviewOutput: Having<R, { readonly rejected: ReadonlyArray<{ readonly id: string; readonly feedback: string }> }>
+  /** The tasks that the boss rejects, each as `{ id, feedback }`. A task that is not among them is accepted if it was done. */
+  readonly reviewOutput: Having<R, { readonly rejected: ReadonlyArray<Rejection> }>
   /** Maximum number of rounds. Default: 3. */
   readonly maxIterations?: number
   /** Maximum number of planned tasks. Default: 20. */
@@ -61,95 +66,79 @@ export interface SupervisorProps<P extends Output, W extends Output, R extends O
 export const Supervisor = <P extends Output, W extends Output, R extends Output>(
   props: SupervisorProps<P, W, R>,
 ): React.ReactNode => {
-  const {
-    id,
-    workers,
-    planOutput,
-    workerOutput,
-    reviewOutput,
-    maxIterations = 3,
-    maxTasks = 20,
-    maxConcurrency = 4,
-    onExhausted = "fail",
-    children,
-  } = props
+  const { id, workers, workerOutput, maxTasks = 20, onExhausted = "fail", children } = props
   const [plan, review, names] = [`${id}:plan`, `${id}:review`, Object.keys(workers)]
   if (names.length === 0) throw new TypeError(`Supervisor "${id}": it has no "workers"`)
   const tasksIn = (ctx: Ctx): ReadonlyArray<PlannedTask> => {
-    const tasks: ReadonlyArray<PlannedTask> = ctx.outputMaybe<Output>(planOutput, { nodeId: plan })?.tasks ?? []
+    const tasks: ReadonlyArray<PlannedTask> = ctx.outputMaybe<Output>(props.planOutput, { nodeId: plan })?.tasks ?? []
     return tasks.filter((task, index) => tasks.findIndex((other) => other.id === task.id) === index)
   }
-  const nodeOf = (task: string): string => `${id}:do:${task}`
   const workIn = (ctx: Ctx, task: string, iteration: number) =>
-    ctx.outputMaybe<Output>(workerOutput, { nodeId: nodeOf(task), iteration })
-  const roundsIn = (ctx: Ctx): number => ctx.iterationCount<Output>(reviewOutput, review)
-  /** The reason why a task is left after some rounds; `undefined` once it was accepted. */
-  const leftAfter = (ctx: Ctx, task: string, rounds: number): string | undefined => {
-    let reason: string | undefined = "not begun"
-    for (let round = 0; round < rounds && reason !== undefined; round++) {
-      const rejected: ReadonlyArray<{ readonly id: string; readonly feedback: string }> =
-        ctx.outputMaybe<Output>(reviewOutput, { nodeId: review, iteration: round })?.rejected ?? []
-      reason = workIn(ctx, task, round) === undefined ? "its worker has failed" : rejected.find((one) => one.id === task)?.feedback
+    ctx.outputMaybe<Output>(workerOutput, { nodeId: `${id}:do:${task}`, iteration })
+  const reviewIn = (ctx: Ctx, iteration: number): { readonly rejected: ReadonlyArray<Rejection> } | undefined =>
+    ctx.outputMaybe<Output>(props.reviewOutput, { nodeId: review, iteration })
+  const roundsIn = (ctx: Ctx): number => ctx.iterationCount<Output>(props.reviewOutput, review)
+  /** What was accepted in some rounds, and what is left, each with the reason. */
+  const account = (ctx: Ctx, rounds: number) => {
+    const [done, left]: [Record<string, ValueOf<W>>, Record<string, string>] = [{}, {}]
+    for (const { id: task } of tasksIn(ctx)) {
+      let reason: string | undefined = "not begun"
+      for (let round = 0; round < rounds && reason !== undefined; round++) {
+        const rejection = reviewIn(ctx, round)?.rejected.find((one) => one.id === task)
+        reason = workIn(ctx, task, round) === undefined ? "its worker has failed" : rejection?.feedback
+      }
+      if (reason === undefined) done[task] = workIn(ctx, task, rounds - 1)
+      else left[task] = reason
     }
-    return reason
+    return { done, left }
   }
-  const leftIn = (ctx: Ctx) => tasksIn(ctx).filter((task) => leftAfter(ctx, task.id, roundsIn(ctx)) !== undefined)
   const isOverplanned = (ctx: Ctx): boolean => tasksIn(ctx).length > maxTasks
-  return (
-    <Sequence skipIf={props.skipIf}>
-      <Part by={props.boss} id={plan} output={planOutput}>
+  const isOver = (ctx: Ctx): boolean => isOverplanned(ctx) || Object.keys(account(ctx, roundsIn(ctx)).left).length === 0
+  /** A task of a round. Accepted work is kept in each round, so that rounds can be read by their number. */
+  const delegated = ({ id: task, worker = "", instructions }: PlannedTask, { done, left }: ReturnType<typeof account>) =>
+    left[task] === undefined ? (
+      <Kept id={`${id}:do:${task}`} output={workerOutput} value={done[task]} />
+    ) : (
+      <Part by={workers[worker] ?? workers[names[0] ?? ""] ?? []} id={`${id}:do:${task}`} output={workerOutput}>
         {(ctx) => (
           <>
-            <p>
-              Plan tasks for your workers: {names.join(", ")}. At most {maxTasks} tasks.
-            </p>
+            {instructions}
+            <Given title="Done before, and rejected" value={ctx.iteration === 0 ? undefined : left[task]} />
+          </>
+        )}
+      </Part>
+    )
+  return (
+    <Sequence skipIf={props.skipIf}>
+      <Part by={props.boss} id={plan} output={props.planOutput}>
+        {(ctx) => (
+          <>
+            <p>{`Plan tasks for your workers: ${names.join(", ")}. At most ${maxTasks} tasks.`}</p>
             {say(children, ctx)}
           </>
         )}
       </Part>
-      <Loop
-        id={`${id}:rounds`}
-        until={(ctx) => isOverplanned(ctx) || leftIn(ctx).length === 0}
-        maxIterations={maxIterations}
-        onMaxReached="return-last"
-      >
+      <Loop id={`${id}:rounds`} until={isOver} maxIterations={props.maxIterations ?? 3} onMaxReached="return-last">
         <Here>
           {(ctx) => (
             <ForEach
               id={`${id}:tasks`}
               items={tasksIn(ctx)}
               by={(task) => task.id}
-              maxConcurrency={maxConcurrency}
+              maxConcurrency={props.maxConcurrency ?? 4}
               settled={props.onParticipantFailure !== "fail"}
             >
-              {({ id: task, worker = "", instructions }) => {
-                const reason = leftAfter(ctx, task, ctx.iteration)
-                const nodeId = nodeOf(task)
-                // Accepted work is kept in each round, so that the rounds can be read by their number.
-                if (reason === undefined)
-                  return <Kept id={nodeId} output={workerOutput} value={workIn(ctx, task, ctx.iteration - 1)} />
-                return (
-                  <Part by={workers[worker] ?? workers[names[0] ?? ""] ?? []} id={nodeId} output={workerOutput}>
-                    {(ctx) => (
-                      <>
-                        {instructions}
-                        <Given title="Done before, and rejected" value={ctx.iteration === 0 ? undefined : reason} />
-                      </>
-                    )}
-                  </Part>
-                )
-              }}
+              {(task) => delegated(task, account(ctx, ctx.iteration))}
             </ForEach>
           )}
         </Here>
-        <Part by={props.boss} id={review} output={reviewOutput}>
+        <Part by={props.boss} id={review} output={props.reviewOutput}>
           {(ctx) => (
             <>
               <p>Review the results. Reject each that is not what you asked for.</p>
-              <Given
-                title="The results"
-                value={Object.fromEntries(tasksIn(ctx).map((task) => [task.id, workIn(ctx, task.id, ctx.iteration) ?? "none"]))}
-              />
+              {tasksIn(ctx).map((task) => (
+                <Given key={task.id} title={task.id} value={workIn(ctx, task.id, ctx.iteration) ?? "There is no result."} />
+              ))}
               <h2>The task</h2>
               {say(children, ctx)}
             </>
@@ -165,16 +154,10 @@ export const Supervisor = <P extends Output, W extends Output, R extends Output>
         }
       >
         {(ctx): SupervisorOutcome<ValueOf<W>> => {
-          const [tasks, rounds] = [tasksIn(ctx), roundsIn(ctx)]
-          const reasons = tasks.map((task) => [task.id, leftAfter(ctx, task.id, rounds)] as const)
-          const left = Object.fromEntries(
-            reasons.flatMap(([task, reason]) => (reason === undefined ? [] : [[task, reason] as const])),
-          )
-          const done = Object.fromEntries(
-            reasons.flatMap(([task, reason]) => (reason === undefined ? [[task, workIn(ctx, task, rounds - 1)] as const] : [])),
-          )
-          const over = Object.keys(left).length > 0 ? "exhausted" : "done"
-          return { outcome: isOverplanned(ctx) ? "overplanned" : tasks.length === 0 ? "empty" : over, rounds, done, left }
+          const found = account(ctx, roundsIn(ctx))
+          const over = Object.keys(found.left).length > 0 ? "exhausted" : "done"
+          const outcome = isOverplanned(ctx) ? "overplanned" : tasksIn(ctx).length === 0 ? "empty" : over
+          return { outcome, rounds: roundsIn(ctx), ...found }
         }}
       </Outcome>
     </Sequence>

@@ -1,4 +1,6 @@
 /** @jsxImportSource smithers-orchestrator */
+import * as Stream from "effect/Stream"
+import { Smithers } from "smithers-orchestrator"
 import { Poller, type PollerProps } from "smithers-orchestrator/patterns"
 import { TestRuntime } from "smithers-orchestrator/testing"
 import { describe, expect, it } from "vitest"
@@ -51,17 +53,14 @@ describe("Poller", () => {
   })
 
   it("costs two small frames per pass", async () => {
+    await using runtime = TestRuntime.make()
     const framesOf = async (checks: number) => {
-      const { commits } = await crash([], () =>
-        poll(({ id }) => (
-          <Task id={id} output={outputs.check}>
-            {(ctx) => ({ satisfied: ctx.iteration + 1 === checks })}
-          </Task>
-        )),
-      )
-      return commits
+      const runId = `r${checks}`
+      const workflow = of(() => poll(answers(...Array.from({ length: checks }, (_, index) => index + 1 === checks))))
+      await (await runtime.start(workflow, {}, { runId })).result()
+      return await runtime.runPromise(Stream.runCount(Smithers.timeline(runId)))
     }
-    expect((await framesOf(3)) - (await framesOf(2))).toBe(2)
+    expect((await framesOf(12)) - (await framesOf(2))).toBe(20)
   })
 
   it("gives the last check and their number", async () => {

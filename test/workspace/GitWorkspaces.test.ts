@@ -2,6 +2,7 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect } from "@effect/vitest"
+import * as Secrets from "@smithers/core/Secrets"
 import { Workspaces } from "@smithers/core/Workspaces"
 import { GitWorkspaces } from "@smithers/workspace"
 import * as Effect from "effect/Effect"
@@ -150,6 +151,42 @@ describe("a snapshot", () => {
       write(root, { "a.txt": "b\n" })
       yield* restore(root, saved.commit)
       expect(contents(root)).toEqual(before)
+    }))
+
+  test("leaves out files that hold a secret of the process, as they are or encoded, by name or behind a link; by force a restore takes them in", () =>
+    Effect.gen(function* () {
+      const root = yield* repository({ "a.txt": "a\n", "config.json": "{}\n" })
+      const before = yield* snapshot(root)
+      const secret = `sk-${crypto.randomUUID()}`
+      const base64 = Buffer.from(`u:${secret}`).toString("base64")
+      const large = Buffer.alloc(9_000_000, "x")
+      // Across the end of a piece, and not within the first one.
+      large.write(secret, 8 * 1024 * 1024 - 64 * 1024 - 10)
+      const planted = {
+        "config.json": `{"authorization":"Basic ${base64}"}\n`,
+        "notes/new.txt": `the key is ${secret}\n`,
+        [`named-${secret}.txt`]: "x\n",
+        "large.txt": large.toString(),
+      }
+      write(root, { ...planted, "b.txt": "b\n" })
+      symlinkSync(`/nowhere/${secret}`, join(root, "link"))
+      // Not known yet: a file is looked through for the secrets of its time.
+      const unaware = yield* snapshot(root, "unaware")
+      Secrets.add("PLANTED", secret)
+      const saved = yield* snapshot(root)
+      const paths = [...Object.keys(planted), "link"].sort()
+      expect(saved.skipped).toEqual(paths.map((path) => ({ path, reason: "secret" })))
+      expect(git(root, "ls-tree", "-r", "--name-only", saved.tree).trim().split("\n")).toEqual(["a.txt", "b.txt"])
+      // What would replace a file that no snapshot holds is refused.
+      const refused = yield* Effect.flip(restore(root, before.commit))
+      expect(refused).toMatchObject({ _tag: "RestoreRefused", overwrites: ["config.json"] })
+      yield* restore(root, before.commit, true)
+      expect(readFileSync(join(root, "config.json"), "utf8")).toBe("{}\n")
+      expect(readFileSync(join(root, "notes/new.txt"), "utf8")).toContain(secret)
+      // A snapshot from before the secret was known is restored as it is.
+      for (const path of ["notes", "large.txt", "link", `named-${secret}.txt`]) rmSync(join(root, path), { recursive: true })
+      yield* restore(root, unaware.commit, true, "unaware")
+      expect(readFileSync(join(root, "notes/new.txt"), "utf8")).toContain(secret)
     }))
 
   test("outside of git goes into a shadow repository below the root", () =>

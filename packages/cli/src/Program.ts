@@ -186,7 +186,8 @@ const errorOf = (stopped: Stopped | undefined, remembered: ReturnType<Rememberin
   return new Uncaught({ problem: shorten(said, 2000), ...remembered })
 }
 
-const perform = (argv: ReadonlyArray<string>, screen: ScreenShape): Effect.Effect<ExitCode, Tagged, Screen | Host> =>
+/** Performs a command line on a screen, and returns the exit code. Prints no error. */
+export const perform = (argv: ReadonlyArray<string>, screen: ScreenShape): Effect.Effect<ExitCode, Tagged, Screen | Host> =>
   Effect.gen(function* () {
     const [moved, words] = wordsOf(argv)
     const [first] = words

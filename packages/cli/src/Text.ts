@@ -66,7 +66,10 @@ export const width = (text: string): number => Bun.stringWidth(text)
 const graphemes = new Intl.Segmenter(undefined, { granularity: "grapheme" })
 
 /** Truncates a line to `columns`, between grapheme clusters. The last column is then an ellipsis. */
-export const truncate = (line: string, columns: number): string => {
+export const truncate = (whole: string, columns: number): string => {
+  if (width(whole) <= columns) return whole
+  // Before the cut, which might leave half of a secret.
+  const line = Secrets.text(whole)
   if (width(line) <= columns) return line
   let kept = ""
   let left = columns - 1

@@ -362,7 +362,9 @@ const verify = (
     // Under other rules files come to light that were ignored before. They are none of the restore's.
     const isRuled = found.some(({ path }) => Ignored.isRules(path))
     const without: Saved.Ignores = (paths) => Effect.succeed(new Set(isRuled ? paths.filter((path) => !removed.has(path)) : []))
-    const saved = yield* Saved.saveAnew(repository, index, { limits, keepsIgnored: true, without })
+    // A snapshot from before a secret was known may hold it.
+    const written = new Set(found.filter(({ change }) => change !== "remove").map(({ path }) => path))
+    const saved = yield* Saved.saveAnew(repository, index, { limits, keepsIgnored: true, written, without })
     if (saved.tree === tree) return
     const differing = (yield* differences(repository, saved.tree, tree)).map(({ path }) => fromRoot(repository, path))
     const reason = problem ?? "another process changed files meanwhile"
@@ -434,7 +436,7 @@ const restoreBy = (
 /** Removes named pipes and the like, which git neither saves nor replaces. */
 const removeSpecial = (repository: Repository, paths: ReadonlyArray<string>): void => {
   for (const path of paths) {
-    const file = Saved.fileOf(repository, path)
+    const file = Repositories.fileOf(repository, path)
     const stat = lstatSync(file, { throwIfNoEntry: false })
     if (stat !== undefined && !stat.isFile() && !stat.isSymbolicLink()) unlinkSync(file)
   }

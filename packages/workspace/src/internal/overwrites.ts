@@ -1,8 +1,7 @@
 /** Files on the disk that a restore would replace although no snapshot holds them. */
 import { lstatSync, readdirSync } from "node:fs"
 import * as Git from "./git.ts"
-import type { Repository } from "./repository.ts"
-import { fileOf } from "./saved.ts"
+import { fileOf, type Repository } from "./repository.ts"
 
 /** A path that differs between the files now and the target. */
 export interface Difference {

@@ -254,3 +254,7 @@ export const open = (
       ignoresCase: isTrue(settings.get("core.ignorecase")),
     }
   })
+
+/** The path of a file of the system. It may hold bytes that are no UTF-8. */
+export const fileOf = (repository: Repository, path: string): Buffer =>
+  Buffer.concat([Buffer.from(`${repository.place.top}/`, "utf8"), Buffer.from(path, "latin1")])

@@ -20,8 +20,9 @@ import type { NoGit, SkipReason } from "@smithers/core/Workspaces"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Git from "./git.ts"
-import { type Repository, textOfFile } from "./repository.ts"
+import { fileOf, type Repository, textOfFile } from "./repository.ts"
 import * as Rules from "./rules.ts"
+import * as SecretContent from "./secretContent.ts"
 
 /** Bounds of what is saved. */
 export interface Limits {
@@ -45,10 +46,6 @@ export interface Left {
 }
 
 type Failure = Git.GitFailed | NoGit | TooMuch
-
-/** The path of a file of the system. It may hold bytes that are no UTF-8. */
-export const fileOf = (repository: Repository, path: string): Buffer =>
-  Buffer.concat([Buffer.from(`${repository.place.top}/`, "utf8"), Buffer.from(path, "latin1")])
 
 /** Pathspec of the root. */
 const below = (repository: Repository): ReadonlyArray<string> =>
@@ -275,7 +272,7 @@ interface Decided {
 const decide = (
   repository: Repository,
   found: Found,
-  { limits, keepsIgnored = false, without = () => Effect.succeed(new Set()) }: Options,
+  { limits, keepsIgnored = false, written = new Set(), without = () => Effect.succeed(new Set()) }: Options,
 ): Effect.Effect<Decided, Failure> =>
   Effect.gen(function* () {
     const tracked = yield* trackedBy(repository)
@@ -347,7 +344,15 @@ const decide = (
         removed.add(path)
       }
     }
-    const kept = added.filter((path) => !tooLarge.has(path))
+    const holders = yield* SecretContent.among(
+      repository,
+      added.filter((path) => !written.has(path)),
+    )
+    for (const path of holders) {
+      left.set(path, "secret")
+      removed.add(path)
+    }
+    const kept = added.filter((path) => !tooLarge.has(path) && !holders.has(path))
     const bytes = added.slice(0, newOnes).reduce((sum, path) => sum + (tooLarge.has(path) ? 0 : (sizes.get(path) ?? 0)), 0)
     if (newOnes > limits.newFiles || bytes > limits.newBytes) {
       const known = yield* tracked
@@ -388,6 +393,8 @@ export interface Options {
   readonly limits: Limits
   /** Keeps entries that git ignores: a restore wrote them. Default: `false`. */
   readonly keepsIgnored?: boolean
+  /** Files that a restore wrote from a snapshot: they are saved, also if they hold a secret. Default: none. */
+  readonly written?: ReadonlySet<string>
   /** Says which new files are not saved, besides those that git ignores. Default: none. */
   readonly without?: Ignores
   /** Further paths to save, whatever the rules say of them. */

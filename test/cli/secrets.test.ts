@@ -137,6 +137,21 @@ describe.each(shapes)("a secret that a workflow lets out in the terminal: $name"
     clean()
   })
 
+  it("is found in no line of a hot reload, whose new code fails with it", async () => {
+    const child = at.start(["up", "secret.ts#hang", "--run-id", "h", "--hot"], { env })
+    await until(() => child.said().stderr.includes("hanging"), "the step hangs")
+    writeFileSync(at.file("secret.ts"), `${source}\nthrow new Error("broken " + secret, { cause: base64 })\n`)
+    await until(
+      () => child.said().stderr.includes("broken [secret ANTHROPIC_API_KEY]"),
+      () => child.said().stderr,
+    )
+    child.kill("SIGKILL")
+    const { stdout, stderr } = await child.result
+    said.push(stdout, stderr)
+    writeFileSync(at.file("secret.ts"), source)
+    clean()
+  })
+
   it("is found in no error that nothing catches", async () => {
     expect(await run("up", "secret.ts#throws", "--run-id", "t")).toContain("uncaught [secret ANTHROPIC_API_KEY]")
     expect(await run("up", "secret.ts#throws", "--run-id", "u", "--json")).toContain("uncaught [secret ANTHROPIC_API_KEY]")

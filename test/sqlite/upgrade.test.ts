@@ -9,9 +9,11 @@ import * as RunState from "@smithers/core/RunState"
 import { Storage } from "@smithers/core/Storage"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Schema from "effect/Schema"
 import { Smithers } from "smithers-orchestrator"
 import * as Connection from "../../packages/sqlite/src/internal/connection.ts"
 import * as Migrations from "../../packages/sqlite/src/internal/migrations.ts"
+import * as Canary from "../canary/Canary.ts"
 import * as History from "../contract/History.ts"
 import { newFile, query, rawConnection, using } from "./Fixture.ts"
 import { begin, workflow } from "./fixtures/layouts.ts"
@@ -40,6 +42,24 @@ const copies = (filename: string): ReadonlyArray<string> =>
   fs.readdirSync(path.dirname(filename)).filter((name) => name.endsWith(".bak"))
 
 describe("a migration", () => {
+  it.scoped("copies no secret, and so that only the owner reads the copy", () =>
+    Effect.gen(function* () {
+      const [canary = { name: "", value: "" }] = Canary.make()
+      const filename = yield* newFile
+      const flow = Smithers.createWorkflow({ name: "w", input: Schema.Struct({}) }).build(($) =>
+        $.step("fails", { output: Schema.String, retry: false, run: () => Effect.fail(new Error(`the key ${canary.value}`)) }),
+      )
+      const store = Smithers.sqlite({ filename, secrets: { [canary.name]: canary.value } })
+      yield* Effect.provide(flow.run({}, { runId: "r" }), store)
+      yield* migrate(filename, expanded, later(0))
+      const [copy = ""] = copies(filename)
+      const file = path.join(path.dirname(filename), copy)
+      expect(fs.statSync(file).mode & 0o777).toBe(0o600)
+      expect(yield* query(file, "SELECT count(*) FROM smithers_runs")).toEqual([[1]])
+      expect(Canary.leaksBelow([canary], path.dirname(filename))).toEqual([])
+    }),
+  )
+
   it.scoped("that processes of the version before cannot go on with is refused while they work on runs, and names them", () =>
     Effect.gen(function* () {
       const filename = yield* newFile

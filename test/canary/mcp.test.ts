@@ -1,5 +1,4 @@
-/** The canary of further sinks: servers of tools, whose variables, calls and results hold a secret, and the copies that migrations make. */
-import { readdirSync } from "node:fs"
+/** The canary of servers of tools, whose variables, calls and results hold a secret. */
 import { dirname, join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
 import { createAgent } from "@smithers/agents/createAgent"
@@ -9,8 +8,6 @@ import { MockLanguageModelV4 } from "ai/test"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { Smithers } from "smithers-orchestrator"
-import * as Connection from "../../packages/sqlite/src/internal/connection.ts"
-import * as Migrations from "../../packages/sqlite/src/internal/migrations.ts"
 import { folder } from "../sqlite/Fixture.ts"
 import * as Canary from "./Canary.ts"
 
@@ -70,30 +67,5 @@ describe("a secret of a server of tools", () => {
         expect(text).toContain("server of [secret CANARY_TOKEN]: [secret CANARY_TOKEN]")
         expect(Canary.leaksBelow([canary], place)).toEqual([])
       }),
-  )
-})
-
-describe("the copy that a migration makes", () => {
-  it.scopedLive("holds no secret, as the database does not, and is readable by its owner only", () =>
-    Effect.gen(function* () {
-      const [canary = { name: "", value: "" }] = Canary.make()
-      const place = yield* folder
-      const filename = `${place}/smithers.db`
-      const secrets = { [canary.name]: canary.value }
-      const flow = Smithers.createWorkflow({ name: "w", input: Schema.Struct({}) }).build(($) =>
-        $.step("fails", { output: Schema.String, retry: false, run: () => Effect.fail(new Error(`the key ${canary.value}`)) }),
-      )
-      yield* Effect.provide(flow.run({}, { runId: "r" }), Smithers.sqlite({ filename, secrets }))
-      const last = Migrations.migrations.at(-1) ?? { layout: 0, protocol: 0, sql: "" }
-      const next = { layout: last.layout + 1, protocol: last.protocol, sql: "ALTER TABLE smithers_runs ADD COLUMN remark TEXT" }
-      const connection = Connection.open(filename)
-      Migrations.run(connection, Date.now(), [...Migrations.migrations, next])
-      connection.close()
-      const [copy] = readdirSync(place).filter((name) => name.endsWith(".bak"))
-      expect(copy).toBe(`smithers.db.layout-${last.layout}.bak`)
-      expect(Bun.file(`${place}/${copy}`).size).toBeGreaterThan(1000)
-      expect((yield* Effect.promise(() => Bun.file(`${place}/${copy}`).stat())).mode & 0o777).toBe(0o600)
-      expect(Canary.leaksBelow([canary], place)).toEqual([])
-    }),
   )
 })

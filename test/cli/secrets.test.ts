@@ -139,7 +139,7 @@ describe.each(shapes)("a secret that a workflow lets out in the terminal: $name"
 
   it("is found in no line of a hot reload, whose new code fails with it", async () => {
     const child = at.start(["up", "secret.ts#hang", "--run-id", "h", "--hot"], { env })
-    await until(() => child.said().stderr.includes("hanging"), "the step hangs")
+    await until(() => child.said().stdout.includes("hanging"), "the step hangs")
     writeFileSync(at.file("secret.ts"), `${source}\nthrow new Error("broken " + secret, { cause: base64 })\n`)
     await until(
       () => child.said().stderr.includes("broken [secret ANTHROPIC_API_KEY]"),

@@ -1,5 +1,5 @@
 /**
- * Measures agent steps in a process of their own: `bun bench/agents.tsx <steps|calls|budgets|tools|waiting> <size> <file>`. Prints one line of JSON.
+ * Measures agent steps in a process of their own: `bun bench/agents.tsx <steps|unused|calls|budgets|tools|waiting> <size> <file>`. Prints one line of JSON.
  */
 
 import { jsonSchema, tool } from "ai"
@@ -78,6 +78,14 @@ const timed = async (workflow: typeof plain): Promise<number> => {
   return performance.now() - start
 }
 
+/** Time of the processor, which other programs of the machine change least, in microseconds. */
+const used = async (on: typeof runtime): Promise<number> => {
+  const { user, system } = process.cpuUsage()
+  await runWorkflow(plain, { input: {}, runtime: on })
+  const after = process.cpuUsage()
+  return after.user - user + after.system - system
+}
+
 const repeated = async (workflow: typeof plain) => {
   const times: Array<number> = []
   for (let round = 0; round < roundsOf(size); round++) times.push(await timed(workflow))
@@ -88,6 +96,25 @@ switch (what) {
   case "steps":
     await repeated(plain)
     break
+  case "unused": {
+    // In turn, so that what else the machine does falls on both.
+    const bare = Smithers.sqlite({ filename, maxConcurrency: 200 })
+    const bounded = Smithers.sqlite({
+      filename: `${filename}-bounded`,
+      maxConcurrency: 200,
+      prices: { bench: { input: 1, output: 1 } },
+      limits: { api: { concurrency: 4, perMinute: 1000 }, hub: { concurrency: 1 } },
+      dailyBudget: { cost: 1e6, tokens: 1e9 },
+    })
+    const ratios: Array<number> = []
+    for (let round = 0; round < 2 * roundsOf(size); round++) {
+      const [first, second] = round % 2 === 0 ? [bare, bounded] : [bounded, bare]
+      const [one, other] = [await used(first), await used(second)]
+      ratios.push(round % 2 === 0 ? other / one : one / other)
+    }
+    console.log(JSON.stringify({ ratio: warm(ratios) }))
+    break
+  }
   case "calls":
     await repeated(workflowOf(0, 0))
     break

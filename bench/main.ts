@@ -318,6 +318,17 @@ if (isMeasured("agents")) {
     Array.from({ length: Math.max(repeats, 3) }, () => (measure("budgets", 200).ms - measure("calls", 200).ms) / 200),
   )
   goal("a reservation in a budget, before a call of a model, under 1 ms", `${reserved.toFixed(2)} ms`, reserved < 1)
+  const unused = median(
+    Array.from(
+      { length: repeats },
+      () => (JSON.parse(lastLineOf("agents.tsx", "unused", "200", newFile())) as { ratio: number }).ratio,
+    ),
+  )
+  goal(
+    "plain steps in a runtime with limits, prices and a daily budget, none of which they use: as fast as without, within 10 %",
+    `${(unused * 100).toFixed(0)} % of the time`,
+    unused < 1.1,
+  )
   const bytes = (size: number): number => median(Array.from({ length: repeats }, () => measure("waiting", size).bytes))
   const more = (bytes(200) - bytes(1)) / 2 ** 20
   goal("200 agent steps that wait for slow models, under 40 MB more than one", `${more.toFixed(0)} MB`, more < 40)

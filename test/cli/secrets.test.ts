@@ -7,9 +7,13 @@ import { type Folder, folder, until } from "./Fixture.ts"
 /** Lets the secret out by every way that a program has to its terminal, and by what it stores. */
 const source = `
 import { existsSync, writeFileSync } from "node:fs"
-import { Effect, Schema } from "effect"
+import { Config, Context, Effect, Layer, Redacted, Schema } from "effect"
 import { Smithers } from "smithers-orchestrator"
 
+class Shop extends Context.Tag("Shop")() {}
+const shop = Layer.effect(Shop, Effect.map(Config.redacted("SHOP"), (key) => ({ key: Redacted.value(key) })))
+const ofShop = Effect.runSync(Effect.provide(Shop, shop)).key
+console.log("shop", ofShop)
 const secret = process.env.ANTHROPIC_API_KEY ?? ""
 const base64 = Buffer.from("u:" + secret).toString("base64")
 const late = process.env.LATE ?? ""
@@ -78,12 +82,14 @@ export default leak
 // Each costs a score of processes.
 const shapes = Canary.make().filter(({ name }) => name.endsWith("QUOTED") || name.endsWith("LONG"))
 const late = { name: "LATE", value: `late-${crypto.randomUUID()}` }
+/** Read by a service that is built when the file is loaded. */
+const shop = { name: "SHOP", value: `shop-${crypto.randomUUID()}` }
 
 describe.each(shapes)("a secret that a workflow lets out in the terminal: $name", (canary) => {
   let at: Folder
   const said: Array<string> = []
-  const canaries = [canary, late]
-  const env = { ANTHROPIC_API_KEY: canary.value, LATE: late.value }
+  const canaries = [canary, late, shop]
+  const env = { ANTHROPIC_API_KEY: canary.value, LATE: late.value, SHOP: shop.value }
   const run = async (...args: ReadonlyArray<string>): Promise<string> => {
     const { stdout, stderr, code } = await at.start(args, { env }).result
     // The words of the caller are his own.
@@ -106,6 +112,7 @@ describe.each(shapes)("a secret that a workflow lets out in the terminal: $name"
   it("is found in nothing that commands print, as text and as JSON, and in no file", async () => {
     const text = await run("up", "secret.ts", "--run-id", "a")
     expect(text).toContain("[secret ANTHROPIC_API_KEY]")
+    expect(text).toContain("shop [secret SHOP]")
     expect(text).toContain("one by one [secret ANTHROPIC_API_KEY]!")
     expect(text).toContain("no line end [secret ANTHROPIC_API_KEY]")
     expect(await run("up", "secret.ts", "--run-id", "b", "--json")).toContain("[secret ANTHROPIC_API_KEY]")

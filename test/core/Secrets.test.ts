@@ -8,6 +8,7 @@ import * as Secrets from "@smithers/core/Secrets"
 import { Storage } from "@smithers/core/Storage"
 import * as Config from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
@@ -263,6 +264,58 @@ describe("the secrets of a process", () => {
       expect(JSON.stringify(yield* (yield* Storage).events("r"))).not.toContain(alone)
     }).pipe(Effect.provide(memory)),
   )
+
+  it.live(
+    "are the values that services read while they are built, below Smithers.redactedConfig, and what is read beside them",
+    () =>
+      Effect.gen(function* () {
+        const [inLayer, beside, merged] = [random(), random(), random()]
+        const settings = ConfigProvider.fromMap(
+          new Map([
+            ["LAYER_KEY", inLayer],
+            ["BESIDE_KEY", beside],
+            ["MERGED_KEY", merged],
+          ]),
+        )
+        class Shop extends Context.Tag("Shop")<Shop, { readonly key: string }>() {}
+        const shop = Layer.effect(
+          Shop,
+          Effect.map(Config.redacted("LAYER_KEY"), (key) => ({ key: Redacted.value(key) })),
+        )
+        const w = Smithers.createWorkflow({ name: "w", input: Schema.Struct({}) }).build(($) =>
+          $.step("a", {
+            output: Schema.String,
+            retry: false,
+            run: () => Effect.flatMap(Shop, ({ key }) => Effect.fail(new Error(`the key ${key}`))),
+          }),
+        )
+        const told = yield* Effect.gen(function* () {
+          const failed = yield* Effect.flip(w.execute({}, { runId: "r" }))
+          expect(failed.message).toContain("the key [secret LAYER_KEY]")
+          yield* Config.redacted("BESIDE_KEY")
+          return JSON.stringify(yield* (yield* Storage).events("r"))
+        }).pipe(
+          Effect.provide(Layer.provideMerge(shop, Smithers.redactedConfig)),
+          Effect.zipLeft(Effect.provide(Config.redacted("MERGED_KEY"), Smithers.redactedTelemetry)),
+          Effect.withConfigProvider(settings),
+        )
+        expect(told).not.toContain(inLayer)
+        expect(Secrets.text(`${beside} ${merged}`)).toBe("[secret BESIDE_KEY] [secret MERGED_KEY]")
+      }).pipe(Effect.provide(memory)),
+  )
+
+  it("are what a process of ours reads by its default settings, once it notices them", async () => {
+    const value = random()
+    process.env.UNNAMED_SETTING = value
+    const read = Effect.runPromise(Config.redacted("UNNAMED_SETTING"))
+    await read
+    expect(Secrets.text(value)).toBe(value)
+    SecretSettings.noticeDefault()
+    SecretSettings.noticeDefault()
+    expect(Redacted.value(await Effect.runPromise(Config.redacted("UNNAMED_SETTING")))).toBe(value)
+    expect(Secrets.text(value)).toBe("[secret UNNAMED_SETTING]")
+    expect(await Effect.runPromise(Effect.either(Config.redacted("NO_SUCH_SETTING")))).toMatchObject({ _tag: "Left" })
+  })
 
   it("are the variables of servers and programs whose names say so, and the headers of servers", () => {
     const [token, bearer, plain] = [random(), random(), random()]

@@ -8,6 +8,7 @@ import type * as Toolkit from "@effect/ai/Toolkit"
 import type { Agent } from "@smithers/core/Agent"
 import { InvalidSetting, NonRetryable } from "@smithers/core/Errors"
 import * as Millis from "@smithers/core/Millis"
+import * as SecretSettings from "@smithers/core/SecretSettings"
 import { defined } from "@smithers/core/Struct"
 import * as Thrown from "@smithers/core/Thrown"
 import type { ToolSet } from "ai"
@@ -162,7 +163,7 @@ const usesOf = <R>(layer: Layer.Layer<R | LanguageModel.LanguageModel, unknown>,
   const open = async (): Promise<Opened> => {
     const scope = Effect.runSync(Scope.make())
     const close = (): Promise<void> => Effect.runPromise(Scope.close(scope, Exit.void))
-    const built = await Effect.runPromiseExit(Scope.extend(Layer.toRuntime(layer), scope))
+    const built = await Effect.runPromiseExit(SecretSettings.noticing(Scope.extend(Layer.toRuntime(layer), scope)))
     if (Exit.isSuccess(built)) return { value: built.value, close }
     await close()
     const cause = Cause.squash(built.cause)

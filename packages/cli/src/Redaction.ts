@@ -49,4 +49,5 @@ export const install = (): void => {
   for (const name of ["log", "info", "debug", "warn", "error", "trace", "dir", "table"] as const)
     console[name] = printing[name].bind(printing)
   SecretSettings.addEnvironment()
+  SecretSettings.noticeDefault()
 }

@@ -116,11 +116,15 @@ export const within = <A, E, R>(isTraced: boolean, effect: Effect.Effect<A, E, R
   return isTraced ? Effect.flatMap(Effect.tracer, (provided) => Effect.withTracer(logged, tracer(provided))) : logged
 }
 
-/** Puts the loggers and the tracer of a program behind ones that no secret gets into. Provide it inside of theirs. */
+/**
+ * Puts the loggers and the tracer of a program behind ones that no secret gets into, and makes secrets of what it reads by
+ * `Config.redacted`. Provide it inside of theirs.
+ */
 export const layer: Layer.Layer<never> = Layer.unwrapEffect(
   Effect.gen(function* () {
     const loggers = yield* FiberRef.get(FiberRef.currentLoggers)
     const clean = Layer.mergeAll(
+      SecretSettings.layer,
       Layer.setTracer(tracer(yield* Effect.tracer)),
       ...Array.from(loggers, (one) => Logger.replace(one, logger(one))),
     )

@@ -11,6 +11,7 @@ import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import { globalValue } from "effect/GlobalValue"
+import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { InvalidSetting } from "./Errors.ts"
@@ -161,6 +162,30 @@ const noticed = (provider: ConfigProvider.ConfigProvider): ConfigProvider.Config
 /** Runs an effect in which the values of `Config.redacted` are secrets from when they are read. */
 export const noticing = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.configProviderWith((provider) => Effect.withConfigProvider(effect, noticed(provider)))
+
+/**
+ * Makes secrets of the values of `Config.redacted` that are read below it: by the services that it is provided to while they are
+ * built, and by the rest of a program.
+ */
+export const layer: Layer.Layer<never> = Layer.unwrapEffect(
+  Effect.configProviderWith((provider) => Effect.succeed(Layer.setConfigProvider(noticed(provider)))),
+)
+
+/**
+ * Makes secrets of the values of `Config.redacted` that anything in this process reads by the default settings, also before a run
+ * and outside of Effect programs of ours. Changes the default provider: only for a process that is ours, such as that of the command.
+ */
+export const noticeDefault = (): void => {
+  const provider = Effect.runSync(Effect.configProviderWith(Effect.succeed))
+  if (changed.has(provider)) return
+  changed.add(provider)
+  const { load, flattened } = provider
+  const original = ConfigProvider.make({ load: load.bind(provider), flattened })
+  Object.assign(provider, { load: noticed(original).load })
+}
+
+/** Providers that {@link noticeDefault} has changed. */
+const changed = new WeakSet<object>()
 
 /** Warnings that were given, by their text. */
 const warned = globalValue("@smithers/core/Secrets/warned", () => new Set<string>())

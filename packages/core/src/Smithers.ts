@@ -34,6 +34,7 @@ import * as RunAt from "./RunAt.ts"
 import { type RunDetails, type RunFilter, RunReader, type RunSummary } from "./RunReader.ts"
 import { RunStore } from "./RunStore.ts"
 import { type Score, type ScoreFilter, Scores } from "./Scores.ts"
+import * as SecretSettings from "./SecretSettings.ts"
 import * as Settings from "./Settings.ts"
 import { type Snapshot, type SnapshotFilter, Snapshots } from "./Snapshots.ts"
 import type { Ports } from "./Storage.ts"
@@ -299,6 +300,12 @@ export { type Registry, registry } from "./Supervisor.ts"
 
 /** Puts the loggers and the tracer of a program behind ones that no secret gets into. Those of steps are so without it. */
 export const redactedTelemetry = RedactedTelemetry.layer
+
+/**
+ * Makes secrets of the values that services read by `Config.redacted` while they are built: `Layer.provide(Services, Smithers.redactedConfig)`.
+ * Steps need none, since what they read is noticed.
+ */
+export const redactedConfig: Layer.Layer<never> = SecretSettings.layer
 
 /** The services needed to run a workflow. */
 export type Runtime = Engine.Engine | Ports

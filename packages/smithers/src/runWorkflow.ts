@@ -6,6 +6,7 @@ import { Engine } from "@smithers/core/Engine"
 import { generateRunId } from "@smithers/core/Ids"
 import * as MemoryStorage from "@smithers/core/MemoryStorage"
 import type { RunResult } from "@smithers/core/RunResult"
+import * as SecretSettings from "@smithers/core/SecretSettings"
 import * as Settings from "@smithers/core/Settings"
 import { defined } from "@smithers/core/Struct"
 import { type RunOptions, type Runs, runNames } from "@smithers/core/Workflow"
@@ -57,7 +58,7 @@ const open = (layer: Layer.Layer<Runtime, unknown>) =>
     const known = memos.get(layer)
     const memo = known ?? (yield* Effect.cached(makeMemo))
     if (known === undefined) memos.set(layer, memo)
-    return yield* Layer.buildWithMemoMap(layer, yield* memo, yield* Effect.scope)
+    return yield* SecretSettings.noticing(Layer.buildWithMemoMap(layer, yield* memo, yield* Effect.scope))
   })
 
 /** The open layers of one runtime, with a store in memory that is never closed, since it holds no resources. */

@@ -520,6 +520,35 @@ describe.each(stores)("on %s", (_, layer: Layer.Layer<Ports, unknown>) => {
       ),
     )
 
+    it.live("with no fork: it begins with what was left at its cut, and is charged by itself", () =>
+      on(
+        Effect.gen(function* () {
+          // Calls take their time, by which it is known which of them came after a cut.
+          const model = modelOf(async () => {
+            await new Promise((resolve) => setTimeout(resolve, 5))
+            return saying("done")
+          })
+          const agent = createAgent({ name: "a", model })
+          const flow = workflow(($) => $.sequence(...["one", "two", "three"].map((id) => asking($, id, agent))), {
+            budget: { agentCalls: 2 },
+          })
+          expect(yield* flow.run({}, { runId: "r" })).toMatchObject({ status: "failed" })
+          yield* flow.fork("r", { before: "two", runId: "f" })
+          const spent = (runId: string) =>
+            Effect.map(budgetsOf(runId), (budgets) => budgets.map((budget) => budget.spent.agentCalls))
+          expect([yield* spent("r"), yield* spent("f")]).toEqual([[2], [1]])
+          const failed = yield* Effect.flip(flow.resume("f"))
+          expect(String(failed)).toContain('Step "three" stopped')
+          expect([yield* spent("r"), yield* spent("f")]).toEqual([[2], [2]])
+          expect(model.doGenerateCalls).toHaveLength(3)
+          // A cut before the first call leaves all of it.
+          yield* flow.fork("r", { before: "one", runId: "all" })
+          expect(String(yield* Effect.flip(flow.resume("all")))).toContain('Step "three" stopped')
+          expect(model.doGenerateCalls).toHaveLength(5)
+        }),
+      ),
+    )
+
     it.effect("by all runs of a day", () =>
       on(
         Effect.gen(function* () {

@@ -16,6 +16,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
+import * as TestClock from "effect/TestClock"
 import { describe } from "vitest"
 import { z } from "zod"
 import { runningOn, stores } from "./Flows.ts"
@@ -165,6 +166,22 @@ describe.each(stores)("on %s", (_, layer) => {
           ...["workflow workflow-one a", "workflow workflow-two b"],
           "store store-one a",
         ])
+      }),
+    ),
+  )
+
+  it.effect("an output is taken over until it is as old as its ttl, also one that was itself taken over", () =>
+    on(
+      Effect.gen(function* () {
+        let ran = 0
+        const flow = declare().build(($) => $.step("a", { output: Schema.Number, cache: { ttl: "1 hour" }, run: () => ++ran }))
+        expect(yield* flow.execute({ n: 1 })).toBe(1)
+        yield* TestClock.adjust("59 minutes")
+        expect(yield* flow.execute({ n: 1 })).toBe(1)
+        yield* TestClock.adjust("2 minutes")
+        expect(yield* flow.execute({ n: 1 })).toBe(2)
+        yield* TestClock.adjust("30 minutes")
+        expect(yield* flow.execute({ n: 1 })).toBe(2)
       }),
     ),
   )

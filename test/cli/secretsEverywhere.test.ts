@@ -196,6 +196,7 @@ describe("a secret that older rows hold", () => {
     ["db vacuum", ["db", "vacuum"]],
     ["db prune", ["db", "prune", "--older-than", "1d"]],
     ["init", ["init", "made"]],
+    ["eject", ["eject", "ReviewLoop", "--to", `made-${canary.value.length}`]],
     ["workflow create", ["workflow", "create", "made"]],
     ["workflow run", ["workflow", "run", "none", "--input", JSON.stringify({ key: canary.value })]],
   ]

@@ -263,6 +263,14 @@ export const remedies: ReadonlyArray<{
     errors: { SimulationFailed: "Run the `seed` that it names again, and look at `problem`." },
   },
   {
+    where: "Tests",
+    module: "packages/testing/src/Replays.ts",
+    errors: {
+      RunsChanged: "Look at each place that it names: take the edit back, or delete the runs that may be another now.",
+      NothingRecorded: "Name the database that has the runs, or check their ids.",
+    },
+  },
+  {
     where: "The command line",
     module: "packages/cli/src/Errors.ts",
     errors: {

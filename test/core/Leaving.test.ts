@@ -98,6 +98,48 @@ describe.each(stores)("on %s", (_, store) => {
     ),
   )
 
+  it.effect("a list is left as completed once the finally of an item has ended, and the item is cancelled", () =>
+    on(
+      Effect.gen(function* () {
+        const w = workflow(($) =>
+          $.map({
+            id: "list",
+            items: () => ["one"],
+            body: (item) =>
+              $.tryCatch({
+                try: $.step("work", { needs: { item }, output: Text, run: ({ item }) => item }),
+                finally: $.approval("ok", { request: { title: "?" } }),
+              }),
+            settled: true,
+          }),
+        )
+        yield* w.run({}, { runId: "r" })
+        yield* Commands.completeNode("r", "list")
+        const left = yield* w.run({}, { runId: "r" })
+        expect(left).toMatchObject({ status: "waiting-approval", waits: [{ nodeId: "list[one].ok" }] })
+        yield* Commands.approve("r", "list[one].ok")
+        expect(yield* w.execute({}, { runId: "r" })).toEqual([{ key: "one", status: "cancelled" }])
+      }),
+    ),
+  )
+
+  it.effect("a branch that a scope had not come to when it was left gives nothing, whatever its function would say", () =>
+    on(
+      Effect.gen(function* () {
+        const asked: Array<unknown> = []
+        const w = workflow(($) => {
+          const ask = $.approval("ask", { request: { title: "?" } })
+          const both = $.parallel($.step("a", { output: Text, run: () => "a" }))
+          const when = ({ ask }: { readonly ask: unknown }) => asked.push(ask) > 0
+          return $.scope({ id: "region", body: $.parallel(ask, $.branch({ needs: { ask }, when, then: both })) })
+        })
+        yield* w.run({}, { runId: "r" })
+        yield* Commands.completeNode("r", "region")
+        expect(yield* w.execute({}, { runId: "r" })).toEqual([undefined, undefined])
+      }),
+    ),
+  )
+
   it.effect("a scope is left as completed, also in a process of its own, once the run is taken up", () =>
     on(
       Effect.gen(function* () {

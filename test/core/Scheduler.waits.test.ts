@@ -6,7 +6,7 @@ import type { RunEvent } from "@smithers/core/RunEvent"
 import * as RunState from "@smithers/core/RunState"
 import { describe, expect, it } from "vitest"
 import { approval, live, received, signal, timer, wait } from "./Live.ts"
-import { branch, parallel, sequence, step } from "./simulation/Nodes.ts"
+import { branch, parallel, race, sequence, step } from "./simulation/Nodes.ts"
 
 /** What happened, in a word and the id of the node. */
 const told = (events: ReadonlyArray<RunEvent>): ReadonlyArray<string> =>
@@ -91,6 +91,17 @@ describe("a run that is paused", () => {
     const ended = run.at(12)
     expect(told(ended.events)).toEqual(["WaitEnded nap", "BoundaryEnded t"])
     expect(ended.outcome).toMatchObject({ status: "cancelled" })
+  })
+
+  it("has its race won by the branch that has taken something, once it goes on, and not by one that ended after that", () => {
+    const run = live(race("race", { a: signal("hear"), b: step("work") }))
+    run.at(0)
+    run.at(1, paused)
+    const given: RunEvent = { _tag: "AttemptSucceeded", nodeId: "work", iteration: 0, attempt: 1, table: "t", output: 7 }
+    expect(told(run.at(2, received("one"), given).events)).toEqual(["WaitEnded hear"])
+    const on = run.at(3, { _tag: "RunUnpaused", submittedAt: Millis.make(3) })
+    expect(on.events).toContainEqual({ _tag: "PartsDecided", nodeId: "race", iteration: 0, winners: ["a"], isDecided: true })
+    expect(on.outcome).toMatchObject({ status: "finished" })
   })
 
   it("withdraws what it does not come to any more once it goes on, where its schedule was made in between", () => {

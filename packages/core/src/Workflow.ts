@@ -47,6 +47,7 @@ import * as Names from "./Names.ts"
 import * as NodeOptions from "./NodeOptions.ts"
 import * as Plan from "./Plan.ts"
 import * as PlanLayout from "./PlanLayout.ts"
+import * as Replay from "./Replay.ts"
 import * as Revert from "./Revert.ts"
 import * as RunDriver from "./RunDriver.ts"
 import * as RunLog from "./RunLog.ts"
@@ -223,6 +224,13 @@ export interface Workflow<in I, out A, out R = never, out W = unknown, out E = n
     options: Revert.RevertOptions,
   ) => Effect.Effect<Revert.Reverted, Revert.RevertError, Storage.NarrowPorts | R>
   /**
+   * Tells whether the workflow, as it is now, would have changed a recorded run, and where. Runs and writes nothing; of the author's code it
+   * calls only what a plan asks, such as conditions and prompts. Fails with `WorkflowMismatch` for a run of another workflow.
+   */
+  readonly replay: (
+    runId: string,
+  ) => Effect.Effect<Replay.ReplayReport, StoreError | RunNotFound | WorkflowMismatch, RunStore | RunReader | R>
+  /**
    * Sends a signal to a run, and starts the run if it does not exist: both or nothing, even in a crash. An existing run keeps
    * its input and is resumed here. A second signal with the same id is ignored if it is equal; otherwise it fails with
    * `SignalIdTaken`. Fails with `RunEnded` if the run has ended. With `onFailed: "resume"` a failed run is resumed first; if it fails again
@@ -328,7 +336,18 @@ export interface PreparedRun<R> extends Definition<R> {
 export interface Runs<in I, out A, out R = never, out E = never>
   extends Pick<
     Workflow<I, A, R, unknown, E>,
-    "execute" | "run" | "start" | "attach" | "poll" | "resume" | "cancel" | "forceCancel" | "revert" | "signalWithStart" | "fork"
+    | "execute"
+    | "run"
+    | "start"
+    | "attach"
+    | "poll"
+    | "resume"
+    | "cancel"
+    | "forceCancel"
+    | "revert"
+    | "replay"
+    | "signalWithStart"
+    | "fork"
   > {}
 
 /** Returns JSON itself if it is shorter than its digest. */
@@ -506,6 +525,7 @@ export const runs = <I, A, R, E = never>({ definition, begin, label }: Runnable<
     cancel: Effect.fn("Workflow.cancel")(cancel),
     forceCancel: Effect.fn("Workflow.forceCancel")(forceCancel),
     revert: Effect.fn("Workflow.revert")((runId, options) => Revert.revert(definition, runId, options)),
+    replay: Effect.fn("Workflow.replay")((runId) => Replay.replay(definition, runId)),
     signalWithStart: Effect.fn("Workflow.signalWithStart")(signalWithStart),
     attach: Effect.fn("Workflow.attach")((runId, options) => attach<A, R, E>(definition, runId, options)),
     poll: Effect.fn("Workflow.poll")((runId) => poll<A, R, E>(definition, runId)),

@@ -79,3 +79,15 @@ export const loop = (id: string, body: Plan.Node, options: Partial<Plan.Loop> = 
   onMaxReached: "return-last",
   ...options,
 })
+
+const scope = (id: string, body: Plan.Node, options: Partial<Plan.Scope> = {}): Plan.Scope => ({
+  ...{ _tag: "Scope", id, label: undefined, needs: [], body, completeWhen: undefined, cancelWhen: undefined },
+  ...{ timeout: undefined, onTimeout: "fail" },
+  ...options,
+})
+
+/** A race that the first branch to finish wins. */
+export const race = (id: string, branches: { readonly [key: string]: Plan.Node }): Plan.Scope => {
+  const children = Object.entries(branches).map(([key, body]) => scope(`${id}[${key}]`, body, { part: { key, isCatching: false } }))
+  return scope(id, { _tag: "Race", children, count: 1, isList: false, rest: "cancel" })
+}

@@ -306,14 +306,14 @@ export const expect = ({ seed, root }: Scenario, { records }: Seen = nothing): E
     boundaries.set(key(spec), { part, status: isFailed ? "failed" : "finished", isLastDone: false })
     return { ...failedAs(body), failures: [...body.failures, ...uncertain(spec)] }
   }
-  /** Whether nothing has begun in a part, although there is something in it to do. */
-  const isPassedOver = (spec: PartSpec, at: string): boolean => {
+  /** Whether nothing has begun in a part, or in an arm (`isOwn`), although there is something in it to do. */
+  const isPassedOver = (spec: Spec, at: string, isOwn = false): boolean => {
     const isInside = (key: string): boolean => {
       const [nodeId, inner] = key.split("/") as [string, string]
       const [label] = locate(nodeId)
       return plan.position.has(label) && plan.contains(spec.label, label) && isPrefix(at, inner)
     }
-    const own = `${spec.label}/${at}`
+    const own = isOwn ? undefined : `${spec.label}/${at}`
     const hasBegun = [...records].some(([key, record]) => key !== own && isInside(key) && isBegun(record))
     const wanted = [...steps.keys(), ...loops.keys(), ...boundaries.keys()].filter((key) => key !== own && isInside(key))
     return !hasBegun && !wanted.every((key) => isThere(key))
@@ -413,8 +413,10 @@ export const expect = ({ seed, root }: Scenario, { records }: Seen = nothing): E
       }
       case "parallel":
         return spec.children.map((child) => partial(child, at))
-      case "branch":
-        return partialOf(arms.get(here), at)
+      case "branch": {
+        const arm = arms.get(here)
+        return arm === undefined || isPassedOver(arm, at, true) ? undefined : partial(arm, at)
+      }
       case "loop": {
         const record = records.get(here)
         const made = record?.kind === "loop" ? record.passes : 0

@@ -371,9 +371,8 @@ export const make = (host: Host): Boundaries => {
       if (list._tag !== "ForEach" || !list.isSettled || phases[inside] !== Phase.running) continue
       const record = view.boundaryRecord(inside)
       if ((record !== undefined && record.status !== "running") || !view.hasBegun(inside) || !isHalted(inside)) continue
-      const item = { nodeId: plan.id(inside), iteration: iterationOf(inside) }
-      emit({ _tag: "BoundaryHalted", ...item, isCaught: true, left: { outcome: "cancelled", trigger } })
-      emit({ _tag: "BoundaryEnded", ...item, status: "cancelled" })
+      // It ends once what is on its way out in it has ended.
+      haltBoundary(inside, undefined, true, { outcome: "cancelled", trigger })
     }
   }
   const isLeft = (position: number): boolean => {

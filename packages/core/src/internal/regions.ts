@@ -6,6 +6,7 @@
 import { type NodeFailureName, TooManyItems } from "../Errors.ts"
 import type { NodeId } from "../Ids.ts"
 import * as Plan from "../Plan.ts"
+import type * as Records from "../Records.ts"
 import type { FailureCause, Leaving } from "../RunEvent.ts"
 import * as RunState from "../RunState.ts"
 import { defined } from "../Struct.ts"
@@ -224,7 +225,7 @@ export const make = (host: Host): Regions => {
       const before = winnersOf(position)
       const known = new Set(before)
       const candidates = childPositions(plan, position).filter((part) => isOver(part) && !known.has(keyOf(part)) && isWon(part))
-      if (candidates.length > 1) candidates.sort((left, right) => orderOf(left) - orderOf(right) || left - right)
+      if (candidates.length > 1) candidates.sort((left, right) => byEnd(endOf(left), endOf(right)) || left - right)
       const winners = [...before, ...candidates.slice(0, count - before.length).map(keyOf)]
       // Or too few branches are left to win.
       const isDecided = winners.length === count || winners.length + mayWin(position) < count
@@ -264,14 +265,24 @@ export const make = (host: Host): Regions => {
     const status = view.boundaryRecord(part)?.status
     return status === undefined || status === "finished" || status === "completed" || status === "running"
   }
-  /** The number of the event that ended a part. */
-  const orderOf = (part: number): number => {
-    let order = 0
+  /** The node that ended a part. */
+  const endOf = (part: number): Records.StepRecord | undefined => {
+    let last: Records.StepRecord | undefined
     for (let inside = part; inside < end(part); inside++) {
       const node = at(inside)
-      if (Plan.isLeaf(node)) order = Math.max(order, RunState.step(state(), node.id, view.iterationOf(inside))?.finishedSeq ?? 0)
+      const record = Plan.isLeaf(node) ? RunState.step(state(), node.id, view.iterationOf(inside)) : undefined
+      if (record?.finishedSeq !== undefined && record.finishedSeq > (last?.finishedSeq ?? 0)) last = record
     }
-    return order
+    return last
+  }
+  /**
+   * The order of ends. Of one frame, those of waits come first, whose events are written last: a wait that took something while another branch
+   * was over has taken it before that, or would not have.
+   */
+  const byEnd = (one: Records.StepRecord | undefined, other: Records.StepRecord | undefined): number => {
+    const ofAttempt = (record: Records.StepRecord | undefined) => (record?.wait === undefined ? 1 : 0)
+    const isOneFrame = one?.finishedAt === other?.finishedAt
+    return (isOneFrame ? ofAttempt(one) - ofAttempt(other) : 0) || (one?.finishedSeq ?? 0) - (other?.finishedSeq ?? 0)
   }
   const failuresIn = (race: number): ReadonlyArray<string> =>
     childPositions(plan, race).flatMap((part) => {

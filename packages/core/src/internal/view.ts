@@ -273,7 +273,8 @@ export const make = ({ plan, values, state, armOf, isVacant = never, isKept = ne
         return node.children.length === 0 ? undefined : lastChild(position)
       case "Branch": {
         const arm = takenArm(position, node)
-        return arm < 0 ? undefined : arm
+        // In what was left it may not have come to choose: its function then has nothing to go by, whatever it says.
+        return arm < 0 || isPassedOver(arm - 1) ? undefined : arm
       }
       case "Loop":
         return rowOfLoop(position, known) < 0 ? undefined : position + 1

@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process"
 import { existsSync, readFileSync, writeFileSync } from "node:fs"
 import { afterEach, beforeEach, expect, it } from "vitest"
 import * as Fixture from "./Fixture.ts"
+import { inTerminal } from "./Terminal.ts"
 
 let folder: Fixture.Folder
 const git = (...args: ReadonlyArray<string>) =>
@@ -109,4 +110,21 @@ it("db prune removes the refs of the runs that it deletes, and leaves those of o
   expect(refs()).toBe(all)
   expect((await folder.json("db", "prune", "--older-than", "1s")).value).toMatchObject({ pruned: ["old"] })
   expect(refs()).toBe(kept)
+})
+
+it("revert in a terminal shows what would happen and asks: no changes nothing, yes reverts", async () => {
+  expect((await folder.run("up", "work.ts", "--run-id", "r")).code).toBe(0)
+  const revert = async (reply: string) => {
+    const terminal = inTerminal(folder, "revert", "work.ts", "--run-id", "r", "--node-id", "review")
+    await terminal.sees("Revert it?")
+    expect(terminal.seen()).toContain("- review.txt")
+    expect(read("review.txt")).toBe("review")
+    terminal.type(reply)
+    return terminal.ended
+  }
+  // A reply that is no is an end without success, as where nobody can be asked.
+  expect(await revert("n")).toBe(4)
+  expect(read("review.txt")).toBe("review")
+  expect(await revert("y")).toBe(0)
+  expect(read("review.txt")).toBeUndefined()
 })

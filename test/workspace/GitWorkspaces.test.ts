@@ -97,6 +97,35 @@ describe("a snapshot", () => {
       expect(git(root, "branch", "-a").trim()).toBe("* main")
     }))
 
+  test("is of the run of one store: a run of the same id in another one has its own, and keeps it when the first is forgotten", () =>
+    Effect.gen(function* () {
+      const root = yield* repository()
+      const workspaces = yield* Workspaces
+      const save = (store: string | undefined, text: string) => {
+        write(root, { "a.txt": text })
+        return workspaces.snapshot({ root, runId: "run", label: text, store })
+      }
+      const [one, other] = ["/srv/one.db", "/srv/other.db"]
+      const shared = yield* save(undefined, "before stores had names")
+      const first = yield* save(one, "first of one")
+      const second = yield* save(other, "first of the other")
+      const third = yield* save(one, "second of one")
+      const chain = (commit: string) => git(root, "log", "--format=%H", commit).trim().split("\n")
+      // Each goes on from what there was, and from nothing of the other.
+      expect(chain(third.commit)).toEqual([third.commit, first.commit, shared.commit])
+      expect(chain(second.commit)).toEqual([second.commit, shared.commit])
+      const same = yield* workspaces.snapshot({ root, runId: "run", label: "again", store: one })
+      expect([same.commit, same.isNew]).toEqual([third.commit, false])
+      yield* workspaces.forget({ root, runIds: ["run"], store: one })
+      git(root, "gc", "--prune=now", "--quiet")
+      yield* workspaces.restore({ root, runId: "run", store: other, target: shared.commit })
+      expect(readFileSync(join(root, "a.txt"), "utf8")).toBe("before stores had names")
+      expect(yield* Effect.flip(restore(root, third.commit))).toMatchObject({ _tag: "SnapshotMissing" })
+      yield* workspaces.forget({ root, runIds: ["run"], store: other })
+      expect(yield* workspaces.kept(root)).toEqual([])
+      expect(git(root, "for-each-ref", "refs/smithers")).toBe("")
+    }))
+
   test("survives the user's gc, and is gone after its run is forgotten", () =>
     Effect.gen(function* () {
       const root = yield* repository()

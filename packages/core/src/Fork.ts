@@ -217,7 +217,10 @@ export const fork = <R>(
     yield* store.prepareOutputs(workflow, definition.tables)
     yield* store.prepareOutputs(workflow, draft.tables())
     const frame = cut.frame + 1
-    const intents = workspaces === undefined ? [] : yield* Files.intend(targets, workspaces, { runId, frame, by, at: now, force })
+    const intents =
+      workspaces === undefined
+        ? []
+        : yield* Files.intend(targets, workspaces, { runId, store: snapshots.storeId, frame, by, at: now, force })
     const made = store.fork({
       runId,
       create: {

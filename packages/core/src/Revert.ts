@@ -507,7 +507,8 @@ const takeBack = (
 ) =>
   Effect.gen(function* () {
     const { runId, root, safety } = intent
-    if (root !== null && safety !== null) yield* workspaces.restore({ root, runId, target: safety, isForced: true })
+    if (root !== null && safety !== null)
+      yield* workspaces.restore({ root, runId, store: snapshots.storeId, target: safety, isForced: true })
     yield* snapshots.putRevert({ ...intent, state: "taken-back" })
   })
 
@@ -542,7 +543,8 @@ export const settle = (
     const goal: Goal = { nodeId, iteration, attempt, files, undone, by: by ?? undefined }
     const completed = yield* Effect.either(
       Effect.gen(function* () {
-        if (files !== undefined) yield* (yield* workspacesOf(runId)).restore({ ...files, runId, isForced: true })
+        if (files !== undefined)
+          yield* (yield* workspacesOf(runId)).restore({ ...files, runId, store: snapshots.storeId, isForced: true })
         yield* commit(ports, intent, yield* make(ports, definition, state, epoch, goal))
       }),
     )
@@ -598,7 +600,7 @@ export const revert = <R>(
       const goal = yield* goalOf(ports, state, options)
       const made = yield* make(ports, definition, state, 0, goal)
       if (goal.files === undefined) return answer(goal, made, null)
-      const preview = yield* (yield* workspacesOf(runId)).preview({ runId, ...goal.files })
+      const preview = yield* (yield* workspacesOf(runId)).preview({ runId, store: snapshots.storeId, ...goal.files })
       return answer(goal, made, { ...goal.files, ...preview })
     }
     const claim = Effect.flatMap(Millis.now, (now) =>
@@ -637,13 +639,20 @@ export const revert = <R>(
           }
           const { root, target } = goal.files
           const workspaces = yield* workspacesOf(runId)
-          const { commit: safety } = yield* workspaces.snapshot({ root, runId, label: `before revert ${number}` })
+          const { commit: safety } = yield* workspaces.snapshot({
+            root,
+            runId,
+            store: snapshots.storeId,
+            label: `before revert ${number}`,
+          })
           const intent = { ...named, ...said, root, target, safety }
           yield* snapshots.putRevert(intent)
-          const restored = yield* Effect.tapError(workspaces.restore({ root, runId, target, isForced: force }), (error) =>
-            error._tag === "RestoreIncomplete"
-              ? takeBack(workspaces, snapshots, intent)
-              : snapshots.putRevert({ ...intent, state: "taken-back" }),
+          const restored = yield* Effect.tapError(
+            workspaces.restore({ root, runId, store: snapshots.storeId, target, isForced: force }),
+            (error) =>
+              error._tag === "RestoreIncomplete"
+                ? takeBack(workspaces, snapshots, intent)
+                : snapshots.putRevert({ ...intent, state: "taken-back" }),
           )
           yield* commit(ports, intent, made)
           released = "suspended"

@@ -152,6 +152,11 @@ export interface SnapshotRequest {
   readonly root: string
   /** The run whose chain of snapshots it joins. */
   readonly runId: string
+  /**
+   * The identity of the store that the run is in: the path of a database. Runs of the same id in two stores have a chain each. Default: none, a
+   * chain for all stores that name none.
+   */
+  readonly store?: string | undefined
   /** A line for people, such as `before build, attempt 1`. It is the subject of the commit. */
   readonly label: string
 }
@@ -160,6 +165,8 @@ export interface RestoreRequest {
   readonly root: string
   /** The run that keeps the safety snapshot. */
   readonly runId: string
+  /** As in {@link SnapshotRequest}. */
+  readonly store?: string | undefined
   /** The commit of the snapshot. */
   readonly target: string
   /** Replaces files that no snapshot holds, too; the safety snapshot then holds them. Default: `false`. */
@@ -191,7 +198,7 @@ export interface WorkspacesShape {
   readonly snapshot: (request: SnapshotRequest) => Effect.Effect<Snapshot, NoGit | WorkspaceFailed>
   /** Tells what a restore would change. Nothing is written. */
   readonly preview: (
-    request: Pick<RestoreRequest, "root" | "runId" | "target">,
+    request: Pick<RestoreRequest, "root" | "runId" | "store" | "target">,
   ) => Effect.Effect<Preview, NoGit | WorkspaceFailed | SnapshotMissing>
   /**
    * Makes the files below a root those of a snapshot. The files are saved first, and afterwards compared with the target. A crash leaves files of both; the same
@@ -212,6 +219,8 @@ export interface WorkspacesShape {
   readonly forget: (request: {
     readonly root: string
     readonly runIds: ReadonlyArray<string>
+    /** As in {@link SnapshotRequest}. */
+    readonly store?: string | undefined
   }) => Effect.Effect<void, NoGit | WorkspaceFailed>
   /** Lists the runs whose snapshots the repository of a root keeps. */
   readonly kept: (root: string) => Effect.Effect<ReadonlyArray<Kept>, NoGit | WorkspaceFailed>

@@ -126,14 +126,14 @@ const linked = (shadow: Place.Place): Effect.Effect<never, Git.GitFailed> =>
 /** Opens the place of a run: a run stays with the repository that its snapshots are in. */
 const openFor = (
   root: string,
-  runId: string,
+  run: Runs.Run,
   options: { readonly isDry?: boolean } = {},
 ): Effect.Effect<Repository, Git.GitFailed | NoGit, Scope.Scope> =>
   Effect.gen(function* () {
     const [first, ...others] = yield* placesOf(root)
     for (const place of others) {
       const repository = yield* Repositories.open(place, options)
-      if ((yield* Runs.lastOf(repository, runId)) !== undefined) return repository
+      if ((yield* Runs.lastOf(repository, run)) !== undefined) return repository
     }
     const repository = yield* Repositories.open(first as Place.Place, options)
     if (options.isDry !== true) yield* prepare(repository)
@@ -188,26 +188,22 @@ const checkRoot = (repository: Repository, { message }: Commit): Effect.Effect<v
   return Effect.fail(new Git.GitFailed({ command: "read-tree", problem }))
 }
 
-interface Last {
-  readonly commit: string
-  readonly tree: string
-}
-
 /** Adds a tree to the snapshots of a run, except where it is that of the last one. */
 const record = (
   repository: Repository,
-  runId: string,
+  run: Runs.Run,
   label: string,
   tree: string,
-  last: Last | undefined,
-): Effect.Effect<Last & { readonly isNew: boolean }, Git.GitFailed | NoGit> =>
+  last: Runs.Last | undefined,
+): Effect.Effect<Runs.Last & { readonly isNew: boolean }, Git.GitFailed | NoGit> =>
   Effect.gen(function* () {
-    if (last !== undefined && last.tree === tree) return { ...last, isNew: false }
-    const message = Runs.messageOf(label, { runId, prefix: repository.place.prefix })
+    // One that other stores may give up is saved again.
+    if (last !== undefined && last.tree === tree && last.isShared !== true) return { ...last, isNew: false }
+    const message = Runs.messageOf(label, { runId: run.runId, prefix: repository.place.prefix })
     const parents = last === undefined ? [] : ["-p", last.commit]
     const written = yield* repository.git(["commit-tree", tree, ...parents], { stdin: Git.bytesOfText(message) })
     const commit = Git.bytesOf(written).trim()
-    yield* Runs.advance(repository, runId, commit, last?.commit)
+    yield* Runs.advance(repository, run, commit, last)
     return { commit, tree, isNew: true }
   })
 
@@ -218,7 +214,7 @@ const skippedOf = (repository: Repository, left: ReadonlyArray<Saved.Left>): Rea
 
 const snapshotOf = (
   repository: Repository,
-  recorded: Last & { readonly isNew: boolean },
+  recorded: Runs.Last & { readonly isNew: boolean },
   left: ReadonlyArray<Saved.Left>,
 ): Snapshot => ({ ...recorded, isShadow: repository.place.isShadow, skipped: skippedOf(repository, left) })
 
@@ -302,13 +298,14 @@ const identify = (root: string): Effect.Effect<Identity, NoGit | Git.GitFailed> 
     store: place?.store ?? Place.shadow(root).store,
   }))
 
-const snapshot = (root: string, { runId, label }: SnapshotRequest, limits: Limits) =>
+const snapshot = (root: string, { runId, store, label }: SnapshotRequest, limits: Limits) =>
   Effect.gen(function* () {
-    const repository = yield* openFor(root, runId)
-    return yield* Slots.withIndex(repository, runId, (index, last) =>
+    const run = { runId, store }
+    const repository = yield* openFor(root, run)
+    return yield* Slots.withIndex(repository, run, (index, last) =>
       Effect.gen(function* () {
         const saved = yield* Saved.saveAnew(repository, index, { limits })
-        return snapshotOf(repository, yield* record(repository, runId, label, saved.tree, last), saved.left)
+        return snapshotOf(repository, yield* record(repository, run, label, saved.tree, last), saved.left)
       }),
     )
   })
@@ -328,13 +325,13 @@ const compare = (
     return { from: yield* Saved.drop(repository, index, [...kept]), found: found.filter(({ path }) => !kept.has(path)) }
   })
 
-const preview = (root: string, { runId, target }: Pick<RestoreRequest, "runId" | "target">, limits: Limits) =>
+const preview = (root: string, { runId, store, target }: Pick<RestoreRequest, "runId" | "store" | "target">, limits: Limits) =>
   Effect.gen(function* () {
     const { repository, commits } = yield* openWith(root, [target], { isDry: true })
     const [goal] = commits
     if (goal === undefined) return yield* new SnapshotMissing({ root, snapshot: target })
     yield* checkRoot(repository, goal)
-    return yield* Slots.withCopy(repository, runId, (index) =>
+    return yield* Slots.withCopy(repository, { runId, store }, (index) =>
       Effect.gen(function* () {
         const ignored = yield* Ignored.of(repository, goal.tree)
         const saved = yield* Saved.saveAnew(repository, index, { limits, without: ignored })
@@ -389,19 +386,20 @@ type RestoreFailure = NoGit | Git.GitFailed | Saved.TooMuch | RestoreIncomplete
 const restoreBy = (
   repository: Repository,
   index: string,
-  last: Last | undefined,
+  last: Runs.Last | undefined,
   goal: Commit,
-  { root, runId, target, isForced }: RestoreRequest,
+  { root, runId, store, target, isForced }: RestoreRequest,
   limits: Limits,
 ): Effect.Effect<Effect.Effect<Restored, RestoreRefused | Git.GitFailed>, RestoreFailure> =>
   Effect.gen(function* () {
+    const run = { runId, store }
     const label = `before restoring ${nameOfCommit(target)}`
     const ignored = yield* Ignored.of(repository, goal.tree)
     /** Saves the files, and compares them with the target. */
-    const begin = (save: Effect.Effect<Saved.Saved, RestoreFailure>, before: Last | undefined) =>
+    const begin = (save: Effect.Effect<Saved.Saved, RestoreFailure>, before: Runs.Last | undefined) =>
       Effect.gen(function* () {
         const { tree, left } = yield* save
-        const safety = yield* record(repository, runId, label, tree, before)
+        const safety = yield* record(repository, run, label, tree, before)
         return { safety, left, ...(yield* compare(repository, index, tree, goal.tree, ignored)) }
       })
     let before = last
@@ -428,7 +426,7 @@ const restoreBy = (
         return Effect.fail(new Git.GitFailed({ command: "read-tree", problem: `files change while they are restored: ${problem}` }))
       }
       yield* verify(repository, index, limits, { root, target, tree: goal.tree, safety: safety.commit }, found, problem)
-      yield* record(repository, runId, `restored ${nameOfCommit(target)}`, goal.tree, safety)
+      yield* record(repository, run, `restored ${nameOfCommit(target)}`, goal.tree, safety)
       return Effect.succeed(done)
     }
   })
@@ -451,7 +449,7 @@ const restore = (root: string, request: RestoreRequest, limits: Limits) =>
     // Once files are written, the rest belongs to it.
     return yield* Effect.uninterruptible(
       Effect.flatten(
-        Slots.withIndex(repository, request.runId, (index, last) =>
+        Slots.withIndex(repository, request, (index, last) =>
           restoreBy(repository, index, last, goal, { ...request, root }, limits),
         ),
       ),
@@ -497,16 +495,15 @@ const prune = (repository: Repository): Effect.Effect<void, Git.GitFailed | NoGi
     yield* repository.git(["prune", "--expire=1.hour.ago"])
   })
 
-const forget = (root: string, runIds: ReadonlyArray<string>) =>
+const forget = (root: string, runIds: ReadonlyArray<string>, store: string | undefined) =>
   Effect.gen(function* () {
     const wanted = new Set(runIds)
     for (const place of yield* placesOf(root)) {
       if (place.isShadow && !hasShadow(place)) continue
       const repository = yield* Repositories.open(place)
-      const kept = (yield* Runs.list(repository)).map(({ runId }) => runId).filter((runId) => wanted.has(runId))
-      for (const runId of wanted) yield* Slots.remove(repository, runId)
-      if (kept.length > 0) yield* Runs.remove(repository, kept)
-      if (place.isShadow && kept.length > 0) yield* prune(repository)
+      for (const runId of wanted) for (const run of [{ runId, store }, { runId }]) yield* Slots.remove(repository, run)
+      const isAny = yield* Runs.forget(repository, wanted, store)
+      if (place.isShadow && isAny) yield* prune(repository)
     }
   })
 
@@ -546,7 +543,7 @@ export const layer = (options: { readonly limits?: Partial<Limits> } = {}): Laye
         preview: (request) => on("preview", (root) => preview(root, request, limits))(request.root),
         restore: (request) => on("restore", (root) => restore(root, request, limits))(request.root),
         diff: (request) => on("diff", (root) => diff(root, request))(request.root),
-        forget: ({ root, runIds }) => on("forget", (real) => forget(real, runIds))(root),
+        forget: ({ root, runIds, store }) => on("forget", (real) => forget(real, runIds, store))(root),
         kept: (root) => on("list", kept)(root),
       }
     }),

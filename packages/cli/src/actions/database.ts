@@ -56,13 +56,13 @@ export const vacuum = (options: DatabaseOptions) =>
 const shownIds = 10
 
 /** Removes the refs of snapshots of deleted runs. What cannot be removed is only some space in a repository. */
-const forgetSnapshots = (roots: ReadonlyMap<string, ReadonlyArray<string>>, pruned: ReadonlySet<string>) =>
+const forgetSnapshots = (db: string, roots: ReadonlyMap<string, ReadonlyArray<string>>, pruned: ReadonlySet<string>) =>
   Effect.forEach(
     roots,
     ([root, all]) => {
       const runIds = all.filter((runId) => pruned.has(runId))
       if (runIds.length === 0) return Effect.void
-      const forgotten = Effect.flatMap(Workspaces, ({ forget }) => forget({ root, runIds }))
+      const forgotten = Effect.flatMap(Workspaces, ({ forget }) => forget({ root, runIds, store: db }))
       return Effect.catchAll(Effect.provide(forgotten, workspaces), (error) =>
         Effect.logDebug(`snapshots of deleted runs below ${root} were not removed`, error),
       )
@@ -82,7 +82,7 @@ export const prune = (options: DatabaseOptions & { readonly olderThan: string | 
     const { prune, snapshotRoots } = yield* maintenance
     const roots = options.dryRun ? new Map<string, ReadonlyArray<string>>() : yield* snapshotRoots(db)
     const { pruned, kept } = yield* prune(db, before, options.dryRun)
-    yield* forgetSnapshots(roots, new Set(pruned))
+    yield* forgetSnapshots(db, roots, new Set(pruned))
     const did = options.dryRun ? "Would delete" : "Deleted"
     const shown = pruned.slice(0, shownIds).join(", ") + (pruned.length > shownIds ? ` and ${pruned.length - shownIds} more` : "")
     const lines = [

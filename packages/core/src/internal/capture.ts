@@ -103,7 +103,7 @@ const captured = <A, R>(
       Effect.gen(function* () {
         const label = labelOf(start.step, start.iteration, start.attempt, moment)
         const taken = yield* found.failure === undefined
-          ? Effect.either(workspaces.snapshot({ root, runId, label }))
+          ? Effect.either(workspaces.snapshot({ root, runId, store: snapshots.storeId, label }))
           : Effect.succeed(undefined)
         const at = yield* Millis.now
         const row = { ...name, epoch, moment, root, at, sharedWith: own.sharedWith }

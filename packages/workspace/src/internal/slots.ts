@@ -19,7 +19,7 @@ const patienceMs = 2 * 60_000
 /** Milliseconds after which a process that a dead owner left behind is killed. */
 const orphanMs = 60_000
 
-const directoryOf = (repository: Repository, runId: string): string => join(repository.place.slots, Runs.nameOf(runId))
+const directoryOf = (repository: Repository, run: Runs.Run): string => join(repository.place.slots, Runs.nameOf(run))
 
 const lockOf = (directory: string) => {
   const failed = (problem: string): Git.GitFailed => new Git.GitFailed({ command: "lock", problem })
@@ -68,10 +68,10 @@ const outlive = (directory: string): Effect.Effect<void> =>
   })
 
 /** The index of another run of this root, whose objects its snapshots hold. The latest knows most. */
-const anotherOf = (repository: Repository, runId: string): Effect.Effect<string | undefined, Git.GitFailed | NoGit> =>
+const anotherOf = (repository: Repository, run: Runs.Run): Effect.Effect<string | undefined, Git.GitFailed | NoGit> =>
   Effect.gen(function* () {
     const { slots } = repository.place
-    const own = Runs.nameOf(runId)
+    const own = Runs.nameOf(run)
     const found = (existsSync(slots) ? readdirSync(slots) : []).flatMap((name) => {
       const index = join(slots, name, "index")
       const stat = name === own ? undefined : statSync(index, { throwIfNoEntry: false })
@@ -87,35 +87,35 @@ const anotherOf = (repository: Repository, runId: string): Effect.Effect<string 
 /** Uses a copy of the index of a root and run, which is thrown away. Waits for nobody. */
 export const withCopy = <A, E, R>(
   repository: Repository,
-  runId: string,
+  run: Runs.Run,
   use: (index: string) => Effect.Effect<A, E, R>,
 ): Effect.Effect<A, E | Git.GitFailed | NoGit | Saved.TooMuch, R> =>
   Effect.gen(function* () {
     const index = join(repository.temporary, "index")
-    const own = join(directoryOf(repository, runId), "index")
-    const hasOwn = existsSync(own) && (yield* Runs.lastOf(repository, runId)) !== undefined
-    yield* Saved.start(repository, index, hasOwn ? own : yield* anotherOf(repository, runId))
+    const own = join(directoryOf(repository, run), "index")
+    const hasOwn = existsSync(own) && (yield* Runs.lastOf(repository, run)) !== undefined
+    yield* Saved.start(repository, index, hasOwn ? own : yield* anotherOf(repository, run))
     return yield* use(index)
   })
 
 /** Uses the index of a root and run, alone. */
 export const withIndex = <A, E, R>(
   repository: Repository,
-  runId: string,
-  use: (index: string, last: { readonly commit: string; readonly tree: string } | undefined) => Effect.Effect<A, E, R>,
+  run: Runs.Run,
+  use: (index: string, last: Runs.Last | undefined) => Effect.Effect<A, E, R>,
 ): Effect.Effect<A, E | Git.GitFailed | NoGit | Saved.TooMuch, R> => {
-  const directory = directoryOf(repository, runId)
+  const directory = directoryOf(repository, run)
   return withLock(lockOf(directory), ({ token, isTakenOver }) =>
     Effect.gen(function* () {
       if (isTakenOver) yield* outlive(directory)
-      const last = yield* Runs.lastOf(repository, runId)
+      const last = yield* Runs.lastOf(repository, run)
       const kept = join(directory, "index")
       const index = join(directory, `index.${token}`)
       const discard = (): void => {
         for (const name of readdirSync(directory))
           if (/^(?:index|draft)\./.test(name)) rmSync(join(directory, name), { force: true })
       }
-      const another = yield* anotherOf(repository, runId)
+      const another = yield* anotherOf(repository, run)
       yield* Effect.sync(() => {
         // Nobody else is here: whatever has another name was left by a process that has ended.
         discard()
@@ -135,10 +135,10 @@ export const withIndex = <A, E, R>(
 }
 
 /** Removes what is kept of a run, for all roots of the store. */
-export const remove = (repository: Repository, runId: string): Effect.Effect<void, Git.GitFailed | NoGit> => {
+export const remove = (repository: Repository, run: Runs.Run): Effect.Effect<void, Git.GitFailed | NoGit> => {
   const all = join(repository.place.slots, "..")
   const directories = (existsSync(all) ? readdirSync(all) : [])
-    .map((name) => join(all, name, Runs.nameOf(runId)))
+    .map((name) => join(all, name, Runs.nameOf(run)))
     .filter((directory) => existsSync(directory))
   return Effect.forEach(
     directories,

@@ -216,14 +216,14 @@ export const preview = (runId: string, targets: ReadonlyArray<Target>, { preview
   )
 
 /** Saves the files as they are, and returns the intent to restore them. Fails if a file would be lost by it, unless forced. */
-export const intend = (targets: ReadonlyArray<Target>, saver: WorkspacesShape, { runId, frame, by, at, force }: Intention) =>
+export const intend = (targets: ReadonlyArray<Target>, saver: WorkspacesShape, { runId, store, frame, by, at, force }: Intention) =>
   Effect.gen(function* () {
     if (!force)
       for (const { root, target, overwrites } of yield* preview(runId, targets, saver))
         if (overwrites.length > 0) return yield* new RestoreRefused({ root, target, overwrites })
     return yield* Effect.forEach(targets, (target, index) =>
       Effect.map(
-        saver.snapshot({ root: target.root, runId, label: `before fork ${runId}` }),
+        saver.snapshot({ root: target.root, runId, store, label: `before fork ${runId}` }),
         ({ commit: safety }): Snapshots.StoredRevert => ({
           ...{ runId, number: index + 1, ...target, safety, frame, at },
           ...{ state: "planned", undoes: null, by: by ?? null },
@@ -234,6 +234,8 @@ export const intend = (targets: ReadonlyArray<Target>, saver: WorkspacesShape, {
 
 interface Intention {
   readonly runId: string
+  /** The identity of its store. */
+  readonly store: string
   /** The first frame of the fork. */
   readonly frame: number
   readonly by: string | undefined
@@ -263,14 +265,14 @@ export const restore = (
       const unfinished = (problem: string) => new RevertUnfinished({ runId, root, target, safety, problem, isOfFork: true })
       if (restorer === undefined)
         return yield* unfinished("This runtime cannot restore files. Provide Workspaces, as Smithers.sqlite does.")
-      const found = yield* Effect.either(restorer.restore({ root, runId, target, isForced }))
+      const found = yield* Effect.either(restorer.restore({ root, runId, store: snapshots.storeId, target, isForced }))
       if (Either.isLeft(found)) {
         // What a restore has saved itself holds the files, too, that it replaces by force; where an earlier one was cut off, its files.
         const saved = found.left._tag === "RestoreIncomplete" && !isAgain ? found.left.safety : safety
         const last = found.left._tag === "RestoreIncomplete" || isAgain ? [{ root, safety: saved }] : []
         for (const before of [...restored, ...last].toReversed())
           yield* Effect.catchAll(
-            restorer.restore({ root: before.root, runId, target: before.safety, isForced: true }),
+            restorer.restore({ root: before.root, runId, store: snapshots.storeId, target: before.safety, isForced: true }),
             ({ message }) => Effect.logWarning(`files below ${before.root} could not be brought back: ${message}`),
           )
         return yield* unfinished(found.left.message)

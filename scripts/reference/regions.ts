@@ -529,6 +529,7 @@ const modules: { readonly [path: string]: object } = {
   "packages/testing/src/TestRuntime.ts": Testing.TestRuntime,
   "packages/testing/src/scriptedAgent.ts": Testing,
   "packages/testing/src/Crashes.ts": Testing.Crashes,
+  "packages/testing/src/Replays.ts": Testing.Replays,
   "packages/testing/src/Simulation.ts": Testing.Simulation,
   "packages/cli/src/Errors.ts": CliErrors,
 }

@@ -267,7 +267,7 @@ export const remedies: ReadonlyArray<{
     module: "packages/testing/src/Replays.ts",
     errors: {
       RunsChanged: "Look at each place that it names: take the edit back, or delete the runs that may be another now.",
-      NothingRecorded: "Name the database that has the runs, or check their ids.",
+      NoRecordedRun: "Name the database that has the runs, or check their ids.",
     },
   },
   {

@@ -48,10 +48,10 @@ it.effect("a run that today's code would change fails the check, which names the
 
 it.effect("a check of nothing fails: no run of the workflow, or not all that are named", () =>
   Effect.gen(function* () {
-    expect(yield* Effect.flip(Replays.unchanged(triage(10)))).toMatchObject({ _tag: "NothingRecorded" })
+    expect(yield* Effect.flip(Replays.unchanged(triage(10)))).toMatchObject({ _tag: "NoRecordedRun" })
     yield* recorded
     expect(yield* Effect.flip(Replays.unchanged(triage(10), { runIds: ["small", "gone"] }))).toMatchObject({
-      _tag: "NothingRecorded",
+      _tag: "NoRecordedRun",
     })
     expect(yield* Effect.flip(Replays.unchanged(triage(10), { limit: 0 }))).toMatchObject({ _tag: "InvalidSetting" })
   }).pipe(Effect.provide(Smithers.memory)),

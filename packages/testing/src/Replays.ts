@@ -39,13 +39,13 @@ export class RunsChanged extends Schema.TaggedError<RunsChanged>()("RunsChanged"
 }
 
 /** The store has no run to check, so nothing is known. */
-export class NothingRecorded extends Schema.TaggedError<NothingRecorded>()("NothingRecorded", { workflow: Schema.String }) {
+export class NoRecordedRun extends Schema.TaggedError<NoRecordedRun>()("NoRecordedRun", { workflow: Schema.String }) {
   override get message(): string {
     return `The store has no run of workflow "${this.workflow}". Check the database of the layer and the ids of the runs.`
   }
 }
 
-type Errors = RunsChanged | NothingRecorded | StoreError | RunNotFound | WorkflowMismatch | InvalidSetting
+type Errors = RunsChanged | NoRecordedRun | StoreError | RunNotFound | WorkflowMismatch | InvalidSetting
 
 /** A workflow, as {@link unchanged} needs it. */
 interface Replayable<R> {
@@ -60,7 +60,7 @@ const page = 100
 
 /**
  * Replays recorded runs with today's code of a workflow, as {@link Replay.replay} does, and returns the reports. Fails with `RunsChanged`,
- * which names each place, if one of them would have been another, and with `NothingRecorded` if there is none.
+ * which names each place, if one of them would have been another, and with `NoRecordedRun` if there is none.
  *
  * @example
  * ```ts
@@ -91,7 +91,7 @@ export const unchanged = <R>(
       isMore = listed.length === page
     }
     const missing = runIds?.some((runId) => !runs.some((run) => run.runId === runId))
-    if (runs.length === 0 || missing === true) return yield* new NothingRecorded({ workflow: name ?? "" })
+    if (runs.length === 0 || missing === true) return yield* new NoRecordedRun({ workflow: name ?? "" })
     const reports = yield* Effect.forEach(runs, ({ runId }) => workflow.replay(runId))
     const changes = reports.flatMap(changesIn)
     return changes.length === 0 ? reports : yield* new RunsChanged({ workflow: name ?? "", changes })

@@ -251,6 +251,24 @@ describe("Simulation", () => {
     patience,
   )
 
+  it.effect("seeds by which faults were found end as they must", () =>
+    Effect.gen(function* () {
+      const known: ReadonlyArray<readonly [scenario: Scenario.Scenario, order: number, options: EngineSimulator.Options]> = [
+        // A signal that came in one frame with the end of another branch, while the run was paused.
+        [Scenario.undrawn(Scenario.make(900_085)), 7, {}],
+        // A settled list that was left while the finally of an item was at work.
+        [mendable(400_203), 2, { mended: Scenario.mended(mendable(400_203)), draws: 0 }],
+        // A branch that a scope had not come to when it was left.
+        [Scenario.make(700_176), 5, { isCancelled: true, draws: 0 }],
+      ]
+      for (const [scenario, order, options] of known) {
+        const { state, ending } = yield* EngineSimulator.simulate(scenario, order, options)
+        const ended = ending.failures === undefined ? Scenario.mended(scenario) : scenario
+        expect(Reference.differences(ended, state, ending)).toEqual([])
+      }
+    }),
+  )
+
   it.effect("a seed always gives the same run", () =>
     Effect.gen(function* () {
       for (const scenario of scenarios(20, 500_000)) {

@@ -68,13 +68,15 @@ export interface Options {
   readonly isRetried?: boolean
   /** The store that outlives processes. Default: one in memory. */
   readonly disk?: StorageShape
+  /** Numbers that are drawn for nothing at the first commits: with others a seed gives another run. Default: 8. */
+  readonly draws?: number
 }
 
 /** Runs the scenario to its end. Dies with a `Violation` where the engine does what it must not. */
 export const simulate = (
   original: Scenario,
   order: number,
-  { mended, isReactive = false, isCancelled = false, isRetried = false, disk = MemoryStorage.make() }: Options = {},
+  { mended, isReactive = false, isCancelled = false, isRetried = false, disk = MemoryStorage.make(), draws = 8 }: Options = {},
 ): Effect.Effect<Simulated & { readonly ledger: Ledger.Ledger }> => {
   // A plan that is drawn anew with each event may not settle within a frame.
   const ledger = Ledger.make(original, isReactive || isDrawn(original))
@@ -100,7 +102,7 @@ export const simulate = (
           ledger.commit(frame, firstSeq, at, events, consumed.length)
           past.note(runId)
           // The runs of seeds that are known stay what they are only if as much is drawn as ever.
-          if (drawn < 8 && random.chance(0.3)) drawn++
+          if (drawn < draws && random.chance(0.3)) drawn++
         }),
       )
       const bodies = new Map<() => void, Body>()

@@ -235,7 +235,8 @@ export const make = ({ plan, values, state, armOf, isVacant = never, isKept = ne
     if (part !== undefined && record?.left === undefined && isPassedOver(position)) return false
     return record?.isCaught !== true || record.left?.outcome === "completed"
   }
-  const isPassedOver: View["isPassedOver"] = (part) => !hasBegun(part + 1) && !isNothingLeft(part + 1)
+  const isUnreached = (position: number): boolean => !hasBegun(position) && !isNothingLeft(position)
+  const isPassedOver: View["isPassedOver"] = (part) => isUnreached(part + 1)
   /** Tells whether all in a part of the plan is over in which nothing has begun: steps are skipped, and no arms taken. */
   const isNothingLeft = (position: number): boolean => {
     for (let inside = position; inside < end(position); ) {
@@ -274,7 +275,7 @@ export const make = ({ plan, values, state, armOf, isVacant = never, isKept = ne
       case "Branch": {
         const arm = takenArm(position, node)
         // In what was left it may not have come to choose: its function then has nothing to go by, whatever it says.
-        return arm < 0 || isPassedOver(arm - 1) ? undefined : arm
+        return arm < 0 || isUnreached(arm) ? undefined : arm
       }
       case "Loop":
         return rowOfLoop(position, known) < 0 ? undefined : position + 1

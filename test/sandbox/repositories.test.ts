@@ -4,7 +4,7 @@ import { chmodSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, w
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Isolation } from "@smithers/core/Isolation"
-import { Bubblewrap } from "@smithers/sandbox"
+import { Bubblewrap, Command } from "@smithers/sandbox"
 import { Effect } from "effect"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { find, hold } from "../../packages/sandbox/src/internal/repositories.ts"
@@ -128,5 +128,29 @@ it.skipIf(!hasBubblewrap)(
       symlinkSync("outside", root)
     }
     expect(await outputAfter(swapRoot)).toBe("")
+  },
+)
+
+it.skipIf(!hasBubblewrap)(
+  "repositories below the root are read-only also with a bubblewrap that mounts no open files (needs the Debian package bubblewrap)",
+  async () => {
+    make("a/.git", "b")
+    const old = join(base, "bin")
+    mkdirSync(old)
+    const real = Bun.which("bwrap")
+    writeFileSync(join(old, "bwrap"), `#!/bin/sh\n[ "$1" = --help ] || exec ${real} "$@"\n${real} --help 2>&1 | grep -v bind-fd\n`)
+    chmodSync(join(old, "bwrap"), 0o755)
+    const path = process.env.PATH
+    process.env.PATH = `${old}:${path}`
+    try {
+      const script = "echo x > b/made; echo evil > a/.git/config; mv a/.git c; cat b/made; ls a/.git"
+      const { stdout, stderr } = await Effect.runPromise(
+        Effect.provide(Command.run(["bash", "-c", script], { policy: { root } }), Bubblewrap.layer),
+      )
+      expect(stdout.text).toBe("x\n")
+      expect(stderr.text).toMatch(/config: Read-only file system[\s\S]*busy/)
+    } finally {
+      process.env.PATH = path
+    }
   },
 )

@@ -893,7 +893,7 @@ const make = ({
             const restored = codec && decodeShared(codec, event.output as Records.StepRecord["output"])
             if (restored !== undefined) decoded.set(nodeKey(nodeId, iteration), yield* Effect.either(restored))
           }
-          if (event._tag === "AttemptFailed" && event.error.retryable) {
+          if (event._tag === "AttemptFailed" && event.error.retryable && !frame.isUndecided) {
             const { nodeId, iteration, error } = event
             const step = stepOf(nodeId)
             const record = RunState.step(state, nodeId, iteration)

@@ -12,6 +12,7 @@ import * as Effect from "effect/Effect"
 import * as EngineSimulator from "./simulation/EngineSimulator.ts"
 import { type Call, lower, planner } from "./simulation/Lowering.ts"
 import * as Reference from "./simulation/Reference.ts"
+import * as RevertSimulator from "./simulation/RevertSimulator.ts"
 import * as Scenario from "./simulation/Scenario.ts"
 import { search, type Trial } from "./simulation/Search.ts"
 
@@ -43,11 +44,13 @@ const definitionOf = (scenario: Scenario.Scenario, isReactive = false): Definiti
 const replayed = (
   scenario: Scenario.Scenario,
   order: number,
-  options: EngineSimulator.Options = {},
+  options: EngineSimulator.Options & { readonly reverts?: number } = {},
 ): Effect.Effect<string | undefined> =>
   Effect.gen(function* () {
     const disk = MemoryStorage.make()
-    yield* EngineSimulator.simulate(scenario, order, { ...options, disk })
+    const { reverts } = options
+    if (reverts === undefined) yield* EngineSimulator.simulate(scenario, order, { ...options, disk })
+    else yield* RevertSimulator.simulate(scenario, { reverts, disk })
     const before = JSON.stringify(yield* disk.inspect("run"))
     const code = definitionOf(options.mended ?? scenario, options.isReactive)
     const report = yield* Effect.provide(Replay.replay(code, "run"), ports(disk))
@@ -61,7 +64,7 @@ const replayed = (
   )
 
 const on =
-  (order: number, options?: EngineSimulator.Options): Trial =>
+  (order: number, options?: Parameters<typeof replayed>[2]): Trial =>
   (scenario) =>
     replayed(scenario, order, options)
 
@@ -83,6 +86,12 @@ describe("Replay of unchanged code", () => {
   it.effect(
     "finds nothing in 100 runs that are cancelled at some moment",
     () => search(scenarios(100, 920_000), on(5, { isCancelled: true })),
+    patience,
+  )
+
+  it.effect(
+    "finds nothing in 60 runs that were reverted at any moments, some of it undone",
+    () => search([...scenarios(60, 970_000)].map(Scenario.undrawn), on(1, { reverts: 3 })),
     patience,
   )
 

@@ -159,7 +159,8 @@ export const make = (log: ReadonlyArray<Entry>, start: RunState.RunState): Recor
       if (others === undefined) derivedOf.set(name, [made])
       else others.push(made)
     }
-    const isBeforeResume = groups[index + 1]?.some(({ event }) => event._tag === "RunResumed") === true
+    const isBeforeResume =
+      groups[index + 1]?.some(({ event }) => event._tag === "RunResumed" || event._tag === "RunReverted") === true
     frames.push({ frame, at, given, derived, isAfresh, isUndecided: isReverted || (derived.length === 0 && isBeforeResume) })
   }
   return { frames, derived: derivedOf, successes, keys, end, state }

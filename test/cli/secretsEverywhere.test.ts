@@ -232,7 +232,9 @@ describe("a secret that older rows hold", () => {
     expect(Canary.leaks([canary], JSON.stringify(rows))).toEqual([])
     // Their snapshots, too: the file that a step writes is left out.
     const told = (...args: ReadonlyArray<string>) => execFileSync("git", [...args], { cwd: folder, encoding: "utf8" }).trim()
-    const tree = told("ls-tree", "-r", "--name-only", `refs/smithers/${fresh}`).split("\n")
+    const [ref = "", ...others] = told("for-each-ref", "--format=%(refname)", `refs/smithers/${fresh}@*`).split("\n")
+    expect(others).toEqual([])
+    const tree = told("ls-tree", "-r", "--name-only", ref).split("\n")
     expect(tree).toEqual(["other.txt"])
     // The step wrote it into this file by itself.
     rmSync(join(folder, "notes.txt"), { force: true })

@@ -22,7 +22,7 @@ const { Workflow, Task, smithers, outputs } = createSmithers(
 
 const notes = { producer: notesWriter, reviewer: notesEditor }
 
-/** Where things are deployed. */
+/** The environments to deploy to. */
 export const live: Array<string> = []
 
 export default smithers((ctx) => (

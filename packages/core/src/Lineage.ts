@@ -1,5 +1,5 @@
 /**
- * What a fork has inherited beside its records, and its original alone stores: snapshots of files, and conversations of agents. An attempt
+ * Reads what a fork inherits and only its original stores: snapshots of files, and conversations of agents. An attempt
  * is inherited if it had begun by the cut.
  */
 import * as Effect from "effect/Effect"

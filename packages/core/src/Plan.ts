@@ -205,7 +205,7 @@ export interface Worktree {
   readonly path: string | undefined
   /** Default: `smithers/<run>/<id>`. */
   readonly branch: string | undefined
-  /** What a new branch begins at. Default: the commit that is checked out. */
+  /** The commit, branch or tag that a new branch begins at. Default: the commit that is checked out. */
   readonly base: string | undefined
 }
 

@@ -242,7 +242,7 @@ const make = (
       })
       plan = yield* Rerun.make(plan, [...new Set([nodeId, ...again])], { state: () => frame.state, append, replan })
     } else {
-      // What the revert took comes back, unless something has become of it since.
+      // Brings back the results that the revert took, unless their nodes have new ones.
       const earlier = yield* store.load(runId, { frame: undone.frame - 1 })
       if (BringBack.isSame(state, yield* store.load(runId, { frame: undone.frame }))) {
         const back = BringBack.make(earlier, frame.state)

@@ -22,7 +22,7 @@ const recordIn = (state: RunState.RunState, { kind, nodeId, iteration }: Records
   return kind === "loop" ? RunState.loop(state, nodeId, iteration) : RunState.boundary(state, nodeId, iteration)
 }
 
-/** What is brought back: events, and the rows that have an output again. */
+/** The result: events to apply, and the rows that have an output again. */
 export interface Back {
   readonly events: ReadonlyArray<RunEvent>
   readonly finished: ReadonlySet<NodeKey>

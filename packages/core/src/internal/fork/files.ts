@@ -267,7 +267,7 @@ export const restore = (
         return yield* unfinished("This runtime cannot restore files. Provide Workspaces, as Smithers.sqlite does.")
       const found = yield* Effect.either(restorer.restore({ root, runId, store: snapshots.storeId, target, isForced }))
       if (Either.isLeft(found)) {
-        // What a restore has saved itself holds the files, too, that it replaces by force; where an earlier one was cut off, its files.
+        // A restore's own safety snapshot also holds files that it replaces by force, and those of an earlier restore that was cut off.
         const saved = found.left._tag === "RestoreIncomplete" && !isAgain ? found.left.safety : safety
         const last = found.left._tag === "RestoreIncomplete" || isAgain ? [{ root, safety: saved }] : []
         for (const before of [...restored, ...last].toReversed())

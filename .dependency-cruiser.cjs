@@ -21,7 +21,7 @@ const mayImport = {
   testing: ["core", "jsx", "agents"],
   patterns: ["core", "jsx"],
   server: ["core"],
-  cli: ["core", "sqlite", "jsx", "agents", "sandbox", "workspace", "hot"],
+  cli: ["core", "sqlite", "jsx", "agents", "sandbox", "workspace", "hot", "server"],
 }
 
 const direction = Object.entries(mayImport).map(([from, to]) => ({
@@ -41,6 +41,7 @@ const outside = {
   sandbox: { npm: ["effect", "@anthropic-ai/sandbox-runtime"], runtime: true },
   workspace: { npm: ["effect"], runtime: true },
   hot: { npm: ["effect"], runtime: true },
+  server: { npm: ["effect", "@effect/platform(-bun)?", "@modelcontextprotocol/sdk"], runtime: true },
   agents: { npm: ["effect", "ai", "@ai-sdk/[^/]+", "@effect/ai", "@vscode/ripgrep"], runtime: true },
   jsx: {
     npm: [
@@ -148,6 +149,23 @@ module.exports = {
       severity: "error",
       from: { path: "^packages/", pathNot: "^packages/(smithers/src/sql|sqlite/src/(Sql|internal/sql[A-Z]\\w*))\\.ts$" },
       to: { path: "^packages/(smithers/src/sql|sqlite/src/(Sql|internal/sql[A-Z]\\w*))\\.ts$" },
+    },
+    {
+      name: "server-imports-modules-and-no-barrels",
+      comment: "The barrel of @effect/platform takes a second to load: it holds two pages of documentation.",
+      severity: "error",
+      from: { path: "^packages/(server|cli)/" },
+      to: {
+        path: "node_modules/@effect/platform/.+/(index|HttpApiScalar|HttpApiSwagger)[.]",
+        dependencyTypesNot: ["type-only"],
+      },
+    },
+    {
+      name: "views-are-pure",
+      comment: "Views show stored state; they run in browsers.",
+      severity: "error",
+      from: { path: "^packages/server/src/views/" },
+      to: { pathNot: ["^packages/(core|server/src/views)/", "(^|/)node_modules/effect/"] },
     },
     {
       name: "packages-by-name",

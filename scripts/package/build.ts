@@ -41,6 +41,9 @@ const program = "cli"
 
 const scope = "@smithers/"
 
+/** Packages of the workspace that the program holds in a copy of its own, with what they depend on: loaded file by file, they take longer. */
+const bundled: ReadonlySet<string> = new Set(["server"])
+
 /** The packages of the workspace that users import something of: the facade and what it depends on. */
 const partsOf = (part: string, found = new Set<string>()): ReadonlySet<string> => {
   if (found.has(part) || part === program) return found
@@ -268,6 +271,7 @@ const bundle = async (): Promise<ReadonlyArray<string>> => {
         setup: (build) => {
           build.onResolve({ filter: /^(effect|react|ai|zod)(\/|$)/ }, ({ path }) => ({ path, external: true }))
           build.onResolve({ filter: /^@smithers\// }, ({ path }) => {
+            if (bundled.has(path.split("/")[1] ?? "")) return undefined
             const module = moduleOf(path)
             return module === undefined ? undefined : { path: `../dist/${module}.js`, external: true }
           })

@@ -1,5 +1,6 @@
-import { nearest, normalise, type Spelled } from "@smithers/cli/Argv"
+import { normalise, type Spelled } from "@smithers/cli/Argv"
 import * as Catalog from "@smithers/cli/Catalog"
+import { nearestWord } from "@smithers/core/Names"
 import * as Either from "effect/Either"
 import { describe, expect, it } from "vitest"
 
@@ -60,8 +61,8 @@ describe("what people type", () => {
 describe("words", () => {
   it("are near where few letters differ", () => {
     const names = Catalog.all.map(({ path }) => path[0])
-    expect(nearest("aprove", names)).toBe("approve")
-    expect(nearest("insp", names)).toBe("inspect")
-    expect(nearest("qqqqqqq", names)).toBeUndefined()
+    expect(nearestWord("aprove", names)).toBe("approve")
+    expect(nearestWord("insp", names)).toBe("inspect")
+    expect(nearestWord("qqqqqqq", names)).toBeUndefined()
   })
 })

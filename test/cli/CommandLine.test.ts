@@ -5,7 +5,7 @@
 import { normalise } from "@smithers/cli/Argv"
 import { meant } from "@smithers/cli/actions/up"
 import * as Catalog from "@smithers/cli/Catalog"
-import { commandLine, type Option, resumeLine } from "@smithers/cli/CommandLine"
+import { commandLine, type Option, resumeLine } from "@smithers/server/views/CommandLine"
 import * as Either from "effect/Either"
 import { describe, expect, it } from "vitest"
 

@@ -1,10 +1,10 @@
 import * as LiveTree from "@smithers/cli/LiveTree"
 import * as LiveView from "@smithers/cli/LiveView"
-import * as Progress from "@smithers/cli/Progress"
 import { type Line, paint, plain } from "@smithers/cli/Styled"
 import * as Millis from "@smithers/core/Millis"
 import * as PlanText from "@smithers/core/PlanText"
 import type { RunEvent } from "@smithers/core/RunEvent"
+import * as Progress from "@smithers/server/views/Progress"
 import { describe, expect, it } from "vitest"
 
 /** A plan, a run of it, and its picture after some events. */

@@ -1,5 +1,5 @@
-import { type Known, waitLine, why } from "@smithers/cli/Why"
 import type { NodeSummary, RunSummary, WaitSummary } from "@smithers/core/RunReader"
+import { type Known, waitLine, why } from "@smithers/server/views/Why"
 import { describe, expect, it } from "vitest"
 
 const now = 1_000_000

@@ -1,14 +1,16 @@
 import { fields } from "@smithers/cli/JsonSchema"
 import * as LiveView from "@smithers/cli/LiveView"
-import * as PlanTree from "@smithers/cli/PlanTree"
-import * as Progress from "@smithers/cli/Progress"
+import * as PlanDrawing from "@smithers/cli/PlanDrawing"
 import type { ScreenShape } from "@smithers/cli/Screen"
 import { plain } from "@smithers/cli/Styled"
-import { excerpt, neutralise, shorten, span, table, truncate } from "@smithers/cli/Text"
+import { table, truncate } from "@smithers/cli/Table"
 import { withRuntime } from "@smithers/cli/WorkflowFile"
 import * as Millis from "@smithers/core/Millis"
 import * as PlanText from "@smithers/core/PlanText"
 import type { RunEvent } from "@smithers/core/RunEvent"
+import * as PlanTree from "@smithers/server/views/PlanTree"
+import * as Progress from "@smithers/server/views/Progress"
+import { excerpt, neutralise, shorten, span } from "@smithers/server/views/Text"
 import * as Effect from "effect/Effect"
 import { describe, expect, it } from "vitest"
 import { shows } from "./Emulator.ts"
@@ -224,7 +226,7 @@ describe("a plan's text", () => {
       '[0,"Parallel",{}]\n[1,"Step",{"id":"a"}]\n[1,"Step",{"id":"b","pending":["a"],"siblingRead":true}]\n[1,"Step",{"id":"c","pending":["a"]}]'
     const plan = PlanText.decode(written)
     expect(PlanTree.heldBySiblings(plan)).toEqual(["b"])
-    expect(PlanTree.toTree(PlanTree.parse(plan)).split("\n").slice(2)).toEqual([
+    expect(PlanDrawing.toTree(PlanTree.parse(plan)).split("\n").slice(2)).toEqual([
       "├─ step b (waits only because its component reads a for something else)",
       "└─ step c (reads a, which is not there yet)",
     ])
@@ -236,11 +238,11 @@ describe("a plan's text", () => {
     const plan = PlanText.decode(
       '[0,"Branch",{"cases":["bug","idea"],"hasElse":true}]\n[1,"Step",{"id":"a"}]\n[1,"Step",{"id":"b"}]\n[1,"Step",{"id":"c"}]',
     )
-    expect(PlanTree.toTree(PlanTree.parse(plan)).split("\n")[0]).toBe("switch (one of bug, idea, otherwise)")
+    expect(PlanDrawing.toTree(PlanTree.parse(plan)).split("\n")[0]).toBe("switch (one of bug, idea, otherwise)")
   })
 
   it("is a tree, and two of them differ by ids", () => {
-    expect(PlanTree.toTree(PlanTree.parse(text(["a", "b"])))).toBe("sequence\n├─ step a\n└─ step b")
+    expect(PlanDrawing.toTree(PlanTree.parse(text(["a", "b"])))).toBe("sequence\n├─ step a\n└─ step b")
     expect(
       PlanTree.compare(text(["a", "b", "d"]), PlanText.decode(text(["b", "c", "d"]).text.replace('"d","retry":"x"', '"d"'))),
     ).toEqual({
@@ -253,7 +255,7 @@ describe("a plan's text", () => {
 
   it("of thousands of nodes is no trouble", () => {
     const ids = Array.from({ length: 5000 }, (_, index) => `n${index}`)
-    expect(PlanTree.toTree(PlanTree.parse(text(ids))).split("\n")).toHaveLength(5001)
+    expect(PlanDrawing.toTree(PlanTree.parse(text(ids))).split("\n")).toHaveLength(5001)
   })
 })
 

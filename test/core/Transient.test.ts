@@ -1,9 +1,9 @@
 /** Waits for signals that are sent once they have begun. */
 import { expect, it } from "@effect/vitest"
-import { keptText } from "@smithers/cli/Signalled"
 import * as Commands from "@smithers/core/Commands"
 import * as Millis from "@smithers/core/Millis"
 import { ports, Storage } from "@smithers/core/Storage"
+import { keptText } from "@smithers/server/views/Signalled"
 import * as Effect from "effect/Effect"
 import * as TestClock from "effect/TestClock"
 import { describe } from "vitest"

@@ -3,7 +3,7 @@
  * Input may have options anywhere, values after `=`, and booleans with or without a value (`--wait`, `--wait true`,
  * `--wait=false`).
  */
-import { distance } from "@smithers/core/Names"
+import { nearestWord } from "@smithers/core/Names"
 import * as Either from "effect/Either"
 
 /** Value of an option: none or a boolean, an optional one, or a required one. */
@@ -119,17 +119,6 @@ const shield = (value: string): string => (value === "--" ? `${shielding}${value
 export const unshield = (value: string): string => (value.startsWith(shielding) ? value.slice(shielding.length) : value)
 
 const unknown = (name: string, known: ReadonlyArray<string>): string => {
-  const near = nearest(name, known)
+  const near = nearestWord(name, known)
   return `There is no option ${name}${near === undefined ? "." : `. Did you mean ${near}?`}`
-}
-
-/** Returns the word of a list that is nearest to a word, if any is near. */
-export const nearest = (word: string, words: ReadonlyArray<string>): string | undefined => {
-  let best: string | undefined
-  let least = Math.max(2, Math.floor(word.length / 3)) + 1
-  for (const other of words) {
-    const cost = other.startsWith(word) && word.length > 3 ? 1 : distance(word, other)
-    if (cost < least) [best, least] = [other, cost]
-  }
-  return best
 }

@@ -7,12 +7,12 @@ import * as BunFileSystem from "@effect/platform-bun/BunFileSystem"
 import * as BunPath from "@effect/platform-bun/BunPath"
 import * as BunTerminal from "@effect/platform-bun/BunTerminal"
 import type { JsonSchema } from "@smithers/core/Codec"
+import { oneLine } from "@smithers/server/views/Text"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import { Interrupted } from "./Errors.ts"
 import { type Field, fields, problemOf } from "./JsonSchema.ts"
-import { oneLine } from "./Text.ts"
 
 /** Schema of a value, and the fields answered so far. */
 interface Asked {

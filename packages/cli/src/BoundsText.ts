@@ -3,8 +3,9 @@
  */
 import * as Bounds from "@smithers/core/Bounds"
 import * as PlanBounds from "@smithers/core/PlanBounds"
-import { nameOf } from "./Parts.ts"
-import { oneLine, plural, table } from "./Text.ts"
+import { nameOf } from "@smithers/server/views/Parts"
+import { oneLine, plural } from "@smithers/server/views/Text"
+import { table } from "./Table.ts"
 
 /** Maximum number of nodes that a line names. */
 const mostNodes = 3

@@ -2,16 +2,18 @@
  * Definitions of commands, as data. The parser (`@effect/cli`), help, `docs/cli.md`, the schema of the output and the type of the
  * action's options all derive from them. A definition loads nothing that runs; its action is loaded when it is called.
  */
+
 import * as Args from "@effect/cli/Args"
 import * as CommandDescriptor from "@effect/cli/CommandDescriptor"
 import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as Options from "@effect/cli/Options"
 import * as ValidationError from "@effect/cli/ValidationError"
+import { nearestWord } from "@smithers/core/Names"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import type * as Schema from "effect/Schema"
-import { nearest, type OptionKind, unshield } from "./Argv.ts"
+import { type OptionKind, unshield } from "./Argv.ts"
 import type { Tagged } from "./Errors.ts"
 import type { ExitCode } from "./Exit.ts"
 import type { Host } from "./Host.ts"
@@ -213,7 +215,7 @@ const readChoice =
   (text) => {
     const found = choices.find((one) => one === text)
     if (found !== undefined) return Either.right(found)
-    const near = nearest(text, choices)
+    const near = nearestWord(text, choices)
     const meant = near === undefined ? "" : `. Did you mean ${near}?`
     return Either.left(`must be one of ${choices.join(", ")}, not ${JSON.stringify(text)}${meant}`)
   }

@@ -4,8 +4,8 @@
  */
 import { NonRetryable } from "@smithers/core/Errors"
 import { NodeStatus, ShownStatus } from "@smithers/core/Status"
+import { anyFile, commandLine, resumeLine } from "@smithers/server/views/CommandLine"
 import * as Schema from "effect/Schema"
-import { anyFile, commandLine, resumeLine } from "./CommandLine.ts"
 import { Exit, type ExitCode } from "./Exit.ts"
 
 /** An option, argument or value is invalid. Nothing was changed. */

@@ -2,9 +2,9 @@
  * Values of options given as JSON, as `@file`, or as `-` for standard input.
  */
 import { createReadStream, statSync } from "node:fs"
+import { shorten } from "@smithers/server/views/Text"
 import * as Effect from "effect/Effect"
 import { InvalidJson } from "./Errors.ts"
-import { shorten } from "./Text.ts"
 
 /**
  * Maximum number of bytes read of a file or of standard input. Far more than an input needs, and small enough that an endless

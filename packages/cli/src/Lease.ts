@@ -4,9 +4,9 @@
  */
 import * as Millis from "@smithers/core/Millis"
 import type { StorageShape } from "@smithers/core/Storage"
+import { span } from "@smithers/server/views/Text"
 import * as Effect from "effect/Effect"
 import { owners } from "./Stores.ts"
-import { span } from "./Text.ts"
 
 /** Polling interval, in milliseconds. */
 const lookMs = 2000

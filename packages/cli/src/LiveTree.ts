@@ -5,12 +5,12 @@
 import { type NodeId, nodeKey, scopeOfTimeout } from "@smithers/core/Ids"
 import type * as PlanText from "@smithers/core/PlanText"
 import type { RunEvent } from "@smithers/core/RunEvent"
+import { nameOf } from "@smithers/server/views/Parts"
+import type { Progress, ShownNode } from "@smithers/server/views/Progress"
+import { oneLine, shorten, span } from "@smithers/server/views/Text"
 import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
-import { nameOf } from "./Parts.ts"
-import type { Progress, ShownNode } from "./Progress.ts"
 import type { Line, Segment, Style } from "./Styled.ts"
-import { oneLine, shorten, span } from "./Text.ts"
 
 /** Marks by status, in the order in which nodes are preferred where there is no room for all. Steps that run have a spinner. */
 const marks: { readonly [S in ShownNode["status"]]: readonly [mark: string, style: Style] } = {

@@ -1,14 +1,16 @@
 /**
  * The view of a run in a terminal: a line per outcome, and below them, drawn over again and again, the tree of what is at work.
  */
+
+import * as Progress from "@smithers/server/views/Progress"
+import { clock, neutralise, oneLine } from "@smithers/server/views/Text"
 import * as Effect from "effect/Effect"
 import * as HashMap from "effect/HashMap"
 import type * as Scope from "effect/Scope"
 import * as LiveTree from "./LiveTree.ts"
-import * as Progress from "./Progress.ts"
 import type { Drawing, ScreenShape } from "./Screen.ts"
 import { fit, type Line, paint, plain } from "./Styled.ts"
-import { clock, neutralise, oneLine, truncate, width } from "./Text.ts"
+import { truncate, width } from "./Table.ts"
 
 /** Lines of the picture: more would leave no room for what happened. */
 const mostLines = 20

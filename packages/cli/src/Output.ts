@@ -14,7 +14,7 @@ import * as Memory from "@smithers/core/Memory"
 import * as PlanBounds from "@smithers/core/PlanBounds"
 import * as Replay from "@smithers/core/ReplayFinding"
 import * as RunAt from "@smithers/core/RunAt"
-import { Leaving, PendingKind, RunEvent, StrayRead, WaitKind } from "@smithers/core/RunEvent"
+import { RunEvent, StrayRead, WaitKind } from "@smithers/core/RunEvent"
 import * as RunReader from "@smithers/core/RunReader"
 import { Score } from "@smithers/core/Scores"
 import { SlotWait, StoredLimit } from "@smithers/core/Slots"
@@ -22,9 +22,10 @@ import { Snapshot } from "@smithers/core/Snapshots"
 import * as Status from "@smithers/core/Status"
 import * as Timeline from "@smithers/core/Timeline"
 import { Change, ChangedFile } from "@smithers/core/Workspaces"
+import { GraphNode } from "@smithers/server/views/PlanTree"
+import { WhyReason } from "@smithers/server/views/Why"
 import * as Schema from "effect/Schema"
 import * as AST from "effect/SchemaAST"
-import type { Tally } from "./Parts.ts"
 
 const strings = Schema.Array(Schema.String)
 const node = { nodeId: Schema.String, iteration: Schema.Number }
@@ -206,21 +207,6 @@ export const eventTypes: ReadonlyArray<RunEvent["_tag"]> = RunEvent.members.flat
   return type?._tag === "Literal" ? [type.literal as RunEvent["_tag"]] : []
 })
 
-/** The state that blocks a run: its status, its waits, or its obstacle. */
-const WhyReason = Schema.Literal(
-  ...Status.EndedStatus.literals,
-  ...Status.ReleasedStatus.pipe(Schema.pickLiteral("running", "suspended", "paused")).literals,
-  ...PendingKind.literals,
-  "orphaned",
-  "retrying",
-  "stuck",
-  "pending-command",
-  "cancelling",
-  "store-unavailable",
-  "slot",
-)
-export type WhyReason = typeof WhyReason.Type
-
 /** `why` */
 export const Reason = Schema.Struct({
   runId: Schema.String,
@@ -252,34 +238,6 @@ export const Output = Schema.Struct({
   iteration: Schema.NullOr(Schema.Number),
   output: Schema.optional(Schema.Unknown),
 })
-
-/** A node of `graph`. */
-export interface GraphNode {
-  readonly kind: string
-  readonly id: string | null
-  readonly status: Status.NodeStatus | null
-  readonly details: { readonly [name: string]: unknown }
-  /** Outcome of a scope that is left early, and the reason. */
-  readonly left?: Leaving | undefined
-  /** Branches of a race that have won so far. */
-  readonly winners?: ReadonlyArray<string> | undefined
-  /** Number of parts of a race or a list in a run, by status. */
-  readonly parts?: Tally | undefined
-  readonly children: ReadonlyArray<GraphNode>
-}
-
-const GraphNode: Schema.Schema<GraphNode> = Schema.Struct({
-  kind: Schema.String,
-  id: Schema.NullOr(Schema.String),
-  status: Schema.NullOr(Status.NodeStatus),
-  details: Schema.Record({ key: Schema.String, value: Schema.Unknown }),
-  left: Schema.optional(Leaving),
-  winners: Schema.optional(strings),
-  parts: Schema.optional(
-    Schema.Struct({ done: Schema.Number, failed: Schema.Number, left: Schema.Number, open: Schema.Number, idle: Schema.Number }),
-  ),
-  children: Schema.Array(Schema.suspend((): Schema.Schema<GraphNode> => GraphNode)),
-}).annotations({ identifier: "GraphNode" })
 
 /** `graph` */
 export const Graph = Schema.Struct({

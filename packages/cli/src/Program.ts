@@ -8,9 +8,11 @@ import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Path from "@effect/platform/Path"
 import * as Terminal from "@effect/platform/Terminal"
+import { nearestWord } from "@smithers/core/Names"
 import { version } from "@smithers/core/Package"
 import * as Secrets from "@smithers/core/Secrets"
 import { defined } from "@smithers/core/Struct"
+import { json, neutralise, shorten } from "@smithers/server/views/Text"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -20,7 +22,7 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import * as Schema from "effect/Schema"
-import { asksFor, nearest, normalise, type Spelled } from "./Argv.ts"
+import { asksFor, normalise, type Spelled } from "./Argv.ts"
 import * as Catalog from "./Catalog.ts"
 import { type Definition, globals, type Reply } from "./Definition.ts"
 import { codeOf, exitCalled, Interrupted, InvalidUsage, isTagged, OutputFailed, type Tagged, toReply, Uncaught } from "./Errors.ts"
@@ -32,7 +34,6 @@ import * as Redaction from "./Redaction.ts"
 import * as Results from "./Results.ts"
 import { type Drawing, Screen, type ScreenShape } from "./Screen.ts"
 import * as Signals from "./Signals.ts"
-import { json, neutralise, shorten } from "./Text.ts"
 
 const config = CliConfig.make({ isCaseSensitive: true, autoCorrectLimit: 0, finalCheckBuiltIn: false, showBuiltIns: false })
 
@@ -248,7 +249,7 @@ const unknownCommand = (words: ReadonlyArray<string>): string => {
     const said = second === undefined || second.startsWith("-") ? "" : `, not "${second}"`
     return `"smithers ${first}" must be followed by one of ${names.join(", ")}${said}`
   }
-  const near = nearest(
+  const near = nearestWord(
     first,
     Catalog.all.map(({ path }) => path[0]),
   )

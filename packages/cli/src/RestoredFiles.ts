@@ -2,7 +2,7 @@
  * Files that a revert or a fork restores, as text.
  */
 import type * as Revert from "@smithers/core/Revert"
-import { oneLine, plural, shorten } from "./Text.ts"
+import { oneLine, plural, shorten } from "@smithers/server/views/Text"
 
 /** Maximum number of nodes or files that are shown. */
 export const mostShown = 20

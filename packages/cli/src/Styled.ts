@@ -1,7 +1,7 @@
 /**
  * Lines of text in styles, for terminals. A line is cut to its width before it is coloured, so that colours take no columns.
  */
-import { truncate, width } from "./Text.ts"
+import { truncate, width } from "./Table.ts"
 
 /** The meaning of a part of a line. */
 export type Style = "plain" | "strong" | "dim" | "active" | "success" | "warning" | "error"

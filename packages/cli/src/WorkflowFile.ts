@@ -13,6 +13,7 @@ import type { Plan } from "@smithers/core/Plan"
 import { defined } from "@smithers/core/Struct"
 import * as Supervisor from "@smithers/core/Supervisor"
 import type { Runs } from "@smithers/core/Workflow"
+import { plural, quoted, shorten } from "@smithers/server/views/Text"
 import { realPath } from "@smithers/sqlite/Location"
 import type { BunPlugin } from "bun"
 import * as Effect from "effect/Effect"
@@ -20,7 +21,6 @@ import { facade, find, names } from "./BundledPackages.ts"
 import { CannotLaunch, InvalidWorkflowFile } from "./Errors.ts"
 import { whyNot } from "./Launch.ts"
 import * as Signals from "./Signals.ts"
-import { plural, quoted, shorten } from "./Text.ts"
 
 /** An exported workflow, of the builder or of JSX. */
 export interface LoadedWorkflow extends Runs<unknown, unknown> {

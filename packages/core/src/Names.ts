@@ -47,6 +47,17 @@ export const nearestTo = (name: string, names: Iterable<string>): string | undef
   return nearest
 }
 
+/** Returns the word of a list that is nearest to a word, if any is near: one that begins with it, too. */
+export const nearestWord = (word: string, words: ReadonlyArray<string>): string | undefined => {
+  let best: string | undefined
+  let least = Math.max(2, Math.floor(word.length / 3)) + 1
+  for (const other of words) {
+    const cost = other.startsWith(word) && word.length > 3 ? 1 : distance(word, other)
+    if (cost < least) [best, least] = [other, cost]
+  }
+  return best
+}
+
 const normal = (name: string): string => name.toLowerCase().replaceAll(/[\s_.:-]+/g, "-")
 
 const letters = (name: string): string => name.replaceAll(/\d+/g, "#")

@@ -4,10 +4,11 @@
 import * as Probe from "@smithers/agents/commandLine/Probe"
 import * as Settings from "@smithers/core/Settings"
 import * as Runner from "@smithers/sandbox/Runner"
+import { oneLine, shorten } from "@smithers/server/views/Text"
 import * as Effect from "effect/Effect"
 import { InvalidUsage } from "../Errors.ts"
 import { Screen, widthOf } from "../Screen.ts"
-import { oneLine, shorten, table } from "../Text.ts"
+import { table } from "../Table.ts"
 
 const login = ({ path, isLoggedIn }: Probe.AgentStatus): string =>
   path === null ? "" : isLoggedIn === null ? "unknown" : isLoggedIn ? "yes" : "no"

@@ -4,13 +4,14 @@
 import * as BudgetCommands from "@smithers/core/BudgetCommands"
 import { ports } from "@smithers/core/Storage"
 import { defined } from "@smithers/core/Struct"
+import { oneLine } from "@smithers/server/views/Text"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import { readAmounts } from "../Amounts.ts"
 import { connectRun, connectWholeRun } from "../Database.ts"
 import { InvalidUsage } from "../Errors.ts"
 import { Screen, widthOf } from "../Screen.ts"
-import { oneLine, table } from "../Text.ts"
+import { table } from "../Table.ts"
 import { leftOf } from "./costs.ts"
 
 export const budget = (options: {

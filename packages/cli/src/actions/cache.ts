@@ -3,6 +3,7 @@
  */
 import * as Millis from "@smithers/core/Millis"
 import { defined } from "@smithers/core/Struct"
+import { plural, span } from "@smithers/server/views/Text"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -10,7 +11,7 @@ import { locate, open } from "../Database.ts"
 import { InvalidUsage } from "../Errors.ts"
 import { Screen, widthOf } from "../Screen.ts"
 import * as Stores from "../Stores.ts"
-import { plural, span, table } from "../Text.ts"
+import { table } from "../Table.ts"
 
 interface CacheOptions {
   readonly db: string | undefined

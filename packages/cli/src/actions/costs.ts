@@ -4,13 +4,14 @@
 import * as Budget from "@smithers/core/Budget"
 import type { UsageRow } from "@smithers/core/Charges"
 import * as Millis from "@smithers/core/Millis"
+import { oneLine, plural } from "@smithers/server/views/Text"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import { connect, findRun } from "../Database.ts"
 import { InvalidUsage } from "../Errors.ts"
 import { Screen, widthOf } from "../Screen.ts"
-import { oneLine, plural, table } from "../Text.ts"
+import { table } from "../Table.ts"
 
 interface CostsOptions {
   readonly db: string | undefined

@@ -3,6 +3,7 @@
  */
 import * as Millis from "@smithers/core/Millis"
 import { Workspaces } from "@smithers/core/Workspaces"
+import { plural } from "@smithers/server/views/Text"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -11,7 +12,6 @@ import type { Reply } from "../Definition.ts"
 import { InvalidUsage } from "../Errors.ts"
 import { Exit } from "../Exit.ts"
 import * as Stores from "../Stores.ts"
-import { plural } from "../Text.ts"
 import { workspaces } from "../Workspaces.ts"
 
 interface DatabaseOptions {

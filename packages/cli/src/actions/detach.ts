@@ -4,13 +4,13 @@
 import { spawn } from "node:child_process"
 import { closeSync, existsSync, readFileSync } from "node:fs"
 import * as Millis from "@smithers/core/Millis"
+import { shorten } from "@smithers/server/views/Text"
 import * as Effect from "effect/Effect"
 import { open } from "../Database.ts"
 import type { Reply } from "../Definition.ts"
 import { DetachedEnded } from "../Errors.ts"
 import { Host } from "../Host.ts"
 import * as ProcessLog from "../ProcessLog.ts"
-import { shorten } from "../Text.ts"
 
 interface Detached {
   readonly settings: {

@@ -3,10 +3,10 @@
  */
 import type { StoreError } from "@smithers/core/Errors"
 import type { RunReaderShape, RunSummary } from "@smithers/core/RunReader"
+import { resumeLine } from "@smithers/server/views/CommandLine"
+import { oneLine } from "@smithers/server/views/Text"
 import * as Effect from "effect/Effect"
-import { resumeLine } from "../CommandLine.ts"
 import type { Reply } from "../Definition.ts"
-import { oneLine } from "../Text.ts"
 
 /** Maximum number of child runs of one run that are examined. */
 const most = 1000

@@ -3,10 +3,10 @@
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { basename, dirname, join, relative, resolve } from "node:path"
+import { quoted } from "@smithers/server/views/Text"
 import * as Effect from "effect/Effect"
 import { facade, find } from "../BundledPackages.ts"
 import { CannotWrite, InvalidUsage } from "../Errors.ts"
-import { quoted } from "../Text.ts"
 
 /** The module that patterns share, which an ejected one imports from the package. */
 const shared = "Participant.tsx"

@@ -8,10 +8,10 @@ import { ReloadRefused } from "@smithers/core/Errors"
 import type { StorageShape } from "@smithers/core/Storage"
 import * as Hot from "@smithers/hot/Hot"
 import * as Modules from "@smithers/hot/Modules"
+import { clock, plural } from "@smithers/server/views/Text"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { ScreenShape } from "../Screen.ts"
-import { clock, plural } from "../Text.ts"
 import { definitionFor, load, plugins, type WorkflowModule } from "../WorkflowFile.ts"
 
 interface Watched {

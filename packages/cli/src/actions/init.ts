@@ -4,11 +4,11 @@
 import { mkdirSync, writeFileSync } from "node:fs"
 import { basename, dirname, join, relative, resolve } from "node:path"
 import { version } from "@smithers/core/Package"
+import { quoted } from "@smithers/server/views/Text"
 import * as Effect from "effect/Effect"
 import { facade, find } from "../BundledPackages.ts"
 import { CannotWrite } from "../Errors.ts"
 import { folders } from "../Project.ts"
-import { quoted } from "../Text.ts"
 import { template } from "./workflow.ts"
 
 /** Development dependencies of the project. */

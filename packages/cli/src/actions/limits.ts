@@ -9,7 +9,7 @@ import * as Either from "effect/Either"
 import { connect, locate, open } from "../Database.ts"
 import { InvalidUsage } from "../Errors.ts"
 import { Screen, widthOf } from "../Screen.ts"
-import { table } from "../Text.ts"
+import { table } from "../Table.ts"
 
 const limitText = ({ concurrency, ...rates }: Limits.Limit): string =>
   [

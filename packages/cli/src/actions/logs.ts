@@ -4,6 +4,8 @@
 import * as Millis from "@smithers/core/Millis"
 import * as RunLog from "@smithers/core/RunLog"
 import type { LoggedEvent } from "@smithers/core/RunReader"
+import { line } from "@smithers/server/views/Progress"
+import { json } from "@smithers/server/views/Text"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -13,9 +15,7 @@ import { connectRun } from "../Database.ts"
 import type { Reply } from "../Definition.ts"
 import { InvalidUsage } from "../Errors.ts"
 import { Event } from "../Output.ts"
-import { line } from "../Progress.ts"
 import { Screen } from "../Screen.ts"
-import { json } from "../Text.ts"
 
 interface LogsOptions {
   readonly db: string | undefined

@@ -4,13 +4,14 @@
 import * as Memory from "@smithers/core/Memory"
 import * as Millis from "@smithers/core/Millis"
 import { defined } from "@smithers/core/Struct"
+import { oneLine, plural, shorten, span } from "@smithers/server/views/Text"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import { connect } from "../Database.ts"
 import { InvalidUsage, NoSuchFact } from "../Errors.ts"
 import * as Input from "../Input.ts"
 import { Screen, widthOf } from "../Screen.ts"
-import { oneLine, plural, shorten, span, table } from "../Text.ts"
+import { table } from "../Table.ts"
 
 interface MemoryOptions {
   readonly db: string | undefined

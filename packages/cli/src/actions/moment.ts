@@ -5,17 +5,19 @@ import type { Moment } from "@smithers/core/History"
 import { nodeKey } from "@smithers/core/Ids"
 import * as PlanText from "@smithers/core/PlanText"
 import * as RunAt from "@smithers/core/RunAt"
+import { commandLine } from "@smithers/server/views/CommandLine"
+import { nameOf } from "@smithers/server/views/Parts"
+import * as PlanTree from "@smithers/server/views/PlanTree"
+import { errorText } from "@smithers/server/views/Progress"
+import { clock, excerpt, json, longestFailure, oneLine, plural, pretty, shorten } from "@smithers/server/views/Text"
+import { waitLine } from "@smithers/server/views/Why"
 import * as Effect from "effect/Effect"
-import { commandLine } from "../CommandLine.ts"
 import { connectRun } from "../Database.ts"
 import { InvalidUsage } from "../Errors.ts"
 import { failureOf } from "../Output.ts"
-import { nameOf } from "../Parts.ts"
-import * as PlanTree from "../PlanTree.ts"
-import { errorText } from "../Progress.ts"
+import * as PlanDrawing from "../PlanDrawing.ts"
 import { Screen, widthOf } from "../Screen.ts"
-import { clock, excerpt, json, longestFailure, oneLine, plural, pretty, shorten, table } from "../Text.ts"
-import { waitLine } from "../Why.ts"
+import { table } from "../Table.ts"
 import { groupsOf, resultOf, shownIn, stateOf } from "./inspect.ts"
 
 interface ShowOptions {
@@ -87,7 +89,7 @@ const textOf = (found: Omit<RunAt.RunAt, "plan">, plan: PlanText.PlanText, { cre
   )
   const sections = [
     facts.join("\n"),
-    ...(plan.size === 0 ? [] : [PlanTree.toTree(PlanTree.parse(plan, nodes))]),
+    ...(plan.size === 0 ? [] : [PlanDrawing.toTree(PlanTree.parse(plan, nodes))]),
     ...(rows.length === 0 ? [] : [table(["NODE", "ITERATION", "STATE", "ATTEMPT", "RESULT"], rows, columns)]),
     ...(open.length === 0
       ? []

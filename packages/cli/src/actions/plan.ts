@@ -9,6 +9,8 @@ import * as PlanText from "@smithers/core/PlanText"
 import { type Preview, preview } from "@smithers/core/Preview"
 import { ports } from "@smithers/core/Storage"
 import type { JsxWorkflow } from "@smithers/jsx/Workflow"
+import * as PlanTree from "@smithers/server/views/PlanTree"
+import { json, plural } from "@smithers/server/views/Text"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
@@ -20,8 +22,7 @@ import { InvalidUsage } from "../Errors.ts"
 import { Exit } from "../Exit.ts"
 import * as Input from "../Input.ts"
 import type { Checked } from "../Output.ts"
-import * as PlanTree from "../PlanTree.ts"
-import { json, plural } from "../Text.ts"
+import * as PlanDrawing from "../PlanDrawing.ts"
 import { facadeOf, isJsx, type LoadedWorkflow, load, looksLikeFile, parseTarget, type WorkflowModule } from "../WorkflowFile.ts"
 
 interface PlanOptions {
@@ -111,9 +112,9 @@ const shown = (value: Shown, format: "tree" | "mermaid" | "dot" | "json" = "tree
   const { workflow, roots, bounds } = value
   const boundsText = BoundsText.ofPlan(bounds)
   const forms = {
-    tree: () => `${workflow}\n${PlanTree.toTree(roots)}${boundsText === "" ? "" : `\n\n${boundsText}`}`,
-    mermaid: () => PlanTree.toMermaid(roots),
-    dot: () => PlanTree.toDot(workflow, roots),
+    tree: () => `${workflow}\n${PlanDrawing.toTree(roots)}${boundsText === "" ? "" : `\n\n${boundsText}`}`,
+    mermaid: () => PlanDrawing.toMermaid(roots),
+    dot: () => PlanDrawing.toDot(workflow, roots),
     json: () => json(value, 2) ?? "",
   }
   return { value, text: forms[format]() }

@@ -3,13 +3,13 @@
  */
 import { uncompensatedMessage } from "@smithers/core/Errors"
 import * as RunState from "@smithers/core/RunState"
+import { cancelLine, commandLine, resumeLineOf } from "@smithers/server/views/CommandLine"
+import { longestFailure, oneLine, shorten } from "@smithers/server/views/Text"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import { cancelLine, commandLine, resumeLineOf } from "../CommandLine.ts"
 import { type FoundRun, topmost } from "../Database.ts"
 import type { CommandReceipt } from "../Output.ts"
 import { owners } from "../Stores.ts"
-import { longestFailure, oneLine, shorten } from "../Text.ts"
 
 interface Said {
   readonly command: string

@@ -8,6 +8,7 @@ import { describe, hasChanged, type ReplayReport, replay as replayRun } from "@s
 import type { RunSummary } from "@smithers/core/RunReader"
 import { ports } from "@smithers/core/Storage"
 import { defined } from "@smithers/core/Struct"
+import { plural } from "@smithers/server/views/Text"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -16,7 +17,6 @@ import type { Reply } from "../Definition.ts"
 import { InvalidUsage } from "../Errors.ts"
 import { Exit } from "../Exit.ts"
 import type { ReplayedRun } from "../Output.ts"
-import { plural } from "../Text.ts"
 import { definitionFor, load } from "../WorkflowFile.ts"
 
 interface Options {

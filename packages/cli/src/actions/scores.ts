@@ -4,10 +4,11 @@
 import * as ErrorInfo from "@smithers/core/ErrorInfo"
 import type { Score } from "@smithers/core/Scores"
 import { defined } from "@smithers/core/Struct"
+import { oneLine, shorten } from "@smithers/server/views/Text"
 import * as Effect from "effect/Effect"
 import { connectRun } from "../Database.ts"
 import { Screen, widthOf } from "../Screen.ts"
-import { oneLine, shorten, table } from "../Text.ts"
+import { table } from "../Table.ts"
 
 interface ScoresOptions {
   readonly db: string | undefined

@@ -3,16 +3,16 @@
  */
 import type { RunEvent } from "@smithers/core/RunEvent"
 import * as Timeline from "@smithers/core/Timeline"
+import { commandLine } from "@smithers/server/views/CommandLine"
+import { describe, named } from "@smithers/server/views/Progress"
+import { clock, oneLine } from "@smithers/server/views/Text"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import { commandLine } from "../CommandLine.ts"
 import { connectRun } from "../Database.ts"
 import type { Reply } from "../Definition.ts"
 import { Frame } from "../Output.ts"
-import { describe, named } from "../Progress.ts"
 import { Screen } from "../Screen.ts"
-import { clock, oneLine } from "../Text.ts"
 import { sinceOf } from "./logs.ts"
 
 interface TimelineOptions {

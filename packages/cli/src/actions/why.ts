@@ -4,14 +4,14 @@
 import { parseNodeKey } from "@smithers/core/Ids"
 import * as RunState from "@smithers/core/RunState"
 import { defined } from "@smithers/core/Struct"
+import { deniedBy } from "@smithers/server/views/Denials"
+import { questionLines } from "@smithers/server/views/Question"
+import { awaitedBy } from "@smithers/server/views/Waits"
+import * as Why from "@smithers/server/views/Why"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { connectRun } from "../Database.ts"
-import { deniedBy } from "../Denials.ts"
-import { questionLines } from "../Question.ts"
 import { owners } from "../Stores.ts"
-import { awaitedBy } from "../Waits.ts"
-import * as Why from "../Why.ts"
 
 export const why = (options: { readonly db: string | undefined; readonly run: string }) =>
   Effect.scoped(

@@ -3,13 +3,13 @@
  */
 import { existsSync, mkdirSync, writeFileSync } from "node:fs"
 import { dirname, join, relative, resolve } from "node:path"
+import { nearestWord } from "@smithers/core/Names"
+import { commandLine } from "@smithers/server/views/CommandLine"
 import * as Effect from "effect/Effect"
-import { nearest } from "../Argv.ts"
 import { facade } from "../BundledPackages.ts"
-import { commandLine } from "../CommandLine.ts"
 import { CannotWrite, InvalidUsage, InvalidWorkflowFile } from "../Errors.ts"
 import { folders, rootOf, workflows } from "../Project.ts"
-import { table } from "../Text.ts"
+import { table } from "../Table.ts"
 import { type UpOptions, up } from "./up.ts"
 
 interface WorkflowOptions {
@@ -24,7 +24,7 @@ const find = ({ name, root }: WorkflowOptions) =>
     const found = known.find((workflow) => workflow.name === name)
     if (found !== undefined) return found
     const names = known.map((workflow) => workflow.name)
-    const near = nearest(name, names)
+    const near = nearestWord(name, names)
     const has = near !== undefined ? ` Did you mean "${near}"?` : names.length === 0 ? "" : ` Its workflows: ${names.join(", ")}.`
     return yield* new InvalidWorkflowFile({
       path: join(project, folders[0] as string, `${name}.tsx`),

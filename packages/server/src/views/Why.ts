@@ -7,19 +7,34 @@ import { type Uncompensated, uncompensatedMessage } from "@smithers/core/Errors"
 import { scopeOfTimeout } from "@smithers/core/Ids"
 import * as Limits from "@smithers/core/Limits"
 import type { Signal } from "@smithers/core/Records"
-import { strayReadMessage } from "@smithers/core/RunEvent"
+import { PendingKind, strayReadMessage } from "@smithers/core/RunEvent"
 import type { Stuck } from "@smithers/core/RunOwnership"
 import type { NodeSummary, RunDetails, WaitSummary } from "@smithers/core/RunReader"
 import type { SlotWait } from "@smithers/core/Slots"
 import * as Status from "@smithers/core/Status"
+import * as Schema from "effect/Schema"
 import { cancelLine, commandLine, type Option, resumeLineOf, uncancelLine } from "./CommandLine.ts"
 import type { Denied } from "./Denials.ts"
-import type { WhyReason } from "./Output.ts"
 import { askedText, nameOf } from "./Parts.ts"
 import { titleOf, waitText } from "./Progress.ts"
 import { approversOf, oneOf, questionLines } from "./Question.ts"
 import { keptText, signalText } from "./Signalled.ts"
 import { longestFailure, oneLine, plural, shorten, span } from "./Text.ts"
+
+/** The state that blocks a run: its status, its waits, or its obstacle. */
+export const WhyReason = Schema.Literal(
+  ...Status.EndedStatus.literals,
+  ...Status.ReleasedStatus.pipe(Schema.pickLiteral("running", "suspended", "paused")).literals,
+  ...PendingKind.literals,
+  "orphaned",
+  "retrying",
+  "stuck",
+  "pending-command",
+  "cancelling",
+  "store-unavailable",
+  "slot",
+)
+export type WhyReason = typeof WhyReason.Type
 
 /** Stored state of a run, as {@link why} needs it. */
 export interface Known {

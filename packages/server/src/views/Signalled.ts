@@ -3,9 +3,9 @@
  * stored state.
  */
 import { parseNodeKey } from "@smithers/core/Ids"
+import { nearestWord } from "@smithers/core/Names"
 import { isTransient, type Signal } from "@smithers/core/Records"
 import type { WaitSummary } from "@smithers/core/RunReader"
-import { nearest } from "./Argv.ts"
 import { oneLine, shorten } from "./Text.ts"
 
 /** Maximum number of signals that are listed. */
@@ -50,7 +50,7 @@ export const missText = (runId: string, sent: Sent, waits: ReadonlyArray<WaitSum
       sent.correlation === undefined ? "this signal has none" : `this signal has ${JSON.stringify(sent.correlation)}`
     return `"${named.nodeId}" waits for it ${wanted}, and ${described}`
   }
-  const near = nearest(
+  const near = nearestWord(
     sent.name,
     own.map(({ name }) => name ?? ""),
   )

@@ -1471,6 +1471,7 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
               const found = (yield* storage.runs({ status: [status] })).filter((one) => one.runId === runId)
               expect(found).toEqual(status === run.status ? [run] : [])
             }
+            yield* expectCounted(storage)
             return run.status
           })
         const open = (runId: string, event: RunEvent, released?: "waiting" | "paused" | "suspended") =>
@@ -1576,6 +1577,44 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
         const crashed = yield* storage.inspect("crashed")
         expect(crashed.nodes).toMatchObject([{ status: "interrupted" }])
         expect(crashed.attempts).toMatchObject([{ status: "interrupted" }])
+      }),
+    )
+
+    holds("runs, open waits, due runs and commands are counted as they are listed", (storage) =>
+      Effect.gen(function* () {
+        expect(yield* storage.statistics).toEqual({
+          ...{ at: 0, runs: [], waits: [], due: 0, pendingCommands: 0, oldestCommandAt: null },
+          bytes: (yield* storage.statistics).bytes,
+        })
+        for (const [index, workflow] of ["one", "one", "two"].entries()) {
+          const run = yield* journal(`r${index}`, { ...newRun, workflow }, later(index * 10_000))
+          const wait = { _tag: "WaitStarted", iteration: 0 } as const
+          yield* run.commit([{ ...started, workflow } as RunEvent, { ...wait, nodeId: "ok", kind: "approval" }])
+          yield* run.commit([{ ...wait, nodeId: "t", kind: "timer", deadline: later(1e6) }])
+          yield* storage.release(run.runId, 1, run.now(), "waiting")
+        }
+        const failed = yield* journal("r3", { ...newRun, workflow: "two" })
+        yield* failed.commit([started, { _tag: "RunFailed", failure: History.failure }])
+        yield* TestClock.setTime(later(60_000))
+        const { due, ...counted } = yield* expectCounted(storage)
+        expect(due).toBe(0)
+        expect(counted).toMatchObject({
+          at: later(60_000),
+          waits: expect.arrayContaining([
+            { kind: "approval", count: 3, oldestSince: later(1000) },
+            { kind: "timer", count: 3, oldestSince: later(2000) },
+          ]),
+          pendingCommands: 0,
+        })
+        for (const [id, at] of [
+          ["late", 9],
+          ["early", 5],
+        ] as const)
+          yield* storage.deliver({ id, runId: "r1", at: later(at), command: { _tag: "Signal", name: "paid" } })
+        expect(yield* expectCounted(storage)).toMatchObject({ due: 1, pendingCommands: 2, oldestCommandAt: later(5) })
+        // The timers are due.
+        yield* TestClock.setTime(later(1e7))
+        expect(yield* expectCounted(storage)).toMatchObject({ due: 3 })
       }),
     )
 
@@ -1828,6 +1867,24 @@ interface Place {
 }
 
 type Cancel = Extract<Command, { readonly _tag: "Cancel" }>
+
+/** Checks that the statistics of a store are those of its lists. */
+const expectCounted = (storage: Storage["Type"]) =>
+  Effect.gen(function* () {
+    const counted = yield* storage.statistics
+    const tally = (keys: ReadonlyArray<string>) =>
+      Object.fromEntries([...Map.groupBy(keys, (key) => key)].map(([key, of]) => [key, of.length]))
+    const runs = yield* storage.runs({ limit: 1000 })
+    const shown = Object.fromEntries(counted.runs.map(({ workflow, status, count }) => [`${workflow} ${status}`, count]))
+    expect(shown).toEqual(tally(runs.map(({ workflow, status }) => `${workflow} ${status}`)))
+    const waits = yield* storage.waits({ limit: 1000 })
+    expect(Object.fromEntries(counted.waits.map(({ kind, count }) => [kind, count]))).toEqual(tally(waits.map(({ kind }) => kind)))
+    for (const { kind, oldestSince } of counted.waits) {
+      const times = waits.filter((wait) => wait.kind === kind).map(({ since }) => since)
+      expect(oldestSince).toBe(Math.min(...times))
+    }
+    return counted
+  })
 
 const cancel = (id: string, runId: string, reason?: string): InboxMessage<Cancel> => ({
   id,

@@ -44,7 +44,7 @@ import * as Millis from "./Millis.ts"
 import * as Pauses from "./Pauses.ts"
 import * as Records from "./Records.ts"
 import * as RedactedStorage from "./RedactedStorage.ts"
-import { mergeStuck, type NewRun, newRunProblem, type OpenResult } from "./RunOwnership.ts"
+import { type Exclusion, mergeStuck, type NewRun, newRunProblem, type OpenResult } from "./RunOwnership.ts"
 import {
   type AttemptSummary,
   type LoggedEvent,
@@ -398,6 +398,43 @@ const bare = (): Storage.StorageShape => {
     ...defined({ deadline: entry.state.deadline }),
   })
 
+  /** The runs that no process drives and that could continue now, and when the next one could. */
+  const runnable = (now: number, { workflows = [], runIds = [] }: Exclusion = {}) => {
+    // An ended run with an owner is being reopened.
+    const isOpen = (run: Row) => !isEnded(run) || run.owner !== null
+    const free = [...stored.values()].filter(({ run }) => isOpen(run) && (run.leaseUntil === null || run.leaseUntil <= now))
+    const told = new Set([...inbox.values()].map((command) => command.runId))
+    const deadlines = (entry: Stored) =>
+      waitSummaries(entry.run, RunState.pending(entry.state)).flatMap(({ status, deadline }) =>
+        status === "open" && deadline !== null ? [deadline] : [],
+      )
+    const queued = slots.due(now)
+    const endsAt = ({ state: { deadline } }: Stored) => (deadline === undefined ? [] : [deadline])
+    const canGoOn = (entry: Stored) =>
+      !Status.isIdle(entry.run.status) ||
+      endsAt(entry).some((deadline) => deadline <= now) ||
+      told.has(entry.run.runId) ||
+      (entry.run.status === "waiting" && queued.runIds.includes(entry.run.runId)) ||
+      (entry.run.status === "waiting" && deadlines(entry).some((deadline) => deadline <= now))
+    const resting = free.filter((entry) => Status.isIdle(entry.run.status) && !canGoOn(entry))
+    const timed = resting.flatMap((entry) => [...endsAt(entry), ...(entry.run.status === "waiting" ? deadlines(entry) : [])])
+    const later = queued.opensAt === undefined ? timed : [...timed, queued.opensAt]
+    const isWanted = ({ run }: Stored) => !workflows.includes(run.workflow) && !runIds.includes(run.runId)
+    const unscored = [...scores.values()].flatMap(({ score, leaseUntil }) => {
+      const entry = score.status === "due" && (leaseUntil ?? 0) <= now ? stored.get(score.runId) : undefined
+      return entry !== undefined && !isOpen(entry.run) ? [entry] : []
+    })
+    const goingOn = [...free.filter(canGoOn), ...new Set(unscored)]
+    const runs = goingOn.filter(isWanted).map(({ run, crashes, events }) => {
+      const { runId, workflow, source } = run
+      const last = events.findLast(({ event }) => event._tag !== "RunResumed")
+      const pending = [...inbox.values()].findLast((command) => command.runId === runId)
+      const ended = isOpen(run) ? {} : { hasEnded: true as const }
+      return { runId, workflow, source, crashes, revision: JSON.stringify([last?.seq ?? 0, pending?.id ?? null]), ...ended }
+    })
+    return { runs, nextAt: later.length === 0 ? undefined : Math.min(...later) }
+  }
+
   const forget = (row: string): void => {
     for (const [key, cached] of cache) if (cached.row === row) cache.delete(key)
   }
@@ -666,41 +703,10 @@ const bare = (): Storage.StorageShape => {
           return []
         }),
       ),
-    runnable: (now, { workflows = [], runIds = [] } = {}) =>
+    runnable: (now, exclude) =>
       Effect.sync(() => {
-        // An ended run with an owner is being reopened.
-        const isOpen = (run: Row) => !isEnded(run) || run.owner !== null
-        const free = [...stored.values()].filter(({ run }) => isOpen(run) && (run.leaseUntil === null || run.leaseUntil <= now))
-        const told = new Set([...inbox.values()].map((command) => command.runId))
-        const deadlines = (entry: Stored) =>
-          waitSummaries(entry.run, RunState.pending(entry.state)).flatMap(({ status, deadline }) =>
-            status === "open" && deadline !== null ? [deadline] : [],
-          )
-        const queued = slots.due(now)
-        const endsAt = ({ state: { deadline } }: Stored) => (deadline === undefined ? [] : [deadline])
-        const canGoOn = (entry: Stored) =>
-          !Status.isIdle(entry.run.status) ||
-          endsAt(entry).some((deadline) => deadline <= now) ||
-          told.has(entry.run.runId) ||
-          (entry.run.status === "waiting" && queued.runIds.includes(entry.run.runId)) ||
-          (entry.run.status === "waiting" && deadlines(entry).some((deadline) => deadline <= now))
-        const resting = free.filter((entry) => Status.isIdle(entry.run.status) && !canGoOn(entry))
-        const timed = resting.flatMap((entry) => [...endsAt(entry), ...(entry.run.status === "waiting" ? deadlines(entry) : [])])
-        const later = queued.opensAt === undefined ? timed : [...timed, queued.opensAt]
-        const isWanted = ({ run }: Stored) => !workflows.includes(run.workflow) && !runIds.includes(run.runId)
-        const unscored = [...scores.values()].flatMap(({ score, leaseUntil }) => {
-          const entry = score.status === "due" && (leaseUntil ?? 0) <= now ? stored.get(score.runId) : undefined
-          return entry !== undefined && !isOpen(entry.run) ? [entry] : []
-        })
-        const goingOn = [...free.filter(canGoOn), ...new Set(unscored)]
-        const runs = goingOn.filter(isWanted).map(({ run, crashes, events }) => {
-          const { runId, workflow, source } = run
-          const last = events.findLast(({ event }) => event._tag !== "RunResumed")
-          const pending = [...inbox.values()].findLast((command) => command.runId === runId)
-          const ended = isOpen(run) ? {} : { hasEnded: true as const }
-          return { runId, workflow, source, crashes, revision: JSON.stringify([last?.seq ?? 0, pending?.id ?? null]), ...ended }
-        })
-        return { runs: runs.slice(0, 100), nextAt: later.length === 0 ? undefined : Math.min(...later) }
+        const { runs, nextAt } = runnable(now, exclude)
+        return { runs: runs.slice(0, 100), nextAt }
       }),
     noteStuck: (runId, note, now) =>
       Effect.sync(() => {
@@ -863,6 +869,31 @@ const bare = (): Storage.StorageShape => {
           .slice(0, limit)
           .map((wait) => ({ ...wait, request: structuredClone(wait.request) }))
       }),
+    statistics: Effect.map(Millis.now, (now) => {
+      const runs = summariesOf(
+        [...stored.values()].map(({ run }) => run),
+        now,
+      )
+      const open = [...stored.values()].flatMap((entry) =>
+        waitSummaries(entry.run, RunState.pending(entry.state)).filter(({ status }) => status === "open"),
+      )
+      const times = [...inbox.values()].map(({ at }) => at)
+      return {
+        at: now,
+        runs: [...Map.groupBy(runs, ({ workflow, status }) => canonical([workflow, status])).values()].flatMap((group) =>
+          group.slice(0, 1).map(({ workflow, status }) => ({ workflow, status, count: group.length })),
+        ),
+        waits: [...Map.groupBy(open, ({ kind }) => kind)].map(([kind, group]) => ({
+          kind,
+          count: group.length,
+          oldestSince: Math.min(...group.map(({ since }) => since)),
+        })),
+        due: runnable(now).runs.length,
+        pendingCommands: times.length,
+        oldestCommandAt: times.length === 0 ? null : Math.min(...times),
+        bytes: null,
+      }
+    }),
     plan: (runId, frame = Number.POSITIVE_INFINITY) => Effect.map(find(runId), (entry) => planAt(entry, frame)),
     find: (prefix, limit) =>
       Effect.sync(() =>

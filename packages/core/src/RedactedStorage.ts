@@ -162,6 +162,7 @@ export const make = (storage: StorageShape): StorageShape => {
     conversations: (filter) => read(storage.conversations(filter)),
     runs: (filter) => read(storage.runs(filter)),
     waits: (filter) => read(storage.waits(filter)),
+    statistics: read(storage.statistics),
     plan: (runId, frame) => read(storage.plan(runId, frame)),
     run: (runId) => read(storage.run(runId)),
     wait: (name) => read(storage.wait(name)),

@@ -282,6 +282,24 @@ export const RunDetails = Schema.Struct({
 
 export type RunDetails = typeof RunDetails.Type
 
+/** Numbers about a whole store, as of one moment. Times are epoch milliseconds. */
+export const StoreStatistics = Schema.Struct({
+  at: Schema.Number,
+  /** Runs by workflow and shown status. */
+  runs: Schema.Array(Schema.Struct({ workflow: Schema.String, status: Status.ShownStatus, count: Schema.Number })),
+  /** Open waits by kind, and the time at which the oldest one began. */
+  waits: Schema.Array(Schema.Struct({ kind: PendingKind, count: Schema.Number, oldestSince: Schema.Number })),
+  /** Number of runs that no process drives and that could continue now. */
+  due: Schema.Number,
+  /** Number of commands that no run has applied yet, and the time of the oldest one. */
+  pendingCommands: Schema.Number,
+  oldestCommandAt: Schema.NullOr(Schema.Number),
+  /** Size of its files, for a store that has files. */
+  bytes: Schema.NullOr(Schema.Number),
+})
+
+export type StoreStatistics = typeof StoreStatistics.Type
+
 /** Selects runs. Newest first; `before` is the last run of the previous page. */
 export interface RunFilter {
   readonly status?: ReadonlyArray<Status.ShownStatus>
@@ -357,6 +375,11 @@ export interface RunReaderShape {
   readonly runs: (filter: RunFilter) => Effect.Effect<ReadonlyArray<RunSummary>, StoreError>
   /** Reads one page of the matching waits, oldest first, whether or not their runs have an owner. Default: open ones only. */
   readonly waits: (filter: WaitFilter) => Effect.Effect<ReadonlyArray<WaitSummary>, StoreError>
+  /**
+   * Counts runs, open waits and pending commands. The cost grows with the number of runs that have not ended; ended ones are
+   * counted in an index.
+   */
+  readonly statistics: Effect.Effect<StoreStatistics, StoreError>
   /** Reads the plan of a run as text, one line per node, of its last frame or a given one. */
   readonly plan: (runId: string, frame?: number) => Effect.Effect<string, StoreError | RunNotFound>
   /** Reads everything about one run: its input and output in encoded form, its nodes and their attempts. */

@@ -2,7 +2,6 @@
  * Maintenance of a database: checks its integrity, returns free space, and deletes old runs. Other processes may use the file at
  * the same time.
  */
-import { statSync } from "node:fs"
 import type { StoreError } from "@smithers/core/Errors"
 import * as Status from "@smithers/core/Status"
 import { inList } from "@smithers/sql/Lists"
@@ -11,13 +10,10 @@ import * as Either from "effect/Either"
 import type { Connection } from "./internal/connection.ts"
 import * as Connections from "./internal/connection.ts"
 import { retryWhileBusy } from "./internal/failures.ts"
+import { sizeOf } from "./internal/statistics.ts"
 
 /** Timeout for a locked database, in milliseconds. Short, since a person can retry. */
 const patienceMs = 10_000
-
-/** Returns the size of a database in bytes, including its log. */
-const sizeOf = (filename: string): number =>
-  [filename, `${filename}-wal`].reduce((sum, file) => sum + (statSync(file, { throwIfNoEntry: false })?.size ?? 0), 0)
 
 const withConnection = <A>(
   filename: string,

@@ -38,6 +38,7 @@ import * as Scores from "./internal/scores.ts"
 import * as Slots from "./internal/slots.ts"
 import * as Snapshots from "./internal/snapshots.ts"
 import * as States from "./internal/states.ts"
+import * as Statistics from "./internal/statistics.ts"
 import * as Texts from "./internal/texts.ts"
 import * as Transactions from "./internal/transactions.ts"
 import * as Users from "./internal/users.ts"
@@ -267,6 +268,9 @@ const makeWriter = (
       changes: changes.after,
       runs: (filter) => Effect.flatMap(Millis.now, (now) => read("runs", () => Either.right(queries.runs(filter, now)))),
       waits: (filter) => read("waits", () => Either.right(queries.waits(filter))),
+      statistics: Effect.flatMap(Millis.now, (now) =>
+        read("statistics", () => Either.right(Statistics.read(connection, queries, claims, now))),
+      ),
       plan: (runId, frame) => read("plan", () => queries.plan(runId, frame)),
       find: (prefix, limit) => read("find", () => Either.right(queries.find(prefix, limit))),
       run: (runId) => Effect.flatMap(Millis.now, (now) => read("run", () => queries.run(runId, now))),

@@ -137,6 +137,7 @@ export const make = (disk: StorageShape, fault: Fault | undefined, onCommit: (fr
     wait: of(disk.wait),
     runs: of(disk.runs),
     waits: of(disk.waits),
+    statistics: at(disk.statistics),
     plan: of(disk.plan),
     inspect: of(disk.inspect),
     generations: of(disk.generations),

@@ -42,6 +42,8 @@ export interface Claims {
     now: number,
     exclude?: Exclusion,
   ) => { readonly runs: ReadonlyArray<RunnableRun>; readonly nextAt: number | undefined }
+  /** Counts the runs that no process drives and that could continue now. */
+  readonly countDue: (now: number) => number
   /** Creates a run without an owner, unless one with this id exists. */
   readonly spawn: (runId: string, create: NewRun, now: Millis.Millis) => void
   readonly deliver: (
@@ -152,6 +154,9 @@ export const make = ({ prepare }: Connection, me: string, slots: Pick<Slots, "re
   ]
   const eachDue = dueParts.map((part) => `SELECT * FROM (${part} LIMIT 100)`).join(" UNION ")
   const selectDue = prepare<DueRow>(`${eachDue} LIMIT 100`)
+  const selectDueCount = prepare<[count: number]>(
+    `SELECT count(*) FROM (${dueParts.map((part) => `SELECT run_id FROM (${part})`).join(" UNION ")})`,
+  )
   // The last event that is more than a resumption, and the newest pending command.
   const selectMark = prepare<[seq: number, pending: number]>(
     `SELECT
@@ -215,6 +220,10 @@ export const make = ({ prepare }: Connection, me: string, slots: Pick<Slots, "re
 
   const isFree = (owner: string | null, leaseUntil: number | null, now: number): boolean =>
     owner === null || leaseUntil === null || leaseUntil <= now || (owner !== me && Owner.isDead(owner))
+
+  /** The owners of runs whose processes have ended. */
+  const deadOwners = (): ReadonlyArray<string> =>
+    selectOwners.values().flatMap(([owner]) => (owner !== me && Owner.isDead(owner) ? [owner] : []))
 
   const lapses = Lapses.make()
   /** Returns the time of the next attempt to claim an owned run; `undefined` if it has no owner. */
@@ -349,11 +358,12 @@ export const make = ({ prepare }: Connection, me: string, slots: Pick<Slots, "re
       if (before === undefined || !isFree(owner ?? null, leaseUntil ?? null, now)) return
       setStuck.run(runId, JSON.stringify(mergeStuck(before === null ? null : (JSON.parse(before) as Stuck), note)))
     },
+    countDue: (now) => {
+      const queued = JSON.stringify(slots.due(now).runIds)
+      return selectDueCount.values(now, JSON.stringify(deadOwners()), "[]", "[]", queued)[0]?.[0] ?? 0
+    },
     runnable: (now, { workflows = [], runIds = [] } = {}) => {
-      const gone = selectOwners
-        .values()
-        .filter(([owner]) => owner !== me && Owner.isDead(owner))
-        .map(([owner]) => owner)
+      const gone = deadOwners()
       const queued = slots.due(now)
       const due = JSON.stringify(queued.runIds)
       const rows = selectDue.values(now, JSON.stringify(gone), JSON.stringify(workflows), JSON.stringify(runIds), due)

@@ -23,6 +23,7 @@ import {
   type RunOverview,
   type RunSummary,
   requestIdOf,
+  type StoreStatistics,
   type WaitFilter,
   type WaitName,
   type WaitSummary,
@@ -48,6 +49,7 @@ export interface Queries {
   readonly find: (prefix: string, limit: number) => ReadonlyArray<string>
   readonly run: (runId: string, now: number) => Either.Either<RunOverview, RunNotFound>
   readonly wait: (name: WaitName) => WaitSummary | undefined
+  readonly statistics: (now: number) => Omit<StoreStatistics, "due" | "bytes">
   readonly inspect: (runId: string, now: number) => Either.Either<RunDetails, RunNotFound>
   readonly generations: (runId: string) => ReadonlyArray<StoredGeneration>
   readonly events: (
@@ -201,6 +203,9 @@ const listing = (page: string): string => `
 /** Number of runs read at once when the filter applies to the decoded run. */
 const batch = 200
 
+/** Number of runs whose shown statuses are derived at once. */
+const statusBatch = 1000
+
 const theseRuns = "IN (SELECT value FROM json_each(?1))"
 
 /** Creates the queries of a connection. */
@@ -292,6 +297,25 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
   const selectExists = prepare("SELECT 1 FROM smithers_runs WHERE run_id = ?")
   const selectEvents = prepare<Events.Row>(
     `SELECT ${Events.columns} FROM smithers_events e WHERE run_id = ? AND seq > ? ORDER BY seq LIMIT ?`,
+  )
+
+  const selectEndedCounts = prepare<[workflow: string, status: Status.ShownStatus, count: number]>(
+    `SELECT workflow, status, count(*) FROM smithers_runs INDEXED BY smithers_runs_created
+     WHERE status IN ${ended} AND run_id NOT IN (SELECT run_id FROM smithers_runs WHERE owner IS NOT NULL) GROUP BY workflow, status`,
+  )
+  const selectOpenRuns = prepare<[runId: string, workflow: string]>(
+    `SELECT run_id, workflow FROM smithers_runs INDEXED BY smithers_runs_created WHERE status NOT IN ${ended}
+     UNION SELECT run_id, workflow FROM smithers_runs WHERE owner IS NOT NULL`,
+  )
+  const selectWaitCounts = prepare<[kind: WaitSummary["kind"], count: number, oldestSince: number]>(
+    `SELECT kind, count(*), min(since) FROM smithers_waits WHERE status = 'open' GROUP BY kind
+     UNION ALL
+     SELECT 'retry', count(*), coalesce(min(coalesce(a.finished_at, n.started_at, 0)), 0)
+     FROM smithers_nodes n INDEXED BY smithers_nodes_retrying LEFT JOIN smithers_attempts a USING (run_id, node_id, iteration, attempt)
+     WHERE n.status = 'retrying'`,
+  )
+  const selectPendingCount = prepare<[count: number, oldest: Time]>(
+    "SELECT count(*), min(at_ms) FROM smithers_inbox INDEXED BY smithers_inbox_pending WHERE frame IS NULL",
   )
 
   const generationsOf: Queries["generations"] = (runId) =>
@@ -418,6 +442,35 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
       if (selectExists.values(runId).length === 0) return Either.left(new RunNotFound({ runId }))
       const found = selectPlan.values(logOf(runId, frame), frame)[0]
       return Either.right(found === undefined ? "" : plans.read(found[0]))
+    },
+    statistics: (now) => {
+      const open = new Map(selectOpenRuns.values())
+      const ids = [...open.keys()]
+      const counts = new Map<string, number>()
+      for (let from = 0; from < ids.length; from += statusBatch) {
+        const these = ids.slice(from, from + statusBatch)
+        const shown = DerivedStatus.statuses(these, lookup(now))
+        for (const runId of these) {
+          const key = JSON.stringify([open.get(runId), shown.get(runId)])
+          counts.set(key, (counts.get(key) ?? 0) + 1)
+        }
+      }
+      const [pendingCommands, oldestCommandAt] = selectPendingCount.values()[0] ?? [0, null]
+      return {
+        at: now,
+        runs: [
+          ...selectEndedCounts.values().map(([workflow, status, count]) => ({ workflow, status, count })),
+          ...[...counts].map(([key, count]) => {
+            const [workflow, status] = JSON.parse(key) as [string, Status.ShownStatus]
+            return { workflow, status, count }
+          }),
+        ],
+        waits: selectWaitCounts
+          .values()
+          .flatMap(([kind, count, oldestSince]) => (count === 0 ? [] : [{ kind, count, oldestSince }])),
+        pendingCommands,
+        oldestCommandAt,
+      }
     },
     find: (prefix, limit) => selectIds.values(prefix, limit).map(([runId]) => runId),
     run: (runId, now) => {

@@ -24,6 +24,7 @@ import * as Scores from "./scores.ts"
 import * as Slots from "./slots.ts"
 import * as Snapshots from "./snapshots.ts"
 import * as States from "./states.ts"
+import * as Statistics from "./statistics.ts"
 import * as Texts from "./texts.ts"
 
 /** Polling interval of an immutable file, in milliseconds. */
@@ -170,6 +171,9 @@ export const make = (patience: Patience): Effect.Effect<StorageShape, StoreError
       changes,
       runs: (filter) => Effect.flatMap(Millis.now, (now) => read("runs", ({ queries }) => Either.right(queries.runs(filter, now)))),
       waits: (filter) => read("waits", ({ queries }) => Either.right(queries.waits(filter))),
+      statistics: Effect.flatMap(Millis.now, (now) =>
+        read("statistics", ({ connection, queries, claims }) => Either.right(Statistics.read(connection, queries, claims, now))),
+      ),
       plan: (runId, frame) => read("plan", ({ queries }) => queries.plan(runId, frame)),
       find: (prefix, limit) => read("find", ({ queries }) => Either.right(queries.find(prefix, limit))),
       run: (runId) => Effect.flatMap(Millis.now, (now) => read("run", ({ queries }) => queries.run(runId, now))),

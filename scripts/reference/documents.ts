@@ -81,7 +81,7 @@ const chapters: ReadonlyArray<{ readonly title: string; readonly folder: string;
   {
     title: "Guides: data and operation",
     folder: "guides",
-    first: ["sql", "transactions", "supervise", "observability", "migrating-from-smithers-0.x"],
+    first: ["sql", "transactions", "supervise", "observability", "metrics", "migrating-from-smithers-0.x"],
   },
   {
     title: "Reference",

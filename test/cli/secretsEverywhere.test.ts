@@ -153,6 +153,7 @@ describe("a secret that older rows hold", () => {
     ["memory get", ["memory", "get", "workflow:leak", "fact"], "shows"],
     ["cache list", ["cache", "list"]],
     ["limit list", ["limit", "list"]],
+    ["metrics", ["metrics"]],
     ["db path", ["db", "path"]],
     ["db check", ["db", "check"]],
     ["db prune", ["db", "prune", "--older-than", "1d", "--dry-run"]],

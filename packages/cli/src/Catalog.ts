@@ -10,7 +10,7 @@ import * as Writing from "./commands/writing.ts"
 import type { Definition } from "./Definition.ts"
 
 const { up, supervise, retry, fork, revert, cancel, cancelNode, completeNode, pause, unpause, down } = Running
-const { ps, inspect, node, logs, events, why, output, scores, chat, tools, costs } = Watching
+const { ps, inspect, node, logs, events, why, output, scores, chat, tools, costs, metrics } = Watching
 const { timeline, show, diff } = LookingBack
 const { approve, budget, deny, answer, signal, inbox } = Deciding
 const { init, eject, graph, check, replay, agents, workflowList, workflowRun, workflowPath, workflowCreate } = Writing
@@ -20,7 +20,7 @@ const { memoryList, memorySearch, memoryGet, memorySet, memoryDelete } = Keeping
 /** Commands by group. */
 export const groups: ReadonlyArray<readonly [title: string, definitions: ReadonlyArray<Definition>]> = [
   ["Run", [up, supervise, cancel, pause, unpause, retry, fork, revert, cancelNode, completeNode, down]],
-  ["Watch", [ps, why, inspect, node, output, scores, chat, tools, costs, logs, events]],
+  ["Watch", [ps, why, inspect, node, output, scores, chat, tools, costs, logs, events, metrics]],
   ["Look back", [timeline, show, diff]],
   ["Decide", [inbox, approve, deny, answer, budget, signal]],
   ["Write", [init, eject, graph, check, replay, agents, workflowList, workflowRun, workflowPath, workflowCreate]],

@@ -565,4 +565,7 @@ export const FactsDeleted = Schema.Struct({ db: Schema.String, count: Schema.Num
 export const Scores = Schema.Struct({ runId: Schema.String, scores: Schema.Array(Score) })
 
 /** `completions` */
+/** The numbers of a store, and the same as text for Prometheus. */
+export const Metrics = Schema.Struct({ ...RunReader.StoreStatistics.fields, text: Schema.String })
+
 export const Completions = Schema.Struct({ shell: Schema.String, script: Schema.String })

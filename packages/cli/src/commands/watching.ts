@@ -176,3 +176,19 @@ export const costs = define({
   output: Output.Costs,
   action: () => import("../actions/costs.ts").then(({ costs }) => costs),
 })
+
+export const metrics = define({
+  path: ["metrics"],
+  summary: "Prints counts of runs, open waits and commands in the text format of Prometheus.",
+  details: "For collectors that read files. A server has the same text at /metrics, with the counters of its process.",
+  examples: [
+    { line: "smithers metrics", does: "Prints the metrics of the database once." },
+    {
+      line: "smithers metrics > smithers.prom.new && mv smithers.prom.new smithers.prom",
+      does: "Writes a file for the textfile collector of node_exporter, whole at any time.",
+    },
+  ],
+  parameters: {},
+  output: Output.Metrics,
+  action: () => import("../actions/metrics.ts").then(({ metrics }) => metrics),
+})

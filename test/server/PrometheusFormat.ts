@@ -2,7 +2,7 @@
  * A reader of the text format of Prometheus that takes nothing else: the grammar, and what `promtool check metrics` asks of names.
  */
 
-export interface Sample {
+interface Sample {
   readonly name: string
   readonly labels: { readonly [name: string]: string }
   readonly value: number

@@ -1,0 +1,146 @@
+/**
+ * The HTTP API: paths, parameters and replies. Input and output are those of the operations.
+ */
+import * as HttpApi from "@effect/platform/HttpApi"
+import * as HttpApiEndpoint from "@effect/platform/HttpApiEndpoint"
+import * as HttpApiGroup from "@effect/platform/HttpApiGroup"
+import * as Schema from "effect/Schema"
+import * as Control from "../operations/control.ts"
+import * as Costs from "../operations/costs.ts"
+import * as Nodes from "../operations/nodes.ts"
+import * as Runs from "../operations/runs.ts"
+import * as Travel from "../operations/travel.ts"
+import * as Waits from "../operations/waits.ts"
+import { BadRequest, Conflict, NotFound, Refused, Unavailable } from "./Failures.ts"
+
+const { get, post } = HttpApiEndpoint
+const RunPath = Schema.Struct({ id: Schema.String })
+const NodePath = Schema.Struct({ id: Schema.String, node: Schema.String })
+const Count = Schema.NumberFromString.pipe(Schema.int(), Schema.nonNegative())
+const number = Schema.optional(Count)
+const limit = Schema.optional(Count.pipe(Schema.between(1, Runs.mostRows)))
+const After = Schema.Struct({ after: number, limit })
+const AtFrame = Schema.Struct({ frame: number })
+const { status, workflow, tag, parent, forkedFrom, q, waiting, before } = Runs.listRuns.input.fields
+
+export const runs = HttpApiGroup.make("runs")
+  .add(
+    get("list", "/runs")
+      .setUrlParams(Schema.Struct({ status, workflow, tag, parent, forkedFrom, q, waiting, before, limit }))
+      .addSuccess(Runs.listRuns.output),
+  )
+  .add(get("read", "/runs/:id").setPath(RunPath).addSuccess(Runs.readRun.output))
+  .add(get("details", "/runs/:id/details").setPath(RunPath).addSuccess(Runs.runDetails.output))
+  .add(get("why", "/runs/:id/why").setPath(RunPath).addSuccess(Runs.explainRun.output))
+  .add(get("plan", "/runs/:id/plan").setPath(RunPath).setUrlParams(AtFrame).addSuccess(Travel.readPlan.output))
+  .add(get("state", "/runs/:id/state").setPath(RunPath).setUrlParams(AtFrame).addSuccess(Travel.readState.output))
+  .add(get("timeline", "/runs/:id/timeline").setPath(RunPath).setUrlParams(After).addSuccess(Travel.readTimeline.output))
+  .add(get("events", "/runs/:id/events").setPath(RunPath).setUrlParams(After).addSuccess(Travel.readEvents.output))
+  .add(
+    get("outputs", "/runs/:id/outputs")
+      .setPath(RunPath)
+      .setUrlParams(Schema.Struct({ table: Schema.optional(Schema.String) }))
+      .addSuccess(Nodes.readOutputs.output),
+  )
+  .add(get("costs", "/runs/:id/costs").setPath(RunPath).addSuccess(Costs.readCosts.output))
+  .add(get("waits", "/runs/:id/waits").setPath(RunPath).addSuccess(Waits.readWaits.output))
+
+export const nodes = HttpApiGroup.make("nodes")
+  .add(
+    get("read", "/runs/:id/nodes/:node")
+      .setPath(NodePath)
+      .setUrlParams(Schema.Struct({ iteration: number, frame: number }))
+      .addSuccess(Nodes.readNode.output),
+  )
+  .add(
+    get("transcript", "/runs/:id/nodes/:node/attempts/:attempt/transcript")
+      .setPath(Schema.Struct({ ...NodePath.fields, attempt: Count }))
+      .setUrlParams(Schema.Struct({ iteration: number }))
+      .addSuccess(Nodes.readTranscript.output),
+  )
+  .add(
+    get("diff", "/runs/:id/nodes/:node/diff")
+      .setPath(NodePath)
+      .setUrlParams(Schema.Struct({ a: Count, b: Count, iteration: number }))
+      .addSuccess(Travel.compareAttempts.output),
+  )
+
+/** A run, or `run@frame`. */
+const Side = Schema.String
+
+export const store = HttpApiGroup.make("store")
+  .add(
+    get("inbox", "/inbox")
+      .setUrlParams(Schema.Struct({ kind: Waits.readInbox.input.fields.kind, limit }))
+      .addSuccess(Waits.readInbox.output),
+  )
+  .add(
+    get("costs", "/costs")
+      .setUrlParams(Schema.Struct({ since: Schema.optional(Schema.NumberFromString) }))
+      .addSuccess(Costs.readAllCosts.output),
+  )
+  .add(
+    get("diff", "/diff")
+      .setUrlParams(Schema.Struct({ a: Side, b: Side }))
+      .addSuccess(Travel.compareRuns.output),
+  )
+
+export const decisions = HttpApiGroup.make("decisions")
+  .add(
+    post("approve", "/runs/:id/approve")
+      .setPath(RunPath)
+      .setPayload(Waits.approve.input.omit("runId"))
+      .addSuccess(Waits.approve.output),
+  )
+  .add(post("deny", "/runs/:id/deny").setPath(RunPath).setPayload(Waits.deny.input.omit("runId")).addSuccess(Waits.deny.output))
+  .add(
+    post("answer", "/runs/:id/answer")
+      .setPath(RunPath)
+      .setPayload(Waits.answer.input.omit("runId"))
+      .addSuccess(Waits.answer.output),
+  )
+  .add(
+    post("signal", "/runs/:id/signal")
+      .setPath(RunPath)
+      .setPayload(Waits.signal.input.omit("runId"))
+      .addSuccess(Waits.signal.output),
+  )
+
+const Nothing = Schema.Struct({})
+
+export const control = HttpApiGroup.make("control")
+  .add(post("resume", "/runs/:id/resume").setPath(RunPath).setPayload(Nothing).addSuccess(Control.resume.output))
+  .add(
+    post("cancel", "/runs/:id/cancel")
+      .setPath(RunPath)
+      .setPayload(Control.cancel.input.omit("runId"))
+      .addSuccess(Control.cancel.output),
+  )
+  .add(post("pause", "/runs/:id/pause").setPath(RunPath).setPayload(Nothing).addSuccess(Control.pause.output))
+  .add(post("unpause", "/runs/:id/unpause").setPath(RunPath).setPayload(Nothing).addSuccess(Control.unpause.output))
+  .add(
+    post("retry", "/runs/:id/retry")
+      .setPath(RunPath)
+      .setPayload(Control.retry.input.omit("runId"))
+      .addSuccess(Control.retry.output),
+  )
+  .add(
+    post("leave", "/runs/:id/leave")
+      .setPath(RunPath)
+      .setPayload(Control.leave.input.omit("runId"))
+      .addSuccess(Control.leave.output),
+  )
+
+/** The API below `/api/v1`. Times are epoch milliseconds. */
+export class Api extends HttpApi.make("smithers")
+  .add(runs)
+  .add(nodes)
+  .add(store)
+  .add(decisions)
+  .add(control)
+  .addError(BadRequest)
+  .addError(Refused)
+  .addError(NotFound)
+  .addError(Conflict)
+  .addError(Unavailable)
+  .prefix("/api/v1") {}

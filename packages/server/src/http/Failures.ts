@@ -1,0 +1,52 @@
+/**
+ * Errors of operations as replies: `{ "error": { "tag", "message", … } }`, as the command prints them, with the status that fits.
+ */
+import * as HttpApiSchema from "@effect/platform/HttpApiSchema"
+import * as Schema from "effect/Schema"
+import type { Tagged } from "../operations/Operation.ts"
+
+const Body = Schema.Struct(
+  { tag: Schema.String, message: Schema.String },
+  Schema.Record({ key: Schema.String, value: Schema.Unknown }),
+)
+type Body = typeof Body.Type
+
+const fields = { error: Body }
+
+export class BadRequest extends Schema.Class<BadRequest>("BadRequest")(fields, HttpApiSchema.annotations({ status: 400 })) {}
+export class Refused extends Schema.Class<Refused>("Refused")(fields, HttpApiSchema.annotations({ status: 403 })) {}
+export class NotFound extends Schema.Class<NotFound>("NotFound")(fields, HttpApiSchema.annotations({ status: 404 })) {}
+export class Conflict extends Schema.Class<Conflict>("Conflict")(fields, HttpApiSchema.annotations({ status: 409 })) {}
+export class Unavailable extends Schema.Class<Unavailable>("Unavailable")(fields, HttpApiSchema.annotations({ status: 503 })) {}
+
+export type Failure = BadRequest | Refused | NotFound | Conflict | Unavailable
+
+const unknown: ReadonlySet<string> = new Set(["RunNotFound", "NodeNotFound", "NoSuchMoment", "NoSuchAttempt"])
+const conflicts: ReadonlySet<string> = new Set([
+  "StaleRequest",
+  "RequestChanged",
+  "AlreadyDecided",
+  "AlreadyLeft",
+  "NodeEnded",
+  "NotWaiting",
+  "RunEnded",
+  "RunFenced",
+  "SignalIdTaken",
+  "WaitExpired",
+])
+const refusals: ReadonlySet<string> = new Set(["Forbidden", "NotAnApprover"])
+
+/** Encodes an error without the fields that only the process itself can hold. */
+const bodyOf = (error: Tagged): Body => {
+  const { _tag, message, cause: _, name: __, stack: ___, ...rest } = { ...error } as Tagged & Record<string, unknown>
+  return { ...(JSON.parse(JSON.stringify(rest)) as Record<string, unknown>), tag: error._tag, message: error.message }
+}
+
+/** The reply to an error. */
+export const failureOf = (error: Tagged): Failure => {
+  const reply = { error: bodyOf(error) }
+  if (unknown.has(error._tag)) return new NotFound(reply)
+  if (conflicts.has(error._tag)) return new Conflict(reply)
+  if (refusals.has(error._tag)) return new Refused(reply)
+  return error._tag.startsWith("Store") ? new Unavailable(reply) : new BadRequest(reply)
+}

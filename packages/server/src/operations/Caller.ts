@@ -1,0 +1,22 @@
+/**
+ * The caller of an operation: a name, and the scope of its token.
+ */
+import * as Context from "effect/Context"
+
+/** Scopes, each with those before it. */
+export const scopes = ["read", "decide", "operate", "admin"] as const
+
+/** A scope: look, decide about requests, control runs, change history. */
+export type Scope = (typeof scopes)[number]
+
+/** Returns `true` if a granted scope holds another. */
+export const includes = (granted: Scope, wanted: Scope): boolean => scopes.indexOf(granted) >= scopes.indexOf(wanted)
+
+/** A caller. */
+export interface CallerShape {
+  /** Name of the token. Decisions are stored with it. */
+  readonly name: string
+  readonly scope: Scope
+}
+
+export class Caller extends Context.Tag("@smithers/server/Caller")<Caller, CallerShape>() {}

@@ -1,0 +1,40 @@
+/**
+ * Errors of operations, beside those of the runtime in `@smithers/core/Errors`.
+ */
+import { WaitSummary } from "@smithers/core/RunReader"
+import * as Schema from "effect/Schema"
+
+/** The request is not the one that was named. Nothing was decided. */
+export class StaleRequest extends Schema.TaggedError<StaleRequest>()("StaleRequest", {
+  runId: Schema.String,
+  nodeId: Schema.String,
+  requestId: Schema.String,
+  /** The request that is open now; null if there is none. */
+  current: Schema.NullOr(WaitSummary),
+}) {
+  override get message(): string {
+    const now = this.current === null ? "No request is open there now." : `The open one is ${this.current.requestId}.`
+    return `Request ${this.requestId} of "${this.nodeId}" in run "${this.runId}" is not open with this content. ${now} Nothing was decided: look at the open request, and decide with its id and digest.`
+  }
+}
+
+/** The token does not have the scope. */
+export class Forbidden extends Schema.TaggedError<Forbidden>()("Forbidden", {
+  scope: Schema.String,
+  operation: Schema.String,
+  granted: Schema.String,
+}) {
+  override get message(): string {
+    return `"${this.operation}" needs the scope ${this.scope}, and this token has ${this.granted}. Use a token with that scope.`
+  }
+}
+
+/** No process can be started for the run. */
+export class CannotWork extends Schema.TaggedError<CannotWork>()("CannotWork", {
+  runId: Schema.String,
+  problem: Schema.String,
+}) {
+  override get message(): string {
+    return `No process was started for run "${this.runId}": ${this.problem}.`
+  }
+}

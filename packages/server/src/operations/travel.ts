@@ -1,0 +1,132 @@
+/**
+ * Looks back: plans, states, frames, events and differences.
+ */
+import * as Comparison from "@smithers/core/Comparison"
+import * as PlanText from "@smithers/core/PlanText"
+import * as RunAt from "@smithers/core/RunAt"
+import { LoggedEvent, RunReader } from "@smithers/core/RunReader"
+import { RunStore } from "@smithers/core/RunStore"
+import { Snapshots } from "@smithers/core/Snapshots"
+import { defined } from "@smithers/core/Struct"
+import * as Timeline from "@smithers/core/Timeline"
+import * as Chunk from "effect/Chunk"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import { Failure, failureOf } from "../views/Failure.ts"
+import * as PlanTree from "../views/PlanTree.ts"
+import { describe } from "../views/Progress.ts"
+import { define } from "./Operation.ts"
+import { limitField } from "./runs.ts"
+
+const Position = Schema.Int.pipe(Schema.nonNegative())
+const AtFrame = Schema.Struct({ runId: Schema.String, frame: Schema.optional(Position) })
+
+const at = ({ runId, frame }: typeof AtFrame.Type) =>
+  Effect.gen(function* () {
+    const [reader, store] = [yield* RunReader, yield* RunStore]
+    return yield* RunAt.read({ ...reader, load: store.load }, runId, frame === undefined ? undefined : { frame })
+  })
+
+export const readPlan = define({
+  name: "read_plan",
+  title: "Reads the plan of a run as a tree, with the status of each node.",
+  scope: "read",
+  input: AtFrame,
+  output: Schema.Struct({ frame: Schema.Number, seq: Schema.Number, nodes: Schema.Array(PlanTree.GraphNode) }),
+  run: (input) =>
+    Effect.map(at(input), ({ frame, seq, plan, nodes }) => ({
+      ...{ frame, seq },
+      nodes: PlanTree.parse(PlanText.decode(plan), nodes),
+    })),
+})
+
+export const readState = define({
+  name: "read_state",
+  title: "Reads a run as of a frame: its nodes with their outputs, and its waits.",
+  scope: "read",
+  input: AtFrame,
+  output: Schema.Struct({ ...RunAt.RunAt.fields, failure: Schema.NullOr(Failure) }),
+  run: (input) =>
+    Effect.map(at(input), ({ failure, ...found }) => ({ ...found, failure: failure === null ? null : failureOf(failure) })),
+})
+
+const After = Schema.Struct({ runId: Schema.String, after: Schema.optional(Position), limit: limitField })
+
+export const readTimeline = define({
+  name: "read_timeline",
+  title: "Reads the frames of a run after an event, oldest first.",
+  scope: "read",
+  input: After,
+  output: Schema.Struct({
+    frames: Schema.Array(Schema.Struct({ ...Timeline.TimelineFrame.fields, texts: Schema.Array(Schema.String) })),
+    /** Number of the last event of the page if there are later ones. */
+    next: Schema.NullOr(Schema.Number),
+  }),
+  run: ({ runId, after = 0, limit = 100 }) =>
+    Effect.gen(function* () {
+      const [reader, snapshots] = [yield* RunReader, yield* Snapshots]
+      // Fails if there is no such run.
+      yield* reader.run(runId)
+      const stream = Timeline.read({ ...reader, snapshots: snapshots.snapshots }, runId, { afterSeq: after })
+      const found = Chunk.toReadonlyArray(yield* Stream.runCollect(Stream.take(stream, limit + 1)))
+      const frames = found.slice(0, limit).map((frame) => ({
+        ...frame,
+        texts: frame.events.map((event, index) => describe({ ...frame, seq: frame.fromSeq + index, event })),
+      }))
+      return { frames, next: found.length > limit ? (frames.at(-1)?.lastSeq ?? null) : null }
+    }),
+})
+
+export const readEvents = define({
+  name: "read_events",
+  title: "Reads events of a run after an event, oldest first.",
+  scope: "read",
+  input: After,
+  output: Schema.Struct({
+    events: Schema.Array(Schema.Struct({ ...LoggedEvent.fields, text: Schema.String })),
+    next: Schema.NullOr(Schema.Number),
+  }),
+  run: ({ runId, after = 0, limit = 100 }) =>
+    Effect.gen(function* () {
+      const found = yield* (yield* RunReader).events(runId, { afterSeq: after, limit: limit + 1 })
+      const events = found.slice(0, limit).map((event) => ({ ...event, text: describe(event) }))
+      return { events, next: found.length > limit ? (events.at(-1)?.seq ?? null) : null }
+    }),
+})
+
+const Side = Schema.Struct({ runId: Schema.String, frame: Schema.optional(Position) })
+
+export const compareRuns = define({
+  name: "compare_runs",
+  title: "Compares two runs, or two frames of one.",
+  scope: "read",
+  input: Schema.Struct({ a: Side, b: Side }),
+  output: Comparison.Comparison,
+  run: ({ a, b }) =>
+    Effect.gen(function* () {
+      const [reader, store] = [yield* RunReader, yield* RunStore]
+      const nameOf = ({ runId, frame }: typeof Side.Type) => ({ runId, ...defined({ frame }) })
+      return yield* Comparison.runs({ ...reader, load: store.load }, nameOf(a), nameOf(b))
+    }),
+})
+
+export const compareAttempts = define({
+  name: "compare_attempts",
+  title: "Compares two attempts at a step.",
+  scope: "read",
+  input: Schema.Struct({
+    runId: Schema.String,
+    nodeId: Schema.String,
+    iteration: Schema.optional(Position),
+    a: Position,
+    b: Position,
+  }),
+  output: Comparison.NodeDifference,
+  run: ({ runId, nodeId, iteration, a, b }) =>
+    Effect.gen(function* () {
+      const [reader, store] = [yield* RunReader, yield* RunStore]
+      const name = { runId, nodeId, attempts: [a, b] as const, ...defined({ iteration }) }
+      return yield* Comparison.attempts({ ...reader, load: store.load }, name)
+    }),
+})

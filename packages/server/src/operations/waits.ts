@@ -1,0 +1,153 @@
+/**
+ * Reads requests to people, decides about them, and sends signals. A decision names the id and the digest of the request that was
+ * shown, so that nobody decides about content they have not seen.
+ */
+import * as BudgetCommands from "@smithers/core/BudgetCommands"
+import * as Commands from "@smithers/core/Commands"
+import { PendingKind } from "@smithers/core/RunEvent"
+import { RunReader, WaitSummary } from "@smithers/core/RunReader"
+import { defined } from "@smithers/core/Struct"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { Caller } from "./Caller.ts"
+import { StaleRequest } from "./Errors.ts"
+import { define } from "./Operation.ts"
+import { limitField, RunInput } from "./runs.ts"
+
+const Waits = Schema.Struct({ waits: Schema.Array(WaitSummary) })
+
+export const readWaits = define({
+  name: "read_waits",
+  title: "Reads the waits of a run, open and closed, oldest first.",
+  scope: "read",
+  input: RunInput,
+  output: Waits,
+  run: ({ runId }) =>
+    Effect.gen(function* () {
+      const reader = yield* RunReader
+      yield* reader.run(runId)
+      return { waits: yield* reader.waits({ runId, all: true, limit: Number.MAX_SAFE_INTEGER }) }
+    }),
+})
+
+const people: ReadonlyArray<typeof PendingKind.Type> = ["approval", "human"]
+
+export const readInbox = define({
+  name: "read_inbox",
+  title: "Reads the open requests to people, of all runs, oldest first.",
+  scope: "read",
+  input: Schema.Struct({ kind: Schema.optional(Schema.Array(PendingKind)), limit: limitField }),
+  output: Waits,
+  run: ({ kind = people, limit = 100 }) =>
+    Effect.gen(function* () {
+      return { waits: yield* (yield* RunReader).waits({ kind, isAnswered: false, limit }) }
+    }),
+})
+
+const asked = {
+  runId: Schema.String,
+  node: Schema.String,
+  iteration: Schema.optional(Schema.Number),
+  requestId: Schema.String,
+  digest: Schema.String,
+}
+
+const Receipt = Schema.Struct({
+  runId: Schema.String,
+  nodeId: Schema.String,
+  iteration: Schema.Number,
+  requestId: Schema.NullOr(Schema.String),
+  by: Schema.String,
+  /** Epoch milliseconds. */
+  at: Schema.Number,
+})
+
+interface Named {
+  readonly runId: string
+  readonly node: string
+  readonly iteration?: number | undefined
+  readonly requestId: string
+  readonly digest: string
+}
+
+/** Decides about a request if it is the one that was shown. */
+const decide = <E extends { readonly _tag: string }, R>(
+  { runId, node, iteration, requestId, digest }: Named,
+  kind: "approval" | "human",
+  say: (options: {
+    readonly iteration?: number
+    readonly request: string
+    readonly by: string
+  }) => Effect.Effect<Commands.DecisionReceipt, E, R>,
+) =>
+  Effect.gen(function* () {
+    const reader = yield* RunReader
+    const { name: by } = yield* Caller
+    yield* reader.run(runId)
+    const waits = yield* reader.waits({ runId, kind: [kind], all: true, limit: Number.MAX_SAFE_INTEGER })
+    const nodeId = Commands.resolveNodeId(node, waits)
+    const mine = waits.filter((wait) => wait.nodeId === nodeId && (iteration === undefined || wait.iteration === iteration))
+    const stale = Effect.gen(function* () {
+      const current = yield* reader.wait({ runId, nodeId, kind, iteration })
+      return yield* new StaleRequest({ runId, nodeId, requestId, current: current?.status === "open" ? current : null })
+    })
+    const meant = mine.find((wait) => wait.requestId === requestId)
+    if (meant === undefined || meant.digest !== digest) return yield* stale
+    const said = yield* Effect.catchIf(
+      say({ iteration: meant.iteration, request: requestId, by }),
+      ({ _tag }) => _tag === "RequestChanged",
+      () => stale,
+    )
+    return { runId, nodeId: said.nodeId, iteration: said.iteration, requestId: said.requestId, by, at: said.at }
+  })
+
+export const approve = define({
+  name: "approve",
+  title: "Approves a request.",
+  scope: "decide",
+  input: Schema.Struct({
+    ...asked,
+    note: Schema.optional(Schema.String),
+    /** Key of the option, for a request that has options. */
+    selected: Schema.optional(Schema.String),
+  }),
+  output: Receipt,
+  run: ({ note, selected, ...input }) =>
+    decide(input, "approval", (options) =>
+      BudgetCommands.allow(input.runId, input.node, { ...options, ...defined({ note, choose: selected }) }),
+    ),
+})
+
+export const deny = define({
+  name: "deny",
+  title: "Denies a request.",
+  scope: "decide",
+  input: Schema.Struct({ ...asked, note: Schema.optional(Schema.String) }),
+  output: Receipt,
+  run: ({ note, ...input }) =>
+    decide(input, "approval", (options) => Commands.deny(input.runId, input.node, { ...options, ...defined({ note }) })),
+})
+
+export const answer = define({
+  name: "answer",
+  title: "Answers a question.",
+  scope: "decide",
+  input: Schema.Struct({ ...asked, value: Schema.Unknown }),
+  output: Receipt,
+  run: ({ value, ...input }) => decide(input, "human", (options) => Commands.answer(input.runId, input.node, value, options)),
+})
+
+export const signal = define({
+  name: "signal",
+  title: "Sends a signal to a run. The same id counts once.",
+  scope: "operate",
+  input: Schema.Struct({
+    runId: Schema.String,
+    name: Schema.String,
+    id: Schema.String,
+    correlation: Schema.optional(Schema.String),
+    payload: Schema.optional(Schema.Unknown),
+  }),
+  output: RunInput,
+  run: ({ runId, name, ...options }) => Effect.as(Commands.signal(runId, name, defined(options)), { runId }),
+})

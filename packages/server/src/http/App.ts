@@ -36,12 +36,13 @@ const withHeaders = (response: Response): Response => {
 const inOurForm = async (response: Response): Promise<Response> => {
   if (response.status < 400) return response
   const text = await response.text()
-  if (text.includes('"error"') && !text.includes('"_tag"')) return new Response(text, response)
+  const body = JSON.parse(text === "" ? "{}" : text) as { readonly error?: unknown; readonly message?: string }
+  // The class of a reply tells its status, which the client has already.
+  if (body.error !== undefined) return Response.json({ error: body.error }, { status: response.status })
   if (response.status === 404)
     return Guard.refuse(404, "NoSuchPath", "There is nothing on this path. The API is described in /api/v1/openapi.json.")
   if (response.status !== 400) return Guard.refuse(500, "Defect", "The server could not answer. Its log says more.")
-  const { message } = JSON.parse(text === "" ? "{}" : text) as { readonly message?: string }
-  return Guard.refuse(400, "InvalidRequest", `The request does not match the API: ${message ?? "its body is no JSON"}`)
+  return Guard.refuse(400, "InvalidRequest", `The request does not match the API: ${body.message ?? "its body is no JSON"}`)
 }
 
 /** Makes the server. */

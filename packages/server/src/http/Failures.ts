@@ -13,11 +13,19 @@ type Body = typeof Body.Type
 
 const fields = { error: Body }
 
-export class BadRequest extends Schema.Class<BadRequest>("BadRequest")(fields, HttpApiSchema.annotations({ status: 400 })) {}
-export class Refused extends Schema.Class<Refused>("Refused")(fields, HttpApiSchema.annotations({ status: 403 })) {}
-export class NotFound extends Schema.Class<NotFound>("NotFound")(fields, HttpApiSchema.annotations({ status: 404 })) {}
-export class Conflict extends Schema.Class<Conflict>("Conflict")(fields, HttpApiSchema.annotations({ status: 409 })) {}
-export class Unavailable extends Schema.Class<Unavailable>("Unavailable")(fields, HttpApiSchema.annotations({ status: 503 })) {}
+export class BadRequest extends Schema.TaggedError<BadRequest>()(
+  "BadRequest",
+  fields,
+  HttpApiSchema.annotations({ status: 400 }),
+) {}
+export class Refused extends Schema.TaggedError<Refused>()("Refused", fields, HttpApiSchema.annotations({ status: 403 })) {}
+export class NotFound extends Schema.TaggedError<NotFound>()("NotFound", fields, HttpApiSchema.annotations({ status: 404 })) {}
+export class Conflict extends Schema.TaggedError<Conflict>()("Conflict", fields, HttpApiSchema.annotations({ status: 409 })) {}
+export class Unavailable extends Schema.TaggedError<Unavailable>()(
+  "Unavailable",
+  fields,
+  HttpApiSchema.annotations({ status: 503 }),
+) {}
 
 export type Failure = BadRequest | Refused | NotFound | Conflict | Unavailable
 

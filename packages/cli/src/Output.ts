@@ -429,7 +429,7 @@ export const Down = Schema.Struct({
 /** A line of `supervise`. */
 export const Supervised = Schema.Struct({
   at: Schema.Number,
-  action: Schema.Literal("watching", "resumed", "settled", "refused", "gave-up", "skipped", "would-resume", "summary"),
+  action: Schema.Literal("watching", "resumed", "settled", "refused", "gave-up", "skipped", "fired", "would-resume", "summary"),
   runId: Schema.NullOr(Schema.String),
   workflow: Schema.NullOr(Schema.String),
   message: Schema.String,

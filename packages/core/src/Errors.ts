@@ -543,6 +543,35 @@ export class SignalIdTaken extends Schema.TaggedError<SignalIdTaken>()("SignalId
   }
 }
 
+/** There is no schedule of this id. Nothing was changed. */
+export class NoSuchSchedule extends Schema.TaggedError<NoSuchSchedule>()("NoSuchSchedule", { scheduleId: Schema.String }) {
+  override get message(): string {
+    return `There is no schedule "${this.scheduleId}" in this store. List the schedules, or add one with this id.`
+  }
+}
+
+/** Another schedule has the id. Nothing was changed. */
+export class ScheduleIdTaken extends Schema.TaggedError<ScheduleIdTaken>()("ScheduleIdTaken", {
+  scheduleId: Schema.String,
+  /** The workflow of the schedule that has the id. */
+  workflow: Schema.String,
+}) {
+  override get message(): string {
+    return `The id "${this.scheduleId}" is taken by another schedule, of workflow "${this.workflow}". Choose another id, or replace that schedule.`
+  }
+}
+
+/** The last run of a schedule has not ended, and its ticks are skipped then. Nothing was started. */
+export class ScheduleBusy extends Schema.TaggedError<ScheduleBusy>()("ScheduleBusy", {
+  scheduleId: Schema.String,
+  /** The run that has not ended. */
+  runId: Schema.String,
+}) {
+  override get message(): string {
+    return `Run "${this.runId}" of schedule "${this.scheduleId}" has not ended, and the schedule skips ticks then. Wait for its end, cancel it, or give the schedule another overlap policy.`
+  }
+}
+
 /** An answer that does not match the schema of its request. Nothing was changed, and the request stays open. */
 export class InvalidAnswer extends Schema.TaggedError<InvalidAnswer>()("InvalidAnswer", {
   ...nodeFields,

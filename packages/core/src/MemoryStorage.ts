@@ -56,6 +56,7 @@ import {
 } from "./RunReader.ts"
 import * as RunState from "./RunState.ts"
 import { type Frame, type Heartbeat, isStaleFrame } from "./RunStore.ts"
+import * as Schedules from "./Schedules.ts"
 import { defaultLimit as mostScores, type Score, type ScoreKey } from "./Scores.ts"
 import * as Snapshots from "./Snapshots.ts"
 import * as Status from "./Status.ts"
@@ -154,6 +155,9 @@ const bare = (): Storage.StorageShape => {
   const cache = new Map<string, Cached>()
   const facts = new Map<string, Fact>()
   const scores = new Map<string, { readonly score: Score; readonly leaseUntil: number | undefined }>()
+  const schedules = new Map<string, Schedules.Schedule>()
+  /** Ticks of schedules, in the order in which they were made. */
+  const ticks = new Map<string, ReadonlyArray<Schedules.Tick>>()
   const dueScore = (key: ScoreKey) => {
     const found = scores.get(scoreKey(key))
     return found?.score.status === "due" && found.score.attempt === key.attempt ? found : undefined
@@ -201,6 +205,10 @@ const bare = (): Storage.StorageShape => {
       },
       () => new StaleAttempt({ runId, nodeId, iteration, attempt }),
     )
+  }
+  const withBusy = (schedule: Schedules.Schedule): Schedules.DueSchedule => {
+    const last = schedule.lastRunId === null ? undefined : stored.get(schedule.lastRunId)?.run
+    return { schedule, isBusy: last !== undefined && (!isEnded(last) || last.owner !== null) }
   }
   const accountRows = new Map<string, Budget.Account>()
   const accounts: Charges.Accounts = {
@@ -758,6 +766,51 @@ const bare = (): Storage.StorageShape => {
         if (found !== undefined)
           scores.set(scoreKey(key), { score: { ...found.score, tries: found.score.tries - 1 }, leaseUntil: undefined })
       }),
+    schedules: ({ scheduleId }) =>
+      Effect.sync(() =>
+        [...schedules.values()]
+          .filter((schedule) => scheduleId === undefined || schedule.scheduleId === scheduleId)
+          .sort((left, right) => (left.scheduleId < right.scheduleId ? -1 : 1))
+          .map(withBusy),
+      ),
+    dueSchedules: (now) =>
+      Effect.sync(() => {
+        const all = [...schedules.values()].map(withBusy)
+        const isDue = ({ schedule: { dueAt, queued, isPaused, decidedAt }, isBusy }: Schedules.DueSchedule): boolean =>
+          (dueAt !== null && (dueAt <= now || decidedAt > now + Schedules.setBackMs)) || (queued.length > 0 && !isBusy && !isPaused)
+        const later = all.flatMap(({ schedule: { dueAt } }) => (dueAt !== null && dueAt > now ? [dueAt] : []))
+        return { schedules: all.filter(isDue).slice(0, 100), nextAt: later.length === 0 ? undefined : Math.min(...later) }
+      }),
+    writeSchedule: ({ schedule, starts, cancels, ticks: made }) =>
+      Effect.suspend((): Effect.Effect<Schedules.Written, StoreRefused> => {
+        const { scheduleId, revision, decidedAt: at } = schedule
+        if ((schedules.get(scheduleId)?.revision ?? 0) !== revision) return Effect.succeed({ _tag: "Stale" })
+        for (const { runId, create } of starts) {
+          const detail = newRunProblem(create)
+          if (detail !== undefined) return new StoreRefused({ operation: "writeSchedule", detail })
+          const found = stored.get(runId)
+          if (found !== undefined && found.run.workflow !== create.workflow) return Effect.succeed({ _tag: "Taken", runId })
+        }
+        for (const { runId, create } of starts) spawn(runId, create, at)
+        for (const runId of cancels) {
+          const id = compositeKey("schedule", scheduleId, revision)
+          Either.map(stands(runId), (to) => put(to, { id, runId, at, command: Schedules.cancelOf(scheduleId) }, false, inTime))
+        }
+        schedules.set(scheduleId, { ...schedule, revision: revision + 1 })
+        const replaced = new Set(made.map(({ tick }) => tick))
+        const before = (ticks.get(scheduleId) ?? []).filter(({ tick }) => !replaced.has(tick))
+        const last = [...new Map(made.map((tick) => [tick.tick, tick])).values()]
+        const all = [...before, ...last].sort((left, right) => left.tick - right.tick)
+        ticks.set(scheduleId, all.slice(-Schedules.keptTicks))
+        news.bump()
+        return Effect.succeed({ _tag: "Written" })
+      }),
+    deleteSchedule: (scheduleId) =>
+      Effect.sync(() => {
+        ticks.delete(scheduleId)
+        return schedules.delete(scheduleId)
+      }),
+    scheduleTicks: (scheduleId, limit) => Effect.sync(() => (ticks.get(scheduleId) ?? []).toReversed().slice(0, limit)),
     recordSnapshot: ({ epoch, ...write }) =>
       Effect.map(attempting({ epoch, ...write }), (entry) => {
         const open = [...stored.values()].flatMap(({ run, state, snapshots }) =>

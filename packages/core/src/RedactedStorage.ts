@@ -9,6 +9,7 @@ import type { Command, InboxMessage } from "./Inbox.ts"
 import type { RunEvent } from "./RunEvent.ts"
 import type { NewRun } from "./RunOwnership.ts"
 import type { Frame } from "./RunStore.ts"
+import type { Schedule } from "./Schedules.ts"
 import * as SecretSettings from "./SecretSettings.ts"
 import * as Secrets from "./Secrets.ts"
 import type { StorageShape } from "./Storage.ts"
@@ -61,6 +62,14 @@ const created = (operation: string, create: NewRun | undefined): Effect.Effect<v
   return found === undefined
     ? Effect.void
     : new StoreRefused({ operation, detail: `the input of the run: ${found.problem}`, secret: found.secret })
+}
+
+/** Refuses a schedule whose runs would have an input with a secret. */
+const scheduled = ({ input }: Schedule): Effect.Effect<void, StoreRefused> => {
+  const found = Secrets.problemIn(input)
+  return found === undefined
+    ? Effect.void
+    : new StoreRefused({ operation: "writeSchedule", detail: `the input of the schedule: ${found.problem}`, secret: found.secret })
 }
 
 /** Makes a store that no secret gets into. Reads the secrets of the environment. */
@@ -150,6 +159,12 @@ export const make = (storage: StorageShape): StorageShape => {
     putFact: (fact) => Effect.suspend(() => storage.putFact(Secrets.value(fact))),
     deleteFacts: storage.deleteFacts,
     record: (write) => Effect.suspend(() => storage.record(Secrets.value(write))),
+    schedules: (filter) => read(storage.schedules(filter)),
+    dueSchedules: (now) => read(storage.dueSchedules(now)),
+    writeSchedule: (write) =>
+      Effect.suspend(() => Effect.zipRight(scheduled(write.schedule), storage.writeSchedule(Secrets.value(write)))),
+    deleteSchedule: storage.deleteSchedule,
+    scheduleTicks: (scheduleId, limit) => read(storage.scheduleTicks(scheduleId, limit)),
     noteStuck: (runId, note, now) => Effect.suspend(() => storage.noteStuck(runId, Secrets.value(note), now)),
     deliver: (message, options) => delivering(message, (cleaned) => storage.deliver(cleaned, options)),
     deliverOrCreate: (message, create) =>

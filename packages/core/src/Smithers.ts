@@ -76,6 +76,18 @@ export type { RevertError, Reverted, RevertOptions } from "./Revert.ts"
 export type { RunAt } from "./RunAt.ts"
 export type { RunDetails, RunFilter, RunSummary } from "./RunReader.ts"
 export type { RunResult, Waits } from "./RunResult.ts"
+export {
+  pauseSchedule,
+  removeSchedule,
+  runScheduleNow,
+  type ScheduleOptions,
+  type ShownSchedule,
+  schedule,
+  schedules,
+  showSchedule,
+  unpauseSchedule,
+} from "./ScheduleCommands.ts"
+export type { Schedule, Tick } from "./Schedules.ts"
 export { InvalidScore, type Score, type ScoreFilter } from "./Scores.ts"
 export { secret } from "./SecretSettings.ts"
 export type { Snapshot, SnapshotFilter } from "./Snapshots.ts"

@@ -10,6 +10,7 @@ import { Memory, type MemoryShape } from "./Memory.ts"
 import { RunOwnership, type RunOwnershipShape } from "./RunOwnership.ts"
 import { RunReader, type RunReaderShape } from "./RunReader.ts"
 import { RunStore, type RunStoreShape } from "./RunStore.ts"
+import { Schedules, type SchedulesShape } from "./Schedules.ts"
 import { Scores, type ScoresShape } from "./Scores.ts"
 import { Slots, type SlotsShape } from "./Slots.ts"
 import { Snapshots, type SnapshotsShape } from "./Snapshots.ts"
@@ -24,7 +25,8 @@ export interface StorageShape
     SlotsShape,
     MemoryShape,
     ScoresShape,
-    SnapshotsShape {
+    SnapshotsShape,
+    SchedulesShape {
   /** Identifies the store, such as by the real path of a file: the same for every handle on it in this process. */
   readonly storeId: string
 }
@@ -33,7 +35,17 @@ export interface StorageShape
 export class Storage extends Context.Tag("@smithers/core/Storage")<Storage, StorageShape>() {}
 
 /** The ports for one part of a store each. */
-export type NarrowPorts = RunStore | RunOwnership | Inbox | RunReader | AgentJournal | Slots | Memory | Scores | Snapshots
+export type NarrowPorts =
+  | RunStore
+  | RunOwnership
+  | Inbox
+  | RunReader
+  | AgentJournal
+  | Slots
+  | Memory
+  | Scores
+  | Snapshots
+  | Schedules
 
 /** A store and its ports. */
 export type Ports = Storage | NarrowPorts
@@ -50,6 +62,7 @@ export const ports = (storage: StorageShape): Context.Context<Ports> =>
     Context.add(Memory, storage),
     Context.add(Scores, storage),
     Context.add(Snapshots, storage),
+    Context.add(Schedules, storage),
   )
 
 /** A scoped layer of a store and all its ports. */
@@ -66,13 +79,14 @@ export interface RunPorts {
   readonly memory: MemoryShape
   readonly scores: ScoresShape
   readonly snapshots: SnapshotsShape
+  readonly schedules: SchedulesShape
 }
 
 /** The ports by name. Dies if they belong to different stores: a run would be stored in one and claimed in another. */
 export const runPorts: Effect.Effect<RunPorts, never, NarrowPorts> = Effect.flatMap(
   Effect.all({
     ...{ store: RunStore, ownership: RunOwnership, inbox: Inbox, reader: RunReader, journal: AgentJournal },
-    ...{ slots: Slots, memory: Memory, scores: Scores, snapshots: Snapshots },
+    ...{ slots: Slots, memory: Memory, scores: Scores, snapshots: Snapshots, schedules: Schedules },
   }),
   (found) => {
     const storeIds = new Set(Object.values(found).map(({ storeId }) => storeId))

@@ -36,6 +36,8 @@ import type * as Plan from "./Plan.ts"
 import { type Exclusion, type RunnableRun, RunOwnership } from "./RunOwnership.ts"
 import * as RunRequest from "./RunRequest.ts"
 import { RunStore } from "./RunStore.ts"
+import * as ScheduleCommands from "./ScheduleCommands.ts"
+import { Schedules, type Tick } from "./Schedules.ts"
 import * as Settings from "./Settings.ts"
 import { isEnded, type ResultStatus } from "./Status.ts"
 import * as Thrown from "./Thrown.ts"
@@ -170,6 +172,8 @@ export type Action<E = EngineError> =
     }
   /** `maxCrashes` processes in a row died before the run made progress. It was ended as failed. */
   | { readonly _tag: "CrashLoop"; readonly runId: string; readonly workflow: string; readonly failure: CrashLoop }
+  /** A tick of a schedule was made: its run was created, or the reason that it was not. */
+  | { readonly _tag: "Fired"; readonly runId: string | null; readonly workflow: string; readonly tick: Tick }
   /** No code is known here for this run, or for its workflow. Reported once, for the first of the excluded runs. */
   | { readonly _tag: "Unknown"; readonly runId: string; readonly workflow: string }
 
@@ -342,14 +346,32 @@ const makeWorkers = <E extends WorkerError>(maxCrashes: number, report: WorkerOp
 
 const unseen = { before: undefined, stamp: undefined }
 
+type Fired = Extract<Action<never>, { readonly _tag: "Fired" }>
+
+const unfired: { readonly actions: ReadonlyArray<Fired>; readonly nextAt: number | undefined } = { actions: [], nextAt: undefined }
+
+/** Fires the schedules that are due, and reports each tick. */
+const fireDue = (
+  schedules: Schedules["Type"],
+  report: (action: Fired) => Effect.Effect<void>,
+  now: Millis.Millis,
+): Effect.Effect<typeof unfired, StoreError> =>
+  Effect.gen(function* () {
+    const { ticks, nextAt } = yield* ScheduleCommands.fire(schedules, now)
+    const actions = ticks.map(({ workflow, ...tick }): Fired => ({ _tag: "Fired", runId: tick.runId, workflow, tick }))
+    yield* Effect.forEach(actions, report, { discard: true })
+    return { actions, nextAt }
+  })
+
 /** Drives every run that can continue now, some at a time, and waits until all are released. */
 export const once = <E extends WorkerError, R>(
   options: WorkerOptions<E, R>,
-): Effect.Effect<void, StoreError | InvalidSetting, RunStore | RunOwnership | Inbox | R> =>
+): Effect.Effect<void, StoreError | InvalidSetting, RunStore | RunOwnership | Inbox | Schedules | R> =>
   Effect.gen(function* () {
     const { worker, report } = options
     const { maxConcurrent, maxCrashes } = yield* read(options)
     const { runJob } = yield* makeWorkers(maxCrashes, report)
+    yield* fireDue(yield* Schedules, report, yield* Millis.now)
     const { runs } = yield* (yield* RunOwnership).runnable(yield* Millis.now)
     const take = (due: RunnableRun) =>
       Effect.flatMap(
@@ -365,9 +387,10 @@ export const once = <E extends WorkerError, R>(
 /** Supervises with a worker until the scope closes. Running jobs are interrupted then. */
 export const makeWith = <E extends WorkerError, R>(
   options: WorkerOptions<E, R>,
-): Effect.Effect<Poller<E>, InvalidSetting, RunStore | RunOwnership | Inbox | Scope.Scope | R> =>
+): Effect.Effect<Poller<E>, InvalidSetting, RunStore | RunOwnership | Inbox | Schedules | Scope.Scope | R> =>
   Effect.gen(function* () {
     const [store, ownership, inbox] = [yield* RunStore, yield* RunOwnership, yield* Inbox]
+    const schedules = yield* Schedules
     const { worker, report, isShared = false } = options
     const { intervalMs, maxConcurrent, maxCrashes, gatherMs } = yield* read(options)
     const isLive = (yield* Effect.clock) === liveClock
@@ -412,8 +435,14 @@ export const makeWith = <E extends WorkerError, R>(
         workflows: [...unknown.workflows],
         runIds: [...unknown.runIds, ...[...working].map(([runId]) => runId), ...pauses.map(({ runId }) => runId)],
       }
+      // Before the runs, among which those of the ticks then are. A schedule that the store refuses must not keep runs from being resumed.
+      const fired = yield* Effect.catchAll(fireDue(schedules, report, now), (error) =>
+        Effect.as(Effect.logWarning(`schedules could not be fired: ${error.message}`), unfired),
+      )
+      taken.push(...fired.actions)
       const { runs, nextAt } = yield* ownership.runnable(now, leaveOut)
-      let waitMs = Math.min(lookMs, (nextAt ?? Number.POSITIVE_INFINITY) - now, ...pauses.map(({ leftMs }) => leftMs))
+      const firstAt = Math.min(nextAt ?? Number.POSITIVE_INFINITY, fired.nextAt ?? Number.POSITIVE_INFINITY)
+      let waitMs = Math.min(lookMs, firstAt - now, ...pauses.map(({ leftMs }) => leftMs))
       // The likeliest suspect comes first, which clears the others soonest.
       for (const due of isShared ? runs.toSorted((left, right) => right.crashes - left.crashes) : runs) {
         const { runId, workflow, crashes } = due
@@ -485,6 +514,8 @@ const log = (action: Action): Effect.Effect<void> => {
       return Effect.logWarning(`run ${action.runId} of "${action.workflow}" could not be resumed: ${action.error.message}`)
     case "CrashLoop":
       return Effect.logError(action.failure.message)
+    case "Fired":
+      return action.tick.outcome === "refused" ? Effect.logError(action.tick.detail ?? "") : Effect.void
     case "Unknown":
       return Effect.logWarning(`no workflow "${action.workflow}" is registered; its runs are left alone`)
     default:
@@ -499,7 +530,7 @@ const isRegistry = (value: unknown): boolean =>
 /** Supervises until the scope closes. Runs that it drives then are suspended, and can be resumed. */
 export const make = <R>(
   options: SupervisorOptions<R>,
-): Effect.Effect<SupervisorShape, InvalidSetting, Engine | RunStore | RunOwnership | Inbox | Scope.Scope | R> =>
+): Effect.Effect<SupervisorShape, InvalidSetting, Engine | RunStore | RunOwnership | Inbox | Schedules | Scope.Scope | R> =>
   Effect.gen(function* () {
     yield* Settings.only("Smithers.supervisor", options, optionNames)
     if (!isRegistry(options.registry)) {
@@ -515,4 +546,5 @@ export const make = <R>(
 /** A supervisor as a layer over an engine and its store. */
 export const layer = <R>(
   options: SupervisorOptions<R>,
-): Layer.Layer<Supervisor, InvalidSetting, Engine | RunStore | RunOwnership | Inbox | R> => Layer.scoped(Supervisor, make(options))
+): Layer.Layer<Supervisor, InvalidSetting, Engine | RunStore | RunOwnership | Inbox | Schedules | R> =>
+  Layer.scoped(Supervisor, make(options))

@@ -34,6 +34,7 @@ import * as Plans from "./internal/plans.ts"
 import * as Queries from "./internal/queries.ts"
 import * as Queue from "./internal/queue.ts"
 import * as Reader from "./internal/reader.ts"
+import * as Schedules from "./internal/schedules.ts"
 import * as Scores from "./internal/scores.ts"
 import * as Slots from "./internal/slots.ts"
 import * as Snapshots from "./internal/snapshots.ts"
@@ -122,6 +123,7 @@ const makeWriter = (
     const me = Owner.make()
     const slots = Slots.make(connection, me)
     const claims = Claims.make(connection, me, slots)
+    const schedules = Schedules.make(connection, claims)
     const texts = Texts.make(connection)
     const facts = Facts.make(connection)
     const scores = Scores.make(connection, me)
@@ -224,6 +226,25 @@ const makeWriter = (
       snapshots: (filter) => read("snapshots", () => Either.right(snapshots.find(filter))),
       putRevert: (write) => queue.write({ operation: "putRevert", run: () => snapshots.putRevert(write), synchronous: "full" }),
       reverts: (runId) => read("reverts", () => Either.right(snapshots.reverts(runId))),
+      schedules: ({ scheduleId }) => read("schedules", () => Either.right(schedules.find(scheduleId))),
+      dueSchedules: (now) => read("dueSchedules", () => Either.right(schedules.due(now))),
+      writeSchedule: (write) =>
+        Effect.zipRight(
+          Effect.forEach(write.starts, ({ create }) => listable("writeSchedule", create), { discard: true }),
+          queue.write({
+            operation: "writeSchedule",
+            run: () => Either.right(schedules.write(write)),
+            onCommit: changes.bump,
+            synchronous: "full",
+          }),
+        ),
+      deleteSchedule: (scheduleId) =>
+        queue.write({
+          operation: "deleteSchedule",
+          run: () => Either.right(schedules.remove(scheduleId)),
+          synchronous: "full",
+        }),
+      scheduleTicks: (scheduleId, limit) => read("scheduleTicks", () => Either.right(schedules.ticks(scheduleId, limit))),
       facts: (filter) => read("facts", () => Either.right(facts.find(filter))),
       putFact: (write) => queue.write({ operation: "putFact", run: () => Either.right(facts.put(write)), synchronous: "full" }),
       deleteFacts: (of) =>

@@ -56,6 +56,11 @@ const makeReport = (screen: ScreenShape, options: Pick<SuperviseOptions, "db">) 
       return print(line)
     })
   const report = (action: Supervisor.Action<ProcessWorker.WorkError>): Effect.Effect<void> => {
+    if (action._tag === "Fired") {
+      const { tick, runId, workflow } = action
+      const message = `schedule ${tick.scheduleId}, ${new Date(tick.tick).toISOString()}: ${tick.outcome}${tick.detail === null ? "" : ` (${tick.detail})`}`
+      return act({ action: "fired", runId, workflow, message })
+    }
     const { runId, workflow } = action
     switch (action._tag) {
       case "Resumed":

@@ -19,6 +19,7 @@ import * as Generations from "./generations.ts"
 import * as Layout21 from "./layout21.ts"
 import * as Layout24 from "./layout24.ts"
 import * as Owner from "./owner.ts"
+import * as Schedules from "./schedules.ts"
 import * as Scores from "./scores.ts"
 import * as Slots from "./slots.ts"
 import * as Snapshots from "./snapshots.ts"
@@ -502,6 +503,7 @@ export const migrations: ReadonlyArray<Migration> = [
     sql: [Layout24.sql, Generations.sql, Snapshots.sql, Slots.rests].join("\n"),
     rewrite: Layout24.run,
   },
+  { layout: 25, protocol: 4, sql: Schedules.sql },
 ]
 
 /** Layout and protocol of a database. */

@@ -20,6 +20,7 @@ import * as Outputs from "./outputs.ts"
 import * as Owner from "./owner.ts"
 import * as Plans from "./plans.ts"
 import * as Queries from "./queries.ts"
+import * as Schedules from "./schedules.ts"
 import * as Scores from "./scores.ts"
 import * as Slots from "./slots.ts"
 import * as Snapshots from "./snapshots.ts"
@@ -39,18 +40,22 @@ const open = (filename: string) => {
   try {
     const checked = Migrations.check(connection, filename, "read")
     if (Either.isLeft(checked)) connection.close()
-    return Either.map(checked, () => ({
-      connection,
-      claims: Claims.make(connection, Owner.make(), Slots.make(connection, "")),
-      states: States.make(connection, Outputs.make(connection)),
-      queries: Queries.make(connection, Plans.make(connection), Texts.make(connection)),
-      conversations: Conversations.make(connection, Texts.make(connection)),
-      slots: Slots.make(connection, ""),
-      facts: Facts.make(connection),
-      scores: Scores.make(connection, ""),
-      snapshots: Snapshots.make(connection),
-      changes: Changes.make(connection, filename),
-    }))
+    return Either.map(checked, () => {
+      const claims = Claims.make(connection, Owner.make(), Slots.make(connection, ""))
+      return {
+        connection,
+        claims,
+        schedules: Schedules.make(connection, claims),
+        states: States.make(connection, Outputs.make(connection)),
+        queries: Queries.make(connection, Plans.make(connection), Texts.make(connection)),
+        conversations: Conversations.make(connection, Texts.make(connection)),
+        slots: Slots.make(connection, ""),
+        facts: Facts.make(connection),
+        scores: Scores.make(connection, ""),
+        snapshots: Snapshots.make(connection),
+        changes: Changes.make(connection, filename),
+      }
+    })
   } catch (thrown) {
     connection.close()
     throw thrown
@@ -154,6 +159,12 @@ export const make = (patience: Patience): Effect.Effect<StorageShape, StoreError
       claimScore: refuse("claimScore"),
       endScore: refuse("endScore"),
       releaseScore: refuse("releaseScore"),
+      schedules: ({ scheduleId }) => read("schedules", ({ schedules }) => Either.right(schedules.find(scheduleId))),
+      dueSchedules: (now) => read("dueSchedules", ({ schedules }) => Either.right(schedules.due(now))),
+      writeSchedule: refuse("writeSchedule"),
+      deleteSchedule: refuse("deleteSchedule"),
+      scheduleTicks: (scheduleId, limit) =>
+        read("scheduleTicks", ({ schedules }) => Either.right(schedules.ticks(scheduleId, limit))),
       deleteFacts: refuse("deleteFacts"),
       renew: refuse("renew"),
       release: refuse("release"),

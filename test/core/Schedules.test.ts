@@ -20,10 +20,10 @@ const instant = (text: string): Millis.Millis => Millis.make(Date.parse(text))
 
 /** The next ticks, in UTC. */
 const ticks = (cron: string, tz: string, from: string, count: number): ReadonlyArray<string> => {
-  const { after } = Either.getOrThrowWith(Ticks.make(cron, tz), ({ expected }) => new Error(expected))
+  const { after: tickAfter } = Either.getOrThrowWith(Ticks.make(cron, tz), ({ expected }) => new Error(expected))
   let at = instant(from)
   return Array.from({ length: count }, () => {
-    at = after(at)
+    at = tickAfter(at)
     return new Date(at).toISOString().slice(5, 16)
   })
 }
@@ -76,15 +76,15 @@ describe("the ticks of a cron expression", () => {
       }),
       { numRuns: 100 },
     )
-    const { after } = Either.getOrThrow(Ticks.make("*/20 1-3 * * *", "Europe/Berlin"))
+    const { after: tickAfter } = Either.getOrThrow(Ticks.make("*/20 1-3 * * *", "Europe/Berlin"))
     FastCheck.assert(
       FastCheck.property(
         FastCheck.integer({ min: 0, max: 86_400_000 * 2 }),
         FastCheck.integer({ min: 1, max: 7_200_000 }),
         (at, back) => {
           const from = instant("2026-10-24T00:00Z") + at
-          const tick = after(Millis.make(from))
-          const before = after(Millis.make(from - back))
+          const tick = tickAfter(Millis.make(from))
+          const before = tickAfter(Millis.make(from - back))
           expect(before <= tick && (before > from ? before === tick : true)).toBe(true)
         },
       ),

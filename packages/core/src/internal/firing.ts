@@ -72,6 +72,8 @@ const deciding = (before: Schedules.Schedule, isBusyBefore: boolean, now: Millis
     },
     /** Makes a due tick. `others` are due as well, and later. */
     make: (tick: Millis.Millis, hasLater: boolean): void => {
+      // It came before a clock was set back.
+      if (schedule.queued.includes(tick)) return
       if (overlap === "cancel-other") {
         if (hasLater) return note(tick, "skipped", "a later tick was due as well")
         if (!isBusy) return start(tick)

@@ -298,6 +298,7 @@ describe("with --json every command", () => {
         ["tools", "letter"],
         ["agents"],
         ["costs"],
+        ["metrics"],
         ["limit", "set", "hub", "--concurrency", "2"],
         ["limit", "list"],
         ["scores", "letter"],

@@ -2,18 +2,20 @@
  * Measures the runtime and writes `bench/RESULTS.md` and `bench/results.json`. Every workload runs in a process of its own, on a
  * database of its own; figures of one row come from one run of this program, since only their ratios carry over to another
  * machine. `bun run bench` for everything, `bun run bench quick` for the small sizes, which are not written, and
- * `bun run bench agents sql long` for those parts alone, whose rows replace the ones of before.
+ * `bun run bench agents sql long` for those parts alone, whose rows replace the ones of before. `bun run bench --check` measures fresh
+ * processes alone, writes nothing, and ends with 1 if a ratio is far beyond what it was: a guard, not a measurement.
  */
 import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { cpus, tmpdir } from "node:os"
 import { join } from "node:path"
 import { cliFigures } from "./cli.ts"
 import { editorFigures, measureEditor } from "./editor.ts"
+import { freshFigures } from "./freshFigures.ts"
 
 const isQuick = process.argv.includes("quick")
 const repeats = isQuick ? 1 : 5
 /** Sections that can be measured alone. */
-const sections = ["agents", "sql", "redaction", "long", "lookback", "snapshots"] as const
+const sections = ["agents", "sql", "redaction", "long", "lookback", "snapshots", "fresh"] as const
 const chosen = sections.filter((section) => process.argv.includes(section))
 const isMeasured = (section?: (typeof sections)[number]): boolean =>
   chosen.length === 0 || (section !== undefined && chosen.includes(section))
@@ -127,6 +129,14 @@ const line = (made: Row) =>
   ].join(" | ")} |`
 const goal = (text: string, reached: string, holds: boolean) => goals.push({ goal: text, reached, holds })
 
+if (process.argv.includes("--check")) {
+  const figures = await freshFigures(3, newFile)
+  for (const { goal: text, reached, isWithinBound, bound } of figures)
+    console.log(`${isWithinBound ? "ok" : "FAR OFF"}: ${text}: ${reached} (bound: ${bound})`)
+  rmSync(folder, { recursive: true, force: true })
+  process.exit(figures.every(({ isWithinBound }) => isWithinBound) ? 0 : 1)
+}
+
 const heading = [
   "| workload | synchronous | µs per step | first run | limit | of limit | bytes per step | peak MB |",
   "|---|---|---:|---:|---:|---:|---:|---:|",
@@ -225,6 +235,10 @@ if (isMeasured()) {
   const sudden = repeated(() => workload("sudden", 5000, "normal"))
   const shown = `${sudden.ms.toFixed(0)} ms (${(sudden.firstMs as number).toFixed(0)} the first time)`
   goal("JSX: a frame that mounts 5,000 tasks under 60 ms", shown, sudden.ms < 60)
+}
+
+if (isMeasured("fresh")) {
+  for (const { goal: text, reached, holds } of await freshFigures(repeats, newFile)) goal(text, reached, holds)
 }
 
 if (isMeasured("sql")) {

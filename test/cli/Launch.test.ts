@@ -159,6 +159,9 @@ export default smithers(() => <Workflow name="w"><Task id="t" output={outputs.ou
       "effect/internal/core":
         'imports "effect/internal/core", but the package "effect" that comes with this command has no such module',
       "./nowhere.ts": "Cannot find module './nowhere.ts'",
+      "@smithers-orchestrator/scorers":
+        'a package of Smithers 0.x that is one with smithers-orchestrator. Import it from "smithers-orchestrator/scorers"',
+      "smithers-orchestrator/memory": "of Smithers 0.x, which does not exist. Give the tasks memory={{ recall, remember }}",
     }
     for (const [specifier, problem] of Object.entries(problems)) {
       for (const source of [`import "${specifier}"`, `await import("${specifier}")`, `require("${specifier}")`]) {
@@ -170,6 +173,15 @@ export default smithers(() => <Workflow name="w"><Task id="t" output={outputs.ou
         ])
       }
     }
+    write("w.ts", 'import { ReviewLoop } from "smithers-orchestrator"\nexport default ReviewLoop\n')
+    expect((await json("up", "w.ts")).value).toMatchObject({
+      error: {
+        reason: "import",
+        message: expect.stringContaining(
+          'it imports "ReviewLoop" of Smithers 0.x. Import it from "smithers-orchestrator/patterns"',
+        ),
+      },
+    })
   })
 })
 

@@ -64,7 +64,10 @@ describe("the tarball", () => {
     const { exports, bin } = JSON.parse(read("package.json"))
     const { "./package.json": _, ...modules } = exports
     expect(Object.keys(modules)).toEqual(
-      expect.arrayContaining([".", "./agents", "./effect-ai", "./mdx", "./sql", "./jsx-runtime", "./jsx-dev-runtime"]),
+      expect.arrayContaining([
+        ...[".", "./agents", "./effect-ai", "./mdx", "./mdx-plugin", "./scorers", "./sql"],
+        ...["./jsx-runtime", "./jsx-dev-runtime"],
+      ]),
     )
     const named = [...Object.values(modules).flatMap((target) => Object.values(target as Record<string, string>)), bin.smithers]
     expect(named.filter((file) => !existsSync(join(unpacked, file)))).toEqual([])
@@ -104,6 +107,7 @@ describe("the tarball", () => {
         }),
     )
     expect(more).toMatchObject({ ".": [], "./agents": [], "./mdx": [], "./jsx-runtime": [], "./jsx-dev-runtime": [] })
+    expect([more["./mdx-plugin"], more["./scorers"]]).toEqual([[], []])
     expect(more["./sql"]).toEqual(["@effect/experimental", "@effect/sql"])
     expect(more["./effect-ai"]).toEqual(["@effect/ai"])
   })

@@ -76,6 +76,19 @@ console.log(JSON.stringify({ name: Plan.displayName, isComponent: typeof Plan ==
     expect(printed?.text).toBe("# Plan\n\nUse {braces} and <tags> as they are.")
   })
 
+  it("works by the preloads of Smithers 0.x, of the package and of its subpath", async () => {
+    for (const from of ["smithers-orchestrator", "smithers-orchestrator/mdx-plugin"]) {
+      rmSync(join(folder, "node_modules"), { force: true })
+      project({
+        "plain.md": "# Plan\n",
+        "preload.ts": `import { mdxPlugin } from "${from}"\n\nmdxPlugin()\n`,
+        "bunfig.toml": 'preload = ["./preload.ts"]\n',
+        "plain.ts": 'import Plan from "./plain.md"\nconsole.log(typeof Plan, Plan.displayName)\n',
+      })
+      expect(await run(["plain.ts"])).toBe("function Plain\n")
+    }
+  })
+
   it("gives a component", async () => {
     const [first, second] = await print(["review.mdx", '{"repo":"acme/api","sha":"abc123"}', "nested.mdx", '{"repos":["a","b"]}'])
     expect(first).toEqual({ text: review("acme/api", "abc123"), name: "Review", frontmatter: {} })

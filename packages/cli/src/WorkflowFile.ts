@@ -13,6 +13,7 @@ import type { Plan } from "@smithers/core/Plan"
 import { defined } from "@smithers/core/Struct"
 import * as Supervisor from "@smithers/core/Supervisor"
 import type { Runs } from "@smithers/core/Workflow"
+import * as Compatibility from "@smithers/jsx/Compatibility"
 import { plural, quoted, shorten } from "@smithers/server/views/Text"
 import { realPath } from "@smithers/sqlite/Location"
 import type { BunPlugin } from "bun"
@@ -216,11 +217,27 @@ const explain = (path: string, thrown: unknown, otherwise: string): InvalidWorkf
     const problem = `${path} cannot be loaded: ${because}. ${otherwise}`
     return new InvalidWorkflowFile({ path, reason: "import", problem, ...defined({ missing }) })
   }
+  const absent = absentName(thrown)
+  if (absent !== undefined) return invalid("import", `${path} cannot be loaded: ${absent}. ${otherwise}${otherFacade(path)}`)
   const shown =
     thrown instanceof Error
       ? `${thrown.name}: ${thrown.message}${placeOf(thrown)}`
       : `the value ${shorten(Bun.inspect(thrown), 500)}`
   return invalid("threw", `${path} threw while it was loaded: ${shown}\n${otherwise}${otherFacade(path)}`)
+}
+
+/** Explains a name that a program of Smithers 0.x imports of this package, which lacks it. */
+const absentName = (thrown: unknown): string | undefined => {
+  if (!(thrown instanceof SyntaxError)) return undefined
+  const [, name = "", module = ""] = /^Export named '([^']+)' not found in module '([^']+)'/.exec(thrown.message) ?? []
+  const cure = Compatibility.cureOfImport(name)
+  if (cure === undefined || !belongsTo(module, facade)) return undefined
+  return `it imports "${name}" of Smithers 0.x. ${cure}`
+}
+
+const belongsTo = (module: string, name: string): boolean => {
+  const folder = find(name, dirname(module))?.folder ?? find(name, dirname(Bun.main))?.folder
+  return folder !== undefined && realPath(module).startsWith(`${folder}/`)
 }
 
 /** An unresolved import, as Bun reports it. */
@@ -251,6 +268,15 @@ const explainImport = (
     const because = `${facade} needs the package "${name}" for this import, and it is not installed. Install it: cd ${quoted(projectOf(dirname(path)))} && bun add ${wanted.join(" ")}`
     return { because, missing: name }
   }
+  const [, ofScope] = /^@smithers-orchestrator(\/[^/]+)$/.exec(specifier) ?? []
+  if (!isHere && ofScope !== undefined) {
+    const cure =
+      Compatibility.cureOfImport(ofScope) ??
+      `Import it from "${facade}${subpaths(importer).includes(`${facade}${ofScope}`) ? ofScope : ""}"`
+    return { because: `${importer} imports "${specifier}", a package of Smithers 0.x that is one with ${facade}. ${cure}` }
+  }
+  const cure = name === facade ? Compatibility.cureOfImport(specifier.slice(facade.length)) : undefined
+  if (cure !== undefined) return { because: `${importer} imports "${specifier}" of Smithers 0.x, which does not exist. ${cure}` }
   const install = `cd ${quoted(projectOf(folder))} && bun add ${name}`
   if (!isHere && (name === specifier || !names.includes(name)))
     return { because: `${importer} imports the package "${name}", which is not installed. Install it: ${install}`, missing: name }

@@ -411,6 +411,8 @@ export interface ScoreContext<Input, Output> {
   readonly runId: string
   readonly nodeId: string
   readonly iteration: number
+  /** Milliseconds of the attempt that gave the output; absent for an output of no attempt. */
+  readonly latencyMs?: number | undefined
 }
 
 /** A score from 0 to 1, with a reason. */
@@ -429,8 +431,8 @@ export type Scorer<Context> =
   | {
       /** A function, or an agent that judges the output by a score from 0 to 1 and a reason. */
       readonly score: ScoreFunction<Context> | AnyAgent
-      /** The criterion for an agent. Default: the name of the scorer. */
-      readonly instructions?: string
+      /** The criterion for an agent, or a function that returns it. Default: the name of the scorer. */
+      readonly instructions?: string | ((context: Context) => string)
       /** The share of outputs that are scored, from 0 to 1. It depends on run, node and iteration alone. Default: 1. */
       readonly sampling?: number
       /** Longest time of a score. Default: 5 minutes. */

@@ -664,13 +664,19 @@ const scorersOf = (declared: unknown, words: Words): Plan.Step["scorers"] => {
     const { score, instructions, sampling = 1 } = value
     if (typeof sampling !== "number" || !(sampling >= 0 && sampling <= 1))
       return refuse(`"${of}.sampling" must be a number from 0 to 1: the share of outputs that are scored`)
-    if (instructions !== undefined && typeof instructions !== "string") return refuse(`"${of}.instructions" must be text`)
+    const criterion = criterionOf(instructions, `${of}.instructions`)
     const timeoutMs = span(value, "timeout", { ...words, hasMillis: false }, `${of}.`) ?? defaultScoreTime
-    if (typeof score === "function") return [name, { score: fn(score, `${of}.score`), instructions, sampling, timeoutMs }]
+    if (typeof score === "function")
+      return [name, { score: fn(score, `${of}.score`), instructions: criterion, sampling, timeoutMs }]
     if (!isAgent(score)) return refuse(`"${of}.score" must be a function, or an agent that judges`)
-    return [name, { score, instructions, sampling, timeoutMs }]
+    return [name, { score, instructions: criterion, sampling, timeoutMs }]
   })
   return made.length === 0 ? undefined : Object.fromEntries(made)
+}
+
+const criterionOf = (value: unknown, of: string): Plan.Scorer["instructions"] => {
+  if (value === undefined || (typeof value === "string" && value.trim() !== "")) return value
+  return typeof value === "function" ? fn(value, of) : refuse(`"${of}" must be text, or a function that returns it`)
 }
 
 const usualScorer = { instructions: undefined, sampling: 1, timeoutMs: defaultScoreTime }

@@ -119,6 +119,8 @@ export interface ScoreContext {
   readonly runId: string
   readonly nodeId: string
   readonly iteration: number
+  /** Milliseconds of the attempt that gave the output; absent for an output of no attempt. */
+  readonly latencyMs?: number | undefined
 }
 
 /** Returns a number from 0 to 1, or an object with such a `score` and a `reason`; may be a Promise or an Effect. */
@@ -127,8 +129,8 @@ export type ScoreFunction = (context: ScoreContext) => unknown
 /** A scorer of the outputs of a step: code, or an agent that judges. */
 export interface Scorer {
   readonly score: ScoreFunction | AnyAgent
-  /** The criterion of a judge. Default: the name of the scorer. */
-  readonly instructions: string | undefined
+  /** The criterion of a judge, or a function that returns it. Default: the name of the scorer. */
+  readonly instructions: string | ((context: ScoreContext) => unknown) | undefined
   /** The share of outputs that are scored, from 0 to 1. */
   readonly sampling: number
   readonly timeoutMs: Millis

@@ -161,12 +161,16 @@ interface Unscored {
 
 const scoreOne = (
   scoring: Scoring.Scoring,
+  state: RunState.RunState,
   { runId, nodeId, iteration, attempt, scorer: name }: Scores.ScoreKey,
   { scorers, output, input, budgets }: Unscored,
 ): Effect.Effect<void, never, unknown> => {
   const scorer = scorers[name]
   const key = { runId, nodeId, iteration, attempt, scorer: name }
-  return scorer === undefined ? Effect.void : scoring.start({ key, scorer, input, output, budgets })
+  const record = RunState.step(state, nodeId, iteration)
+  const { attemptedAt, finishedAt } = record?.attempt === attempt ? record : {}
+  const latencyMs = attemptedAt === undefined || finishedAt === undefined ? undefined : finishedAt - attemptedAt
+  return scorer === undefined ? Effect.void : scoring.start({ key, scorer, input, output, latencyMs, budgets })
 }
 
 /** Makes scores that are due, as far as the plan has their scorers and the outputs are there. */
@@ -188,7 +192,7 @@ const scoreDue = (
       const key = nodeKey(scoreKey.nodeId, scoreKey.iteration)
       if (step?._tag !== "Step" || step.scorers === undefined || !values.outputs.has(key)) continue
       const output = values.outputs.get(key)
-      yield* scoreOne(scoring, scoreKey, {
+      yield* scoreOne(scoring, state(), scoreKey, {
         scorers: step.scorers,
         output,
         input: values.input,
@@ -401,7 +405,7 @@ const loop = (
           if (found === undefined) return Effect.void
           const position = plan.positions.get(scoreKey.nodeId)
           const budgets = position === undefined ? frame.state.budgets : Claims.aroundOf(plan, position, frame.state)
-          return scoreOne(options.scoring, { runId, ...scoreKey }, { ...found, input: values.input, budgets })
+          return scoreOne(options.scoring, frame.state, { runId, ...scoreKey }, { ...found, input: values.input, budgets })
         },
         { discard: true },
       )

@@ -3,6 +3,8 @@
  * behind this room knows of them. What has no meaning any more is accepted, and said once per process; what means something else is refused with its cure.
  */
 
+import { name as facade } from "@smithers/core/Package"
+
 /** Props or options by name. */
 export interface Given {
   readonly [name: string]: unknown
@@ -96,6 +98,50 @@ const cures: { readonly [kindAndProp: string]: string } = {
 
 /** Returns the cure for a prop of 0.x that is refused; `undefined` for a prop that never was one. */
 export const cureOf = (kind: string, prop: string): string | undefined => cures[`${kind} ${prop}`]
+
+const patterns = (...names: ReadonlyArray<string>): { readonly [name: string]: string } =>
+  Object.fromEntries(names.map((name) => [name, `Import it from "${facade}/patterns", and read its props there`]))
+
+/** Cures of what a program imports of 0.x, and is not here: names of the facade, and subpaths. */
+const importCures: { readonly [name: string]: string } = {
+  ...patterns(
+    ...["ClassifyAndRoute", "Debate", "EscalationChain", "GatherAndSynthesize", "Kanban", "Optimizer", "Panel", "Poller"],
+    ...["ReviewLoop", "ScanFixVerify", "Supervisor"],
+  ),
+  ...Object.fromEntries(
+    [
+      "createScorer",
+      "llmJudge",
+      "relevancyScorer",
+      "toxicityScorer",
+      "faithfulnessScorer",
+      "schemaAdherenceScorer",
+      "latencyScorer",
+    ].map((name) => [name, `Import it from "${facade}/scorers"`]),
+  ),
+  ...Object.fromEntries(
+    ["AnthropicAgent", "OpenAIAgent"].map((name) => [name, "Make it with createAgent({ model }), of a model of the AI SDK"]),
+  ),
+  ...Object.fromEntries(["AmpAgent", "ForgeAgent"].map((name) => [name, "Make it with new CliAgent({ command })"])),
+  ...Object.fromEntries(
+    ["aggregateScores", "runScorersAsync", "runScorersBatch", "smithersScorers"].map((name) => [
+      name,
+      'Read scores with "smithers scores", or from the table smithers_scores',
+    ]),
+  ),
+  Gateway: 'Drive runs with "smithers up" and "smithers supervise"',
+  startServer: 'Drive runs with "smithers up" and "smithers supervise"',
+  SmithersDb: `Read runs with Smithers.status and the queries of "${facade}/sql"`,
+  renderFrame: "Use renderPlan(workflow, { input })",
+  zodSchemaToJsonExample: "An agent is given the schema of its output",
+  signalRun: "Use Smithers.signal, or the command",
+  "/memory": "Give the tasks memory={{ recall, remember }}",
+  "/observability": "Read docs/guides/observability.md: logs, metrics and traces need no import",
+  "/openapi": `Write the tools with defineTool of "${facade}/tools", or take those of a server with mcpServer of "${facade}/agents"`,
+}
+
+/** Returns the cure for a name, or a subpath as `/name`, that programs of 0.x import and is not here; `undefined` for another one. */
+export const cureOfImport = (name: string): string | undefined => (Object.hasOwn(importCures, name) ? importCures[name] : undefined)
 
 /** Components that are functions or classes, by their kinds. */
 const kinds = new WeakMap<object, string>()

@@ -46,5 +46,6 @@ export {
 export { dedent } from "@smithers/jsx/Dedent"
 export { type RenderedPlan, type RenderOptions, renderPlan } from "@smithers/jsx/renderPlan"
 export { createSmithers, type JsxWorkflow } from "@smithers/jsx/Workflow"
+export { mdxPlugin } from "./mdx-plugin.ts"
 export { type RunWorkflowOptions, runWorkflow } from "./runWorkflow.ts"
 export * as Smithers from "./Smithers.ts"

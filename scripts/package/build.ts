@@ -11,6 +11,7 @@
  * dist/   JavaScript, declarations and maps: the facade, and a folder for each package that it is made of
  * src/    the sources that the maps lead to
  * cli/    the program of the command
+ * templates/  the project that the command writes
  * ```
  */
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
@@ -336,7 +337,7 @@ const manifestOf = (included: ReadonlyArray<string>) => {
     sideEffects: ["./dist/mdx.js", "./dist/copies.js", "./dist/entry/*.js", "./dist/needs-*.js", "./cli/*.js"],
     bin: { smithers: "cli/bin.js" },
     exports: { ...Object.fromEntries(targets), "./package.json": "./package.json" },
-    files: ["dist", "src", "cli", ...included],
+    files: ["dist", "src", "cli", "templates", ...included],
     engines,
     dependencies: dependencies(),
     peerDependencies,
@@ -376,6 +377,7 @@ export const build = async (): Promise<void> => {
   writeFileSync(join(folder, "NOTICE"), notice(manifest.name, packages))
   writeFileSync(join(folder, "README.md"), readme())
   cpSync(join(root, "LICENSE"), join(folder, "LICENSE"))
+  cpSync(join(root, "templates"), join(folder, "templates"), { recursive: true })
   const changelog = join(root, "packages", facade, "CHANGELOG.md")
   if (existsSync(changelog)) cpSync(changelog, join(folder, "CHANGELOG.md"))
 }

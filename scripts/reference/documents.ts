@@ -14,7 +14,18 @@ const chapters: ReadonlyArray<{ readonly title: string; readonly folder: string;
   {
     title: "Guides: basics",
     folder: "guides",
-    first: ["first-workflow", "first-jsx", "terminal", "parallel-lists", "loops", "retries", "cache", "typed-errors", "services"],
+    first: [
+      "first-workflow",
+      "first-jsx",
+      "templates",
+      "terminal",
+      "parallel-lists",
+      "loops",
+      "retries",
+      "cache",
+      "typed-errors",
+      "services",
+    ],
   },
   { title: "Guides: waiting", folder: "guides", first: ["approvals", "select", "gates", "human-tasks", "signals", "timers"] },
   {

@@ -281,7 +281,7 @@ describeInstalled(titled("with the SQL client of users and the kit for tests, by
 })
 
 describeInstalled(titled("a project that init has written"), () => {
-  it("installs, type-checks, passes its test and runs", { timeout: 3 * minutes }, async () => {
+  it("installs, type-checks, passes its tests and runs", { timeout: 3 * minutes }, async () => {
     const folder = project()
     await install("bun", folder)
     await succeed([join("node_modules", ".bin", "smithers"), "init", "flows"], folder)
@@ -292,9 +292,9 @@ describeInstalled(titled("a project that init has written"), () => {
     writeFileSync(join(flows, "package.json"), JSON.stringify(manifest))
     await succeed(["bun", "install"], flows)
     expect(await succeed(["bun", "run", "typecheck"], flows)).toBe("")
-    expect((await run(["bun", "test"], flows)).stderr).toMatch(/\n 1 pass\n 0 fail\n/)
-    const { code, stdout } = await run(["bun", "run", "hello"], flows)
-    expect([code, stdout]).toEqual([3, expect.stringContaining("go: approval: Go on with: say hello?")])
+    expect((await run(["bun", "test"], flows)).stderr).toMatch(/\n 9 pass\n 0 fail\n/)
+    const { code, stdout } = await run(["bun", "run", "kanban"], flows, { SMITHERS_AGENT: "stand-in" })
+    expect([code, stdout]).toEqual([3, expect.stringContaining("start: approval: Work on these cards for")])
     expect(existsSync(join(flows, "smithers.db"))).toBe(true)
   })
 })

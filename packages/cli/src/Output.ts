@@ -447,11 +447,18 @@ export const Workflows = Schema.Struct({
   workflows: Schema.Array(Schema.Struct({ name: Schema.String, path: Schema.String })),
 })
 
+/** `init --list` */
+export const TemplateList = Schema.Struct({
+  templates: Schema.Array(Schema.Struct({ name: Schema.String, summary: Schema.String })),
+})
+
 /** `init` */
 export const Initialised = Schema.Struct({
   folder: Schema.String,
+  templates: Schema.Array(Schema.String),
   /** Paths relative to the folder. */
   written: Schema.Array(Schema.String),
+  overwritten: Schema.Array(Schema.String),
   kept: Schema.Array(Schema.String),
   /** Commands to run next. */
   next: Schema.Array(Schema.String),

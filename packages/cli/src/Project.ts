@@ -9,7 +9,7 @@ export interface ProjectWorkflow {
   readonly path: string
 }
 
-/** Folders of workflows, relative to the root of a project. New workflows are written to the first. */
+/** Folders of workflows, relative to the root of a project. */
 export const folders = [join(".smithers", "workflows"), "workflows"]
 
 const extension = /(?<!\.d|\.test|\.spec)\.(tsx|ts|jsx|mts|mjs|js)$/
@@ -22,6 +22,10 @@ export const rootOf = (folder: string): string => {
     if (here === dirname(here)) return from
   }
 }
+
+/** Returns the folder of new workflows: the first that a project has. */
+export const homeOf = (root: string): string =>
+  join(root, folders.find((name) => existsSync(join(root, name))) ?? (folders[0] as string))
 
 /** Lists the workflows of a project by name. Of two with one name, the first wins. */
 export const workflows = (root: string): ReadonlyArray<ProjectWorkflow> => {

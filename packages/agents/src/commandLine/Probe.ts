@@ -134,5 +134,6 @@ export const all = (
     { concurrency: 3 },
   )
 
-/** The words by which agents are named. */
-export const names: ReadonlyArray<string> = dialects.map(([, { program }]) => program)
+/** The programs of the agents. */
+export const names = ["claude", "codex", "gemini", "opencode", "kimi", "pi"] as const
+export type AgentName = (typeof names)[number]

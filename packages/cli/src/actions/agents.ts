@@ -21,7 +21,11 @@ const abilities = ({ abilities }: Probe.AgentStatus): string =>
 /** Lists the programs that are agents, as they are on this machine. */
 export const agents = ({ agent }: { readonly agent: string | undefined }) =>
   Effect.gen(function* () {
-    const isolation = yield* Settings.word("SMITHERS_ISOLATION", process.env.SMITHERS_ISOLATION || undefined, Runner.isolations)
+    const isolation = yield* Settings.word(
+      "SMITHERS_ISOLATION",
+      process.env.SMITHERS_ISOLATION || Runner.defaultIsolation,
+      Runner.isolations,
+    )
     const found = yield* Probe.all(Runner.make(isolation), agent)
     if (found.length === 0)
       return yield* new InvalidUsage({ problem: `No agent is called "${agent}": ${Probe.names.join(", ")}`, command: "agents" })

@@ -8,7 +8,7 @@ import { commandLine } from "@smithers/server/views/CommandLine"
 import * as Effect from "effect/Effect"
 import { facade } from "../BundledPackages.ts"
 import { CannotWrite, InvalidUsage, InvalidWorkflowFile } from "../Errors.ts"
-import { folders, rootOf, workflows } from "../Project.ts"
+import { folders, homeOf, rootOf, workflows } from "../Project.ts"
 import { table } from "../Table.ts"
 import { type UpOptions, up } from "./up.ts"
 
@@ -27,7 +27,7 @@ const find = ({ name, root }: WorkflowOptions) =>
     const near = nearestWord(name, names)
     const has = near !== undefined ? ` Did you mean "${near}"?` : names.length === 0 ? "" : ` Its workflows: ${names.join(", ")}.`
     return yield* new InvalidWorkflowFile({
-      path: join(project, folders[0] as string, `${name}.tsx`),
+      path: join(homeOf(project), `${name}.tsx`),
       reason: "missing",
       problem: `There is no workflow "${name}" in ${project}.${has} Run "${commandLine(undefined, "workflow create", [name])}" to create it.`,
     })
@@ -94,7 +94,7 @@ export const create = ({ name, root: folder }: WorkflowOptions) =>
       })
     }
     const root = folder === undefined ? rootOf(".") : resolve(folder)
-    const path = join(root, folders[0] as string, `${name}.tsx`)
+    const path = join(homeOf(root), `${name}.tsx`)
     if (existsSync(path))
       return yield* new InvalidUsage({ problem: `${path} already exists. It was not changed`, command: "workflow create" })
     yield* Effect.try({

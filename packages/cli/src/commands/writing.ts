@@ -2,19 +2,34 @@
  * Commands for authors of workflows.
  */
 import * as Schema from "effect/Schema"
-import { argument, choice, define, flag, optionalArgument, text } from "../Definition.ts"
+import { argument, choice, define, flag, optionalArgument, text, texts } from "../Definition.ts"
 import * as Output from "../Output.ts"
+import { templates } from "../Templates.ts"
 import { runOptions } from "./running.ts"
 
 const exported = text("export", "name", "Name of the export that holds the workflow. Default: the default export")
 
 export const init = define({
   path: ["init"],
-  summary: "Creates a project: package.json, tsconfig.json, bunfig.toml, a workflow and its test.",
-  details: "Existing files are kept. Installs nothing; prints the commands to run next.",
-  examples: [{ line: "smithers init my-workflows", does: "Creates a project in the folder my-workflows." }],
-  parameters: { folder: optionalArgument("folder", "Folder of the project, created if missing. Default: the current one") },
-  output: Output.Initialised,
+  summary: "Creates a project of workflows, with prompts, agents and tests, or adds them to one.",
+  details:
+    "Existing files are kept and listed. Installs nothing; prints the commands to run next. Agents are models with a key, programs that are logged in, or stand-ins that ask nobody: see agents.ts of the project.",
+  lists: [{ title: "Templates", rows: Object.entries(templates) }],
+  examples: [
+    { line: "smithers init my-workflows", does: "Creates a project with all templates in the folder my-workflows." },
+    { line: "smithers init --template kanban,grill-me", does: "Adds two workflows to the project in this folder." },
+    { line: "smithers init --list", does: "Lists the templates." },
+  ],
+  parameters: {
+    folder: optionalArgument("folder", "Folder of the project, created if missing. Default: the current one"),
+    template: texts("template", "name", "Template to write; several by commas. Repeatable. Default: all"),
+    list: flag("list", "List the templates, and write nothing"),
+    force: flag(
+      "force",
+      "Overwrite existing workflows, prompts, tests, agents.ts and AGENTS.md. Settings of the project, such as package.json, are kept",
+    ),
+  },
+  output: Schema.Union(Output.Initialised, Output.TemplateList),
   action: () => import("../actions/init.ts").then(({ init }) => init),
 })
 

@@ -199,6 +199,7 @@ describe("a secret that older rows hold", () => {
     ["init", ["init", "made"]],
     ["eject", ["eject", "ReviewLoop", "--to", `made-${canary.value.length}`]],
     ["workflow create", ["workflow", "create", "made"]],
+    ["workflow doctor", ["workflow", "doctor"]],
     ["workflow run", ["workflow", "run", "none", "--input", JSON.stringify({ key: canary.value })]],
   ]
 

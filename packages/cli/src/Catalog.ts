@@ -13,7 +13,8 @@ const { up, supervise, retry, fork, revert, cancel, cancelNode, completeNode, pa
 const { ps, inspect, node, logs, events, why, output, scores, chat, tools, costs, metrics } = Watching
 const { timeline, show, diff } = LookingBack
 const { approve, budget, deny, answer, signal, inbox } = Deciding
-const { init, eject, graph, check, replay, agents, workflowList, workflowRun, workflowPath, workflowCreate } = Writing
+const { init, eject, graph, check, replay, agents } = Writing
+const { workflowList, workflowRun, workflowPath, workflowCreate, workflowDoctor } = Writing
 const { dbPath, dbCheck, dbVacuum, dbPrune, cacheList, cacheClear, limitList, limitSet, completions } = Keeping
 const { memoryList, memorySearch, memoryGet, memorySet, memoryDelete } = Keeping
 
@@ -23,7 +24,7 @@ export const groups: ReadonlyArray<readonly [title: string, definitions: Readonl
   ["Watch", [ps, why, inspect, node, output, scores, chat, tools, costs, logs, events, metrics]],
   ["Look back", [timeline, show, diff]],
   ["Decide", [inbox, approve, deny, answer, budget, signal]],
-  ["Write", [init, eject, graph, check, replay, agents, workflowList, workflowRun, workflowPath, workflowCreate]],
+  ["Write", [init, eject, graph, check, replay, agents, workflowList, workflowRun, workflowPath, workflowCreate, workflowDoctor]],
   ["Remember", [memoryList, memorySearch, memoryGet, memorySet, memoryDelete]],
   ["Keep", [dbPath, dbCheck, dbVacuum, dbPrune, cacheList, cacheClear, limitList, limitSet, completions]],
 ]

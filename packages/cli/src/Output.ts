@@ -464,6 +464,22 @@ export const Initialised = Schema.Struct({
   next: Schema.Array(Schema.String),
 })
 
+/** `workflow doctor` */
+export const Examined = Schema.Struct({
+  root: Schema.String,
+  /** Number of workflows of the project. */
+  workflows: Schema.Number,
+  findings: Schema.Array(
+    Schema.Struct({
+      check: Schema.Literal("runtime", "packages", "copies", "tsconfig", "prompts", "ignored", "database", "workflows"),
+      status: Schema.Literal("problem", "warning"),
+      file: Schema.NullOr(Schema.String),
+      message: Schema.String,
+      repair: Schema.String,
+    }),
+  ),
+})
+
 /** `eject` */
 export const Ejected = Schema.Struct({ pattern: Schema.String, path: Schema.String })
 

@@ -179,3 +179,14 @@ export const workflowCreate = define({
   output: Output.WorkflowPath,
   action: () => import("../actions/workflow.ts").then(({ create }) => create),
 })
+
+export const workflowDoctor = define({
+  path: ["workflow", "doctor"],
+  summary: "Examines this project: versions, copies of packages, settings, the database, and if every workflow loads.",
+  details:
+    "Each finding has a repair. A problem keeps something from running, a warning may. Exits with 1 if there is a problem. Changes nothing, and runs no workflow.",
+  examples: [{ line: "smithers workflow doctor", does: "Examines the project around this folder." }],
+  parameters: { root },
+  output: Output.Examined,
+  action: () => import("../actions/doctor.ts").then(({ doctor }) => doctor),
+})

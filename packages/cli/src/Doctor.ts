@@ -5,9 +5,9 @@
 import { existsSync, readdirSync, readFileSync, realpathSync } from "node:fs"
 import { dirname, join, relative, resolve } from "node:path"
 import { version } from "@smithers/core/Package"
+import { quoted } from "@smithers/server/views/Text"
 import { facade, find } from "./BundledPackages.ts"
 import { folders, workflows } from "./Project.ts"
-import { quoted } from "./Text.ts"
 
 /** Something that is wrong, and the repair. A `problem` keeps something from running; a `warning` may. */
 export interface Finding {

@@ -3,13 +3,13 @@
  */
 import { existsSync } from "node:fs"
 import { join, relative } from "node:path"
+import { plural } from "@smithers/server/views/Text"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Database from "../Database.ts"
 import { examine, type Finding } from "../Doctor.ts"
 import { Exit } from "../Exit.ts"
 import { rootOf, workflows } from "../Project.ts"
-import { plural } from "../Text.ts"
 import * as WorkflowFile from "../WorkflowFile.ts"
 
 /** Opens the database of the project, as a command that reads does. */

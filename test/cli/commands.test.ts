@@ -309,6 +309,7 @@ describe("with --json every command", () => {
         ["diff", "letter", "1"],
         ["budget", "letter"],
         ["eject", "Panel"],
+        ["workflow", "doctor"],
         ["replay", "letter"],
         ["cache", "list"],
         ["cache", "clear", "--all"],

@@ -72,7 +72,7 @@ describe("init", () => {
     writeFileSync(here.file("test"), "a file")
     const { code, value } = await here.json("init", "--template", "kanban")
     expect([code, value]).toMatchObject([1, { error: { tag: "CannotWrite", path: here.file("test/kanban.test.ts") } }])
-    const unknown = await here.run("init", "--template", "kanbn")
+    const unknown = await place().run("init", "--template", "kanbn")
     expect([unknown.code, unknown.stderr]).toEqual([
       4,
       expect.stringMatching(/there are kanban, mission, .*Did you mean "kanban"\?/),

@@ -161,7 +161,7 @@ export default smithers(() => <Workflow name="w"><Task id="t" output={outputs.ou
       "./nowhere.ts": "Cannot find module './nowhere.ts'",
       "@smithers-orchestrator/scorers":
         'a package of Smithers 0.x that is one with smithers-orchestrator. Import it from "smithers-orchestrator/scorers"',
-      "smithers-orchestrator/memory": "of Smithers 0.x, which does not exist. Give the tasks memory={{ recall, remember }}",
+      "smithers-orchestrator/memory": "which does not exist. Give the tasks memory={{ recall, remember }}",
     }
     for (const [specifier, problem] of Object.entries(problems)) {
       for (const source of [`import "${specifier}"`, `await import("${specifier}")`, `require("${specifier}")`]) {

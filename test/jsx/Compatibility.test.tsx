@@ -17,7 +17,7 @@ beforeEach(() => {
 })
 afterEach(() => vi.restoreAllMocks())
 
-const { Approval, HumanTask, Loop, MergeQueue, Saga, Signal, Subflow, TryCatchFinally, WaitForEvent, Worktree } =
+const { Approval, HumanTask, Loop, MergeQueue, Saga, Signal, Subflow, Timer, TryCatchFinally, WaitForEvent, Worktree } =
   smithersPackage as Untyped
 const schemas = {
   note: z.object({ text: z.string() }),
@@ -29,7 +29,8 @@ const schemas = {
     decidedAt: z.string().nullable(),
   }),
 }
-const declared = (options: object = {}): Untyped => createSmithers(schemas, options)
+const selection = z.object({ selected: z.string(), notes: z.string().nullable() })
+const declared = (options: object = {}): Untyped => createSmithers({ ...schemas, selection }, options)
 const { Workflow, Task, smithers, outputs } = declared()
 const outcome = async (workflow: Untyped): Promise<Untyped> => {
   const result: Untyped = await runWorkflow(workflow, { input: {}, runtime: Smithers.memory })
@@ -179,6 +180,29 @@ describe("props of 0.x", () => {
     expect(await run.output()).toEqual({ approved: true, note: null, decidedBy: "ann", decidedAt: "2025-01-01T00:00:00.000Z" })
   })
 
+  it("have notes of a selection, and a time of a timer as a text, after what is needed", async () => {
+    const workflow = smithers(() => (
+      <Workflow name="w">
+        <Task id="a" output={outputs.note}>
+          {{ text: "" }}
+        </Task>
+        <Timer id="past" until="2020-01-01T00:00:00Z" needs={{ note: "a" }} />
+        <Approval
+          id="which"
+          mode="select"
+          outputSchema={outputs.selection}
+          request={{ title: "?" }}
+          options={[{ key: "x", label: "X" }]}
+        />
+      </Workflow>
+    ))
+    await using runtime = TestRuntime.make()
+    const run = await runtime.start(workflow, {}, { runId: "r" })
+    await runtime.approve("r", "which", { choose: "x", note: "why not" })
+    expect(await run.output()).toEqual({ selected: "x", notes: "why not" })
+    expect(() => drawn(<Timer key="1" id="t" until="soon" />)).toThrow('"until" must be a Date')
+  })
+
   it("give a second agent, and read memory and scorers in their old form", async () => {
     const first = scriptedAgent([new Error("no")])
     const second = scriptedAgent([{ text: "second" }])
@@ -235,6 +259,14 @@ describe("props of 0.x", () => {
     ],
     ["steps", <Saga key="1" id="s" steps={[]} />, '"compensate"'],
     ["catchErrors", <TryCatchFinally key="1" id="t" try={null} catch={null} catchErrors={["X"]} />, "catchWhen"],
+    [
+      "children",
+      <Signal key="1" id="s" schema={outputs.note}>
+        {() => null}
+      </Signal>,
+      "beside it",
+    ],
+    ["every", <Timer key="1" id="t" every="1h" />, "<Loop>"],
     ["mode", <Subflow key="1" id="c" mode="inline" output={outputs.note} />, "component"],
   ] as const)("are refused with a cure where they mean something else: %s", (prop, element, cure) => {
     expect(() => drawn(element)).toThrow(`"${prop}" is a prop of Smithers 0.x.`)

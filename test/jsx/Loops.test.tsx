@@ -57,7 +57,7 @@ describe("the limit of a loop", () => {
         const error = { _tag: "LoopLimitReached", nodeId: "rounds", maxIterations: 5, isDefault: true }
         expect(failed).toMatchObject({ status: "failed", error })
         expect(failed.status === "failed" && failed.error.message).toBe(
-          'Loop "rounds" of run "r" made 5 passes, the default limit, without its "until" holding. Set maxIterations (Infinity for no limit) and resume the run: its passes are kept.',
+          'Loop "rounds" of run "r" made 5 passes, the default limit, without its "until" holding. Set maxIterations (Infinity for no limit), or onMaxReached to "return-last" to go on with the last pass, and resume the run: its passes are kept.',
         )
         expect(agent.calls).toBe(5)
         const asked = { runId: "r", onFailed: "resume" } as const

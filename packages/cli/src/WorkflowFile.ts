@@ -268,15 +268,11 @@ const explainImport = (
     const because = `${facade} needs the package "${name}" for this import, and it is not installed. Install it: cd ${quoted(projectOf(dirname(path)))} && bun add ${wanted.join(" ")}`
     return { because, missing: name }
   }
-  const [, ofScope] = /^@smithers-orchestrator(\/[^/]+)$/.exec(specifier) ?? []
-  if (!isHere && ofScope !== undefined) {
-    const cure =
-      Compatibility.cureOfImport(ofScope) ??
-      `Import it from "${facade}${subpaths(importer).includes(`${facade}${ofScope}`) ? ofScope : ""}"`
-    return { because: `${importer} imports "${specifier}", a package of Smithers 0.x that is one with ${facade}. ${cure}` }
+  const cure = isHere && name !== facade ? undefined : Compatibility.cureOfImport(specifier)
+  if (cure !== undefined) {
+    const what = name === facade ? "which does not exist" : `a package of Smithers 0.x that is one with ${facade}`
+    return { because: `${importer} imports "${specifier}", ${what}. ${cure}` }
   }
-  const cure = name === facade ? Compatibility.cureOfImport(specifier.slice(facade.length)) : undefined
-  if (cure !== undefined) return { because: `${importer} imports "${specifier}" of Smithers 0.x, which does not exist. ${cure}` }
   const install = `cd ${quoted(projectOf(folder))} && bun add ${name}`
   if (!isHere && (name === specifier || !names.includes(name)))
     return { because: `${importer} imports the package "${name}", which is not installed. Install it: ${install}`, missing: name }

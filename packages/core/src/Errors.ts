@@ -326,7 +326,7 @@ export class LoopLimitReached extends Schema.TaggedError<LoopLimitReached>()("Lo
   override get message(): string {
     const passes = plural(this.maxIterations, "pass", "passes")
     if (this.isDefault === true) {
-      return `Loop "${this.nodeId}" of run "${this.runId}" made ${passes}, the default limit, without its "until" holding. Set maxIterations (Infinity for no limit) and resume the run: its passes are kept.`
+      return `Loop "${this.nodeId}" of run "${this.runId}" made ${passes}, the default limit, without its "until" holding. Set maxIterations (Infinity for no limit), or onMaxReached to "return-last" to go on with the last pass, and resume the run: its passes are kept.`
     }
     return `Loop "${this.nodeId}" of run "${this.runId}" made its ${passes} without its "until" holding. Raise maxIterations, or set onMaxReached to "return-last", and resume the run: its passes are kept.`
   }

@@ -3,7 +3,9 @@
  * behind this room knows of them. What has no meaning any more is accepted, and said once per process; what means something else is refused with its cure.
  */
 
+import type { Codec } from "@smithers/core/Codec"
 import { name as facade } from "@smithers/core/Package"
+import * as Either from "effect/Either"
 
 /** Props or options by name. */
 export interface Given {
@@ -54,6 +56,10 @@ const rename = (to: string, as?: (value: unknown) => unknown): Rule => (as === u
 /** Ids by a name, or a list of them, as a list. */
 const idsOf = (value: unknown): unknown => (isObject(value) ? Object.values(value) : value)
 
+/** A time as a text, which ours takes as a Date. What is no time is refused as it is. */
+const timeOf = (value: unknown): unknown =>
+  typeof value === "string" && !Number.isNaN(Date.parse(value)) ? new Date(value) : value
+
 const rules: { readonly [kind: string]: { readonly [prop: string]: Rule } } = {
   Workflow: { cache: { effectless: 'Give "cache" to the tasks whose outputs may be reused.' } },
   Task: {
@@ -62,6 +68,7 @@ const rules: { readonly [kind: string]: { readonly [prop: string]: Rule } } = {
     hijack: { effectless: "Talk to the agent in its own program, and answer with an approval or a human task." },
     onHijackExit: { effectless: "Talk to the agent in its own program, and answer with an approval or a human task." },
   },
+  Timer: { until: rename("until", timeOf), needs: rename("dependsOn", idsOf) },
   Approval: {
     outputSchema: rename("output"),
     allowedUsers: rename("approvers"),
@@ -73,15 +80,22 @@ const rules: { readonly [kind: string]: { readonly [prop: string]: Rule } } = {
     event: rename("name"),
     correlationId: rename("correlation"),
     outputSchema: rename("output"),
+    needs: rename("dependsOn", idsOf),
     async: { drop: true },
   },
-  Signal: { schema: rename("output"), correlationId: rename("correlation"), async: { drop: true } },
+  Signal: {
+    schema: rename("output"),
+    correlationId: rename("correlation"),
+    needs: rename("dependsOn", idsOf),
+    async: { drop: true },
+  },
   HumanTask: {
     outputSchema: rename("output"),
+    needs: rename("dependsOn", idsOf),
     maxAttempts: { effectless: "An answer that the schema refuses is asked for again, without a limit." },
     async: { drop: true },
   },
-  Subflow: {},
+  Subflow: { needs: rename("dependsOn", idsOf) },
   Worktree: { baseBranch: rename("base") },
   Loop: { continueAsNewEvery: { effectless: "The history of a run is stored by frames, and read only where it is asked for." } },
 }
@@ -90,8 +104,10 @@ const rules: { readonly [kind: string]: { readonly [prop: string]: Rule } } = {
 const cures: { readonly [kindAndProp: string]: string } = {
   "Approval autoApprove": `Decide in code with <ApprovalGate when={…}>, or by time with timeout="1h" onTimeout="approve"`,
   "Subflow mode": 'Each child is a run of its own. For mode="inline", put the tasks of the child into a component, and draw that',
+  "Timer every": "Put the timer into a <Loop>, or schedule the workflow",
   "Saga steps": 'Put the tasks into <Saga>, each with "compensate", a function that undoes it',
   "Saga onFailure": 'Say "onCompensated": "fail" or "continue"',
+  "Signal children": "Draw what depends on it beside it, from ctx.outputMaybe(…)",
   "TryCatchFinally catchErrors": 'Say which errors are caught with catchWhen={(error) => error.name === "…"}',
   "Task fallbackAgent": "Give agent={[first, second]}",
 }
@@ -140,8 +156,16 @@ const importCures: { readonly [name: string]: string } = {
   "/openapi": `Write the tools with defineTool of "${facade}/tools", or take those of a server with mcpServer of "${facade}/agents"`,
 }
 
-/** Returns the cure for a name, or a subpath as `/name`, that programs of 0.x import and is not here; `undefined` for another one. */
-export const cureOfImport = (name: string): string | undefined => (Object.hasOwn(importCures, name) ? importCures[name] : undefined)
+/** Packages of the scope of 0.x that are subpaths here. */
+const subpaths: ReadonlySet<string> = new Set(["/agents", "/scorers", "/testing"])
+
+/** Returns the cure for a name or a specifier that programs of 0.x import, and that is not here; `undefined` for another one. */
+export const cureOfImport = (nameOrSpecifier: string): string | undefined => {
+  const [, scope, path] = /^(@)?smithers-orchestrator(\/[^/]+)/.exec(nameOrSpecifier) ?? []
+  const name = path ?? nameOrSpecifier
+  if (Object.hasOwn(importCures, name)) return importCures[name]
+  return scope === undefined ? undefined : `Import it from "${facade}${subpaths.has(name) ? name : ""}"`
+}
 
 /** Components that are functions or classes, by their kinds. */
 const kinds = new WeakMap<object, string>()
@@ -235,6 +259,17 @@ const scorersOf = (scorers: Given): Given =>
       return [name, { ...judged, sampling: samplingOf(one.sampling) }]
     }),
   )
+
+/** Makes a codec of the output of a selection take the field `notes` of 0.x, where it lacks `note`. */
+export const selecting = (codec: Codec<unknown, unknown>): Codec<unknown, unknown> => ({
+  ...codec,
+  encode: (value) => {
+    const encoded = codec.encode(value)
+    if (!Either.isEither(encoded) || Either.isRight(encoded) || !isObject(value)) return encoded
+    const noted = codec.encode({ ...value, notes: value.note ?? null })
+    return Either.isEither(noted) && Either.isLeft(noted) ? encoded : noted
+  },
+})
 
 /** A row of a table as 0.x gives it: the fields of its output, its node and its iteration. An output that is no object is its `value`. */
 export const row = (value: unknown, nodeId: string, iteration: number): Given => ({

@@ -9,6 +9,7 @@ import type { NodeId } from "@smithers/core/Ids"
 import * as NodeOptions from "@smithers/core/NodeOptions"
 import type { Need, Wait, WaitTarget } from "@smithers/core/Plan"
 import * as Schema from "effect/Schema"
+import * as Compatibility from "../Compatibility.ts"
 import type { HostNode } from "../HostNode.ts"
 import { functionOf, requestOf } from "./computed.ts"
 import { type ComesAfter, skipped } from "./condition.ts"
@@ -44,7 +45,8 @@ export const wait = (
   if (output === undefined && kind === "human") refuse(node, `it has no "output": the schema of the answer`)
   const table = lowering.tableOf(output) ?? untypedTable
   const untyped = kind !== "approval" ? anything : node.props.options === undefined ? decision : selection
-  const codec = output === undefined ? untyped : lowering.codecOf(table)
+  const typed = output === undefined ? undefined : lowering.codecOf(table)
+  const codec = typed === undefined ? untyped : node.props.options === undefined ? typed : selectingBy(typed)
   const id = idOf(node)
   const needs = dependsOn(node).flatMap(
     (target): ReadonlyArray<Need> => (layout.tasks.has(target) ? after(layout, id, target) : []),
@@ -54,6 +56,14 @@ export const wait = (
   if (made.target.kind === "approval" && output !== undefined) checkTaken(node, codec, made.target)
   return made
 }
+
+const selectingBy = (codec: Codec.Codec<unknown, unknown>): Codec.Codec<unknown, unknown> => {
+  const made = selections.get(codec) ?? Compatibility.selecting(codec)
+  selections.set(codec, made)
+  return made
+}
+
+const selections = new WeakMap<object, Codec.Codec<unknown, unknown>>()
 
 /** Kinds of decisions that a codec was checked to accept. */
 const taking = new WeakMap<object, Set<string>>()

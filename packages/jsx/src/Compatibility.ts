@@ -56,9 +56,9 @@ const rename = (to: string, as?: (value: unknown) => unknown): Rule => (as === u
 /** Ids by a name, or a list of them, as a list. */
 const idsOf = (value: unknown): unknown => (isObject(value) ? Object.values(value) : value)
 
-/** A time as a text, which ours takes as a Date. What is no time is refused as it is. */
+/** A time with its zone as a text, which ours takes as a Date. Other texts are refused as they are. */
 const timeOf = (value: unknown): unknown =>
-  typeof value === "string" && !Number.isNaN(Date.parse(value)) ? new Date(value) : value
+  typeof value === "string" && /T.*(Z|[+-]\d\d:?\d\d)$/.test(value) ? new Date(value) : value
 
 const rules: { readonly [kind: string]: { readonly [prop: string]: Rule } } = {
   Workflow: { cache: { effectless: 'Give "cache" to the tasks whose outputs may be reused.' } },

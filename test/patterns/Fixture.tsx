@@ -28,7 +28,16 @@ const { Workflow, Task, smithers, outputs } = createSmithers({
   category: z.object({ category: z.string(), confidence: z.number().optional() }),
   answer: z.object({ answer: z.string(), sure: z.boolean() }),
   check: z.object({ satisfied: z.boolean(), at: z.number().optional() }),
-  plan: z.object({ tasks: z.array(z.object({ id: z.string(), worker: z.string().optional(), instructions: z.string() })) }),
+  plan: z.object({
+    tasks: z.array(
+      z.object({
+        id: z.string(),
+        worker: z.string().optional(),
+        instructions: z.string(),
+        needs: z.array(z.string()).optional(),
+      }),
+    ),
+  }),
   rejected: z.object({ rejected: z.array(z.object({ id: z.string(), feedback: z.string() })) }),
 })
 

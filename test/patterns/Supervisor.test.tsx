@@ -1,9 +1,17 @@
 /** @jsxImportSource smithers-orchestrator */
+
+import type { Work } from "smithers-orchestrator/patterns"
 import { Supervisor } from "smithers-orchestrator/patterns"
 import { describe, expect, it } from "vitest"
-import { agent, crash, down, failure, outcome, outputs, plan, prompts } from "./Fixture.tsx"
+import { agent, crash, down, failure, outcome, outputs, plan, prompts, Task } from "./Fixture.tsx"
 
 const tasks = (...ids: ReadonlyArray<string>) => ({ tasks: ids.map((id) => ({ id, instructions: `do ${id}` })) })
+/** A plan by the needs of each task. */
+const needing = (tasks: { readonly [id: string]: ReadonlyArray<string> }) => ({
+  tasks: Object.entries(tasks).map(([id, needs]) => ({ id, instructions: `do ${id}.`, needs: [...needs] })),
+})
+/** The tasks that a worker was asked to do, in order. */
+const asked = (coder: ReturnType<typeof agent>) => prompts(coder).map((prompt) => /do (\w+)\./.exec(prompt)?.[1])
 const rejects = (...ids: ReadonlyArray<string>) => ({ rejected: ids.map((id) => ({ id, feedback: `${id} is thin` })) })
 const worker = (name = "coder", count = 5) =>
   agent(name, ...Array.from({ length: count }, (_, index) => ({ text: `${name} ${index}` })))
@@ -32,7 +40,7 @@ describe("Supervisor", () => {
           loop site:rounds (maxIterations: 3, onMaxReached: return-last)
             sequence
               scope site:tasks
-                foreach (maxConcurrency: 4, isSettled: true)
+                foreach (maxConcurrency: 4, until: true, isOpen: true, isSettled: true)
               step site:review (table: rejected, agents: [boss])
           step site (table: untyped, retry: { maxAttempts: 1, backoff: exponential, initialDelay: 1 second, maxDelay: 5 minutes, factor: 2, jitter: true })"
     `)
@@ -70,7 +78,9 @@ describe("Supervisor", () => {
   it("is exhausted after its rounds: the run fails, or goes on with what is done", async () => {
     const boss = () => agent("boss", tasks("a", "b"), rejects("b"), rejects("b"))
     const more = { maxIterations: 2 }
-    expect(await failure(() => supervise(boss(), { coder: worker() }, more))).toContain('"site" is exhausted, with b left')
+    expect(await failure(() => supervise(boss(), { coder: worker() }, more))).toContain(
+      '"site" is exhausted, with b (b is thin) left',
+    )
     expect(await outcome(() => supervise(boss(), { coder: worker() }, { ...more, onExhausted: "accept" }))).toMatchObject({
       outcome: "exhausted",
       done: { a: {} },
@@ -114,9 +124,82 @@ describe("Supervisor", () => {
     expect(coder.left()).toBe(4)
   })
 
-  it("survives a crash at every commit", async () => {
-    const agents = [agent("boss", tasks("a", "b"), rejects("b"), rejects()), worker()] as const
-    const [boss, coder] = agents
+  it("begins a task once those that it needs are done, and gives it their results", async () => {
+    const boss = agent("boss", needing({ page: ["api", "look"], api: [], look: ["api"] }), rejects())
+    const coder = worker()
+    expect(await outcome(() => supervise(boss, { coder }))).toMatchObject({ outcome: "done", rounds: 1, left: {} })
+    expect(asked(coder)).toEqual(["api", "look", "page"])
+    expect(prompts(coder)[2]).toMatch(/do page\..*result of api.*coder 0.*result of look.*coder 1/s)
+  })
+
+  it("begins it while others are at work that it does not need", async () => {
+    let release = (): void => {}
+    const last = new Promise<void>((resolve) => {
+      release = resolve
+    })
+    const order: Array<string> = []
+    const coder = ({ id, output }: Work) => (
+      <Task id={id} output={output}>
+        {async () => {
+          if (id.endsWith("slow")) await last
+          if (id.endsWith("page")) release()
+          order.push(id)
+          return { text: id }
+        }}
+      </Task>
+    )
+    const boss = agent("boss", needing({ slow: [], api: [], page: ["api"] }), rejects())
+    expect(await outcome(() => supervise(boss, { coder }))).toMatchObject({ outcome: "done" })
+    expect(order).toEqual(["site:do:api", "site:do:page", "site:do:slow"])
+  })
+
+  it("does again what needs a rejected result, and accepts nothing before what it needs", async () => {
+    const boss = agent("boss", needing({ api: [], page: ["api"], logo: [] }), rejects("api"), rejects())
+    const coder = worker()
+    const found = await outcome(() => supervise(boss, { coder }, { maxConcurrency: 1 }))
+    expect(found).toMatchObject({ outcome: "done", rounds: 2, left: {} })
+    expect(asked(coder).toSorted()).toEqual(["api", "api", "logo", "page", "page"])
+    expect(prompts(coder).at(-1)).toMatch(/do page\..*rejected.*it needs "api", which is not accepted/s)
+  })
+
+  it("begins nothing that needs a task whose worker failed, until that is done", async () => {
+    const boss = () => agent("boss", needing({ api: [], page: ["api"] }), rejects(), rejects())
+    const coder = agent("coder", down, { text: "api" }, { text: "page" })
+    expect(await outcome(() => supervise(boss(), { coder }))).toMatchObject({ outcome: "done", rounds: 2 })
+    expect(asked(coder)).toEqual(["api", "api", "page"])
+    const failing = agent("coder", down)
+    const more = { maxIterations: 1, onExhausted: "accept" }
+    expect(await outcome(() => supervise(boss(), { coder: failing }, more))).toMatchObject({
+      outcome: "exhausted",
+      left: { api: "its worker has failed", page: 'it needs "api", which is not accepted' },
+    })
+  })
+
+  it("begins nothing of a plan whose needs are unknown or lead into a circle, and says which", async () => {
+    const coder = worker()
+    const accept = { onExhausted: "accept" }
+    const unknown = () => agent("boss", needing({ a: ["z"], b: ["a"], c: [] }))
+    expect(await outcome(() => supervise(unknown(), { coder }, accept))).toEqual({
+      outcome: "misplanned",
+      rounds: 0,
+      done: {},
+      left: {
+        a: 'it needs "z", which is not planned',
+        b: "its needs lead into a circle, or to a task that cannot begin",
+        c: "not begun",
+      },
+    })
+    for (const circle of [{ a: ["a"] }, { a: ["b"], b: ["c"], c: ["a"] }])
+      expect(await failure(() => supervise(agent("boss", needing(circle)), { coder }))).toContain(
+        '"site" is misplanned, with a (its needs lead into a circle',
+      )
+    expect(coder.left()).toBe(5)
+  })
+
+  it("survives a crash at every commit, with needs and a worker that fails", async () => {
+    const coder = agent("coder", down, { text: "1" }, { text: "2" })
+    const agents = [agent("boss", needing({ a: [], b: ["a"] }), rejects(), rejects()), coder] as const
+    const [boss] = agents
     await crash(agents, () => supervise(boss, { coder }, { maxConcurrency: 1 }))
   })
 })

@@ -1,5 +1,8 @@
 /** @jsxImportSource smithers-orchestrator */
-/** A boss plans tasks, workers do them at the same time, and the boss reviews them. Only what was rejected or has failed is done again. */
+/**
+ * A boss plans tasks, workers do each as soon as the tasks it needs are done, and the boss reviews them. Only what was rejected or has failed, and what needs it, is done
+ * again.
+ */
 import type { Ctx } from "@smithers/jsx/Ctx"
 import { ForEach, Loop, Sequence } from "@smithers/jsx/components"
 import type * as React from "react"
@@ -24,6 +27,8 @@ export interface PlannedTask {
   /** Name of the worker. Default, also for a name that is unknown: the first one. */
   readonly worker?: string | undefined
   readonly instructions: string
+  /** Ids of planned tasks that are done first. The worker is given their results. */
+  readonly needs?: ReadonlyArray<string> | undefined
 }
 
 interface Rejection {
@@ -32,8 +37,11 @@ interface Rejection {
 }
 
 export interface SupervisorOutcome<Work = unknown> {
-  /** `empty`: there was nothing to do. `exhausted`: not everything was accepted. `overplanned`: more than `maxTasks`, so that none was begun. */
-  readonly outcome: "done" | "empty" | "exhausted" | "overplanned"
+  /**
+   * `empty`: there was nothing to do. `exhausted`: not everything was accepted. `overplanned`: more than `maxTasks`, so that none was begun. `misplanned`: a task needs
+   * one that is not planned, or needs lead into a circle, so that none was begun.
+   */
+  readonly outcome: "done" | "empty" | "exhausted" | "overplanned" | "misplanned"
   readonly rounds: number
   /** What was accepted, by task. */
   readonly done: { readonly [task: string]: Work }
@@ -63,47 +71,88 @@ export interface SupervisorProps<P extends Output, W extends Output, R extends O
   readonly children: Prompt
 }
 
+const has = (tasks: ReadonlyArray<PlannedTask>, id: string): boolean => tasks.some((one) => one.id === id)
+
+/** The first of the tasks with each id, each behind those that it needs, and why others can never begin. */
+const ordered = (planned: ReadonlyArray<PlannedTask>) => {
+  const tasks = planned.filter((task, index) => planned.findIndex((other) => other.id === task.id) === index)
+  const order: Array<PlannedTask> = []
+  for (let before = -1; before < order.length; ) {
+    before = order.length
+    for (const task of tasks) if (!has(order, task.id) && (task.needs ?? []).every((need) => has(order, need))) order.push(task)
+  }
+  const faults: Record<string, string> = {}
+  for (const { id, needs = [] } of tasks.filter((task) => !has(order, task.id))) {
+    const unknown = needs.find((need) => !has(tasks, need))
+    faults[id] =
+      unknown === undefined
+        ? "its needs lead into a circle, or to a task that cannot begin"
+        : `it needs "${unknown}", which is not planned`
+  }
+  return { tasks, order, faults }
+}
+
 export const Supervisor = <P extends Output, W extends Output, R extends Output>(
   props: SupervisorProps<P, W, R>,
 ): React.ReactNode => {
   const { id, workers, workerOutput, maxTasks = 20, onExhausted = "fail", children } = props
   const [plan, review, names] = [`${id}:plan`, `${id}:review`, Object.keys(workers)]
   if (names.length === 0) throw new TypeError(`Supervisor "${id}": it has no "workers"`)
-  const tasksIn = (ctx: Ctx): ReadonlyArray<PlannedTask> => {
-    const tasks: ReadonlyArray<PlannedTask> = ctx.outputMaybe<Output>(props.planOutput, { nodeId: plan })?.tasks ?? []
-    return tasks.filter((task, index) => tasks.findIndex((other) => other.id === task.id) === index)
-  }
+  const planIn = (ctx: Ctx) => ordered(ctx.outputMaybe<Output>(props.planOutput, { nodeId: plan })?.tasks ?? [])
   const workIn = (ctx: Ctx, task: string, iteration: number) =>
     ctx.outputMaybe<Output>(workerOutput, { nodeId: `${id}:do:${task}`, iteration })
   const reviewIn = (ctx: Ctx, iteration: number): { readonly rejected: ReadonlyArray<Rejection> } | undefined =>
     ctx.outputMaybe<Output>(props.reviewOutput, { nodeId: review, iteration })
   const roundsIn = (ctx: Ctx): number => ctx.iterationCount<Output>(props.reviewOutput, review)
-  /** What was accepted in some rounds, and what is left, each with the reason. */
+  /** What was accepted in some rounds, and what is left, each with the reason. A result is accepted with those that it needs, or later. */
   const account = (ctx: Ctx, rounds: number) => {
-    const [done, left]: [Record<string, ValueOf<W>>, Record<string, string>] = [{}, {}]
-    for (const { id: task } of tasksIn(ctx)) {
-      let reason: string | undefined = "not begun"
-      for (let round = 0; round < rounds && reason !== undefined; round++) {
-        const rejection = reviewIn(ctx, round)?.rejected.find((one) => one.id === task)
-        reason = workIn(ctx, task, round) === undefined ? "its worker has failed" : rejection?.feedback
+    const { tasks, order, faults } = planIn(ctx)
+    const done: Record<string, ValueOf<W>> = {}
+    const left: Record<string, string> = { ...Object.fromEntries(tasks.map(({ id: task }) => [task, "not begun"])), ...faults }
+    for (let round = 0; round < rounds; round++) {
+      for (const { id: task, needs = [] } of order.filter((one) => left[one.id] !== undefined)) {
+        const open = needs.find((need) => left[need] !== undefined)
+        const rejection = reviewIn(ctx, round)?.rejected.find((one) => one.id === task)?.feedback
+        const work = open === undefined ? workIn(ctx, task, round) : undefined
+        const failed = work === undefined ? "its worker has failed" : rejection
+        left[task] = (open === undefined ? failed : (rejection ?? `it needs "${open}", which is not accepted`)) ?? ""
+        if (work === undefined || rejection !== undefined) continue
+        done[task] = work
+        delete left[task]
       }
-      if (reason === undefined) done[task] = workIn(ctx, task, rounds - 1)
-      else left[task] = reason
     }
     return { done, left }
   }
-  const isOverplanned = (ctx: Ctx): boolean => tasksIn(ctx).length > maxTasks
-  const isOver = (ctx: Ctx): boolean => isOverplanned(ctx) || Object.keys(account(ctx, roundsIn(ctx)).left).length === 0
+  const hasFault = (ctx: Ctx): "overplanned" | "misplanned" | undefined => {
+    const { tasks, faults } = planIn(ctx)
+    return tasks.length > maxTasks ? "overplanned" : Object.keys(faults).length > 0 ? "misplanned" : undefined
+  }
+  const isOver = (ctx: Ctx): boolean => hasFault(ctx) !== undefined || Object.keys(account(ctx, roundsIn(ctx)).left).length === 0
+  /** The result of a task: the accepted one, or that of this round. */
+  const resultIn = (ctx: Ctx, task: string, { done, left }: ReturnType<typeof account>) =>
+    left[task] === undefined ? done[task] : workIn(ctx, task, ctx.iteration)
+  /** The tasks of this round whose needs are there. */
+  const readyIn = (ctx: Ctx): ReadonlyArray<PlannedTask> => {
+    const [ready, found]: [Array<PlannedTask>, ReturnType<typeof account>] = [[], account(ctx, ctx.iteration)]
+    const isThere = (need: string): boolean => has(ready, need) && resultIn(ctx, need, found) !== undefined
+    for (const task of planIn(ctx).order) if ((task.needs ?? []).every(isThere)) ready.push(task)
+    return ready
+  }
+  const resultOf = (ctx: Ctx, task: string): unknown =>
+    has(readyIn(ctx), task) ? workIn(ctx, task, ctx.iteration) : "It was not begun: a task that it needs has no result."
   /** A task of a round. Accepted work is kept in each round, so that rounds can be read by their number. */
-  const delegated = ({ id: task, worker = "", instructions }: PlannedTask, { done, left }: ReturnType<typeof account>) =>
-    left[task] === undefined ? (
-      <Kept id={`${id}:do:${task}`} output={workerOutput} value={done[task]} />
+  const delegated = ({ id: task, worker = "", instructions, needs = [] }: PlannedTask, found: ReturnType<typeof account>) =>
+    found.left[task] === undefined ? (
+      <Kept id={`${id}:do:${task}`} output={workerOutput} value={found.done[task]} />
     ) : (
       <Part by={workers[worker] ?? workers[names[0] ?? ""] ?? []} id={`${id}:do:${task}`} output={workerOutput}>
         {(ctx) => (
           <>
             {instructions}
-            <Given title="Done before, and rejected" value={ctx.iteration === 0 ? undefined : left[task]} />
+            {needs.map((need) => (
+              <Given key={need} title={`The result of ${need}`} value={resultIn(ctx, need, account(ctx, ctx.iteration))} />
+            ))}
+            <Given title="Done before, and rejected" value={ctx.iteration === 0 ? undefined : found.left[task]} />
           </>
         )}
       </Part>
@@ -123,10 +172,12 @@ export const Supervisor = <P extends Output, W extends Output, R extends Output>
           {(ctx) => (
             <ForEach
               id={`${id}:tasks`}
-              items={tasksIn(ctx)}
+              items={readyIn(ctx)}
               by={(task) => task.id}
               maxConcurrency={props.maxConcurrency ?? 4}
               settled={props.onParticipantFailure !== "fail"}
+              more
+              until={({ done, failed }, inner) => done + failed >= readyIn(inner).length}
             >
               {(task) => delegated(task, account(ctx, ctx.iteration))}
             </ForEach>
@@ -136,8 +187,8 @@ export const Supervisor = <P extends Output, W extends Output, R extends Output>
           {(ctx) => (
             <>
               <p>Review the results. Reject each that is not what you asked for.</p>
-              {tasksIn(ctx).map((task) => (
-                <Given key={task.id} title={task.id} value={workIn(ctx, task.id, ctx.iteration) ?? "There is no result."} />
+              {planIn(ctx).tasks.map(({ id: task }) => (
+                <Given key={task} title={task} value={resultOf(ctx, task) ?? "There is no result."} />
               ))}
               <h2>The task</h2>
               {say(children, ctx)}
@@ -149,14 +200,16 @@ export const Supervisor = <P extends Output, W extends Output, R extends Output>
         {...props}
         failsFor={({ outcome, left }) =>
           onExhausted === "fail" &&
-          (outcome === "exhausted" || outcome === "overplanned") &&
-          `"${id}" is ${outcome}, with ${Object.keys(left).join(", ")} left`
+          Object.keys(left).length > 0 &&
+          `"${id}" is ${outcome}, with ${Object.entries(left)
+            .map(([task, reason]) => `${task} (${reason})`)
+            .join(", ")} left`
         }
       >
         {(ctx): SupervisorOutcome<ValueOf<W>> => {
           const found = account(ctx, roundsIn(ctx))
           const over = Object.keys(found.left).length > 0 ? "exhausted" : "done"
-          const outcome = isOverplanned(ctx) ? "overplanned" : tasksIn(ctx).length === 0 ? "empty" : over
+          const outcome = hasFault(ctx) ?? (planIn(ctx).tasks.length === 0 ? "empty" : over)
           return { outcome, rounds: roundsIn(ctx), ...found }
         }}
       </Outcome>

@@ -80,8 +80,57 @@ describe("ScanFixVerify", () => {
     expect(fix.left()).toBe(2)
   })
 
+  it("scans again after the fixes until a scan finds nothing new, and tells the scanner what became of the issues", async () => {
+    const scan = agent("scanner", { issues: [{ id: "a" }] }, { issues: [{ id: "b" }] }, { issues: [] }, { issues: [] })
+    const fix = fixer()
+    const found = await outcome(() => sweep(scan, fix, verifier({ a: [true], b: [true] }), { maxScans: 9 }))
+    expect(found).toEqual({ outcome: "fixed", fixed: ["a", "b"], survivors: [] })
+    expect([scan.left(), fix.left()]).toEqual([1, 2])
+    expect(prompts(scan)[1]).toMatch(/Find issues\..*Issues of earlier scans.*"fixed": \[\s+"a"/s)
+    const clean = agent("scanner", { issues: [] }, { issues: [{ id: "a" }] })
+    expect(await outcome(() => sweep(clean, fixer(), verifier({}), { maxScans: 2 }))).toMatchObject({ outcome: "clean" })
+    expect(clean.left()).toBe(1)
+  })
+
+  it("makes no more scans than it may", async () => {
+    const ids = ["a", "b", "c"]
+    const scan = agent("scanner", ...ids.map((id) => ({ issues: [{ id }] })))
+    const verdicts = Object.fromEntries(ids.map((id) => [id, [true]]))
+    expect(await outcome(() => sweep(scan, fixer(), verifier(verdicts), { maxScans: 2 }))).toMatchObject({ fixed: ["a", "b"] })
+    expect(scan.left()).toBe(1)
+    expect(() => plan(() => sweep(scanner("a"), fixer(), verifier({}), { maxScans: 0 }))).toThrow('"maxScans" must be at least 1')
+  })
+
+  it("fixes again what a later scan finds again, as often as an issue may be fixed in all", async () => {
+    const again = () => agent("scanner", ...[1, 2, 3].map(() => ({ issues: [{ id: "a" }] })))
+    const [scan, fix] = [again(), fixer()]
+    const more = { maxScans: 9, onExhausted: "accept" }
+    expect(await outcome(() => sweep(scan, fix, verifier({ a: [true, true] }), more))).toEqual({
+      outcome: "survivors",
+      fixed: [],
+      survivors: [{ key: "a", fixes: 2 }],
+    })
+    expect([scan.left(), fix.left()]).toEqual([0, 2])
+    expect(prompts(fix)[1]).toContain("a later scan found it again")
+    const healed = agent("scanner", { issues: [{ id: "a" }] }, { issues: [{ id: "a" }] }, { issues: [] })
+    expect(await outcome(() => sweep(healed, fixer(), verifier({ a: [true, true] }), more))).toMatchObject({ outcome: "fixed" })
+  })
+
+  it("does not fix again what was given up, which stays a survivor", async () => {
+    const scan = agent("scanner", { issues: [{ id: "a" }, { id: "b" }] }, { issues: [{ id: "a" }] })
+    const fix = fixer()
+    const more = { maxScans: 5, onExhausted: "accept" }
+    expect(await outcome(() => sweep(scan, fix, verifier({ a: [down], b: [true] }), more))).toEqual({
+      outcome: "survivors",
+      fixed: ["b"],
+      survivors: [{ key: "a", fixes: 1, failure: expect.stringContaining("the agent is down") }],
+    })
+    expect(fix.left()).toBe(2)
+  })
+
   it("survives a crash at every commit", async () => {
-    const agents = [scanner("a"), fixer(), agent("verifier", { fixed: false }, { fixed: true })] as const
-    await crash(agents, () => sweep(...agents))
+    const scan = agent("scanner", { issues: [{ id: "a" }] }, { issues: [{ id: "b" }] })
+    const agents = [scan, fixer(), agent("verifier", { fixed: false }, { fixed: true }, { fixed: true })] as const
+    await crash(agents, () => sweep(...agents, { maxScans: 2 }))
   })
 })

@@ -1,5 +1,8 @@
 /** @jsxImportSource smithers-orchestrator */
-/** A scanner finds issues, fixers work on them at the same time, and a verifier looks at each fix. Only what survives is fixed again. */
+/**
+ * A scanner finds issues, fixers work on them at the same time, and a verifier looks at each fix. Only what survives is fixed again, and the scanner may look again at what
+ * was fixed.
+ */
 import type { Ctx } from "@smithers/jsx/Ctx"
 import { ForEach, Loop, Sequence, useCtx } from "@smithers/jsx/components"
 import type * as React from "react"
@@ -33,8 +36,10 @@ export interface ScanFixVerifyProps<S extends Output, F extends Output, V extend
   readonly fixOutput: F
   readonly verifier: Participant
   readonly verifyOutput: Having<V, { readonly fixed: boolean }>
-  /** Maximum number of fixes of an issue. Default: 2. */
+  /** Maximum number of fixes of an issue, after all scans together. Default: 2. */
   readonly maxIterations?: number
+  /** Maximum number of scans: another one follows the fixes, unless the last one found nothing to fix. Default: 1. */
+  readonly maxScans?: number
   /** Issues at work at the same time. Default: 4. */
   readonly maxConcurrency?: number
   /** Outcome with survivors: `fail` fails the run, `accept` goes on. Default: `fail`. */
@@ -45,60 +50,121 @@ export interface ScanFixVerifyProps<S extends Output, F extends Output, V extend
   readonly children: Prompt
 }
 
+interface Issue {
+  readonly key: string
+  readonly issue: unknown
+}
+
+/** An issue to fix after a scan, with the number of its fixes before. */
+interface OpenIssue extends Issue {
+  readonly fixes: number
+}
+
+interface State {
+  readonly isFixed: boolean
+  readonly fixes: number
+  readonly failure?: string
+}
+
+const unseen: State = { isFixed: true, fixes: 0 }
+
+const tally = (states: ReadonlyMap<string, State>): Pick<FixOutcome, "fixed" | "survivors"> => ({
+  fixed: [...states].flatMap(([key, { isFixed }]) => (isFixed ? [key] : [])),
+  survivors: [...states].flatMap(([key, { isFixed, ...survivor }]) => (isFixed ? [] : [{ key, ...survivor }])),
+})
+
 export const ScanFixVerify = <S extends Output, F extends Output, V extends Output>(
   props: ScanFixVerifyProps<S, F, V>,
 ): React.ReactNode => {
-  const { id, scanOutput, verifyOutput, fixOutput, maxIterations = 2, onExhausted = "fail", children } = props
+  const { id, scanOutput, verifyOutput, fixOutput, maxIterations = 2, maxScans = 1, onExhausted = "fail", children } = props
+  if (!(maxScans >= 1)) throw new TypeError(`ScanFixVerify "${id}": its "maxScans" must be at least 1`)
   const keyOf = (issue: unknown): string => String(props.by === undefined ? Object(issue).id : props.by(issue as never))
-  const issuesIn = (ctx: Ctx): ReadonlyArray<{ readonly key: string; readonly issue: unknown }> => {
-    const { issues = [] } = ctx.outputMaybe<Output>(scanOutput, { nodeId: `${id}:scan` }) ?? {}
-    const keyed = issues.map((issue: unknown) => ({ key: keyOf(issue), issue }))
-    return keyed.filter(
-      ({ key }: { key: string }, index: number) => keyed.findIndex((other: { key: string }) => other.key === key) === index,
-    )
+  /** Prefix of the ids of a scan and of its fixes. */
+  const at = (scan: number): string => (scan === 1 ? id : `${id}:${scan}`)
+  const issuesOf = (ctx: Ctx, scan: number): ReadonlyArray<Issue> => {
+    const { issues = [] } = ctx.outputMaybe<Output>(scanOutput, { nodeId: `${at(scan)}:scan` }) ?? {}
+    const keyed: ReadonlyArray<Issue> = issues.map((issue: unknown) => ({ key: keyOf(issue), issue }))
+    return keyed.filter(({ key }, index) => keyed.findIndex((other) => other.key === key) === index)
   }
-  const verdictOf = (ctx: Ctx, key: string) => ctx.outputMaybe<Output>(verifyOutput, { nodeId: `${id}:verify:${key}` })
-  const issues = issuesIn(useCtx())
+  const verdictOf = (ctx: Ctx, scan: number, key: string) =>
+    ctx.outputMaybe<Output>(verifyOutput, { nodeId: `${at(scan)}:verify:${key}` })
+  /** The scans so far, each with the issues to fix after it, and what has become of each issue since the last scan that found it. */
+  const account = (ctx: Ctx) => {
+    const scans: Array<{ readonly scan: number; readonly open: ReadonlyArray<OpenIssue> }> = []
+    const states = new Map<string, State>()
+    for (let scan = 1; scan === 1 || (scan <= maxScans && scans[scan - 2]?.open.length !== 0); scan++) {
+      const found = issuesOf(ctx, scan).map((issue) => ({ ...issue, before: states.get(issue.key) ?? unseen }))
+      // What was given up stays given up.
+      const open = found.flatMap(({ before: { isFixed, fixes }, ...issue }) =>
+        isFixed && fixes < maxIterations ? [{ ...issue, fixes }] : [],
+      )
+      const failures = new Map(ctx.failures(`${at(scan)}:issues`).map(({ key, error }) => [key, error.message]))
+      for (const { key, before } of found) {
+        if (!open.some((one) => one.key === key)) states.set(key, { ...before, isFixed: false })
+        else {
+          const [failure, isFixed] = [failures.get(key), verdictOf(ctx, scan, key)?.fixed === true]
+          const fixes = before.fixes + ctx.iterationCount<Output>(fixOutput, `${at(scan)}:fix:${key}`)
+          states.set(key, failure === undefined ? { isFixed, fixes } : { isFixed, fixes, failure })
+        }
+      }
+      scans.push({ scan, open })
+    }
+    return { scans, states }
+  }
+  const fixing = (scan: number, { key, issue, fixes }: OpenIssue): React.ReactElement => (
+    <Loop
+      id={`${at(scan)}:rounds:${key}`}
+      until={(ctx) => verdictOf(ctx, scan, key)?.fixed === true}
+      maxIterations={maxIterations - fixes}
+      onMaxReached="return-last"
+    >
+      <Part by={props.fixer} id={`${at(scan)}:fix:${key}`} output={fixOutput}>
+        {(ctx) => (
+          <>
+            <p>Fix this issue.</p>
+            <Given title="The issue" value={issue} />
+            <Given title="The last fix did not hold" value={ctx.latest<Output>(verifyOutput, `${at(scan)}:verify:${key}`)} />
+            <Given
+              title="Found again"
+              value={fixes === 0 ? undefined : "It was fixed and verified, and a later scan found it again."}
+            />
+          </>
+        )}
+      </Part>
+      <Part by={props.verifier} id={`${at(scan)}:verify:${key}`} output={verifyOutput}>
+        {(ctx) => (
+          <>
+            <p>Verify that this issue is fixed.</p>
+            <Given title="The issue" value={issue} />
+            <Given title="The fix" value={ctx.outputMaybe<Output>(fixOutput, { nodeId: `${at(scan)}:fix:${key}` })} />
+          </>
+        )}
+      </Part>
+    </Loop>
+  )
+  const { scans } = account(useCtx())
   return (
     <Sequence skipIf={props.skipIf}>
-      <Part by={props.scanner} id={`${id}:scan`} output={scanOutput}>
-        {(ctx) => say(children, ctx)}
-      </Part>
-      <ForEach
-        id={`${id}:issues`}
-        items={issues}
-        by={({ key }) => key}
-        maxConcurrency={props.maxConcurrency ?? 4}
-        settled={props.onParticipantFailure !== "fail"}
-      >
-        {({ key, issue }) => (
-          <Loop
-            id={`${id}:rounds:${key}`}
-            until={(ctx) => verdictOf(ctx, key)?.fixed === true}
-            maxIterations={maxIterations}
-            onMaxReached="return-last"
-          >
-            <Part by={props.fixer} id={`${id}:fix:${key}`} output={fixOutput}>
-              {(ctx) => (
-                <>
-                  <p>Fix this issue.</p>
-                  <Given title="The issue" value={issue} />
-                  <Given title="The last fix did not hold" value={ctx.latest<Output>(verifyOutput, `${id}:verify:${key}`)} />
-                </>
-              )}
-            </Part>
-            <Part by={props.verifier} id={`${id}:verify:${key}`} output={verifyOutput}>
-              {(ctx) => (
-                <>
-                  <p>Verify that this issue is fixed.</p>
-                  <Given title="The issue" value={issue} />
-                  <Given title="The fix" value={ctx.outputMaybe<Output>(fixOutput, { nodeId: `${id}:fix:${key}` })} />
-                </>
-              )}
-            </Part>
-          </Loop>
-        )}
-      </ForEach>
+      {scans.map(({ scan, open }) => [
+        <Part key={`scan ${scan}`} by={props.scanner} id={`${at(scan)}:scan`} output={scanOutput}>
+          {(ctx) => (
+            <>
+              {say(children, ctx)}
+              <Given title="Issues of earlier scans" value={scan === 1 ? undefined : tally(account(ctx).states)} />
+            </>
+          )}
+        </Part>,
+        <ForEach
+          key={`issues ${scan}`}
+          id={`${at(scan)}:issues`}
+          items={open}
+          by={({ key }) => key}
+          maxConcurrency={props.maxConcurrency ?? 4}
+          settled={props.onParticipantFailure !== "fail"}
+        >
+          {(one) => fixing(scan, one)}
+        </ForEach>,
+      ])}
       <Outcome
         {...props}
         failsFor={({ survivors }) =>
@@ -106,17 +172,8 @@ export const ScanFixVerify = <S extends Output, F extends Output, V extends Outp
         }
       >
         {(ctx): FixOutcome => {
-          const keys = issuesIn(ctx).map(({ key }) => key)
-          const failures = new Map(ctx.failures(`${id}:issues`).map(({ key, error }) => [key, error.message]))
-          const isFixed = (key: string): boolean => verdictOf(ctx, key)?.fixed === true
-          const survivors = keys
-            .filter((key) => !isFixed(key))
-            .map((key) => {
-              const [fixes, failure] = [ctx.iterationCount<Output>(fixOutput, `${id}:fix:${key}`), failures.get(key)]
-              return failure === undefined ? { key, fixes } : { key, fixes, failure }
-            })
-          const outcome = survivors.length > 0 ? "survivors" : keys.length === 0 ? "clean" : "fixed"
-          return { outcome, fixed: keys.filter(isFixed), survivors }
+          const { fixed, survivors } = tally(account(ctx).states)
+          return { outcome: survivors.length > 0 ? "survivors" : fixed.length === 0 ? "clean" : "fixed", fixed, survivors }
         }}
       </Outcome>
     </Sequence>

@@ -80,9 +80,15 @@ process.on("exit", () => {
 })
 
 /** Starts a process that resumes a run. The id is passed in a form that cannot be taken for a file, an option or a prefix. */
-const start = (err: number, self: ReadonlyArray<string>, file: string, runId: string): ChildProcess => {
+const start = (
+  err: number,
+  self: ReadonlyArray<string>,
+  file: string,
+  runId: string,
+  options: ReadonlyArray<string>,
+): ChildProcess => {
   const [command = "", ...before] = self
-  return spawn(command, [...before, "up", `--run-id=${runId}`, "--resume=true", `--db=${file}`, "--json"], {
+  return spawn(command, [...before, "up", `--run-id=${runId}`, "--resume=true", `--db=${file}`, "--json", ...options], {
     cwd: dirname(file),
     // The terminal's Ctrl-C must not reach it: we stop it, once.
     detached: true,
@@ -119,11 +125,12 @@ const resume = (
   self: ReadonlyArray<string>,
   file: string,
   runId: string,
+  options: ReadonlyArray<string>,
   watch: (watched: Watched) => Effect.Effect<string>,
 ): Effect.Effect<Ended & { readonly killed: string | undefined }, CannotWrite> =>
   Effect.gen(function* () {
     const err = yield* ProcessLog.open(ProcessLog.pathOf(file, runId))
-    const child = start(err, self, file, runId)
+    const child = start(err, self, file, runId, options)
     closeSync(err)
     alive.add(child)
     const end = ended(child)
@@ -180,8 +187,13 @@ const outcomeOf = (
 /** Returns `true` for the exit codes of a run that finished or waits. */
 const isOutcome = (code: number): boolean => code === Exit.finished || code === Exit.waiting
 
-/** Creates the worker for the runs of a database. `self` starts this program. Excludes runs whose workflow file is unknown. */
-export const make = (storage: StorageShape, file: string, self: ReadonlyArray<string>): Worker<WorkError, never> => {
+/** Creates the worker for the runs of a database. `self` starts this program; its processes get `options`. Excludes runs whose workflow file is unknown. */
+export const make = (
+  storage: StorageShape,
+  file: string,
+  self: ReadonlyArray<string>,
+  options: ReadonlyArray<string> = [],
+): Worker<WorkError, never> => {
   const fingerprints = new Map<string, { readonly at: number; readonly text: string }>()
   const stampOf = (source: string) =>
     Effect.sync(() => {
@@ -197,7 +209,7 @@ export const make = (storage: StorageShape, file: string, self: ReadonlyArray<st
     const lost = Effect.succeed<RunOutcome>("lost")
     const work = Effect.gen(function* () {
       const lineage = yield* lineageOf(storage, runId)
-      const result = yield* resume(self, file, runId, (watched) => hold(storage, lineage, watched))
+      const result = yield* resume(self, file, runId, options, (watched) => hold(storage, lineage, watched))
       return yield* outcomeOf(yield* storage.run(runId), result, yield* Clock.currentTimeMillis)
     }).pipe(
       // Deleted in the meantime.

@@ -21,6 +21,7 @@ interface Detached {
     readonly noCache: boolean
     readonly noSnapshots: boolean
     readonly hot: boolean
+    readonly otel: boolean
     readonly wait: boolean
     readonly uncancel: boolean
     readonly onIncompatible: "fail" | "rerun" | undefined
@@ -67,6 +68,7 @@ export const detach = ({ settings, runId, file, root, target, input, isResume }:
       ...(settings.noCache ? ["--no-cache"] : []),
       ...(settings.noSnapshots ? ["--no-snapshots"] : []),
       ...(settings.hot ? ["--hot"] : []),
+      ...(settings.otel ? ["--otel"] : []),
       ...(settings.wait ? ["--wait"] : []),
       ...(settings.uncancel ? ["--uncancel"] : []),
     ]

@@ -28,6 +28,7 @@ interface SuperviseOptions {
   readonly maxConcurrent: number | undefined
   readonly once: boolean
   readonly dryRun: boolean
+  readonly otel: boolean
 }
 
 /** Debounce of database changes, in milliseconds. Running workflows write all the time. */
@@ -89,7 +90,16 @@ const makeReport = (screen: ScreenShape, options: Pick<SuperviseOptions, "db">) 
   return { counts, print, act, report, summary }
 }
 
-export const supervise = (settings: SuperviseOptions) =>
+export const supervise = (settings: SuperviseOptions) => {
+  const done = watch(settings)
+  if (!settings.otel) return done
+  return Effect.flatMap(
+    Effect.promise(() => import("../Telemetry.ts")),
+    ({ within }) => within("supervise", done),
+  )
+}
+
+const watch = (settings: SuperviseOptions) =>
   Effect.scoped(
     Effect.gen(function* () {
       const { self } = yield* Host
@@ -102,7 +112,7 @@ export const supervise = (settings: SuperviseOptions) =>
       if (maxConcurrent < 1) return yield* invalid("--max-concurrent must be at least 1")
       const file = yield* locate(settings.db)
       const storage = yield* open(file, settings.dryRun ? "read" : "write", "30 seconds")
-      const worker = ProcessWorker.make(storage, file, self)
+      const worker = ProcessWorker.make(storage, file, self, settings.otel ? ["--otel"] : [])
       const { counts, print, act, report, summary } = makeReport(yield* Screen, settings)
 
       if (settings.dryRun) {

@@ -62,6 +62,7 @@ export interface UpOptions {
   readonly noCache: boolean
   readonly noSnapshots: boolean
   readonly hot: boolean
+  readonly otel: boolean
   readonly wait: boolean
   readonly uncancel: boolean
   readonly detach: boolean
@@ -134,7 +135,17 @@ const inputOf = (text: string | undefined, { definition }: LoadedWorkflow) =>
     return yield* new InvalidInput({ workflow: definition.name ?? unnamed, issues: refused })
   })
 
-export const up = (asked: UpOptions) =>
+export const up = (asked: UpOptions) => {
+  const done = perform(asked)
+  // The process that a detached run gets sends its own.
+  if (!asked.otel || asked.detach) return done
+  return Effect.flatMap(
+    Effect.promise(() => import("../Telemetry.ts")),
+    ({ within }) => within("up", done),
+  )
+}
+
+const perform = (asked: UpOptions) =>
   Effect.gen(function* () {
     let options = asked
     const intent = yield* Either.match(meant(options), { onLeft: invalid, onRight: Effect.succeed })

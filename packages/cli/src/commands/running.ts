@@ -6,6 +6,8 @@ import * as BoundsText from "../BoundsText.ts"
 import { argument, choice, define, flag, integer, optionalArgument, optionalText, text, texts } from "../Definition.ts"
 import * as Output from "../Output.ts"
 
+const otel = flag("otel", "Send spans and metrics by OTLP, as the environment variables OTEL_… say")
+
 /** Options that start a run, shared by the commands that name a workflow. */
 export const runOptions = {
   input: text("input", "JSON|@file|-", "Input of the run as JSON, from a file, or from standard input"),
@@ -34,6 +36,7 @@ export const runOptions = {
   hot: flag("hot", "Apply changes of the workflow's files while the run is at work"),
   wait: flag("wait", "Stay until the run has ended, also while it waits for approvals, signals or timers"),
   uncancel: flag("uncancel", "Resume a cancelled run: steps that were undone or interrupted run again"),
+  otel,
   detach: flag("detach", "Run in a background process, and print the run id, process id and log file"),
   root: text(
     "root",
@@ -90,6 +93,7 @@ export const supervise = define({
     maxConcurrent: integer("max-concurrent", "Maximum number of runs in progress. Default: 4", 1),
     once: flag("once", "Check once, wait for the resumed runs, and exit"),
     dryRun: flag("dry-run", "Print which runs would be resumed, and resume none"),
+    otel,
   },
   output: Output.Supervised,
   isStream: true,

@@ -31,6 +31,7 @@ const long = [
   "test/cli/revert.test.ts",
   "test/cli/scores.test.ts",
   "test/cli/outcomes.test.ts",
+  "test/cli/telemetry.test.ts",
   "test/cli/templates.test.ts",
   "test/cli/secrets.test.ts",
   "test/cli/signalled.test.ts",

@@ -99,15 +99,38 @@ export const settingsOf = (env: Environment): Either.Either<Settings, string> =>
     }
   })
 
-/** Marks that the exporter puts on each failed span although it is none of an interruption. */
-const mislabels: ReadonlySet<unknown> = new Set(["span.label", "status.interrupted"])
+/** Marks that the exporter appends to the attributes of each failed span, although it was not interrupted. */
+const mislabels: ReadonlyArray<string> = ["span.label", "status.interrupted"]
 
-const withoutMislabels = (data: unknown): unknown => {
-  if (Array.isArray(data))
-    return data.filter((one) => !mislabels.has((one as { readonly key?: unknown })?.key)).map(withoutMislabels)
-  if (typeof data !== "object" || data === null) return data
-  return Object.fromEntries(Object.entries(data).map(([key, value]) => [key, withoutMislabels(value)]))
+/** The parts of a request that matter here, as the exporter makes them. */
+interface TraceData {
+  readonly resourceSpans: ReadonlyArray<{
+    readonly scopeSpans: ReadonlyArray<{
+      readonly spans: ReadonlyArray<{
+        readonly attributes: ReadonlyArray<{ readonly key: string }>
+        readonly status: { readonly code: number }
+      }>
+    }>
+  }>
 }
+
+/** Code of an error in the status of a span. */
+const failed = 2
+
+/** Takes the marks off the end of the attributes of failed spans. Attributes of these names that a program has set stay. */
+const withoutMislabels = ({ resourceSpans }: TraceData): TraceData => ({
+  resourceSpans: resourceSpans.map((resource) => ({
+    ...resource,
+    scopeSpans: resource.scopeSpans.map((scope) => ({
+      ...scope,
+      spans: scope.spans.map((span) => {
+        const last = span.attributes.slice(-mislabels.length)
+        const isMarked = span.status.code === failed && last.map(({ key }) => key).join() === mislabels.join()
+        return isMarked ? { ...span, attributes: span.attributes.slice(0, -mislabels.length) } : span
+      }),
+    })),
+  })),
+})
 
 /** A client that warns once if what it sends is not taken. Telemetry that is lost stops no run. */
 const client = Layer.effect(
@@ -137,7 +160,7 @@ const layer = (command: string) =>
       const serialization = settings.protocol === "http/json" ? layerJson : layerProtobuf
       const corrected = Layer.effect(
         Tag,
-        Effect.map(Tag, (inner) => ({ ...inner, traces: (data: unknown) => inner.traces(withoutMislabels(data)) })),
+        Effect.map(Tag, (inner) => ({ ...inner, traces: (data: unknown) => inner.traces(withoutMislabels(data as TraceData)) })),
       ).pipe(Layer.provide(serialization))
       return Layer.mergeAll(
         traces === undefined ? Layer.empty : OtlpTracer.layer({ ...common, ...traces, exportInterval: spanDelayMs }),

@@ -2,11 +2,13 @@
  * The workflows that are measured, written as JSX.
  */
 import { Schema } from "effect"
-import { createSmithers } from "smithers-orchestrator"
+import { createSmithers, ForEach } from "smithers-orchestrator"
 
 const Output = Schema.Struct({ index: Schema.Number })
 
-const { Workflow, Task, smithers, outputs } = createSmithers({ output: Output })
+const List = Schema.Struct({ items: Schema.Array(Schema.Number) })
+
+const { Workflow, Task, smithers, outputs } = createSmithers({ output: Output, list: List })
 
 /** `count` tasks one after another, drawn without reading anything: the same as the built one. */
 export const sequential = (count: number, onRender: () => void = () => {}) =>
@@ -62,3 +64,26 @@ export const sudden = (count: number, onDone: () => void, onBegin: () => void) =
           ))}
     </Workflow>
   ))
+
+/** A task that gives a list of `count` items, and a task for each, of which four are at work at once. */
+export const forEach = (count: number, onRender: () => void, onStep: () => void) =>
+  smithers((ctx) => {
+    onRender()
+    return (
+      <Workflow name="for-each">
+        <Task id="list" output={outputs.list}>
+          {() => ({ items: Array.from({ length: count }, (_, index) => index) })}
+        </Task>
+        <ForEach id="items" items={ctx.outputMaybe(outputs.list, { nodeId: "list" })?.items ?? []} maxConcurrency={4}>
+          {(item) => (
+            <Task id={`item-${item}`} output={outputs.output}>
+              {() => {
+                onStep()
+                return { index: item }
+              }}
+            </Task>
+          )}
+        </ForEach>
+      </Workflow>
+    )
+  })

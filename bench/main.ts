@@ -2,7 +2,7 @@
  * Measures the runtime and writes `bench/RESULTS.md` and `bench/results.json`. Every workload runs in a process of its own, on a
  * database of its own; figures of one row come from one run of this program, since only their ratios carry over to another
  * machine. `bun run bench` for everything, `bun run bench quick` for the small sizes, which are not written, and
- * `bun run bench agents sql long` for those parts alone, whose rows replace the ones of before. `bun run bench --check` measures fresh
+ * `bun run bench agents sql long lists` for those parts alone, whose rows replace the ones of before. `bun run bench --check` measures fresh
  * processes alone, writes nothing, and ends with 1 if a ratio is far beyond what it was: a guard, not a measurement.
  */
 import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
@@ -15,7 +15,7 @@ import { freshFigures } from "./freshFigures.ts"
 const isQuick = process.argv.includes("quick")
 const repeats = isQuick ? 1 : 5
 /** Sections that can be measured alone. */
-const sections = ["agents", "sql", "redaction", "long", "lookback", "snapshots", "fresh"] as const
+const sections = ["agents", "sql", "redaction", "long", "lists", "lookback", "snapshots", "fresh"] as const
 const chosen = sections.filter((section) => process.argv.includes(section))
 const isMeasured = (section?: (typeof sections)[number]): boolean =>
   chosen.length === 0 || (section !== undefined && chosen.includes(section))
@@ -212,6 +212,29 @@ for (const [name, title, size] of isMeasured("long") ? longRuns : []) {
   const growth = (measured.lastQuarterMs ?? 0) / (measured.secondQuarterMs ?? 1)
   const memory = `${number(made.peakMb, 0)} MB`
   goal(`${title}: one of the last quarter at most 1.5 × one of the second`, `${growth.toFixed(2)} ×, ${memory}`, growth <= 1.5)
+}
+
+if (isMeasured("lists")) {
+  // A list of a task, and a task for each of its items, in processes that begin with it.
+  const measured = (isQuick ? [100, 1000] : [1000, 10_000]).map((size) => {
+    const one = repeated(() => workload("forEach", size, "normal"))
+    return { one, made: row(`JSX: ForEach of ${size} items`, "normal", size, one) }
+  })
+  const [small, large] = [measured[0], measured.at(-1)]
+  const growth = (large?.made.usPerStep ?? 0) / (small?.made.usPerStep ?? 1)
+  const quarters = (large?.one.lastQuarterMs ?? 0) / (large?.one.secondQuarterMs ?? 1)
+  const renders = measured.map(({ one }) => one.renders)
+  goal("JSX: an item of 10,000 of a ForEach at most 1.25 × one of 1,000", `${growth.toFixed(2)} ×`, growth <= 1.25)
+  goal(
+    "JSX: of 10,000 items of a ForEach, one of the last quarter at most 1.5 × one of the second",
+    `${quarters.toFixed(2)} ×, ${number(large?.made.peakMb, 0)} MB`,
+    quarters <= 1.5,
+  )
+  goal(
+    "JSX: a ForEach is rendered once before its list and once with it, however long",
+    `${renders.join(" and ")} renders`,
+    renders.every((count) => count === 2),
+  )
 }
 
 if (isMeasured()) {
@@ -469,7 +492,7 @@ const document = [
   "step. The first run in a process includes compiling and is a column of its own; then the workload is repeated until the process",
   "is warm, as is the limit, and the median is the figure. Bytes are of the whole database, all tables and the log included. What is",
   "told to a waiting run is told a few hundred times, to a run of its own each time, in two processes at moments of no pattern. Parts that",
-  "can be measured alone (agents, transactions, redaction, long runs, snapshots) may be of a later moment than the rest, and of a busier machine.",
+  "can be measured alone (agents, transactions, redaction, long runs, lists, snapshots) may be of a later moment than the rest, and of a busier machine.",
   "",
   ...heading,
   ...allRows.map(line),

@@ -50,21 +50,24 @@ switch (workload) {
     break
   case "races":
   case "items":
+  case "forEach":
   case "childItems": {
     // Cost per item at the beginning, and at the end.
     const quarters: Array<number> = []
     let begun = 0
+    let renders = 0
     const note = () => {
       if (++begun % (size / 4) === 0) quarters.push(performance.now())
     }
     const runs = {
       races: () => timed(workflows.races(size, note).execute({ count: size })),
       items: () => timed(workflows.items(size, note).execute({ count: size })),
+      forEach: () => timed(components.forEach(size, () => renders++, note).execute({})),
       childItems: () => timed(workflows.childItems(size, note).execute({ count: size })),
     }
     const ms = await onFile(runs[workload]())
     const [first = 0, second = 0, third = 0, last = 0] = quarters
-    report({ ms, secondQuarterMs: second - first, lastQuarterMs: last - third })
+    report({ ms, secondQuarterMs: second - first, lastQuarterMs: last - third, ...(renders > 0 ? { renders } : {}) })
     break
   }
   case "once":

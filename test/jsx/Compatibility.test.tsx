@@ -228,6 +228,28 @@ describe("props of 0.x", () => {
     expect([first.calls.length, second.calls.length]).toEqual([1, 1])
   })
 
+  it("read a cache and a policy of retries in their old form", () => {
+    const task = (props: object) => (
+      <Task key="1" id="a" output={outputs.note} {...props}>
+        {() => ({ text: "" })}
+      </Task>
+    )
+    const nodeOf = (props: object): Untyped => drawn(task(props)).plan.nodes.find((node: Untyped) => node.id === "a")
+    const cached = nodeOf({ cache: { by: () => "x", version: "v1", ttlMs: 5000, scope: "global" } })
+    expect(cached.cache).toMatchObject({ isOwnKey: true, ttlMs: 5000, scope: "store", version: "v1" })
+    expect(nodeOf({ cache: { by: () => "x" } }).cache).toMatchObject({ isOwnKey: true, scope: "workflow" })
+    const keyed: Untyped = { input: {}, ...{ runId: "r", iteration: 0 } }
+    expect(nodeOf({ cache: { key: "k", by: () => "x" } }).cache.key(keyed, { records: new Map() }, () => {})).toEqual(["k", "x"])
+    expect(nodeOf({ retries: 1, retryPolicy: { multiplier: 3 } }).retry.shown).toMatchObject({ factor: 3 })
+    const fixed = nodeOf({ retries: 1, retryPolicy: { backoff: "fixed", initialDelayMs: 10 } })
+    expect(fixed.retry.shown).toEqual(nodeOf({ retries: 1, retryPolicy: { backoff: "constant", initialDelayMs: 10 } }).retry.shown)
+  })
+
+  it("say that a decision is asked for once", () => {
+    drawn(<Approval key="1" id="ok" output={outputs.decision} request={{ title: "?" }} retries={2} cache={{ by: () => 1 }} />)
+    expect(said.filter((text) => text.includes("A decision is asked for once"))).toHaveLength(2)
+  })
+
   it("group the children of a queue, one at a time", async () => {
     let atWork = 0
     let most = 0
@@ -251,6 +273,13 @@ describe("props of 0.x", () => {
     expect(most).toBe(1)
   })
 
+  it("are refused with a cure where there is nothing like them", () => {
+    const ranked = () =>
+      drawn(<Approval key="1" id="ok" mode="rank" output={outputs.decision} request={{ title: "?" }} options={[]} />)
+    expect(ranked).toThrow('Approval "ok": mode="rank" is of Smithers 0.x. Ask for the list with a <HumanTask>')
+    expect(() => drawn(<Saga.Step key="1" id="a" />)).toThrow("Saga.Step is of Smithers 0.x. Put its task into the <Saga>")
+  })
+
   it.each([
     [
       "autoApprove",
@@ -265,6 +294,11 @@ describe("props of 0.x", () => {
         {() => null}
       </Signal>,
       "beside it",
+    ],
+    [
+      "continueOnFail",
+      <Approval key="1" id="ok" output={outputs.decision} request={{ title: "?" }} continueOnFail />,
+      'onDeny="continue"',
     ],
     ["every", <Timer key="1" id="t" every="1h" />, "<Loop>"],
     ["mode", <Subflow key="1" id="c" mode="inline" output={outputs.note} />, "component"],

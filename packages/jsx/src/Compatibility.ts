@@ -72,6 +72,12 @@ const rules: { readonly [kind: string]: { readonly [prop: string]: Rule } } = {
   Approval: {
     outputSchema: rename("output"),
     allowedUsers: rename("approvers"),
+    ...Object.fromEntries(
+      ["retries", "retryPolicy", "heartbeatTimeout", "heartbeatTimeoutMs", "cache", "children"].map((name) => [
+        name,
+        { effectless: "A decision is asked for once, by its request." },
+      ]),
+    ),
     allowedScopes: { effectless: 'Name those who may decide in "approvers".' },
     async: { effectless: "What stands beside it in <Parallel> does not wait for it." },
     needs: rename("dependsOn", idsOf),
@@ -103,6 +109,7 @@ const rules: { readonly [kind: string]: { readonly [prop: string]: Rule } } = {
 /** Cures of what is refused, by `<kind> <prop>`. */
 const cures: { readonly [kindAndProp: string]: string } = {
   "Approval autoApprove": `Decide in code with <ApprovalGate when={…}>, or by time with timeout="1h" onTimeout="approve"`,
+  "Approval continueOnFail": 'Say onDeny="continue"',
   "Subflow mode": 'Each child is a run of its own. For mode="inline", put the tasks of the child into a component, and draw that',
   "Timer every": "Put the timer into a <Loop>, or schedule the workflow",
   "Saga steps": 'Put the tasks into <Saga>, each with "compensate", a function that undoes it',
@@ -200,6 +207,8 @@ export const element = (type: unknown, props: Given): Made => {
     if ("to" in rule && props[name] !== undefined && made[rule.to] === undefined)
       made[rule.to] = rule.as === undefined ? props[name] : rule.as(props[name])
   }
+  if (kind === "Approval" && props.mode === "rank")
+    throw new TypeError(`Approval "${props.id}": mode="rank" is of Smithers 0.x. Ask for the list with a <HumanTask>`)
   if (kind === "Signal" && "schema" in props && made !== undefined) made.name ??= props.id
   if (kind === "Subflow" && props.mode === "childRun") {
     made ??= { ...props }
@@ -211,16 +220,44 @@ export const element = (type: unknown, props: Given): Made => {
 /** A queue of 0.x groups its children, one at a time; ours goes through a list. */
 const queue = (props: Given): Given => ({ maxConcurrency: 1, ...without(props, ["id"]) })
 
+/** Stands for `Saga.Step` of 0.x, which is refused. */
+export const sagaStep = (): never => {
+  throw new TypeError('Saga.Step is of Smithers 0.x. Put its task into the <Saga>, with "compensate", a function that undoes it')
+}
+
 /** The parts of a task whose values differ. */
 const task = (props: Given): Given => {
-  const { agent, fallbackAgent, memory, scorers } = props
+  const { agent, cache, fallbackAgent, memory, retryPolicy, scorers } = props
   let made = props
   if (fallbackAgent !== undefined && agent !== undefined)
     made = { ...without(made, ["fallbackAgent"]), agent: [agent, fallbackAgent].flat() }
+  if (isObject(retryPolicy) && isOldPolicy(retryPolicy)) made = { ...made, retryPolicy: policyOf(retryPolicy) }
+  if (isObject(cache) && isOldCache(cache)) made = { ...made, cache: cacheOf(cache) }
   if (isObject(memory) && isOldMemory(memory)) made = { ...made, memory: memoryOf(memory, agent !== undefined) }
   if (isObject(scorers) && Object.values(scorers).some(isOldScorer)) made = { ...made, scorers: scorersOf(scorers) }
   return made
 }
+
+const isOldPolicy = (policy: Given): boolean => policy.backoff === "fixed" || "multiplier" in policy
+
+const policyOf = ({ multiplier, ...policy }: Given): Given => ({
+  ...policy,
+  ...(policy.backoff === "fixed" ? { backoff: "constant" } : {}),
+  ...(multiplier === undefined ? {} : { factor: multiplier }),
+})
+
+const isOldCache = (cache: Given): boolean =>
+  "by" in cache || "ttlMs" in cache || typeof cache.key === "string" || cache.scope === "global"
+
+/** The cache of 0.x: `{ by, key, version, ttlMs, scope }`, where the key is a text. */
+const cacheOf = ({ by, key, ttlMs, scope, ...cache }: Given): Given => ({
+  ...cache,
+  ...(by === undefined && key === undefined ? {} : { key: typeof key === "string" ? keyedBy(key, by) : (by ?? key) }),
+  ...(ttlMs === undefined ? {} : { ttl: typeof ttlMs === "number" ? `${ttlMs} millis` : ttlMs }),
+  ...(scope === undefined ? {} : { scope: scope === "global" ? "store" : scope }),
+})
+
+const keyedBy = (key: string, by: unknown) => (ctx: unknown) => (typeof by === "function" ? [key, by(ctx)] : key)
 
 /** The text of a namespace, which 0.x also writes as `{ kind, id }`. */
 const namespaceOf = (namespace: unknown): unknown => {

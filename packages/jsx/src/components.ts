@@ -103,6 +103,7 @@ export const Ralph = LoopElement as unknown as typeof Loop
 /** A class for the same reason as loops. */
 class SagaElement extends React.Component<Props.SagaProps> {
   static displayName = "Saga"
+  static Step = Compatibility.sagaStep
   static override contextType = frameContext
   override render(): React.ReactNode {
     const { id, children } = this.props

@@ -246,10 +246,9 @@ const policyOf = ({ multiplier, ...policy }: Given): Given => ({
   ...(multiplier === undefined ? {} : { factor: multiplier }),
 })
 
-const isOldCache = (cache: Given): boolean =>
-  "by" in cache || "ttlMs" in cache || typeof cache.key === "string" || cache.scope === "global"
+const isOldCache = (cache: Given): boolean => "by" in cache || "ttlMs" in cache || cache.scope === "global"
 
-/** The cache of 0.x: `{ by, key, version, ttlMs, scope }`, where the key is a text. */
+/** The cache of 0.x: `{ by, key, version, ttlMs, scope }`, where the key is a text. A text as a key alone stays refused, as it is constant. */
 const cacheOf = ({ by, key, ttlMs, scope, ...cache }: Given): Given => ({
   ...cache,
   ...(by === undefined && key === undefined ? {} : { key: typeof key === "string" ? keyedBy(key, by) : (by ?? key) }),

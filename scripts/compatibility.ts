@@ -4,7 +4,7 @@
  * A workflow is a module that calls `createSmithers` and has a default export. Each has a process of its own, with a time limit, where agents, tools and model providers are
  * stand-ins. The code of its tasks runs as it is: give it only a checkout that you trust. Packages that it imports must be installed in it, beside ours.
  */
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, relative, resolve } from "node:path"
 import { parseArgs } from "node:util"
@@ -144,10 +144,10 @@ if (import.meta.main) {
     allowPositionals: true,
     options: { limit: { type: "string", default: "20" }, json: { type: "boolean", default: false } },
   })
-  const [checkout] = positionals
+  const [checkout = ""] = positionals
   const limit = Number(values.limit)
-  if (checkout === undefined || !(limit > 0)) {
-    console.error("bun scripts/compatibility.ts <checkout> [--limit <seconds>] [--json]")
+  if (!(limit > 0) || statSync(checkout, { throwIfNoEntry: false })?.isDirectory() !== true) {
+    console.error("bun scripts/compatibility.ts <checkout> [--limit <seconds>] [--json], where <checkout> is a folder")
     process.exit(2)
   }
   const width = 48

@@ -154,7 +154,7 @@ const answerAll = async (runtime: Testing.TestRuntime.PromisedRuntime, workflow:
 }
 
 const run = async (workflow: Loaded, input: unknown): Promise<Stage> => {
-  await using runtime = Testing.TestRuntime.make({ patience: "3 seconds" })
+  await using runtime = Testing.TestRuntime.make({ patience: "10 seconds" })
   const handle = await runtime.start(workflow, input, { runId: "trial" })
   await answerAll(runtime, workflow, input)
   const result = await handle.waiting()

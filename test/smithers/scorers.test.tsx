@@ -14,7 +14,7 @@ const scoresOf = (scorers: Scorers.ScorersMap, run: () => { text: string } | Pro
   Effect.gen(function* () {
     const flow = smithers(() => (
       <Workflow name="w">
-        <Task id="note" output={outputs.note} scorers={scorers as never}>
+        <Task id="note" output={outputs.note} scorers={scorers}>
           {run}
         </Task>
       </Workflow>

@@ -25,6 +25,7 @@ import type { DurationLike, RetryOptions } from "@smithers/core/RetryPolicy"
 import type * as Effect from "effect/Effect"
 import type * as Schedule from "effect/Schedule"
 import type * as React from "react"
+import type { ScorerBinding } from "./CompatibleScorers.ts"
 import type { Ctx, Read, Schemas, TaskCtx, Undeclared } from "./Ctx.ts"
 import type { FunctionGiving, GivenAs, Infer, InsteadOf, Only } from "./internal/slips.ts"
 
@@ -198,8 +199,11 @@ export interface TaskProps<
    * a slot of it. The wait is no part of its `timeout`.
    */
   readonly limit?: LimitName | ((ctx: NoInfer<Ctx<S, Input>>) => LimitName)
-  /** Scores of the output, by name. They are made after it is stored, and neither hold up nor fail the run. */
-  readonly scorers?: { readonly [name: string]: Scorer<ScoreContext<NoInfer<Input>, StoredOutput<S, NoInfer<O>>>> }
+  /**
+   * Scores of the output, by name. They are made after it is stored, and neither hold up nor fail the run. A `ScorerBinding` has one of
+   * `smithers-orchestrator/scorers`.
+   */
+  readonly scorers?: { readonly [name: string]: Scorer<ScoreContext<NoInfer<Input>, StoredOutput<S, NoInfer<O>>>> | ScorerBinding }
   /** Facts that outlive the run: which of them the prompt gets, and which the task stores with its output. */
   readonly memory?: MemoryOptions<[ctx: NoInfer<Ctx<S, Input>>], [output: StoredOutput<S, NoInfer<O>>, ctx: NoInfer<Ctx<S, Input>>]>
   /** Title for people. */

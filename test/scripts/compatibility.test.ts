@@ -64,7 +64,8 @@ describe("the survey of a checkout", () => {
       expect([program, row && reachedBy(row), row?.cause]).toEqual([program, reached, expect.stringContaining(cure)])
     }
     expect(rows.length).toBe(gone.length + Object.keys(kept).length)
-  })
+    // Thirty processes, one after the other, also on a machine that is busy.
+  }, 360_000)
 
   it("ends a program that is at work when its time is up", async () => {
     const [row] = await survey(join(fixtures, "endless"), { limit: 15 })

@@ -117,7 +117,7 @@ it("a scope that does not exist is refused with those that do", () => {
   const flow = () =>
     smithers(() => (
       <Workflow name="w">
-        <Task id="a" output={outputs.text} cache={{ scope: "global" as never }}>
+        <Task id="a" output={outputs.text} cache={{ scope: "planet" as never }}>
           a
         </Task>
       </Workflow>

@@ -93,7 +93,7 @@ const refused: ReadonlyArray<readonly [kind: string, options: Options, problem: 
   ["step", { cache: [] }, `"cache" must be true or an object`],
   ["step", { cache: { key: "k" } }, `"cache.key" must be a function`],
   ["step", { cache: { ttl: "soon" } }, `"cache.ttl" ${soon}`],
-  ["step", { cache: { ttlMs: 5 } }, `"cache" has no option "ttlMs"; there are key, ttl, scope, version`],
+  ["step", { cache: { ttlHours: 5 } }, `"cache" has no option "ttlHours"; there are key, ttl, scope, version`],
   ["step", { needsApproval: "yes" }, `"needsApproval" must be true or an object`],
   ["step", { needsApproval: [] }, `"needsApproval" must be true or an object`],
   ["step", { needsApproval: Promise.resolve(true) }, `"needsApproval" must be true or an object`],

@@ -9,6 +9,7 @@ const long = [
   "test/agents/commandLineRuns.test.ts",
   "test/agents/realPrograms.test.ts",
   "test/core/Families.test.ts",
+  "test/core/Generations.test.ts",
   "test/core/Replay.simulation.test.ts",
   "test/core/Simulation.test.ts",
   "test/agents/Crashes.test.ts",

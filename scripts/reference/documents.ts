@@ -43,6 +43,7 @@ const chapters: ReadonlyArray<{ readonly title: string; readonly folder: string;
       "stop-the-rest",
       "one-at-a-time",
       "work-queue",
+      "long-lived-runs",
       "child-runs",
       "recursion",
       "which-event-wins",

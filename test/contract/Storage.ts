@@ -756,6 +756,58 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
       }),
     )
 
+    holds("a run that goes on as another is over, and that one has its tags, its source and its later commands", (storage) =>
+      Effect.gen(function* () {
+        const run = yield* journal("r", { ...newRun, source: "flow.tsx" })
+        const place = { nodeId: "again", iteration: 0, failures: 0 }
+        yield* run.commit([started, { _tag: "CancelRequested", continuation: { ...place, input: "next" } }])
+        expect((yield* storage.load("r")).cancel?.continuation).toEqual({ ...place, input: "next" })
+        const chain = { first: "r", generation: 1 }
+        const next = { workflow: "flow", version: "1", input: "next", tags: [], chain }
+        const goOn = run.commit([{ _tag: "RunContinued", successor: "r~g1" }], { spawned: [{ runId: "r~g1", create: next }] })
+        // Any command that is unread would be lost between the two.
+        yield* storage.deliver({ id: "s", runId: "r", at: run.now(), command: { _tag: "Signal", id: "s", name: "go" } })
+        expect((yield* Effect.flip(goOn))._tag).toBe("StaleFrame")
+        yield* run.commit([{ _tag: "SignalReceived", id: "s", name: "go" }], { consumed: ["s"] })
+        yield* run.commit([{ _tag: "RunContinued", successor: "r~g1" }], { spawned: [{ runId: "r~g1", create: next }] })
+        expect(yield* storage.load("r")).toMatchObject({ status: "continued", continuedAs: "r~g1", cancel: undefined })
+        expect(yield* storage.load("r~g1")).toMatchObject({ status: "suspended", input: "next", chain })
+        expect((yield* storage.runs({})).map(({ runId }) => runId)).toEqual(["r~g1"])
+        const [before] = yield* storage.runs({ status: ["continued"] })
+        expect(before).toMatchObject({ runId: "r", continuedAs: "r~g1", owner: null })
+        expect((yield* storage.run("r~g1")).run).toMatchObject({ tags: newRun.tags, source: "flow.tsx", chain })
+        expect([yield* storage.newest("r"), yield* storage.newest("r~g1"), yield* storage.newest("none")]).toEqual([
+          "r~g1",
+          "r~g1",
+          "none",
+        ])
+        expect(yield* storage.open({ ...request, runId: "r" })).toEqual({ _tag: "Continued", runId: "r~g1" })
+        // One that was taken before is known, and others go to the newest.
+        const again = { id: "s", runId: "r", at: run.now(), command: { _tag: "Signal", id: "s", name: "other" } } as const
+        expect(yield* storage.deliver(again)).toMatchObject({ name: "go" })
+        yield* storage.deliver(cancel("c", "r"))
+        yield* storage.open({ ...request, runId: "r~g1" })
+        expect(yield* storage.pending).toMatchObject([{ id: "c", runId: "r~g1" }])
+        const response = { _tag: "Decide", nodeId: "ask", iteration: 0, approved: true } as const
+        const late = yield* Effect.flip(storage.deliverResponse({ id: "d", runId: "r", at: run.now(), command: response }))
+        expect(late).toMatchObject({ _tag: "RunEnded", status: "continued" })
+      }),
+    )
+
+    holds("a run does not go on under the id of another run", (storage) =>
+      Effect.gen(function* () {
+        yield* (yield* journal("r~g1")).commit([started])
+        const run = yield* journal("r")
+        yield* run.commit([started])
+        const next = { ...newRun, chain: { first: "r", generation: 1 } }
+        const refused = yield* Effect.flip(
+          run.commit([{ _tag: "RunContinued", successor: "r~g1" }], { spawned: [{ runId: "r~g1", create: next }] }),
+        )
+        expect(refused).toMatchObject({ _tag: "StoreRefused", event: 0 })
+        expect((yield* storage.run("r")).run.status).toBe("running")
+      }),
+    )
+
     holds("what a frame tells another run is there with it, and nothing is told to what is over or unknown", (storage) =>
       Effect.gen(function* () {
         const other = yield* journal("other")

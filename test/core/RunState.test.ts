@@ -257,6 +257,7 @@ describe("a run", () => {
         "DeadlineSet",
         "NodeReset",
         "RunCancelled",
+        "RunContinued",
         "RunForked",
         "RunReverted",
         "SubflowEnded",

@@ -192,6 +192,13 @@ export const connectRun = (db: string | undefined, run: string) =>
     return { ...database, runId: yield* findRun(database, run) } satisfies FoundRun
   })
 
+/** Locates the database of a command and the run that it changes: the newest, of one that goes on as others. */
+export const connectNewestRun = (db: string | undefined, run: string) =>
+  Effect.gen(function* () {
+    const found = yield* connectWholeRun(db, run)
+    return { ...found, runId: yield* found.storage.newest(found.runId) } satisfies FoundRun
+  })
+
 /** Locates the database of a command and the run that it changes. */
 export const connectWholeRun = (db: string | undefined, run: string) =>
   Effect.gen(function* () {

@@ -165,7 +165,7 @@ const problemOf = (said: string): string | undefined => {
 
 /** Returns the outcome of a run that its process has released. It is `suspended` if the event it waited for has arrived since. */
 const outcomeFor = (status: Status.ShownStatus): RunOutcome | undefined =>
-  status === "running" || status === "orphaned" ? undefined : status
+  status === "running" || status === "orphaned" || status === "continued" ? undefined : status
 
 /** Returns the outcome of a run after its process has ended, or the reason why there was none. */
 const outcomeOf = (

@@ -567,6 +567,12 @@ export type TimerOptions<Input, N extends Needs, Skip extends boolean> = WaitOpt
       }
   )
 
+/** Options of `$.continueAsNew`. */
+export interface ContinueAsNewOptions<Input, Given, N extends Needs, Skip extends boolean> extends WaitOptions<Input, N, Skip> {
+  /** The input of the run that this one goes on as, or a pure function that returns it; its schema must be synchronous. */
+  readonly input: Given | ((context: Condition<Input, N>) => Given)
+}
+
 /** Options of every region. A `timeout` function is called with `Context`. */
 interface Region<Context> {
   /** A title for people. */
@@ -699,8 +705,11 @@ type CaseName<Key> = Key extends `${infer N extends number}` ? Key | N : Key
 
 type Absent<Skip extends boolean> = [Skip] extends [false] ? never : undefined
 
-/** Makes the nodes of a workflow whose decoded input is `Input`. */
-export interface Builder<out Input> {
+/**
+ * Makes the nodes of a workflow whose decoded input is `Input`. `Given` is the input as callers give it, which only {@link continueAsNew}
+ * takes: a function of a builder needs it for that alone.
+ */
+export interface Builder<out Input, in Given = never> {
   /** A unit of work with a typed output, done by code or by an agent. */
   readonly step: <
     const Id extends string,
@@ -765,6 +774,19 @@ export interface Builder<out Input> {
     id: Id,
     options: TimerOptions<Input, N, Skip>,
   ) => Step<Id, void>
+  /**
+   * Ends the run, which goes on as a new one of the same workflow with `input`, under an id and a history of its own. Everything in flight
+   * is cancelled first; nothing after it runs. Not inside of scopes, races, lists, sagas and tries.
+   */
+  readonly continueAsNew: <
+    const Id extends string,
+    // biome-ignore lint/complexity/noBannedTypes: no needs
+    N extends Needs = {},
+    Skip extends boolean = false,
+  >(
+    id: Id,
+    options: ContinueAsNewOptions<Input, Given, N, Skip>,
+  ) => Step<Id, Absent<Skip>>
   /** Runs children one after another. Its value is the last child's. */
   readonly sequence: <const C extends ReadonlyArray<AnyNode>>(
     ...children: C
@@ -990,7 +1012,7 @@ export interface Builder<out Input> {
   /** A reusable part: a function of `$` and its own parameters. All its ids are prefixed with `<prefix>.`. */
   readonly fragment: <N extends AnyNode, P extends ReadonlyArray<unknown>>(
     prefix: string,
-    part: ($: Builder<Input>, ...parameters: P) => N,
+    part: ($: Builder<Input, Given>, ...parameters: P) => N,
     ...parameters: P
   ) => N
 }
@@ -1017,6 +1039,6 @@ type SignalBuilder<Input> = <
 export const isNode = (value: unknown): value is AnyNode => Parser.isNode(value)
 
 /** Makes the builder of a workflow. Mistakes that types cannot rule out fail with {@link InvalidWorkflow}. */
-export const make = <Input>(workflow: string): Builder<Input> =>
+export const make = <Input, Given>(workflow: string): Builder<Input, Given> =>
   // Options are untyped in the parser on purpose; this is where they get their types.
-  Parser.make(workflow) as unknown as Builder<Input>
+  Parser.make(workflow) as unknown as Builder<Input, Given>

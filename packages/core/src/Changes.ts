@@ -20,7 +20,10 @@ import { defined } from "./Struct.ts"
 
 /** The mutable part of a run, without its initial data and its owner. Times are epoch milliseconds. */
 export interface RunRecord
-  extends Pick<RunState.RunState, "status" | "output" | "from" | "failure" | "strayReads" | "cancel" | "deadline" | "pausedAt"> {
+  extends Pick<
+    RunState.RunState,
+    "status" | "output" | "from" | "failure" | "strayReads" | "cancel" | "deadline" | "pausedAt" | "continuedAs"
+  > {
   readonly updatedAt: Millis.Millis
   readonly finishedAt: Millis.Millis | undefined
 }
@@ -139,7 +142,8 @@ export const of = (state: RunState.RunState): Changes => {
         if (before.output !== undefined) replacedResult = { seq: before.seq, output: before.output }
       }
       if (event._tag === "CodeReloaded") continue
-      const hasEnded = event._tag === "RunFinished" || event._tag === "RunFailed" || event._tag === "RunCancelled"
+      const hasEnded =
+        event._tag === "RunFinished" || event._tag === "RunFailed" || event._tag === "RunCancelled" || event._tag === "RunContinued"
       if (hasEnded)
         for (const { nodeId, iteration } of RunState.pending(before)) {
           const withdrawn = RunState.step(state, nodeId, iteration)
@@ -223,8 +227,8 @@ export const of = (state: RunState.RunState): Changes => {
 }
 
 const runRecord = (state: RunState.RunState, updatedAt: Millis.Millis): Omit<RunRecord, "finishedAt"> => {
-  const { status, output, from, failure, strayReads, cancel, deadline, pausedAt } = state
-  return { status, output, from, failure, strayReads, cancel, deadline, pausedAt, updatedAt }
+  const { status, output, from, failure, strayReads, cancel, deadline, pausedAt, continuedAs } = state
+  return { status, output, from, failure, strayReads, cancel, deadline, pausedAt, continuedAs, updatedAt }
 }
 
 type AttemptEnd = Extract<RunEvent, { readonly _tag: "AttemptSucceeded" | "AttemptFailed" | "AttemptInterrupted" }>

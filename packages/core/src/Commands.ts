@@ -126,11 +126,13 @@ export const deny = Effect.fn("Commands.deny")((runId: string, nodeId: string, o
  * and the task stays open.
  */
 export const answer = Effect.fn("Commands.answer")(function* (
-  runId: string,
+  given: string,
   name: string,
   value: unknown,
   options: Omit<DecisionOptions, "note"> = {},
 ): Effect.fn.Return<DecisionReceipt, CommandError, Inbox | RunReader> {
+  // A request that is named is one of the run that made it.
+  const runId = options.request === undefined ? yield* newest(given) : given
   yield* checkNames(runId, "answer", options, answerNames)
   yield* checkTexts(runId, { by: options.by, request: options.request })
   const found = yield* openWait(runId, name, "human", options)
@@ -295,10 +297,11 @@ export const unpause = Effect.fn("Commands.unpause")(function* (
  * has finished, and with `NodeNotFound` if it has not reached the node.
  */
 export const retryNode = Effect.fn("Commands.retryNode")(function* (
-  runId: string,
+  given: string,
   name: string,
   options: { readonly iteration?: number } = {},
 ): Effect.fn.Return<void, CommandError, Inbox | RunReader> {
+  const runId = yield* newest(given)
   yield* checkNames(runId, "retryNode", options, retryNames)
   const reader = yield* RunReader
   const { run, nodes } = yield* reader.inspect(runId)
@@ -365,11 +368,12 @@ export const completeNode = Effect.fn("Commands.completeNode")((runId: string, n
 )
 
 const leave = Effect.fnUntraced(function* (
-  runId: string,
+  given: string,
   name: string,
   outcome: Status.LeaveOutcome,
   options: LeaveOptions = {},
 ): Effect.fn.Return<void, CommandError, Inbox | RunReader> {
+  const runId = yield* newest(given)
   yield* checkNames(runId, outcome === "completed" ? "completeNode" : "cancelNode", options, leaveNames)
   const { iteration, key, reason, by } = options
   yield* checkTexts(runId, { node: name, key, reason, by })
@@ -406,11 +410,13 @@ const leave = Effect.fnUntraced(function* (
 })
 
 const decide = Effect.fnUntraced(function* (
-  runId: string,
+  given: string,
   name: string,
   approved: boolean,
   options: ApproveOptions = {},
 ): Effect.fn.Return<DecisionReceipt, CommandError, Inbox | RunReader> {
+  // A request that is named is one of the run that made it.
+  const runId = options.request === undefined ? yield* newest(given) : given
   yield* checkNames(runId, approved ? "approve" : "deny", options, approved ? approveNames : decisionNames)
   const { request, note, by, choose } = options
   yield* checkTexts(runId, { request, note, by, choose })
@@ -490,6 +496,9 @@ const approveNames: Settings.Names<ApproveOptions> = { ...decisionNames, choose:
 const retryNames: Settings.Names<{ readonly iteration?: number }> = { iteration: true }
 const leaveNames: Settings.Names<LeaveOptions> = { ...actorNames, iteration: true, key: true, reason: true }
 export const signalNames: Settings.Names<SignalOptions> = { payload: true, correlation: true, id: true }
+
+/** The newest of the runs that a run goes on as, or the run itself. */
+const newest = (runId: string) => Effect.flatMap(RunReader, (reader) => reader.newest(runId))
 
 /** Refuses options that are no object, or have a name that the command does not have. */
 const checkNames = <O>(runId: string, command: string, options: unknown, names: Settings.Names<O>) => {

@@ -26,6 +26,8 @@ export interface Facts {
   readonly isRetrying: boolean
   /** `true` if it was released to wait for a slot of a limit. */
   readonly isQueued: boolean
+  /** Of a run that goes on as others: the newest of them. */
+  readonly newest?: string
   /** Tells whether a step is running. */
   readonly isActive: () => boolean
 }
@@ -42,6 +44,8 @@ export const statuses = (runIds: ReadonlyArray<string>, lookup: Lookup): Readonl
     wanted = [...new Set([...found.values()].flatMap(childrenOf))].filter((runId) => !known.has(runId))
   }
   const shown = new Map<string, Status.ShownStatus>()
+  /** Statuses as those see them who wait for the run: of the newest that it goes on as. */
+  const awaited = new Map<string, Status.ShownStatus>()
   // Child runs come before the runs that wait for them. No recursion, since families may be deep.
   const entered = new Set<string>()
   for (const [first] of known) {
@@ -54,15 +58,20 @@ export const statuses = (runIds: ReadonlyArray<string>, lookup: Lookup): Readonl
         continue
       }
       path.pop()
-      if (!shown.has(runId)) shown.set(runId, statusOf(facts, shown))
+      if (shown.has(runId)) continue
+      const status = statusOf(facts, awaited)
+      shown.set(runId, status)
+      awaited.set(runId, (facts.newest === undefined ? undefined : awaited.get(facts.newest)) ?? status)
     }
   }
   return shown
 }
 
-/** Child runs that it waits for. */
-const childrenOf = ({ waits }: Facts): ReadonlyArray<string> =>
-  waits.flatMap(({ kind, name }) => (kind === "subflow" && name !== null ? [name] : []))
+/** Child runs that it waits for, and the newest run that it goes on as. */
+const childrenOf = ({ waits, newest }: Facts): ReadonlyArray<string> => [
+  ...waits.flatMap(({ kind, name }) => (kind === "subflow" && name !== null ? [name] : [])),
+  ...(newest === undefined ? [] : [newest]),
+]
 
 const statusOf = (facts: Facts, children: ReadonlyMap<string, Status.ShownStatus>): Status.ShownStatus => {
   const { stored, owner, commands, waits, isRetrying, isQueued } = facts

@@ -61,11 +61,12 @@ export interface ForcedEnd {
  * tells again what was not undone.
  */
 export const force = (
-  runId: string,
+  given: string,
   reason?: string,
 ): Effect.Effect<ForcedEnd, StoreError | RunNotFound | RunFenced | RunEnded, RunStore | RunOwnership | Inbox | RunReader> =>
   Effect.gen(function* () {
     const [store, reader] = [yield* RunStore, yield* RunReader]
+    const runId = yield* reader.newest(given)
     const before = yield* store.load(runId)
     const inside = yield* Effect.forEach(openChildren(before), (childRunId) =>
       force(childRunId, reason).pipe(
@@ -175,7 +176,11 @@ const forced = (state: RunState.RunState, plan: PlanText.PlanText, reason: strin
 type Ending = (state: RunState.RunState) => ReadonlyArray<RunEvent> | undefined
 
 /** Claims a run, and releases it if it was not ended. With `isForced` the claim is taken from a process that lives. */
-const end = (runId: string, ending: Ending, isForced = false) =>
+const end = (
+  runId: string,
+  ending: Ending,
+  isForced = false,
+): Effect.Effect<boolean, StoreError | RunNotFound | RunFenced, RunStore | RunOwnership | Inbox> =>
   Effect.flatMap(RunOwnership, (ownership) => {
     let released: Status.ReleasedStatus = "suspended"
     const claim = Effect.flatMap(Millis.now, (now) =>
@@ -189,6 +194,7 @@ const end = (runId: string, ending: Ending, isForced = false) =>
       claim,
       (opened) =>
         Effect.gen(function* () {
+          if (opened._tag === "Continued") return yield* end(opened.runId, ending, isForced)
           if (opened._tag !== "Claimed") return false
           const state = yield* (yield* RunStore).load(runId)
           if (!Status.isEnded(state.status)) released = state.status

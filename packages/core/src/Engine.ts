@@ -299,11 +299,58 @@ export const make = (
         Effect.flatMap(Millis.now, (now) => Effect.ignore(ownership.release(runId, epoch, now))),
       ) as Effect.Effect<void, EngineError, R>
 
+    /** Drives a run to its end, through all runs that it goes on as. */
     const drive = <R>(
       definition: Definition<R>,
       request: RunRequest.RunRequest,
       active: Active,
     ): Effect.Effect<RunResult.EndedResult<unknown>, EngineError, R> =>
+      Effect.gen(function* () {
+        // A loop, since each call would be kept until the last run has ended.
+        for (let next = request; ; ) {
+          const ended = yield* driveOne(definition, next, active)
+          if (ended.status !== "continued") return ended
+          const { successor } = ended
+          const other = actives.get(successor)
+          if (other !== undefined && other !== active) return yield* joining(active, other)
+          rekey(active, successor)
+          // A run that was asked for by an earlier one of its ids is reopened as asked; one that is new has nothing to reopen.
+          const isAsked = !active.hasDriven
+          next = { ...next, runId: successor, create: undefined, ...(isAsked ? {} : { reopen: [], deadline: undefined }) }
+        }
+      })
+    /** Drives this instead of a run that has gone on. */
+    const rekey = (active: Active, runId: string): void => {
+      const { runId: before } = active
+      if (actives.get(before) === active) actives.delete(before)
+      actives.set(runId, active)
+      const code = noted.get(before)
+      noted.delete(before)
+      if (code !== undefined) noted.set(runId, code)
+      active.runId = runId
+      if (!active.ancestors.includes(active.firstRunId)) active.ancestors = [active.firstRunId, ...active.ancestors]
+      Control.renew(active.control)
+      active.disown?.()
+      active.disown = active.firstRunId === runId ? undefined : callers.adopt(active.firstRunId, runId)
+    }
+    /** Waits for the end of a run that another fiber drives. */
+    const joining = (active: Active, other: Active): Effect.Effect<RunResult.EndedResult<unknown>, EngineError> =>
+      Effect.suspend(() => {
+        other.refCount++
+        active.forward = other
+        if (actives.get(active.runId) === active) actives.delete(active.runId)
+        const unlink = other.control.commits.link(active.control.commits)
+        active.control.commits.bump()
+        return Effect.interruptible(Deferred.await(other.settled)).pipe(
+          Effect.onInterrupt(() => release(other)),
+          Effect.ensuring(Effect.sync(unlink)),
+        )
+      })
+    const driveOne = <R>(
+      definition: Definition<R>,
+      request: RunRequest.RunRequest,
+      active: Active,
+    ): Effect.Effect<RunResult.EndedResult<unknown> | RunResult.Continued, EngineError, R> =>
       Effect.gen(function* () {
         const { control } = active
         const { create } = request
@@ -320,11 +367,14 @@ export const make = (
             return yield* request.create === undefined || opened.workflow === request.create.workflow
               ? new InputMismatch({ runId: request.runId })
               : new WorkflowMismatch({ runId: request.runId, workflow: request.create.workflow, stored: opened.workflow })
+          case "Continued":
+            return { status: "continued", runId: request.runId, successor: opened.runId } as const
           case "Ended":
             // Another process may have resumed it meanwhile.
-            return (yield* recall(definition, request.runId, active)) ?? (yield* drive(definition, request, active))
+            return (yield* recall(definition, request.runId, active)) ?? (yield* driveOne(definition, request, active))
           case "Created":
           case "Claimed":
+            active.hasDriven = true
             if (opened._tag === "Claimed") yield* settle(definition, request.runId, opened.epoch)
             return yield* RunDriver.drive(ports, definition, {
               runId: request.runId,
@@ -399,6 +449,11 @@ export const make = (
           )
         }
         const active: Active = {
+          runId,
+          firstRunId: runId,
+          forward: undefined,
+          hasDriven: false,
+          disown: undefined,
           create,
           workflow: definition.name,
           settled: Deferred.unsafeMake(FiberId.none),
@@ -414,8 +469,9 @@ export const make = (
         actives.set(runId, active)
         const worked = Effect.uninterruptible(callers.within(runId, drive(definition, request, active))).pipe(
           Effect.onExit((exit) => {
-            if (actives.get(runId) === active) actives.delete(runId)
-            noted.delete(runId)
+            if (actives.get(active.runId) === active) actives.delete(active.runId)
+            noted.delete(active.runId)
+            active.disown?.()
             return Effect.zipRight(Metric.set(Metrics.runsActive, actives.size), Deferred.done(active.settled, exit))
           }),
         ) as Effect.Effect<RunResult.EndedResult<unknown>, EngineError, R>

@@ -5,7 +5,7 @@
 import * as Schema from "effect/Schema"
 import * as Budget from "./Budget.ts"
 import { asError, ErrorInfo, NotRetried, sentence, text, whyNotRetried, withoutStacks } from "./ErrorInfo.ts"
-import { idRule, isChildRunId, shownId } from "./Ids.ts"
+import { idRule, isChildRunId, isGenerationId, shownId } from "./Ids.ts"
 import { nearestTo } from "./Names.ts"
 import { name as published } from "./Package.ts"
 import { Found } from "./Redactor.ts"
@@ -101,6 +101,9 @@ export class InvalidRunId extends Schema.TaggedError<InvalidRunId>()("InvalidRun
   override get message(): string {
     if (isChildRunId(this.runId)) {
       return `${shownId(this.runId)} reads as the id of a child run, <run>~<node>~<iteration>, which only its parent starts: resume such a run instead, or use another id.`
+    }
+    if (isGenerationId(this.runId)) {
+      return `${shownId(this.runId)} reads as the id of a run that another goes on as, <run>~g<number>, which only that run starts: use another id.`
     }
     return `${shownId(this.runId)} is not an id to start a run with: use ${idRule}, without NUL and halves of surrogate pairs.`
   }
@@ -385,6 +388,7 @@ export class InvalidFork extends Schema.TaggedError<InvalidFork>()("InvalidFork"
 /** A command for a run that has ended. */
 export class RunEnded extends Schema.TaggedError<RunEnded>()("RunEnded", { ...runFields, status: Status.EndedStatus }) {
   override get message(): string {
+    if (this.status === "continued") return `Run "${this.runId}" goes on as a new run, which asks again: name what that one asks.`
     const then = Status.isReopenable(this.status) ? "Resume it first." : "It accepts no more commands."
     return `Run "${this.runId}" has already ended as ${this.status}. ${then}`
   }
@@ -667,6 +671,7 @@ export class RevertRefused extends Schema.TaggedError<RevertRefused>()("RevertRe
     "gone",
     "no-attempt",
     "nothing-to-undo",
+    "continued",
     "options",
   ),
   problem: Schema.String,

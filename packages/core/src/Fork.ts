@@ -21,7 +21,7 @@ import {
   type StoreError,
   WorkflowMismatch,
 } from "./Errors.ts"
-import { generateRunId, isChildRunId, isId } from "./Ids.ts"
+import { generateRunId, isDerivedRunId, isId } from "./Ids.ts"
 import * as Accounts from "./internal/fork/accounts.ts"
 import * as Cut from "./internal/fork/cut.ts"
 import * as Draft from "./internal/fork/draft.ts"
@@ -158,7 +158,7 @@ export const fork = <R>(
     const [snapshots, ownership] = [yield* Snapshots, yield* RunOwnership]
     if (hasFiles && children === "adopt") return yield* new InvalidFork({ runId: from, problem: adoptingProblem })
     const runId = options.runId === undefined ? yield* generateRunId : options.runId
-    if (!isId(runId) || isChildRunId(runId) || Secrets.problemIn(runId) !== undefined)
+    if (!isId(runId) || isDerivedRunId(runId) || Secrets.problemIn(runId) !== undefined)
       return yield* new InvalidRunId({ runId: Secrets.text(String(runId)) })
 
     // Also before anything is saved under its name.

@@ -52,7 +52,7 @@ export interface RunHistory extends Origin {
 
 /** The initial data of a run. */
 type Origin = Pick<RunState.RunState, "workflow" | "version" | "input"> & {
-  readonly [Field in "parent" | "budgets" | "depth" | "fork"]?: RunState.RunState[Field] | undefined
+  readonly [Field in "parent" | "budgets" | "depth" | "fork" | "chain"]?: RunState.RunState[Field] | undefined
 }
 
 /** The content of the log of a run up to a moment. */
@@ -70,14 +70,14 @@ export interface Log {
 /** Folds a log into the state right after its last event. A fork begins with `before`, the state of the original at the cut. */
 export const stateAt = (
   runId: string,
-  { workflow, version, input, parent, budgets = [], depth = 0, fork }: Origin,
+  { workflow, version, input, parent, budgets = [], depth = 0, fork, chain }: Origin,
   log: Log,
   before: RunState.RunState = RunState.empty(runId),
 ): RunState.RunState => {
   // These collections have no other owner yet, so the fold changes them in place.
   const nodes = HashMap.beginMutation(before.nodes)
   const unfinished = HashSet.beginMutation(before.unfinished)
-  const origin = { runId, workflow, version, input, parent, budgets, depth, fork }
+  const origin = { runId, workflow, version, input, parent, budgets, depth, fork, chain }
   let state: RunState.RunState = { ...before, ...origin, nodes, unfinished }
   const beats = log.beats[Symbol.iterator]()
   let beat = beats.next()

@@ -149,6 +149,23 @@ export const childRunId = (runId: string, nodeId: NodeId, iteration: number, gen
 /** Tells whether a text has the form of a child run's id. Other runs cannot be started under such an id. */
 export const isChildRunId = (text: string): boolean => /~[^~]*[^~\d][^~]*~\d+(~\d+)?$/.test(text)
 
+/**
+ * The id of a later generation of a run that goes on as a new one: `<first>~g<generation>`, by the id of the first run. A long id is
+ * cut, with a digest. Ids of child runs end in a number, so that the two never meet.
+ */
+export const generationId = (firstRunId: string, generation: number): string => {
+  const id = `${firstRunId}~g${generation}`
+  return id.length <= longestChildId
+    ? id
+    : `${firstRunId.slice(0, longestChildId / 2).toWellFormed()}~%${shortDigest(firstRunId)}~g${generation}`
+}
+
+/** Tells whether a text has the form of a {@link generationId}. */
+export const isGenerationId = (text: string): boolean => /~g\d+$/.test(text)
+
+/** Tells whether a text has the form of an id that the engine gives, to a child run or a later generation. No caller starts a run under it. */
+export const isDerivedRunId = (text: string): boolean => isChildRunId(text) || isGenerationId(text)
+
 /** Longest idempotency key, in characters. Payment providers accept 255. */
 const longestKey = 255
 

@@ -53,7 +53,7 @@ export type Command =
       readonly childRunId: string
       readonly nodeId: string
       readonly iteration: number
-      readonly status: Status.EndedStatus
+      readonly status: Status.OutcomeStatus
       readonly output?: Json
       readonly error?: ErrorInfo
       /** Steps that it could not undo, with the ids of their runs. */

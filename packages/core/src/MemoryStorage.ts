@@ -47,6 +47,7 @@ import * as RedactedStorage from "./RedactedStorage.ts"
 import { type Exclusion, mergeStuck, type NewRun, newRunProblem, type OpenResult } from "./RunOwnership.ts"
 import {
   type AttemptSummary,
+  hidesContinued,
   type LoggedEvent,
   type RunDetails,
   type RunOverview,
@@ -207,7 +208,7 @@ const bare = (): Storage.StorageShape => {
     )
   }
   const withBusy = (schedule: Schedules.Schedule): Schedules.DueSchedule => {
-    const last = schedule.lastRunId === null ? undefined : stored.get(schedule.lastRunId)?.run
+    const last = schedule.lastRunId === null ? undefined : stored.get(newestOf(schedule.lastRunId))?.run
     return { schedule, isBusy: last !== undefined && (!isEnded(last) || last.owner !== null) }
   }
   const accountRows = new Map<string, Budget.Account>()
@@ -264,6 +265,7 @@ const bare = (): Storage.StorageShape => {
       deadline: create.deadline,
       depth: create.depth ?? 0,
       fork: create.fork,
+      chain: create.chain,
     }
     const rows = {
       events: [],
@@ -284,6 +286,21 @@ const bare = (): Storage.StorageShape => {
     stored.set(runId, entry)
     return entry
   }
+  /** The newest of the runs that a run goes on as, or the run itself. */
+  const newestOf = (runId: string): string => {
+    const { created, state } = stored.get(runId) ?? {}
+    if (state?.continuedAs === undefined) return runId
+    const first = created?.chain?.first ?? runId
+    let [newest, most] = [runId, 0]
+    for (const [id, entry] of stored) {
+      const { chain } = entry.created
+      if (chain?.first === first && chain.generation > most) [newest, most] = [id, chain.generation]
+    }
+    return newest
+  }
+  /** Tells whether two runs are generations of one. */
+  const isSameChain = (one: string, other: string): boolean =>
+    (stored.get(one)?.created.chain?.first ?? one) === (stored.get(other)?.created.chain?.first ?? other)
   const spawn = (runId: string, create: NewRun, now: Millis.Millis): void => {
     if (!stored.has(runId)) insert(runId, create, now, "suspended", unowned)
   }
@@ -296,6 +313,15 @@ const bare = (): Storage.StorageShape => {
       news.bump()
       return delivered
     })
+  /** A command that an earlier generation of a run has taken. */
+  const saidBefore = ({ created, run }: Stored, id: string): Command | undefined => {
+    if (created.chain === undefined) return undefined
+    for (const other of stored.keys()) {
+      const command = isSameChain(other, run.runId) ? consumed.get(compositeKey(other, id)) : undefined
+      if (command !== undefined) return command
+    }
+    return undefined
+  }
   /** Puts a command into an inbox, unless its run has ended or it comes too late. */
   const put = <E>(
     entry: Stored,
@@ -306,11 +332,11 @@ const bare = (): Storage.StorageShape => {
     const { runId } = command
     const { status, owner } = entry.run
     const key = compositeKey(runId, command.id)
-    const known = inbox.get(key)?.command ?? consumed.get(key)
+    const known = inbox.get(key)?.command ?? consumed.get(key) ?? saidBefore(entry, command.id)
     if (known !== undefined) return Either.right(known)
     // An ended run with an owner is being reopened, and will read its inbox.
     if (Status.isEnded(status) && owner === null) {
-      if (!reopen || status === "finished") return Either.left(new RunEnded({ runId, status }))
+      if (!reopen || !Status.isReopenable(status)) return Either.left(new RunEnded({ runId, status }))
       entry.run = { ...entry.run, status: "suspended", updatedAt: command.at, finishedAt: null }
       entry.state = { ...entry.state, status: "suspended", failure: undefined, cancel: undefined }
       pauseWithAncestors(entry, command.at)
@@ -369,6 +395,7 @@ const bare = (): Storage.StorageShape => {
       commands: commandsOf(run.runId),
       waits: openWaitsOf(entry),
       isRetrying: RunState.pending(state).some(({ status }) => status === "retrying"),
+      ...(run.status === "continued" ? { newest: newestOf(run.runId) } : {}),
       isQueued: run.owner === null && slots.waits(run.runId, now).length > 0,
       isActive: () => steps().some(({ status }) => status === "running"),
     }
@@ -394,6 +421,7 @@ const bare = (): Storage.StorageShape => {
       status: shown.get(run.runId) as RunSummary["status"],
       isPaused: isPaused((stored.get(run.runId) as Stored).state),
       children: children.get(run.runId) ?? 0,
+      ...defined({ continuedAs: stored.get(run.runId)?.state.continuedAs, chain: stored.get(run.runId)?.created.chain }),
     }))
   }
 
@@ -477,8 +505,14 @@ const bare = (): Storage.StorageShape => {
     }
     entry.crashes = 0
     entry.run = { ...entry.run, stuck: null }
-    for (const { runId, create } of frame.spawned ?? []) spawn(runId, create, frame.at)
-    for (const command of frame.sent ?? []) Either.map(stands(command.runId), (to) => put(to, command, false, inTime))
+    for (const { runId, create } of frame.spawned ?? []) {
+      const { tags, source, isFinal } = entry.created
+      spawn(runId, create.chain === undefined ? create : { ...create, tags, ...defined({ source, isFinal }) }, frame.at)
+    }
+    for (const command of frame.sent ?? []) {
+      const to = newestOf(command.runId)
+      Either.map(stands(to), (entry) => put(entry, { ...command, runId: to }, false, inTime))
+    }
     if (frame.spawned !== undefined || frame.sent !== undefined) news.bump()
     if (frame.generation !== undefined) entry.generations.push({ ...frame.generation, at: frame.at })
     if (frame.plan !== undefined) entry.plans.push({ frame: frame.frame, text: frame.plan.text })
@@ -581,6 +615,12 @@ const bare = (): Storage.StorageShape => {
         if (create !== undefined && (create.workflow !== run.workflow || !isSameCall(create, created))) {
           return Effect.succeed({ _tag: "Mismatch", workflow: run.workflow })
         }
+        if (entry.state.continuedAs !== undefined) {
+          const newest = newestOf(runId)
+          return newest === runId
+            ? new RunNotFound({ runId: entry.state.continuedAs })
+            : Effect.succeed({ _tag: "Continued", runId: newest })
+        }
         // An ended run with an owner is being reopened, even if that owner died before its first frame.
         const isOver = isEnded(run) && run.owner === null
         if (isOver && !reopen.some((status) => status === run.status)) return Effect.succeed({ _tag: "Ended" })
@@ -639,8 +679,8 @@ const bare = (): Storage.StorageShape => {
         return Effect.void
       }),
     history: (runId) =>
-      Effect.map(find(runId), ({ created: { workflow, version, input, parent, budgets, depth, fork }, events }) => ({
-        ...{ runId, workflow, version, input, parent, budgets, depth, fork },
+      Effect.map(find(runId), ({ created: { workflow, version, input, parent, budgets, depth, fork, chain }, events }) => ({
+        ...{ runId, workflow, version, input, parent, budgets, depth, fork, chain },
         entries: [...events],
       })),
     commit: (frame) =>
@@ -652,6 +692,12 @@ const bare = (): Storage.StorageShape => {
         const detail = "a time is no whole millisecond"
         if (!Millis.is(frame.at)) return new StoreFailed({ operation: "commit", detail })
         if (inbox.size > 0 && isStaleFrame(frame, commandsOf(frame.runId))) return new StaleFrame({ runId: frame.runId })
+        const taken = frame.spawned?.find(({ runId, create }) => create.chain !== undefined && stored.has(runId))
+        if (taken !== undefined) {
+          const event = frame.events.findIndex(({ _tag }) => _tag === "RunContinued")
+          const detail = `the run cannot go on as "${taken.runId}", which is the id of another run`
+          return new StoreRefused({ operation: "commit", detail, event })
+        }
         const event = frame.events.findIndex((event) => !Millis.is(timeOf(event) ?? frame.at))
         return event < 0 ? Effect.sync(() => commit(entry, frame)) : new StoreRefused({ operation: "commit", detail, event })
       }),
@@ -702,6 +748,7 @@ const bare = (): Storage.StorageShape => {
       }),
     pollSlots: (places, now) => Effect.sync(() => slots.poll(places, now)),
     slotWaits: (runId) => Effect.map(Millis.now, (now) => slots.waits(runId, now)),
+    newest: (runId) => Effect.sync(() => newestOf(runId)),
     renew: (claims, leaseUntil) =>
       Effect.sync(() =>
         claims.flatMap(({ runId, epoch }) => {
@@ -867,10 +914,14 @@ const bare = (): Storage.StorageShape => {
         if (runId !== undefined && isAfterCut(found, runId)) return Option.none()
         return Option.some({ runId: found.runId, output: found.output })
       }),
-    deliver: (command, { reopen = false } = {}) =>
-      delivering(() => Either.flatMap(stands(command.runId), (entry) => put(entry, command, reopen, inTime))),
-    deliverOrCreate: (command, create) =>
+    deliver: (given, { reopen = false } = {}) =>
+      delivering(() => {
+        const command = { ...given, runId: newestOf(given.runId) }
+        return Either.flatMap(stands(command.runId), (entry) => put(entry, command, reopen, inTime))
+      }),
+    deliverOrCreate: (given, create) =>
       delivering((): Either.Either<Command, StoreRefused | WorkflowMismatch | RunEnded> => {
+        const command = { ...given, runId: newestOf(given.runId) }
         const { runId, at } = command
         const detail = newRunProblem(create)
         if (detail !== undefined) return Either.left(new StoreRefused({ operation: "deliverOrCreate", detail }))
@@ -886,12 +937,14 @@ const bare = (): Storage.StorageShape => {
       ),
     pending: Effect.sync(() => [...inbox.values()]),
     changes: news.after,
-    runs: ({ status, workflow, tag, isChild, parent, forkedFrom, runIds, before, limit = 100 }) =>
+    runs: (filter) =>
       Effect.map(Millis.now, (now) => {
+        const { status, workflow, tag, isChild, parent, forkedFrom, runIds, before, limit = 100 } = filter
         const newestFirst = [...stored.values()].map(({ run }) => run).reverse()
         const start = before === undefined ? 0 : newestFirst.findIndex(({ runId }) => runId === before) + 1
         const found = newestFirst
           .slice(start)
+          .filter((run) => !hidesContinued(filter) || run.status !== "continued")
           .filter((run) => workflow === undefined || run.workflow === workflow)
           .filter((run) => tag === undefined || run.tags.includes(tag))
           .filter((run) => isChild === undefined || (run.parent !== null) === isChild)

@@ -276,7 +276,7 @@ export const wait = (
 ): Either.Either<Plan.Wait, Problem> =>
   checked(() => {
     const { id, needs, codec, table, skipIf } = leaf
-    const isTimer = kind === "timer"
+    const isTimer = kind === "timer" || kind === "continuation"
     const target = targetOf(kind, options, words, id)
     const isChild = target.kind === "subflow" && target.isAttached
     const error = isChild && target.child.errorOf ? DeclaredError.makeOfChild(target.child.errorOf) : undefined
@@ -874,6 +874,8 @@ const targetOf = (kind: Plan.WaitTarget["kind"], options: Options, words: Words,
         refuse(`"until" must be a Date, epoch milliseconds, or ${words.fn}`)
       return { kind, due: duration ?? giving(until) }
     }
+    case "continuation":
+      return { kind, input: giving(options.input) }
     case "subflow": {
       const isAttached = options.attach === undefined || flag(options, "attach", words)
       const onFail = oneOf(options, "onFail", ["fail", "continue"])

@@ -305,6 +305,11 @@ export type WaitTarget =
       readonly due: Millis | Computation
       readonly isSpan?: true
     }
+  /** Ends the run, which goes on as a new one with this input. */
+  | {
+      readonly kind: "continuation"
+      readonly input: (context: PredicateContext, state: RunState, noteRead: NoteRead) => unknown
+    }
 
 /** A workflow, as far as one that starts it needs it. */
 export interface Child {

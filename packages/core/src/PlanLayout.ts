@@ -60,6 +60,14 @@ export const make = (
       else waiting.push(position)
     }
     check(node, (problem) => refuse(position, problem))
+    if (node._tag === "Wait" && node.target.kind === "continuation") {
+      const around = regionAround(tree, position)
+      if (around !== undefined)
+        refuse(
+          position,
+          `it is inside ${where(layout, around)}: a run goes on as new only from outside of scopes, races, lists, sagas and tries`,
+        )
+    }
     return needs
   })
   const needs = (position: number): ReadonlyArray<Plan.ResolvedNeed> => resolved[position] ?? empty
@@ -123,6 +131,15 @@ export const make = (
       return text
     },
   }
+}
+
+/** The position of a region around a node that ends in an order of its own. */
+const regionAround = ({ parent, node: at }: Pick<Plan.Plan, "parent" | "node">, position: number): number | undefined => {
+  for (let up = parent(position); up >= 0; up = parent(up)) {
+    const node = at(up)
+    if (Plan.isBoundary(node) || node._tag === "Race" || node._tag === "ForEach") return up
+  }
+  return undefined
 }
 
 const misplaced = (position: number, node: Plan.Node, wanted: string): never => {

@@ -71,7 +71,7 @@ export interface WaitDecision {
 /** The result of a child run. */
 export type ChildEnd =
   | { readonly status: "finished"; readonly output?: Json }
-  | { readonly status: Exclude<Status.EndedStatus, "finished">; readonly error?: ErrorInfo }
+  | { readonly status: Exclude<Status.OutcomeStatus, "finished">; readonly error?: ErrorInfo }
 
 /** An answer of a person. */
 export interface Answer {

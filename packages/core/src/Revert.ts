@@ -586,6 +586,8 @@ export const revert = <R>(
       if (definition.name !== undefined && definition.name !== state.workflow)
         return yield* new WorkflowMismatch({ runId, workflow: definition.name, stored: state.workflow })
       yield* checkParent(state)
+      if (state.continuedAs !== undefined)
+        return yield* refusal(runId, "continued", `it goes on as run "${state.continuedAs}"`, "Revert that one, or fork this one.")
       return state
     })
     const answer = (goal: Goal, made: Made, files: RevertedFiles | null): Reverted => {
@@ -611,6 +613,7 @@ export const revert = <R>(
       claim,
       (opened) =>
         Effect.gen(function* () {
+          if (opened._tag === "Continued") yield* checked
           if (opened._tag !== "Claimed")
             return yield* refusal(
               runId,

@@ -115,11 +115,12 @@ export type { StartedChild } from "./internal/outbox.ts"
  */
 const plansPerFrame = 16
 
-const initial = (runId: string, { budgets = noBudgets, deadline, depth = 0 }: NewRun): RunState.RunState => ({
+const initial = (runId: string, { budgets = noBudgets, deadline, depth = 0, chain }: NewRun): RunState.RunState => ({
   ...RunState.empty(runId),
   budgets,
   deadline,
   depth,
+  chain,
 })
 
 const noBudgets: ReadonlyArray<Budget.Claim> = []
@@ -267,12 +268,12 @@ export const detached = (
     return (yield* Effect.forEach(open, (child) => childOf({ store, definition, values, runId }, child))).flat()
   })
 
-/** Drives a claimed run until it ends, is interrupted or is fenced. Call it uninterruptible. */
+/** Drives a claimed run until it ends, goes on as another run, is interrupted or is fenced. Call it uninterruptible. */
 export const drive = <R>(
   ports: RunPorts,
   definition: Definition<R>,
   options: DriveOptions,
-): Effect.Effect<EndedResult<unknown>, DriverError, R> =>
+): Effect.Effect<EndedResult<unknown> | RunResult.Continued, DriverError, R> =>
   Effect.suspend(() => {
     const { control, runId, epoch } = options
     control.epoch = epoch
@@ -291,14 +292,14 @@ export const drive = <R>(
       const released = Exit.isInterrupted(exit) ? release : Patience.retryWhileBusy(release, Control.noteOutage(control, runId))
       // It is free once its lease has ended.
       return Effect.catchAll(released, (error) => Effect.logWarning(`run ${runId} could not be released`, error))
-    }) as Effect.Effect<EndedResult<unknown>, DriverError, R>
+    }) as Effect.Effect<EndedResult<unknown> | RunResult.Continued, DriverError, R>
   })
 
 const loop = (
   { store, inbox, reader, journal, slots, memory, scores, snapshots }: RunPorts,
   begun: Definition<unknown>,
   options: DriveOptions,
-): Effect.Effect<EndedResult<unknown>, DriverError, unknown> =>
+): Effect.Effect<EndedResult<unknown> | RunResult.Continued, DriverError, unknown> =>
   Effect.gen(function* () {
     /** The code of the run; other code may take its place at a frame boundary. */
     let definition = begun
@@ -424,7 +425,8 @@ const loop = (
     /** Gives the run up once its deadline has passed, like a cancellation: through its boundaries. */
     const expire = (): void => {
       const { deadline, cancel } = frame.state
-      if (deadline !== undefined && deadline <= now && cancel === undefined) append({ _tag: "CancelRequested", deadline })
+      const isCancelled = cancel !== undefined && cancel.continuation === undefined
+      if (deadline !== undefined && deadline <= now && !isCancelled) append({ _tag: "CancelRequested", deadline })
     }
     /** Turns incoming items into events. */
     const ingest = (item: Control.Item): void => {
@@ -589,13 +591,15 @@ const loop = (
         return stored
       })
     }
+    /** Encodes the input of the run that this one goes on as. */
+    const encodeInput: Scheduler.EncodeInput = (value) => encodeNow(definition.input, value, services)
     const intervals = Intervals.make(clock)
     const admit = (key: NodeKey): boolean => options.suspects.admit(runId, key, () => intake.push({ _tag: "Turn" }))
     /** Child runs that rest, or are not worked on here, by the nodes that started them. */
     const resting = new Set<NodeKey>()
     const { grant, rest: queued } = limited
     const schedulingOf = () => ({
-      ...{ resting, observe, accept, running: attempts.keys, intervals, admit, grant, queued },
+      ...{ resting, observe, accept, encodeInput, running: attempts.keys, intervals, admit, grant, queued },
       maxConcurrency: definition.maxConcurrency ?? options.maxConcurrency,
       codeGeneration: codeGeneration === 0 ? undefined : codeGeneration,
     })
@@ -819,7 +823,8 @@ const loop = (
         if (frame.state.cancel !== undefined && isStale) yield* attempts.stopAll("cancelled")
 
         // Waits until something happens or the next retry is due, unless more work follows already.
-        const deadline = frame.state.cancel === undefined ? frame.state.deadline : undefined
+        const { cancel } = frame.state
+        const deadline = cancel === undefined || cancel.continuation !== undefined ? frame.state.deadline : undefined
         const wakeAt = earliest(decision.wakeAt, earliest(deadline, limited.restAt()))
         const isPartial = isStale || consequences.isPartial || decision.isPartial || offers.length > 0
         const news = wakeAt === undefined ? intake.filled : Effect.raceFirst(intake.filled, Jumps.pauseUntil(wakeAt))

@@ -227,7 +227,7 @@ export const SignalRefused = Schema.TaggedStruct("SignalRefused", {
 /** A child run ended. `output` is encoded; `uncompensated` lists the steps it could not undo, with the ids of their runs. */
 export const SubflowEnded = Schema.TaggedStruct("SubflowEnded", {
   ...node,
-  status: Status.EndedStatus,
+  status: Status.OutcomeStatus,
   output: Stored,
   error: Schema.optional(ErrorInfo),
   uncompensated: Schema.optional(Schema.Array(Uncompensated)),
@@ -358,10 +358,16 @@ export const RunPaused = Schema.TaggedStruct("RunPaused", { by: Schema.optional(
 /** The run was unpaused. Deadlines that the pause moved have events of their own. */
 export const RunUnpaused = Schema.TaggedStruct("RunUnpaused", { by: Schema.optional(Schema.String), submittedAt })
 
+/** The node that a run goes on as a new run by, and the input of that. `failures` counts the failed nodes before it. */
+export const Continuation = Schema.Struct({ ...node, input: Stored, failures: Schema.Number })
+export type Continuation = typeof Continuation.Type
+
 export const CancelRequested = Schema.TaggedStruct("CancelRequested", {
   reason: Schema.optional(Schema.String),
   /** Set if its deadline has passed: the run then ends as failed. */
   deadline: Schema.optional(Schema.Number),
+  /** Set if it goes on as a new run, once everything in flight has stopped. */
+  continuation: Schema.optional(Continuation),
 })
 
 /** The time by which the run must have finished was set, or moved. */
@@ -420,6 +426,9 @@ export const RunCancelled = Schema.TaggedStruct("RunCancelled", {
   ...stray,
 })
 
+/** The run goes on as another one, `successor`, with a history of its own. */
+export const RunContinued = Schema.TaggedStruct("RunContinued", { successor: Schema.String, ...stray })
+
 /** Any event of a run. */
 export const RunEvent = Schema.Union(
   RunStarted,
@@ -460,5 +469,6 @@ export const RunEvent = Schema.Union(
   RunFinished,
   RunFailed,
   RunCancelled,
+  RunContinued,
 )
 export type RunEvent = typeof RunEvent.Type

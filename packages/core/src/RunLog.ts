@@ -43,14 +43,14 @@ interface News<E> {
   readonly exit?: Exit.Exit<unknown, E>
 }
 
-/** Streams the events of a run, including future ones. The run may not exist yet. */
+/** Streams the events of a run, including future ones, and those of the runs that it goes on as. The run may not exist yet. */
 export const follow = <E = never>(
   storage: Pick<RunReaderShape, "events"> & Pick<InboxShape, "changes">,
   runId: string,
   { afterSeq = 0, until = Effect.never, commits = () => Effect.never }: FollowOptions<E> = {},
 ): Stream.Stream<LoggedEvent, E | StoreError> => {
   const ended = Effect.map(Effect.exit(until), (exit): News<E> => ({ exit }))
-  return Stream.unfoldChunkEffect(afterSeq, (seen) =>
+  return Stream.unfoldChunkEffect({ runId, seen: afterSeq }, ({ runId, seen }) =>
     Effect.gen(function* () {
       let [here, anywhere] = [-1, -1]
       let end: Exit.Exit<unknown, E> | undefined
@@ -59,7 +59,10 @@ export const follow = <E = never>(
           .events(runId, { afterSeq: seen, limit: pageSize })
           .pipe(Effect.catchTag("RunNotFound", () => Effect.succeed([])))
         const last = found.at(-1)
-        if (last !== undefined) return Option.some([Chunk.unsafeFromArray([...found]), last.seq] as const)
+        if (last !== undefined) {
+          const next = last.event._tag === "RunContinued" ? { runId: last.event.successor, seen: 0 } : { runId, seen: last.seq }
+          return Option.some([Chunk.unsafeFromArray([...found]), next] as const)
+        }
         if (end !== undefined) return Exit.isSuccess(end) ? Option.none() : yield* Effect.as(end, Option.none())
         const news = Effect.raceFirst(
           Effect.map(commits(here), (here): News<E> => ({ here })),
@@ -74,14 +77,14 @@ export const follow = <E = never>(
   )
 }
 
-/** Completes once a run has ended. */
+/** Completes once a run has ended, with all runs that it goes on as. */
 export const ended = (
-  storage: Pick<RunReaderShape, "run"> & Pick<InboxShape, "changes">,
+  storage: Pick<RunReaderShape, "run" | "newest"> & Pick<InboxShape, "changes">,
   runId: string,
 ): Effect.Effect<void, StoreError | RunNotFound> =>
   Effect.gen(function* () {
     for (let version = -1; ; ) {
-      const { run } = yield* storage.run(runId)
+      const { run } = yield* storage.run(yield* storage.newest(runId))
       if (Status.isEnded(run.status)) return
       version = yield* storage.changes(version)
     }

@@ -9,7 +9,7 @@ import type { Json } from "./Codec.ts"
 import type { RunNotFound, StoreError } from "./Errors.ts"
 import type { Millis } from "./Millis.ts"
 import type { Parent } from "./Records.ts"
-import type { Fork } from "./RunState.ts"
+import type { Chain, Fork } from "./RunState.ts"
 import type * as Status from "./Status.ts"
 
 /** The initial data of a run. `input` is encoded. */
@@ -31,6 +31,8 @@ export interface NewRun {
   readonly budgets?: ReadonlyArray<Budget.Claim> | undefined
   /** Number of runs above it. Default: 0. */
   readonly depth?: number | undefined
+  /** Set for a run that another goes on as. */
+  readonly chain?: Chain | undefined
   /** The run that it is forked from. */
   readonly fork?: Fork | undefined
 }
@@ -70,6 +72,8 @@ export type OpenResult =
   | { readonly _tag: "Claimed"; readonly epoch: number }
   /** A live process owns the run. Unless renewed, its lease ends at `until` (epoch ms). */
   | { readonly _tag: "Owned"; readonly until: number }
+  /** The run goes on as others, of which `runId` is the newest. Nothing was claimed. */
+  | { readonly _tag: "Continued"; readonly runId: string }
   /** The run has ended. */
   | { readonly _tag: "Ended" }
   /** The id belongs to a run of another workflow, or of another input, both as passed and encoded. Nothing was claimed. */

@@ -49,6 +49,10 @@ export const RunSummary = Schema.Struct({
   forkedFrom: Schema.NullOr(Schema.Struct({ runId: Schema.String, frame: Schema.Number, seq: Schema.Number })),
   /** The reason it could not be resumed, if the last try failed. */
   stuck: Schema.NullOr(Stuck),
+  /** The run that it goes on as. */
+  continuedAs: Schema.optional(Schema.String),
+  /** Of a run that another goes on as: the first of them, and the number of runs between. */
+  chain: Schema.optional(Schema.Struct({ first: Schema.String, generation: Schema.Number })),
 })
 
 export type RunSummary = typeof RunSummary.Type
@@ -300,7 +304,10 @@ export const StoreStatistics = Schema.Struct({
 
 export type StoreStatistics = typeof StoreStatistics.Type
 
-/** Selects runs. Newest first; `before` is the last run of the previous page. */
+/**
+ * Selects runs. Newest first; `before` is the last run of the previous page. Runs that go on as others are left out, unless `status` or
+ * `runIds` names them.
+ */
 export interface RunFilter {
   readonly status?: ReadonlyArray<Status.ShownStatus>
   readonly workflow?: string
@@ -318,6 +325,10 @@ export interface RunFilter {
   /** Most runs to return. Default: 100. */
   readonly limit?: number
 }
+
+/** Tells whether a filter leaves out runs that go on as others. */
+export const hidesContinued = ({ status, runIds }: RunFilter): boolean =>
+  runIds === undefined && status?.includes("continued") !== true
 
 /** An event as the log shows it, without inputs, outputs, turns and reads, which have tables of their own. */
 export const withoutContent = (event: RunEvent): RunEvent => {
@@ -362,6 +373,8 @@ export interface RunReaderShape {
   readonly storeId: string
   /** Reads the initial data of a run; `undefined` if it does not exist. */
   readonly origin: (runId: string) => Effect.Effect<Origin | undefined, StoreError>
+  /** Finds the newest generation of a run that goes on as others; the id itself of any other run, also of one that does not exist. */
+  readonly newest: (runId: string) => Effect.Effect<string, StoreError>
   /** Finds ids of runs by a prefix, in order, at most `limit`. */
   readonly find: (prefix: string, limit: number) => Effect.Effect<ReadonlyArray<string>, StoreError>
   /** Reads one run without its nodes. The cost does not grow with the run. */

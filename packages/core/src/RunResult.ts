@@ -49,6 +49,13 @@ export interface Cancelled extends Ended {
   readonly reason?: string
 }
 
+/** The end of a run that goes on as another one, for the engine. */
+export interface Continued {
+  readonly status: "continued"
+  readonly runId: string
+  readonly successor: string
+}
+
 /** The result of a run that has ended. */
 export type EndedResult<A, E = never> = Finished<A> | Failed<E> | Cancelled
 
@@ -123,6 +130,9 @@ export const cancelled = (state: RunState.RunState): Cancelled => {
   const reason = state.cancel?.reason
   return { status: "cancelled", ...endedBy(state), ...defined({ reason }) }
 }
+
+/** The end of a run that goes on as another one. */
+export const continued = ({ runId }: RunState.RunState, successor: string): Continued => ({ status: "continued", runId, successor })
 
 /** The result of a run that is paused or has these waits. */
 export const resting = (runId: string, waits: ReadonlyArray<Waiting>, isPaused: boolean): RestingResult =>

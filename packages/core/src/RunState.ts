@@ -36,7 +36,7 @@ import {
   type StepRecord,
   undoneBy,
 } from "./Records.ts"
-import type { OutputSource, RunEvent, StrayRead } from "./RunEvent.ts"
+import type { Continuation, OutputSource, RunEvent, StrayRead } from "./RunEvent.ts"
 import * as Status from "./Status.ts"
 import { defined } from "./Struct.ts"
 
@@ -52,6 +52,14 @@ export interface Fork {
   readonly lineage: ReadonlyArray<{ readonly runId: string; readonly seq: number }>
   /** `true` if its sagas also undo what the original did. */
   readonly ownsEffects?: true
+}
+
+/** The place of a run in the generations of a run that goes on as new ones. */
+export interface Chain {
+  /** The id of the first run. */
+  readonly first: string
+  /** Number of the run, from 0. */
+  readonly generation: number
 }
 
 /** The state of a run after some of its events. */
@@ -77,7 +85,18 @@ export interface RunState {
   /** Reads of an ended run that found no node. */
   readonly strayReads: ReadonlyArray<StrayRead> | undefined
   /** Set once a cancellation was requested. */
-  readonly cancel: { readonly reason: string | undefined; readonly deadline?: number | undefined } | undefined
+  readonly cancel:
+    | {
+        readonly reason: string | undefined
+        readonly deadline?: number | undefined
+        /** Set if it goes on as a new run instead. */
+        readonly continuation?: Continuation | undefined
+      }
+    | undefined
+  /** Its place among generations; `undefined` for a run that is no successor. */
+  readonly chain: Chain | undefined
+  /** The run that it goes on as. */
+  readonly continuedAs: string | undefined
   /** Time at which it ends as failed unless it has finished before (epoch ms). */
   readonly deadline: Millis.Millis | undefined
   /** Epoch ms of the pause. */
@@ -124,6 +143,8 @@ export const empty = (runId: string): RunState => ({
   failure: undefined,
   strayReads: undefined,
   cancel: undefined,
+  chain: undefined,
+  continuedAs: undefined,
   deadline: undefined,
   pausedAt: undefined,
   parent: undefined,
@@ -173,6 +194,14 @@ export const uncompensated = (state: RunState): ReadonlyArray<Uncompensated> =>
     const nodeId = undoneBy(record.nodeId)
     return nodeId === undefined ? [] : [{ nodeId, iteration: record.iteration, error: record.error }]
   })
+
+/** The step that failed last, of those that a boundary or the run fails with. */
+export const lastFailure = (state: RunState): StepRecord | undefined => {
+  let last: StepRecord | undefined
+  for (const record of records(state))
+    if (record.kind === "step" && isFailed(record) && (last?.finishedAt ?? 0) <= (record.finishedAt ?? 0)) last = record
+  return last
+}
 
 /** Loops that made all their passes without their `until` holding, by id. */
 export const exhausted = (state: RunState): ReadonlyArray<Exhausted> => {
@@ -249,8 +278,8 @@ const fold = (state: RunState, event: RunEvent, at: Millis.Millis): RunState => 
     case "RunStarted":
       return { ...state, workflow: event.workflow, version: event.version, input: event.input as Json | undefined }
     case "RunForked": {
-      const { status, output, from, failure, strayReads, cancel, pausedAt } = empty(state.runId)
-      return { ...state, status, output, from, failure, strayReads, cancel, pausedAt, deadline: event.deadline }
+      const { status, output, from, failure, strayReads, cancel, pausedAt, continuedAs } = empty(state.runId)
+      return { ...state, status, output, from, failure, strayReads, cancel, pausedAt, continuedAs, deadline: event.deadline }
     }
     case "RunReverted":
     case "RunResumed": {
@@ -264,7 +293,10 @@ const fold = (state: RunState, event: RunEvent, at: Millis.Millis): RunState => 
     case "PlanChanged":
       return state
     case "CancelRequested":
-      return { ...state, cancel: { reason: event.reason, ...defined({ deadline: event.deadline }) } }
+      return {
+        ...state,
+        cancel: { reason: event.reason, ...defined({ deadline: event.deadline, continuation: event.continuation }) },
+      }
     case "DeadlineSet":
       return { ...state, deadline: event.deadline }
     case "RunFinished":
@@ -279,6 +311,10 @@ const fold = (state: RunState, event: RunEvent, at: Millis.Millis): RunState => 
       return { ...withdrawAll(state, at), status: "failed", failure: event.failure, strayReads: event.strayReads }
     case "RunCancelled":
       return { ...withdrawAll(state, at), status: "cancelled", cancel: { reason: event.reason } }
+    case "RunContinued": {
+      const { successor, strayReads } = event
+      return { ...withdrawAll(state, at), status: "continued", cancel: undefined, continuedAs: successor, strayReads }
+    }
     case "RunPaused":
       return { ...state, pausedAt: state.pausedAt ?? event.submittedAt ?? at }
     case "RunUnpaused":

@@ -53,7 +53,10 @@ export interface Frame {
   readonly generation?: CodeGeneration
   /** Ids of the inbox commands that these events apply. */
   readonly consumed: ReadonlyArray<string>
-  /** Child runs that these events start. Each is created without an owner, unless its id is taken. */
+  /**
+   * Child runs that these events start. Each is created without an owner, unless its id is taken. One with a `chain` is what the run goes
+   * on as: it has the tags, the source and `isFinal` of this one, and the frame is refused if its id is taken.
+   */
   readonly spawned?: ReadonlyArray<{ readonly runId: string; readonly create: NewRun }>
   /** Commands to other runs. Those to runs that have ended or do not exist are dropped. */
   readonly sent?: ReadonlyArray<InboxMessage>
@@ -121,6 +124,9 @@ export interface OutputTable {
 export const hasTimedOut = ({ events }: Frame): boolean =>
   events.some((event) => event._tag === "WaitEnded" && event.reason === "timed-out")
 
+/** Tells whether a frame ends its run for a successor. */
+export const isContinued = ({ events }: Pick<Frame, "events">): boolean => events.some(({ _tag }) => _tag === "RunContinued")
+
 /** Tells whether a frame starts an attempt or a child run, or uses the result of one. */
 export const isOnward = ({ events }: Frame): boolean =>
   events.some(
@@ -132,12 +138,14 @@ export const isOnward = ({ events }: Frame): boolean =>
 
 /**
  * Tells whether a frame contradicts commands that it has not read. Either it makes {@link isOnward progress} although a
- * cancellation or a pause is among them. Or it ends a wait as timed out although a decision or an answer is. The frame of a revert does neither: what
+ * cancellation or a pause is among them. Or it ends a wait as timed out although a decision or an answer is. Or it ends the run for
+ * a successor, which any of them was for. The frame of a revert does neither: what
  * it says has happened before.
  */
 export const isStaleFrame = (frame: Frame, commands: ReadonlyArray<Pick<InboxMessage, "id" | "command">>): boolean => {
   if (frame.events[0]?._tag === "RunReverted") return false
   const unread = commands.filter(({ id }) => !frame.consumed.includes(id)).map(({ command }) => command)
+  if (unread.length > 0 && isContinued(frame)) return true
   if (unread.some(({ _tag }) => _tag === "Cancel" || _tag === "Pause") && isOnward(frame)) return true
   return frame.events.some(
     (event) =>

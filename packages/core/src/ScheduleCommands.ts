@@ -6,7 +6,7 @@ import * as Either from "effect/Either"
 import type { Json } from "./Codec.ts"
 import type { Definition } from "./Definition.ts"
 import { InvalidInput, InvalidSetting, NoSuchSchedule, ScheduleBusy, ScheduleIdTaken, type StoreError, unnamed } from "./Errors.ts"
-import { idRule, isChildRunId, isId } from "./Ids.ts"
+import { idRule, isDerivedRunId, isId } from "./Ids.ts"
 import * as Firing from "./internal/firing.ts"
 import { canonical } from "./internal/json.ts"
 import * as Ticks from "./internal/ticks.ts"
@@ -127,7 +127,7 @@ export const schedule = <R>(
     const { definition } = workflow
     const name = definition.name ?? workflow.name ?? unnamed
     const scheduleId = options.id ?? name
-    if (!isId(scheduleId) || scheduleId.length > longestId || isChildRunId(scheduleId) || scheduleId.includes("@"))
+    if (!isId(scheduleId) || scheduleId.length > longestId || isDerivedRunId(scheduleId) || scheduleId.includes("@"))
       return yield* new InvalidSetting({
         setting: "id",
         received: Millis.show(scheduleId),

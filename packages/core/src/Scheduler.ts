@@ -7,6 +7,7 @@
  * later. One loop drains it. The other parts have modules of their own: attempts (`internal/starts`), open waits
  * (`internal/openWaits`), boundaries, passes of loops, conditions, reads, and withdrawals.
  */
+
 import * as HashMap from "effect/HashMap"
 import * as HashSet from "effect/HashSet"
 import type { Json, SharedValue } from "./Codec.ts"
@@ -25,7 +26,7 @@ import * as ReadTracker from "./internal/readTracker.ts"
 import * as Regions from "./internal/regions.ts"
 import * as Starts from "./internal/starts.ts"
 import * as View from "./internal/view.ts"
-import type { Accepted } from "./internal/waits.ts"
+import type { Accepted, EncodeInput } from "./internal/waits.ts"
 import * as Withdrawals from "./internal/withdrawals.ts"
 import type * as Millis from "./Millis.ts"
 import * as Plan from "./Plan.ts"
@@ -150,13 +151,15 @@ export interface ScheduleOptions {
   readonly grant?: (start: Starts.Start, left: number) => boolean
   /** The waits for slots that the run rests on; `undefined` if a step may soon have one. Called at each `next` that finds nothing to do. Default: none. */
   readonly queued?: () => Rest | undefined
+  /** Encodes the input of the run that this one goes on as. Default: as JSON. */
+  readonly encodeInput?: EncodeInput
   /** Validates input for a wait, and keeps it as the node's output. Returns its encoded form. */
   readonly accept?: (wait: Plan.Wait, key: NodeKey, value: unknown) => Accepted
 }
 
 export type { Interrupt } from "./internal/journal.ts"
 export type { Start } from "./internal/starts.ts"
-export type { Accepted } from "./internal/waits.ts"
+export type { Accepted, EncodeInput } from "./internal/waits.ts"
 
 /** Intervals of a schedule that no process drives. */
 const byTheClock: Pick<Intervals.Intervals, "endOf" | "forget"> = { endOf: (_, at) => at, forget: () => {} }
@@ -290,6 +293,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     intervals,
     isTicking,
     accept,
+    encodeInput: options.encodeInput,
     enqueue: starts.enqueue,
     countChild: starts.countChild,
     fail: (position, error) => fail(position, { _tag: "Error", error }),

@@ -4,8 +4,12 @@
  */
 import * as Schema from "effect/Schema"
 
-/** The final status of a run. */
-export const EndedStatus = Schema.Literal("finished", "failed", "cancelled")
+/** The final status of a run, as its callers are told of it. */
+export const OutcomeStatus = Schema.Literal("finished", "failed", "cancelled")
+export type OutcomeStatus = typeof OutcomeStatus.Type
+
+/** The final status of a stored run. One that is `continued` goes on as its successor, a run with a history of its own. */
+export const EndedStatus = Schema.Literal(...OutcomeStatus.literals, "continued")
 export type EndedStatus = typeof EndedStatus.Type
 
 /** The final statuses after which a run can be resumed. */
@@ -32,14 +36,14 @@ export const WaitingStatus = Schema.Literal("waiting-approval", "waiting-event",
 export type WaitingStatus = typeof WaitingStatus.Type
 
 /** The status of a run that has stopped: it has ended, is paused, or waits. */
-export const ResultStatus = Schema.Literal(...EndedStatus.literals, "paused", ...WaitingStatus.literals)
+export const ResultStatus = Schema.Literal(...OutcomeStatus.literals, "paused", ...WaitingStatus.literals)
 export type ResultStatus = typeof ResultStatus.Type
 
 /**
  * The status of a run as shown: its result, or its owner's state. A live process drives a run that is `running`. A `suspended`
  * run was released and can continue; the process of an `orphaned` one died or lost its lease.
  */
-export const ShownStatus = Schema.Literal("running", "suspended", "orphaned", ...ResultStatus.literals)
+export const ShownStatus = Schema.Literal("running", "suspended", "orphaned", ...ResultStatus.literals, "continued")
 export type ShownStatus = typeof ShownStatus.Type
 
 /** The status of a step that has ended. */
@@ -139,6 +143,9 @@ const isOneOf =
 
 /** Tells whether a run has ended. */
 export const isEnded = isOneOf(EndedStatus.literals)
+
+/** Tells whether a run has ended, and does not go on as another. */
+export const isOutcome = isOneOf(OutcomeStatus.literals)
 
 /** Tells whether a run has ended in a way after which it can be continued. */
 export const isReopenable = isOneOf(ReopenableStatus.literals)

@@ -55,13 +55,18 @@ export const read = (
   { afterSeq = 0 }: TimelineOptions = {},
 ): Stream.Stream<TimelineFrame, StoreError | RunNotFound> => frames(storage, RunLog.read(storage, runId, { afterSeq }))
 
-/** Streams the frames of a run, also those that are committed later, until it has ended. */
+/** Streams the frames of a run, also those that are committed later, until it has ended, or goes on as another. */
 export const follow = (
-  storage: Reader & Pick<RunReaderShape, "run"> & Pick<InboxShape, "changes">,
+  storage: Reader & Pick<RunReaderShape, "run" | "newest"> & Pick<InboxShape, "changes">,
   runId: string,
   { afterSeq = 0 }: TimelineOptions = {},
 ): Stream.Stream<TimelineFrame, StoreError | RunNotFound> =>
-  frames(storage, RunLog.follow(storage, runId, { afterSeq, until: RunLog.ended(storage, runId) }))
+  frames(
+    storage,
+    RunLog.follow(storage, runId, { afterSeq, until: RunLog.ended(storage, runId) }).pipe(
+      Stream.takeUntil(({ event }) => event._tag === "RunContinued"),
+    ),
+  )
 
 type Events = ReadonlyArray<LoggedEvent>
 

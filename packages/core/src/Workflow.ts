@@ -36,7 +36,7 @@ import {
   WorkflowMismatch,
 } from "./Errors.ts"
 import * as Fork from "./Fork.ts"
-import { generateRunId, idRule, isChildRunId, isId, type NodeId } from "./Ids.ts"
+import { generateRunId, idRule, isDerivedRunId, isId, type NodeId } from "./Ids.ts"
 import { Inbox } from "./Inbox.ts"
 import * as Claims from "./internal/claims.ts"
 import { digest } from "./internal/digest.ts"
@@ -278,7 +278,7 @@ export interface WorkflowOptions<S extends Codec.AnySchema> {
 export interface DeclaredWorkflow<S extends Codec.AnySchema> {
   /** Builds the workflow. Throws {@link InvalidWorkflow} if its parts do not fit together. */
   readonly build: <A, R, W = unknown, E = never>(
-    write: ($: Builder.Builder<Codec.Output<S>>) => Builder.Node<A, R, W, E>,
+    write: ($: Builder.Builder<Codec.Output<S>, Codec.Input<S>>) => Builder.Node<A, R, W, E>,
   ) => Workflow<Codec.Input<S>, A, R | Codec.Services<S>, W, E>
 }
 
@@ -418,7 +418,7 @@ export const runs = <I, A, R, E = never>({ definition, begin, label }: Runnable<
       yield* Settings.only(method, runOptions, names)
       const { tags, source, budget, onIncompatible, onFailed } = yield* optionsOf(runOptions)
       const runId = runOptions.runId ?? (yield* generateRunId)
-      if (!isId(runId) || isChildRunId(runId) || Secrets.problemIn(runId) !== undefined)
+      if (!isId(runId) || isDerivedRunId(runId) || Secrets.problemIn(runId) !== undefined)
         return yield* new InvalidRunId({ runId: Secrets.text(String(runId)) })
       const deadline = yield* Settings.deadline("deadline", runOptions.deadline, yield* Millis.now)
       const reopen = onFailed === "resume" ? (["failed"] as const) : []
@@ -608,10 +608,11 @@ export const attach = <A, R, E = never>(
 /** Reads the result of a run of this definition, without running anything. */
 const poll = <A, R, E>(
   definition: Definition<R>,
-  runId: string,
+  given: string,
 ): Effect.Effect<Option.Option<RunResult<A, E>>, StoreError | RunNotFound | WorkflowMismatch, RunReader | RunStore | R> =>
   Effect.gen(function* () {
     const reader = yield* RunReader
+    const runId = yield* reader.newest(given)
     const { run } = yield* reader.run(runId)
     if (definition.name !== undefined && definition.name !== run.workflow)
       return yield* new WorkflowMismatch({ runId, workflow: definition.name, stored: run.workflow })

@@ -648,6 +648,18 @@ interface ChildProps<I, S extends Schemas, Input> extends GivingProps<S, Input> 
   readonly onTimeout?: "fail" | "continue"
 }
 
+/** Props of the end of a run that goes on as a new one. */
+export interface ContinueAsNewProps<S extends Schemas = Schemas, Input = Undeclared, Given = unknown> extends WaitProps<S, Input> {
+  /** The input of the new run, which the schema of the workflow's input has to accept. */
+  readonly input: GivenAs<NoInfer<Given>, unknown, [ctx: NoInfer<Ctx<S, Input>>]>
+}
+
+/** Ends the run, which goes on as a new one. */
+export type ContinueAsNewComponent<S extends Schemas = Schemas, Input = Undeclared> = <Given = unknown, All = unknown>(
+  props: ContinueAsNewProps<S, Input, Given> &
+    Only<All, keyof ContinueAsNewProps, "ContinueAsNew"> & { readonly input: Infer<Given> },
+) => React.ReactElement | null
+
 /** Runs a workflow as a child run. */
 export type SubflowComponent<S extends Schemas = Schemas, Input = Undeclared> = <I, Given = unknown, All = unknown>(
   props: SubflowProps<I, S, Input, Given> & Only<All, keyof SubflowProps, "Subflow"> & { readonly input?: Infer<Given> },

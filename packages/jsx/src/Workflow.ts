@@ -106,6 +106,7 @@ export interface Smithers<S extends Schemas, I extends Codec.AnySchema, A = unkn
   readonly Signal: Props.SignalComponent<S, Decoded<I>>
   readonly WaitForEvent: Props.SignalComponent<S, Decoded<I>>
   readonly Timer: Props.TimerComponent<S, Decoded<I>>
+  readonly ContinueAsNew: Props.ContinueAsNewComponent<S, Decoded<I>>
   readonly Subflow: Props.SubflowComponent<S, Decoded<I>>
   readonly Scope: Props.ScopeComponent<S, Decoded<I>>
   readonly Race: typeof Components.Race
@@ -160,6 +161,7 @@ export const createSmithers = <
     Signal: Components.Signal,
     WaitForEvent: Components.WaitForEvent,
     Timer: Components.Timer,
+    ContinueAsNew: Components.ContinueAsNew,
     Subflow: Components.Subflow,
     Scope: Components.Scope,
     Race: Components.Race,

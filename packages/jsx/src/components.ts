@@ -80,6 +80,12 @@ export const WaitForEvent = host<Props.SignalComponent<Undeclared>>("WaitForEven
 /** Waits until a time, across restarts. */
 export const Timer = host<Props.TimerComponent<Undeclared>>("Timer")
 
+/**
+ * Ends the run, which goes on as a new one of the same workflow with `input`, under an id and a history of its own. Everything in flight is
+ * cancelled first; nothing after it runs. Not inside of scopes, races, lists, sagas and tries.
+ */
+export const ContinueAsNew = host<Props.ContinueAsNewComponent<Undeclared>>("ContinueAsNew")
+
 /** Runs a workflow as a child run, with its own id and history, and outputs its output. */
 export const Subflow = host<Props.SubflowComponent<Undeclared>>("Subflow")
 

@@ -58,7 +58,7 @@ export interface PlannedTask {
   readonly loop: NodeId | undefined
   /** Prompt of an agent, or the static text or value; `undefined` if a function returns it when the task runs. */
   readonly content: unknown
-  /** Element of the task: `Task`, `Approval`, `HumanTask`, `Signal`, `WaitForEvent`, `Timer` or `Subflow`. */
+  /** Element of the task: `Task`, `Approval`, `HumanTask`, `Signal`, `WaitForEvent`, `Timer`, `Subflow` or `ContinueAsNew`. */
   readonly kind: string
   readonly isAgent: boolean
   /** `true` if it was rendered without an output that it reads. It does not start before that exists. */

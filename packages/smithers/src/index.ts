@@ -23,6 +23,7 @@ export {
   Aspects,
   Branch,
   Budget,
+  ContinueAsNew,
   ForEach,
   HumanTask,
   Loop,

@@ -53,6 +53,7 @@ export const runColumns = [
   "cancel",
   "paused_at",
   "deadline",
+  "continued_as",
 ] as const
 
 /** Encodes a run. */
@@ -68,6 +69,7 @@ export const runRow = (record: RunRecord): ReadonlyArray<Value> => {
     cancel,
     pausedAt = null,
     deadline = null,
+    continuedAs = null,
   } = record
   const ending = from === undefined && strayReads === undefined ? null : JSON.stringify({ from, strayReads })
   const why = failure === undefined ? null : writeFailure(failure)
@@ -81,6 +83,7 @@ export const runRow = (record: RunRecord): ReadonlyArray<Value> => {
     cancel === undefined ? null : JSON.stringify(cancel),
     pausedAt,
     deadline,
+    continuedAs,
   ]
 }
 
@@ -93,7 +96,7 @@ export const readEnding = (text: Text): Pick<RunState.RunState, "from" | "strayR
 
 /** Decodes the column `cancel` of a run. */
 export const readCancel = (text: Text): RunState.RunState["cancel"] =>
-  text === null ? undefined : { reason: undefined, ...read<{ readonly reason?: string; readonly deadline?: number }>(text) }
+  text === null ? undefined : { reason: undefined, ...read<Partial<NonNullable<RunState.RunState["cancel"]>>>(text) }
 
 /** Columns of a node, in the order of {@link nodeRow}. */
 export const nodeColumns = [

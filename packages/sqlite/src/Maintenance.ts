@@ -188,6 +188,15 @@ const choose = (connection: Connection, before: number): Pruned => {
      ) SELECT run_id FROM needed`,
   )
   const needed = new Map(parents.values().map(([runId]) => [runId, "one of its descendants has not ended"]))
+  // Others are found by the first of them.
+  if (hasColumn(connection, "chain")) {
+    const chosen = new Set(found)
+    const chains = connection.prepare<[first: string, runId: string]>(
+      "SELECT chain, run_id FROM smithers_runs WHERE chain IS NOT NULL",
+    )
+    for (const [first, runId] of chains.values())
+      if (!chosen.has(runId) || needed.has(runId)) needed.set(first, "a run that it goes on as is kept")
+  }
   for (const runId of origins(connection, new Set(found.filter((runId) => !needed.has(runId)))))
     if (!needed.has(runId)) needed.set(runId, "a run that is kept was forked from it, and has its history")
   return {

@@ -293,6 +293,7 @@ const makeWriter = (
         read("statistics", () => Either.right(Statistics.read(connection, queries, claims, now))),
       ),
       plan: (runId, frame) => read("plan", () => queries.plan(runId, frame)),
+      newest: (runId) => read("newest", () => Either.right(claims.newest(runId))),
       find: (prefix, limit) => read("find", () => Either.right(queries.find(prefix, limit))),
       run: (runId) => Effect.flatMap(Millis.now, (now) => read("run", () => queries.run(runId, now))),
       wait: (name) => read("wait", () => Either.right(queries.wait(name))),

@@ -126,6 +126,7 @@ export const make = (disk: StorageShape, fault: Fault | undefined, onCommit: (fr
     writeSchedule: journaled(disk.writeSchedule),
     deleteSchedule: of(disk.deleteSchedule),
     scheduleTicks: of(disk.scheduleTicks),
+    newest: of(disk.newest),
     open: of(disk.open),
     renew: of(disk.renew),
     release: of(disk.release),

@@ -60,11 +60,14 @@ const lineOf = (event: RunEvent): string | undefined => {
     }
     case "RunCancelled":
       return event.reason === undefined ? "cancelled" : `cancelled: ${event.reason}`
+    case "RunContinued":
+      return "continued as a new run"
     case "RunPaused":
       return `paused${said(event.by, undefined)}`
     case "RunUnpaused":
       return `unpaused${said(event.by, undefined)}`
     case "CancelRequested":
+      if (event.continuation !== undefined) return `${event.continuation.nodeId}: to go on as a new run`
       return event.reason === undefined ? "to be cancelled" : `to be cancelled: ${event.reason}`
     case "PlanChanged": {
       const parts = [

@@ -8,7 +8,7 @@ import { oneLine } from "@smithers/server/views/Text"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import { readAmounts } from "../Amounts.ts"
-import { connectRun, connectWholeRun } from "../Database.ts"
+import { connectNewestRun, connectRun } from "../Database.ts"
 import { InvalidUsage } from "../Errors.ts"
 import { Screen, widthOf } from "../Screen.ts"
 import { table } from "../Table.ts"
@@ -27,7 +27,7 @@ export const budget = (options: {
       if (Either.isLeft(to)) return yield* new InvalidUsage({ problem: to.left, command: "budget" })
       if (to.right === undefined && name !== undefined)
         return yield* new InvalidUsage({ problem: "--name is for the limits that --set gives", command: "budget" })
-      const { storage, runId } = yield* to.right === undefined ? connectRun(db, run) : connectWholeRun(db, run)
+      const { storage, runId } = yield* to.right === undefined ? connectRun(db, run) : connectNewestRun(db, run)
       if (to.right !== undefined)
         yield* Effect.provide(BudgetCommands.setBudget(runId, { ...to.right, ...defined({ name }) }), ports(storage))
       const budgets = yield* storage.budgets(runId)

@@ -14,7 +14,7 @@ import { plural } from "@smithers/server/views/Text"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import { connect, connectWholeRun, type FoundRun } from "../Database.ts"
+import { connect, connectNewestRun, type FoundRun } from "../Database.ts"
 import { NoSource } from "../Errors.ts"
 import { Host } from "../Host.ts"
 import * as ProcessWorker from "../ProcessWorker.ts"
@@ -38,7 +38,7 @@ const tell = (
 ) =>
   Effect.scoped(
     Effect.gen(function* () {
-      const found = yield* connectWholeRun(options.db, options.run)
+      const found = yield* connectNewestRun(options.db, options.run)
       yield* Effect.provide(say(found), ports(found.storage))
       const { nodeId, iteration } = node ?? { nodeId: undefined, iteration: undefined }
       return yield* receipt(found, { command, nodeId, iteration, db: options.db, did: did(found.runId) })
@@ -113,7 +113,7 @@ export const cancel = (
 ) =>
   Effect.scoped(
     Effect.gen(function* () {
-      const found = yield* connectWholeRun(options.db, options.run)
+      const found = yield* connectNewestRun(options.db, options.run)
       const { storage, runId } = found
       if (options.force) return yield* forceEnd(options, found)
       yield* Effect.provide(Commands.cancel(runId, reasonOf(options.reason)), ports(storage))

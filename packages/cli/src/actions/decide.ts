@@ -18,7 +18,7 @@ import { awaitedBy } from "@smithers/server/views/Waits"
 import { askLines, commandsFor } from "@smithers/server/views/Why"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import { connect, connectWholeRun, type FoundRun } from "../Database.ts"
+import { connect, connectNewestRun, connectWholeRun, type FoundRun } from "../Database.ts"
 import type { Reply } from "../Definition.ts"
 import { InvalidUsage, SeveralWaits } from "../Errors.ts"
 import { Exit } from "../Exit.ts"
@@ -116,7 +116,9 @@ const decide =
           })
         const decision: Decision = { ...parameters, node: parameters.node ?? nodeOption }
         const screen = yield* Screen
-        const found = yield* connectWholeRun(decision.db, decision.run)
+        // A request that is named is one of the run that made it.
+        const connectTo = decision.request === undefined ? connectNewestRun : connectWholeRun
+        const found = yield* connectTo(decision.db, decision.run)
         const { wait: meant, toShow } = yield* requestOf(found, "approval", decision, command, screen.canAsk)
         const nodeId = decision.node ?? meant?.nodeId ?? (yield* nothingAsked(found))
         if (toShow && meant !== undefined) {
@@ -168,7 +170,7 @@ export const answer = (asked: {
   Effect.scoped(
     Effect.gen(function* () {
       const screen = yield* Screen
-      const found = yield* connectWholeRun(asked.db, asked.run)
+      const found = yield* (asked.request === undefined ? connectNewestRun : connectWholeRun)(asked.db, asked.run)
       const { runId, storage } = found
       const isTyped = asked.value === undefined
       if (isTyped && !screen.canAsk)
@@ -221,7 +223,7 @@ export const signal = (asked: {
   Effect.scoped(
     Effect.gen(function* () {
       const payload = asked.data === undefined ? undefined : yield* Input.read("--data", asked.data)
-      const found = yield* connectWholeRun(asked.db, asked.run)
+      const found = yield* connectNewestRun(asked.db, asked.run)
       const options = {
         ...defined({ payload, correlation: asked.correlation, id: asked.id }),
       }

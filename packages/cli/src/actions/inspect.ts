@@ -169,7 +169,7 @@ const show = (
   now: number,
   { db, columns }: { readonly db: string | undefined; readonly columns: number | undefined },
 ): string => {
-  const { runId, workflow, version, status, tags, createdAt, finishedAt, forkedFrom } = run
+  const { runId, workflow, version, status, tags, createdAt, finishedAt, forkedFrom, continuedAs, chain } = run
   const stuck = owners.isAlive(run, now) ? null : run.stuck
   const hint = commandLine(db, "inspect", [runId], ["json"])
   const came = waits.filter(({ isAnswered }) => isAnswered)
@@ -182,6 +182,8 @@ const show = (
     ...(deadline === undefined ? [] : [["Deadline", new Date(deadline).toISOString()]]),
     ...(tags.length === 0 ? [] : [["Tags", tags.join(", ")]]),
     ...(forkedFrom === null ? [] : [["Forked", `from ${forkedFrom.runId}, as of frame ${forkedFrom.frame}`]]),
+    ...(continuedAs === undefined ? [] : [["Goes on", `as ${continuedAs}`]]),
+    ...(chain === undefined ? [] : [["Began as", `${chain.first}, ${plural(chain.generation, "run")} before`]]),
     ...(snapshots.length === 0 ? [] : [["Snapshots", snapshotsText(snapshots)]]),
     ...(generations === undefined ? [] : [["Code", codeText(generations, now)]]),
     ["Input", shorten(oneLine(json(input) ?? "none"), 200)],

@@ -29,7 +29,8 @@ export const show = ({ storage, handle, before }: Shown, began: number) =>
   Effect.gen(function* () {
     const screen = yield* Screen
     if (screen.isJson) return Effect.void
-    const { runId } = handle
+    /** The run that is shown: the newest that it goes on as. */
+    let { runId } = handle
     let seen = before?.seq ?? 0
     const waits = before === undefined ? [] : yield* storage.waits({ runId })
     let progress = before === undefined ? Progress.begin(began) : Progress.resume(before.run.createdAt, before.nodes, waits)
@@ -63,6 +64,12 @@ export const show = ({ storage, handle, before }: Shown, began: number) =>
     const each = Effect.fnUntraced(function* (event: LoggedEvent) {
       const { _tag } = event.event
       seen = event.seq
+      if (event.runId !== runId) {
+        runId = event.runId
+        progress = Progress.begin(event.at)
+        tree = undefined
+        isFirst = true
+      }
       const then = progress
       progress = Progress.apply(_tag === "RunStarted" ? { ...progress, createdAt: event.at } : progress, event)
       tree?.apply(event.event, progress)
@@ -86,6 +93,6 @@ export const show = ({ storage, handle, before }: Shown, began: number) =>
     const fiber = yield* Effect.forkScoped(Effect.catchAll(following, () => Effect.void))
     return Effect.gen(function* () {
       yield* Fiber.interrupt(fiber)
-      yield* Effect.ignore(Stream.runForEach(RunLog.read(storage, runId, { afterSeq: seen }), each))
+      yield* Effect.ignore(Stream.runForEach(RunLog.follow(storage, runId, { afterSeq: seen, until: Effect.void }), each))
     })
   })

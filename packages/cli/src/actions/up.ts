@@ -8,7 +8,7 @@ import * as Prices from "@smithers/agents/Prices"
 import type * as Budget from "@smithers/core/Budget"
 import { Engine } from "@smithers/core/Engine"
 import { InvalidInput, InvalidRunId, type InvalidSetting, unnamed, WorkflowMismatch } from "@smithers/core/Errors"
-import { generateRunId, isChildRunId, isId } from "@smithers/core/Ids"
+import { generateRunId, isDerivedRunId, isId } from "@smithers/core/Ids"
 import * as Millis from "@smithers/core/Millis"
 import type { RunDetails } from "@smithers/core/RunReader"
 import { ofState } from "@smithers/core/RunResult"
@@ -149,7 +149,7 @@ const perform = (asked: UpOptions) =>
   Effect.gen(function* () {
     let options = asked
     const intent = yield* Either.match(meant(options), { onLeft: invalid, onRight: Effect.succeed })
-    if (options.runId !== undefined && !intent.isResume && (!isId(options.runId) || isChildRunId(options.runId)))
+    if (options.runId !== undefined && !intent.isResume && (!isId(options.runId) || isDerivedRunId(options.runId)))
       return yield* new InvalidRunId({ runId: options.runId })
     if (options.maxConcurrency !== undefined && options.maxConcurrency < 1)
       return yield* invalid("--max-concurrency must be at least 1")
@@ -209,7 +209,7 @@ const resumed = (
   Effect.gen(function* () {
     const { file, storage } = database
     const asked = intent.runId as string
-    const runId = intent.isWhole ? asked : yield* wholeRun(database, asked)
+    const runId = yield* storage.newest(intent.isWhole ? asked : yield* wholeRun(database, asked))
     const details = yield* Effect.catchTag(storage.inspect(runId), "RunNotFound", () => new NoSuchRun({ runId, db: file }))
     const { parent, workflow, status } = details.run
     const above = parent?.isAttached === true ? (yield* storage.run(parent.runId)).run : undefined
@@ -416,8 +416,9 @@ const work = (task: Work) =>
       screen.log(`Stopped. Finished steps are stored. Resume the run: ${resume}`),
     )
     // The run is released, so its stored state is final.
-    const reply = yield* summarize(storage, { db: options.db, runId }, result, began, resume)
-    return withDetached(reply, yield* detachedOf(storage, runId), options.db)
+    const ended = { runId: result.runId, resume: resumeLine(options.db, result.runId) }
+    const reply = yield* summarize(storage, { db: options.db, runId: ended.runId }, result, began, ended.resume)
+    return withDetached(reply, yield* detachedOf(storage, ended.runId), options.db)
   })
 
 const staysFor = (runId: string, left: ReadonlyArray<string>): string => {

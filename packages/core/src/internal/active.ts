@@ -12,8 +12,18 @@ import type { NewRun } from "../RunOwnership.ts"
 import * as RunResult from "../RunResult.ts"
 import type { Control } from "./control.ts"
 
-/** A run that this process drives. */
+/** A run that this process drives, with the runs that it goes on as. */
 export interface Active {
+  /** The run that is driven: the newest of its generations. */
+  runId: string
+  /** The one that drives the run, if this came to a run that is driven here already. */
+  forward: Active | undefined
+  /** The run that was asked for. */
+  readonly firstRunId: string
+  /** Set once a run was claimed here. */
+  hasDriven: boolean
+  /** Removes the record that the run which was asked for waits for the one that is driven. */
+  disown: (() => void) | undefined
   readonly create: NewRun | undefined
   readonly workflow: string | undefined
   readonly settled: Deferred.Deferred<RunResult.EndedResult<unknown>, DriverError>
@@ -32,9 +42,11 @@ export interface Active {
   readonly obstacles: Map<string, Cause.Cause<DriverError>>
 }
 
-/** All descendants that are driven here. */
-const descendantsOf = ({ children }: Active): ReadonlyArray<string> =>
-  [...children].flatMap(([runId, child]) => [runId, ...descendantsOf(child)])
+/** The run, and all descendants that are driven here. */
+const descendantsOf = (active: Active): ReadonlyArray<string> => {
+  const { runId, children } = active.forward ?? active
+  return [runId, ...[...children.values()].flatMap(descendantsOf)]
+}
 
 /** The waits of a run and its child runs that are at rest. */
 interface Rest {
@@ -45,7 +57,8 @@ interface Rest {
 }
 
 /** The rest of a run and its child runs, if all of them are at rest. */
-const idleStateOf = ({ control, children }: Active): Rest | undefined => {
+const idleStateOf = (active: Active): Rest | undefined => {
+  const { control, children } = active.forward ?? active
   const { waiting, isPaused } = control
   if (waiting.length === 0 && !isPaused) return undefined
   const found = [...waiting]
@@ -60,12 +73,20 @@ const idleStateOf = ({ control, children }: Active): Rest | undefined => {
 }
 
 /** Tells whether a run here, with its child runs, does nothing but wait. */
-export const isIdle = ({ control: { waiting, isPaused }, children }: Active): boolean =>
-  (waiting.length > 0 || isPaused) &&
-  waiting.every(({ childRunId }) => {
-    const child = childRunId === undefined ? undefined : children.get(childRunId)
-    return child === undefined || isIdle(child)
-  })
+export const isIdle = (active: Active): boolean => {
+  const {
+    control: { waiting, isPaused },
+    children,
+  } = active.forward ?? active
+  const isResting = waiting.length > 0 || isPaused
+  return (
+    isResting &&
+    waiting.every(({ childRunId }) => {
+      const child = childRunId === undefined ? undefined : children.get(childRunId)
+      return child === undefined || isIdle(child)
+    })
+  )
+}
 
 /** Waits until a run and its child runs are at rest, with no commands on their way. */
 export const atRest = (
@@ -80,6 +101,7 @@ export const atRest = (
       const runIds = [runId, ...descendantsOf(active)]
       const isTold = (yield* inbox.pending).some((command) => runIds.includes(command.runId))
       const after = idleStateOf(active)
-      if (!isTold && after?.key === before.key) return RunResult.resting(runId, after.waiting, after.isPaused)
+      if (!isTold && after?.key === before.key)
+        return RunResult.resting((active.forward ?? active).runId, after.waiting, after.isPaused)
     }
   })

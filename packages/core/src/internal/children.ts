@@ -154,7 +154,7 @@ export const make = ({
    */
   const shouldReopenChild = (parent: Active, runId: string, { runId: parentId }: Parent) =>
     Effect.gen(function* () {
-      const { status } = (yield* reader.run(runId)).run
+      const { status } = (yield* reader.run(yield* reader.newest(runId))).run
       if (!Status.isReopenable(status)) return false
       const isTold = (yield* inbox.pending).some(
         ({ runId: told, command }) => told === parentId && command._tag === "ChildEnded" && command.childRunId === runId,
@@ -167,7 +167,7 @@ export const make = ({
   /** Delivers the result of a child run to its parent, even if the child did not have to be driven. */
   const notifyParent = (parent: Active, runId: string, { nodeId, iteration }: Parent): Effect.Effect<void> =>
     Effect.gen(function* () {
-      const result = RunResult.ofState(yield* store.load(runId))
+      const result = RunResult.ofState(yield* store.load(yield* reader.newest(runId)))
       if (result === undefined) return
       const end = RunResult.toChildEnd(result)
       const [id, at] = [yield* generateRunId, yield* Millis.now]

@@ -29,7 +29,9 @@ export const of = (plan: Plan.Plan, position: number, state: RunState, iteration
   return [...claims, ...regions(plan, position, state), ...state.budgets]
 }
 
-const regions = (plan: Plan.Plan, position: number, { runId }: RunState): ReadonlyArray<Budget.Claim> => {
+/** A budget of a part of the plan holds for all generations of a run, like for all passes of a loop. */
+const regions = (plan: Plan.Plan, position: number, { runId: own, chain }: RunState): ReadonlyArray<Budget.Claim> => {
+  const runId = chain?.first ?? own
   const claims: Array<Budget.Claim> = []
   for (let above = plan.parent(position); above >= 0; above = plan.parent(above)) {
     const outer = plan.nodes[above]

@@ -59,7 +59,9 @@ export const of = ({ id, at, command }: InboxMessage, state: RunState.RunState):
       return [{ _tag: "SubflowEnded", nodeId, iteration, status, ...defined({ output, error, uncompensated }) }]
     }
     case "Cancel":
-      return state.cancel === undefined ? [{ _tag: "CancelRequested", ...defined({ reason: command.reason }) }] : []
+      return state.cancel === undefined || state.cancel.continuation !== undefined
+        ? [{ _tag: "CancelRequested", ...defined({ reason: command.reason }) }]
+        : []
     case "Signal": {
       const { id: signalId = id, name, correlation, payload } = command
       return [{ _tag: "SignalReceived", id: signalId, name, ...defined({ correlation, payload }), submittedAt: at }]

@@ -77,6 +77,13 @@ export const make = (): Control => {
   }
 }
 
+/** Prepares the control of a run that has ended for the run that it goes on as. News of the store, and offers of code, are kept. */
+export const renew = (control: Control): void => {
+  control.waiting = []
+  control.isPaused = false
+  for (const item of control.intake.drain()) if (item._tag === "Code" || item._tag === "Lost") control.intake.push(item)
+}
+
 /** Records when the store of a run fails, and when it can be written again. */
 export const noteOutage =
   (control: Control, runId: string): Patience.OnOutage =>

@@ -120,5 +120,6 @@ const waits = {
   human: "a question to a person",
   signal: "a wait for a signal",
   subflow: "a child run",
+  continuation: "where the run goes on as a new one",
   timer: "a timer",
 } as const

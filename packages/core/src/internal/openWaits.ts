@@ -35,6 +35,7 @@ export interface Host {
   readonly isTicking: () => boolean
   /** Validates input for a wait, and keeps it as the node's output. */
   readonly accept: ((wait: Plan.Wait, key: NodeKey, value: unknown) => Waits.Accepted) | undefined
+  readonly encodeInput: Waits.EncodeInput | undefined
   /** Readies a step whose gate was passed. */
   readonly enqueue: (position: number) => void
   /** Counts in, or out, a child run that is awaited. */
@@ -73,7 +74,14 @@ export interface OpenWaits {
 }
 
 /** Names of the authors' functions that compute requests. */
-const functionNames = { approval: "request", human: "prompt", signal: "correlation", subflow: "input", timer: "until" }
+const functionNames = {
+  approval: "request",
+  human: "prompt",
+  signal: "correlation",
+  subflow: "input",
+  timer: "until",
+  continuation: "input",
+}
 
 const nameOf = ({ target }: Plan.Wait): string => {
   if (target.kind !== "timer" || target.isSpan !== true) return functionNames[target.kind]
@@ -121,6 +129,7 @@ export const make = (host: Host): OpenWaits => {
   const asked = (position: number, node: Plan.Wait) => evaluate(position, () => request(position, node), nameOf(node))
 
   const openWait: OpenWaits["openWait"] = (position, node) => {
+    if (node.target.kind === "continuation") return continueAsNew(position, node.target)
     mark(position, false)
     const record = view.stepRecord(position)
     const { kind } = node.target
@@ -137,6 +146,19 @@ export const make = (host: Host): OpenWaits => {
     watchTime(position)
     agenda.checkWait(position)
   }
+  /** Asks for the end of the run, for a successor. The node itself never ends, and has no record. */
+  const continueAsNew = (position: number, target: Extract<Plan.WaitTarget, { readonly kind: "continuation" }>): void => {
+    const asked = evaluate(
+      position,
+      () => [Waits.continuationInput(target, view.context(position), state(), reads.noteFor(position), host.encodeInput)] as const,
+      "input",
+    )
+    if (asked === undefined) return
+    phases[position] = Phase.idle
+    const [input] = asked
+    const place = { nodeId: plan.id(position), iteration: view.iterationOf(position) }
+    emit({ _tag: "CancelRequested", continuation: { ...place, failures: state().failureCount, ...defined({ input }) } })
+  }
   /** Begins a wait. Returns `false` if its author's function gave no valid time, which fails the node. */
   const start = (
     position: number,
@@ -152,6 +174,8 @@ export const make = (host: Host): OpenWaits => {
     )
     if (limits === undefined) return false
     const [limit] = limits
+    const { kind } = node.target
+    if (kind === "continuation") return false
     // The time of a kept timer does not change either.
     const deadline = "due" in wanted ? (isKept ? kept.deadline : wanted.due) : limit
     const { request, digest, name, correlation } = wanted
@@ -159,7 +183,7 @@ export const make = (host: Host): OpenWaits => {
       _tag: "WaitStarted",
       nodeId: node.id,
       iteration: view.iterationOf(position),
-      kind: node.target.kind,
+      kind,
       ...defined({ request, digest, name, correlation, deadline }),
       ...(isKept ? { isKept } : {}),
       ...reads.readsOf(position),

@@ -114,6 +114,10 @@ export const make = (
   readonly sent: ReadonlyArray<InboxMessage>
   readonly started: ReadonlyArray<StartedChild>
 } => {
+  /** The input of the run that this one goes on as, which its last state has no more. */
+  let continuedWith: Json | undefined
+  for (let entry = state.uncommitted; entry !== undefined; entry = entry.before.uncommitted)
+    if (entry.event._tag === "RunContinued") continuedWith = entry.before.cancel?.continuation?.input as Json | undefined
   const spawned: Array<NonNullable<Frame["spawned"]>[number]> = []
   const sent: Array<InboxMessage> = []
   const started: Array<StartedChild> = []
@@ -166,6 +170,22 @@ export const make = (
         send(childRunId(state.runId, event.nodeId, event.iteration, generation - 1), { _tag: "Cancel", reason })
         break
       }
+      case "RunContinued": {
+        const { first, generation } = state.chain ?? { first: state.runId, generation: 0 }
+        const { parent, budgets, deadline, depth, workflow, version } = state
+        const kept = defined({ parent, deadline, budgets: budgets.length === 0 ? undefined : budgets })
+        const chain = { first, generation: generation + 1 }
+        spawned.push({
+          runId: event.successor,
+          create: { workflow, version, input: continuedWith, tags: [], depth, chain, ...kept },
+        })
+        for (const { id, at, name, correlation, payload } of state.signals) {
+          const command = { _tag: "Signal", id, name, ...defined({ correlation, payload }) } as const
+          sent.push({ id: sentId(state, sent.length), runId: event.successor, at, command })
+        }
+        if (state.pausedAt !== undefined) send(event.successor, { _tag: "Pause" })
+        break
+      }
       case "RunFinished":
       case "RunFailed":
       case "RunCancelled": {
@@ -186,7 +206,13 @@ const toParent = (state: RunState.RunState): { readonly runId: string; readonly 
   const result = parent?.isAttached === true ? RunResult.ofState(state) : undefined
   if (parent === undefined || result === undefined) return undefined
   const { runId, nodeId, iteration } = parent
-  const command = { _tag: "ChildEnded", childRunId: state.runId, nodeId, iteration, ...RunResult.toChildEnd(result) } as const
+  const command = {
+    _tag: "ChildEnded",
+    childRunId: state.chain?.first ?? state.runId,
+    nodeId,
+    iteration,
+    ...RunResult.toChildEnd(result),
+  } as const
   return { runId, command }
 }
 

@@ -13,8 +13,9 @@ import {
   type StoreRefused,
   UnsettledRead,
 } from "../Errors.ts"
+import { generationId } from "../Ids.ts"
 import type * as Plan from "../Plan.ts"
-import type { RunEvent } from "../RunEvent.ts"
+import type { Continuation, RunEvent } from "../RunEvent.ts"
 import * as RunResult from "../RunResult.ts"
 import * as RunState from "../RunState.ts"
 import type * as Scheduler from "../Scheduler.ts"
@@ -37,9 +38,9 @@ export interface Standing {
 
 /** The end of a run. */
 export interface Ending {
-  readonly event: Extract<RunEvent, { readonly _tag: "RunFinished" | "RunFailed" | "RunCancelled" }>
+  readonly event: Extract<RunEvent, { readonly _tag: "RunFinished" | "RunFailed" | "RunCancelled" | "RunContinued" }>
   /** Returns the result by the state after the event. */
-  readonly result: (ended: RunState.RunState) => RunResult.EndedResult<unknown>
+  readonly result: (ended: RunState.RunState) => RunResult.EndedResult<unknown> | RunResult.Continued
 }
 
 /**
@@ -60,7 +61,8 @@ export const of = ({ outcome, state, plan, schedule, attempts, refused }: Standi
     // Without boundaries there is nothing to do on the way out, even if the plan does not settle.
     const isOver = outcome !== undefined || plan.boundaries.length === 0
     if (!isOver || attempts.size() > 0 || Outbox.isAwaitingChildren(state)) return undefined
-    const { deadline } = state.cancel
+    const { deadline, continuation } = state.cancel
+    if (continuation !== undefined) return continuing(continuation, state)
     if (deadline !== undefined) return failedWith(beside(new RunTimedOut({ runId, deadline }), state))
     const { reason, uncompensated } = RunResult.cancelled(state)
     const event = { _tag: "RunCancelled", ...defined({ reason, uncompensated }) } as const
@@ -68,6 +70,23 @@ export const of = ({ outcome, state, plan, schedule, attempts, refused }: Standi
   }
   if (outcome === undefined || outcome.status === "cancelled") return undefined
   return failedWith(beside(failureOf(outcome, plan, state), state))
+}
+
+/** The end of a run that goes on as another one, unless something has failed on the way out. */
+const continuing = ({ nodeId, iteration, failures }: Continuation, state: RunState.RunState): Ending => {
+  const { runId } = state
+  const failed = state.failureCount > failures ? RunState.lastFailure(state) : undefined
+  const place = failed === undefined ? { nodeId, iteration } : { nodeId: failed.nodeId, iteration: failed.iteration }
+  const error = failed?.error ?? {
+    name: "NotContinued",
+    message: "steps could not be compensated on the way out",
+    retryable: false,
+  }
+  if (failed !== undefined || RunState.uncompensated(state).length > 0)
+    return failedWith(beside(new StepFailed({ runId, ...place, attempts: failed?.attempt ?? 0, error }), state))
+  const { first, generation } = state.chain ?? { first: runId, generation: 0 }
+  const successor = generationId(first, generation + 1)
+  return { event: { _tag: "RunContinued", successor }, result: (ended) => RunResult.continued(ended, successor) }
 }
 
 /** The end of a run that fails. */

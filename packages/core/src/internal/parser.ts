@@ -24,6 +24,7 @@ const waits = {
   signal: new Set([...waitKeys, "name", "payload", "correlation", "transient", "timeout", "deadline", "onTimeout"]),
   subflow: new Set([...waitKeys, "workflow", "input", "attach", "onFail", "maxDepth", "timeout", "deadline", "onTimeout"]),
   timer: new Set([...waitKeys, "duration", "until"]),
+  continuation: new Set([...waitKeys, "input"]),
 }
 const stepKeys = new Set([
   ...[
@@ -358,6 +359,7 @@ export const make = (workflow: string, prefix = "") => {
     signal,
     waitForEvent: signal,
     timer: wait("timer", () => anything),
+    continueAsNew: wait("continuation", () => anything),
     subflow: wait("subflow", (_, options, id) => childCodec(id, options)),
     saga,
     tryCatch,

@@ -50,7 +50,8 @@ export const slot = (tag: RunEvent["_tag"], nodeId: string, iteration: number): 
 export const attemptName = (nodeId: string, iteration: number, attempt: number): string =>
   `${nodeKey(nodeId, iteration)} ${attempt}`
 
-const isEnd = ({ _tag }: RunEvent): boolean => _tag === "RunFinished" || _tag === "RunFailed" || _tag === "RunCancelled"
+const isEnd = ({ _tag }: RunEvent): boolean =>
+  _tag === "RunFinished" || _tag === "RunFailed" || _tag === "RunCancelled" || _tag === "RunContinued"
 
 /** Tells whether an event was given, by the state before it. Some that are usually derived are given where nodes are reset. */
 const isGiven = (event: RunEvent, before: RunState.RunState, isAfresh: boolean): boolean => {
@@ -71,9 +72,10 @@ const isGiven = (event: RunEvent, before: RunState.RunState, isAfresh: boolean):
     case "RunPaused":
     case "RunUnpaused":
     case "DeadlineMoved":
-    case "CancelRequested":
     case "NodeReset":
       return true
+    case "CancelRequested":
+      return event.continuation === undefined
     case "WaitStarted":
       return event.isOfAttempt === true
     case "NodeFailed":
@@ -110,7 +112,16 @@ const byFrame = (entries: ReadonlyArray<Entry>): ReadonlyArray<ReadonlyArray<Ent
 }
 
 /** The run before its first event. */
-export const initial = ({ runId, workflow, version, input, parent, budgets = [], depth = 0 }: RunHistory): RunState.RunState => ({
+export const initial = ({
+  runId,
+  workflow,
+  version,
+  input,
+  parent,
+  budgets = [],
+  depth = 0,
+  chain,
+}: RunHistory): RunState.RunState => ({
   ...RunState.empty(runId),
   workflow,
   version,
@@ -118,6 +129,7 @@ export const initial = ({ runId, workflow, version, input, parent, budgets = [],
   parent,
   budgets,
   depth,
+  chain,
 })
 
 /** Reads a recording from the log of a run, from a state on. */

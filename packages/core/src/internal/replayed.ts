@@ -782,6 +782,8 @@ const make = ({
         return "finished"
       case "RunCancelled":
         return "cancelled"
+      case "RunContinued":
+        return "continued"
       case "RunFailed":
         return `failed: ${event.failure.message}`
       default:
@@ -925,7 +927,9 @@ const make = ({
       const before = state
       for (const event of given) receive(event, prepared)
       planAfter(given, before, isUndecided)
-      const end = derived.find(({ _tag }) => _tag === "RunFinished" || _tag === "RunFailed" || _tag === "RunCancelled")
+      const end = derived.find(
+        ({ _tag }) => _tag === "RunFinished" || _tag === "RunFailed" || _tag === "RunCancelled" || _tag === "RunContinued",
+      )
       if (isUndecided || isStopped || mismatch !== undefined) return mismatch
       derive(end)
       const departed: Array<NodeKey> = []

@@ -161,6 +161,27 @@ const silences: { readonly [Kind in Plan.WaitTarget["kind"]]: string } = {
   signal: "not sent",
   subflow: "it did not end",
   timer: "",
+  continuation: "",
+}
+
+/** Encodes an input, or says what is wrong with it. */
+export type EncodeInput = (value: unknown) => Either.Either<Json | undefined, ReadonlyArray<string>>
+
+/** Computes the input of the run that a run goes on as. Throws the errors of its author's function, and for an invalid input. */
+export const continuationInput = (
+  { input }: Extract<Plan.WaitTarget, { readonly kind: "continuation" }>,
+  context: Record<string, unknown>,
+  state: RunState.RunState,
+  noteRead: Plan.NoteRead,
+  encode: EncodeInput = (value) => Either.mapLeft(toJson(value), ({ path, problem }) => [`it must be JSON: ${path} ${problem}`]),
+): Json | undefined => {
+  const stored = Either.getOrThrowWith(
+    encode(input(context, state, noteRead)),
+    (issues) => new TypeError(`it is no input of this workflow: ${issues.join("; ")}`),
+  )
+  const found = Secrets.problemIn(stored)
+  if (found !== undefined) throw new InvalidInput({ workflow: state.workflow, issues: [found.problem], secret: found.secret })
+  return stored
 }
 
 /** The request of a wait. */
@@ -184,6 +205,9 @@ export const requestOf = (
 ): Request => {
   const { target } = node
   switch (target.kind) {
+    // It waits for nothing.
+    case "continuation":
+      return {}
     case "timer": {
       const due = dueOf(node.id, target, context, now, state, noteRead)
       return target.isTimeout === true ? { due, name: Pauses.timeout } : { due }

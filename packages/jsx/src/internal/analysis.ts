@@ -180,7 +180,7 @@ export const analyze = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>
   const tableOf = (node: HostNode): string => {
     const { output } = node.props
     // A timer has no output to read.
-    if (node.type === "Timer") return noTable
+    if (node.type === "Timer" || node.type === "ContinueAsNew") return noTable
     if (output === undefined && !("output" in node.props)) return untypedTable
     return (
       lowering.tableOf(output) ??

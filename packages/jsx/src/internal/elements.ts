@@ -52,6 +52,7 @@ export const known = {
   WaitForEvent: new Set([...waiting, "name", "correlation", "transient"]),
   Subflow: new Set([...waiting, "workflow", "input", "attach", "onFail", "maxDepth"]),
   Timer: new Set(["id", "label", "meta", "skipIf", "dependsOn", "duration", "durationMs", "until"]),
+  ContinueAsNew: new Set(["id", "label", "meta", "skipIf", "dependsOn", "input"]),
   Task: new Set([
     ...[
       "id",
@@ -99,7 +100,7 @@ export const isLeaf = (type: string): boolean => type === "Task" || isWait(type)
 /** Returns `true` for waits. */
 export const isWait = (type: string): boolean => waits.has(type)
 
-const waits: ReadonlySet<string> = new Set(["Approval", "HumanTask", "Signal", "WaitForEvent", "Timer", "Subflow"])
+const waits: ReadonlySet<string> = new Set(["Approval", "HumanTask", "Signal", "WaitForEvent", "Timer", "Subflow", "ContinueAsNew"])
 
 /** Components that parts belong to. */
 const wholes: ReadonlyMap<string, string> = new Map([

@@ -146,7 +146,7 @@ const functionsOf = (planned: Node, node: HostNode): ReadonlyArray<readonly [nam
     if (target.kind === "approval") add("request", props.request, target.request)
     if (target.kind === "human") add("prompt", props.prompt, target.prompt)
     if (target.kind === "signal") add("correlation", props.correlation, target.correlation)
-    if (target.kind === "subflow") add("input", props.input, target.input)
+    if (target.kind === "subflow" || target.kind === "continuation") add("input", props.input, target.input)
     if (target.kind === "timer" && typeof target.due === "function") add("until", props.until, target.due)
   }
   return found

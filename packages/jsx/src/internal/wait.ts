@@ -27,6 +27,7 @@ const selection = Codec.makeUnknown(Decision.selectionOf(undefined))
 const kinds: { readonly [type: string]: WaitTarget["kind"] } = {
   Approval: "approval",
   HumanTask: "human",
+  ContinueAsNew: "continuation",
   Subflow: "subflow",
   Timer: "timer",
 }
@@ -105,6 +106,7 @@ const optionsOf = (node: HostNode, kind: WaitTarget["kind"], give: (value: unkno
     case "timer":
       return { ...props, until: give(props.until) }
     case "subflow":
+    case "continuation":
       return { ...props, input: give(props.input) }
   }
 }

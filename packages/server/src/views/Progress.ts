@@ -333,7 +333,10 @@ const wordsOf = ({ event, at }: LoggedEvent, suffix: string): string => {
       return `‖ paused${event.by === undefined ? "" : ` by ${oneLine(event.by)}`}`
     case "RunUnpaused":
       return `▶ unpaused${event.by === undefined ? "" : ` by ${oneLine(event.by)}`}`
+    case "RunContinued":
+      return `→ goes on as run ${oneLine(event.successor)}`
     case "CancelRequested":
+      if (event.continuation !== undefined) return `→ ${event.continuation.nodeId}: goes on as a new run`
       return `■ cancellation asked for${event.reason === undefined ? "" : `: ${shorten(oneLine(event.reason), 200)}`}`
     case "RunFinished":
       return "✓ finished"

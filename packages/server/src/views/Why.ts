@@ -256,6 +256,14 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, denied, db
     return { reason: "cancelling", sentence, commands: [cancelLine(db, runId), commandLine(db, "supervise")] }
   }
   switch (run.status) {
+    case "continued": {
+      const { continuedAs = runId } = run
+      return {
+        reason: "continued",
+        sentence: `${it} goes on as run ${continuedAs}`,
+        commands: [commandLine(db, "why", [continuedAs])],
+      }
+    }
     case "finished":
       return {
         reason: "finished",

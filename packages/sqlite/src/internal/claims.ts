@@ -46,6 +46,10 @@ export interface Claims {
   readonly countDue: (now: number) => number
   /** Creates a run without an owner, unless one with this id exists. */
   readonly spawn: (runId: string, create: NewRun, now: Millis.Millis) => void
+  /** Creates the run that another goes on as, with its tags, its source and `isFinal`. Throws if the id is taken. */
+  readonly continueAs: (before: string, runId: string, create: NewRun, now: Millis.Millis) => void
+  /** Returns the newest of the runs that a run goes on as, or the run itself. */
+  readonly newest: (runId: string) => string
   readonly deliver: (
     command: InboxMessage,
     options?: { readonly reopen?: boolean },
@@ -97,9 +101,18 @@ export const make = ({ prepare }: Connection, me: string, slots: Pick<Slots, "re
   const insertRun = prepare(
     `INSERT INTO smithers_runs (run_id, workflow, version, status, epoch, owner, lease_until, created_at, updated_at, tags, input,
        source, parent_run_id, parent_node_id, parent_iteration, is_attached, input_digest, is_final, budgets, deadline, depth,
-       forked_from, forked_frame, forked_seq, fork)
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24)
+       forked_from, forked_frame, forked_seq, fork, chain, chain_generation)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26)
      ON CONFLICT DO NOTHING`,
+  )
+  const selectOrigin = prepare<[tags: string, source: string | null, isFinal: number | null]>(
+    "SELECT tags, source, is_final FROM smithers_runs WHERE run_id = ?",
+  )
+  const selectLink = prepare<[continuedAs: string | null, chain: string | null]>(
+    "SELECT continued_as, chain FROM smithers_runs WHERE run_id = ?",
+  )
+  const selectNewest = prepare<[runId: string]>(
+    "SELECT run_id FROM smithers_runs WHERE chain = ? ORDER BY chain_generation DESC LIMIT 1",
   )
   const reopen = prepare(
     `UPDATE smithers_runs SET status = 'suspended', updated_at = ?2, finished_at = NULL, failure = NULL, cancel = NULL
@@ -183,6 +196,12 @@ export const make = ({ prepare }: Connection, me: string, slots: Pick<Slots, "re
      WHERE i.frame IS NULL AND r.owner = ? ORDER BY i.seq`,
   )
 
+  const selectChain = prepare<[first: string]>("SELECT chain FROM smithers_runs WHERE run_id = ? AND chain IS NOT NULL")
+  const selectSaid = prepare<[command: string]>(
+    `SELECT i.command FROM smithers_runs r CROSS JOIN smithers_inbox i ON i.run_id = r.run_id AND i.id = ?1
+     WHERE r.chain = ?2
+     UNION ALL SELECT command FROM smithers_inbox WHERE run_id = ?2 AND id = ?1 LIMIT 1`,
+  )
   const isPassedOn = `r.is_attached = 1 AND (r.status NOT IN ${ended} OR r.owner IS NOT NULL) AND (?2 OR r.is_final IS NULL)`
   const selectDescendants = prepare<[runId: string, parentRunId: string]>(
     `WITH RECURSIVE family (run_id, parent_run_id) AS (
@@ -245,7 +264,7 @@ export const make = ({ prepare }: Connection, me: string, slots: Pick<Slots, "re
     create: NewRun,
     now: Millis.Millis,
     claim: readonly [status: string, epoch: number, owner: string | null, leaseUntil: Millis.Millis | null],
-  ): void => {
+  ): boolean => {
     const { workflow, version = null, tags, input, source = null, parent } = create
     const from = [parent?.runId ?? null, parent?.nodeId ?? null, parent?.iteration ?? null] as const
     const isAttached = parent === undefined ? null : Number(parent.isAttached)
@@ -262,11 +281,26 @@ export const make = ({ prepare }: Connection, me: string, slots: Pick<Slots, "re
       create.deadline ?? null,
       create.depth ?? null,
       ...forkColumns(create.fork),
+      create.chain?.first ?? null,
+      create.chain?.generation ?? null,
     ] as const
-    insertRun.run(runId, workflow, version, ...claim, now, ...columns)
+    return insertRun.run(runId, workflow, version, ...claim, now, ...columns).changes > 0
   }
-  const spawn = (runId: string, create: NewRun, now: Millis.Millis): void =>
+  const spawn = (runId: string, create: NewRun, now: Millis.Millis): void => {
     insert(runId, create, now, ["suspended", 0, null, null])
+  }
+  const continueAs = (before: string, runId: string, create: NewRun, now: Millis.Millis): void => {
+    const [tags = "[]", source = null, isFinal = null] = selectOrigin.values(before)[0] ?? []
+    const kept = { tags: JSON.parse(tags) as ReadonlyArray<string>, source: source ?? undefined }
+    const last = isFinal === null ? {} : { isFinal: true as const }
+    if (!insert(runId, { ...create, ...kept, ...last }, now, ["suspended", 0, null, null]))
+      throw new Error(`the run cannot go on as "${runId}", which is the id of another run`)
+  }
+  const newest = (runId: string): string => {
+    const row = selectLink.values(runId)[0]
+    if (row === undefined || row[0] === null) return runId
+    return selectNewest.values(row[1] ?? runId)[0]?.[0] ?? runId
+  }
 
   const isSameCall = (create: NewRun, input: string | null, inputDigest: string | null): boolean =>
     (create.inputDigest !== undefined && create.inputDigest === inputDigest) ||
@@ -275,6 +309,11 @@ export const make = ({ prepare }: Connection, me: string, slots: Pick<Slots, "re
   const find = (runId: string): Either.Either<RunRow, RunNotFound> =>
     Either.fromNullable(selectRun.values(runId)[0], () => new RunNotFound({ runId }))
   const inTime = (): Either.Either<void> => Either.void
+  /** A command that an earlier generation of a run has taken. */
+  const saidBefore = (runId: string, id: string): [command: string] | undefined => {
+    const first = selectChain.values(runId)[0]?.[0]
+    return first === undefined ? undefined : selectSaid.values(id, first)[0]
+  }
   /** Stores a command in an inbox, unless its run has ended or the command comes too late. */
   const put = <E>(
     [, status, epoch, owner]: RunRow,
@@ -282,11 +321,11 @@ export const make = ({ prepare }: Connection, me: string, slots: Pick<Slots, "re
     isRevived: boolean,
     checkTime: () => Either.Either<void, E>,
   ): Either.Either<Command, RunEnded | E> => {
-    const known = selectCommand.values(runId, id)[0]
+    const known = selectCommand.values(runId, id)[0] ?? saidBefore(runId, id)
     if (known !== undefined) return Either.right(JSON.parse(known[0]) as Command)
     // A run with an owner is being resumed, and receives the command.
     if (owner === null && Status.isEnded(status)) {
-      if (!isRevived || status === "finished") return Either.left(new RunEnded({ runId, status }))
+      if (!isRevived || !Status.isReopenable(status)) return Either.left(new RunEnded({ runId, status }))
       reopen.run(runId, at)
       pauseWithAncestors(runId, epoch, at)
     }
@@ -328,6 +367,10 @@ export const make = ({ prepare }: Connection, me: string, slots: Pick<Slots, "re
       const [workflow, status, epoch, owner, leaseUntil, input, inputDigest] = row
       if (create !== undefined && (create.workflow !== workflow || !isSameCall(create, input, inputDigest))) {
         return Either.right({ _tag: "Mismatch", workflow })
+      }
+      if (status === "continued") {
+        const runId = newest(request.runId)
+        return runId === request.runId ? Either.left(new RunNotFound({ runId })) : Either.right({ _tag: "Continued", runId })
       }
       // A run with an owner is being resumed, even if that owner died before its first frame.
       const isOver = owner === null && Status.isEnded(status)
@@ -381,8 +424,14 @@ export const make = ({ prepare }: Connection, me: string, slots: Pick<Slots, "re
       return { runs, nextAt: Number.isFinite(nextAt) ? nextAt : undefined }
     },
     told,
-    deliver: (command, { reopen = false } = {}) => Either.flatMap(find(command.runId), (row) => put(row, command, reopen, inTime)),
-    deliverOrCreate: (command, create) => {
+    continueAs,
+    newest,
+    deliver: (given, { reopen = false } = {}) => {
+      const command = { ...given, runId: newest(given.runId) }
+      return Either.flatMap(find(command.runId), (row) => put(row, command, reopen, inTime))
+    },
+    deliverOrCreate: (given, create) => {
+      const command = { ...given, runId: newest(given.runId) }
       const { runId, at } = command
       spawn(runId, create, at)
       const row = Either.getOrThrowWith(find(runId), (error) => error)

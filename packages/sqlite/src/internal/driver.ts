@@ -103,11 +103,12 @@ const makeBun = (): Driver => {
   return {
     open: (location) => {
       const database = connect(location)
-      const prepared: Array<{ readonly finalize: () => void }> = []
+      /** By their text: what is prepared at each use would otherwise be kept until the end, each time. */
+      const prepared = new Map<string, ReturnType<typeof database.prepare>>()
       return {
         prepare: <Row extends ReadonlyArray<Value>>(sql: string): Statement<Row> => {
-          const statement = database.prepare(sql)
-          prepared.push(statement)
+          const statement = prepared.get(sql) ?? database.prepare(sql)
+          prepared.set(sql, statement)
           // The driver's types have neither row types nor this restriction of values.
           return statement as unknown as Statement<Row>
         },
@@ -127,7 +128,7 @@ const makeBun = (): Driver => {
         },
         isInTransaction: () => database.inTransaction,
         close: () => {
-          for (const statement of prepared) statement.finalize()
+          for (const statement of prepared.values()) statement.finalize()
           database.close()
         },
       }

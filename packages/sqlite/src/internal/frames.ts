@@ -10,7 +10,7 @@ import { RunFenced, StaleFrame, StoreFailed } from "@smithers/core/Errors"
 import type * as Records from "@smithers/core/Records"
 import type { RunEvent } from "@smithers/core/RunEvent"
 import { withoutContent } from "@smithers/core/RunReader"
-import { type Frame, type Heartbeat, hasTimedOut, isOnward, isStaleFrame } from "@smithers/core/RunStore"
+import { type Frame, type Heartbeat, hasTimedOut, isContinued, isOnward, isStaleFrame } from "@smithers/core/RunStore"
 import * as Status from "@smithers/core/Status"
 import { write, writeOptional } from "@smithers/sql/Json"
 import { inList } from "@smithers/sql/Lists"
@@ -78,7 +78,7 @@ export const make = (
   outputs: Outputs,
   plans: Plans,
   texts: Texts,
-  claims: Pick<Claims, "spawn" | "deliver" | "told">,
+  claims: Pick<Claims, "spawn" | "continueAs" | "deliver" | "told">,
   { protocol, check: guard }: Migrations.Guard,
   facts: Pick<Facts, "put">,
   scores: Pick<ScoreRows, "expect">,
@@ -294,9 +294,10 @@ export const make = (
         return Either.left(
           new StoreFailed({ operation: "commit", detail: `frame ${frame.frame} of run ${runId} does not follow the last one` }),
         )
-      const isUntold = isOnward(frame) && frame.consumed.length === 0 && !hasTimedOut(frame)
+      const contradicts = isOnward(frame) || isContinued(frame)
+      const isUntold = contradicts && frame.consumed.length === 0 && !hasTimedOut(frame)
       if (!isUntold || !logFirst(frame, true)) {
-        if ((hasTimedOut(frame) || isOnward(frame)) && isStaleFrame(frame, claims.told(runId)))
+        if ((hasTimedOut(frame) || contradicts) && isStaleFrame(frame, claims.told(runId)))
           return Either.left(new StaleFrame({ runId }))
         if (!logFirst(frame, false)) return Either.left(new RunFenced({ runId, epoch }))
       }
@@ -316,7 +317,13 @@ export const make = (
       for (const score of frame.scores ?? []) scores.expect({ ...score, runId }, at)
       for (const fact of frame.facts ?? []) facts.put({ ...fact, runId, at })
       for (const id of frame.consumed) consume.run(runId, id, frame.frame)
+      for (const { runId: successor, create } of frame.spawned ?? []) {
+        if (create.chain === undefined) continue
+        const end = events.findIndex(({ _tag }) => _tag === "RunContinued")
+        blame(end, () => claims.continueAs(runId, successor, create, at))
+      }
       for (const { runId, create } of frame.spawned ?? []) {
+        if (create.chain !== undefined) continue
         // The input of the child is not in an event; it belongs to the wait that starts the child.
         const start = events.findIndex((event) => event._tag === "WaitStarted" && event.name === runId)
         blame(start, () => claims.spawn(runId, create, at))

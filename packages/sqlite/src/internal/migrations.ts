@@ -485,6 +485,14 @@ CREATE TABLE smithers_memory (
 CREATE INDEX smithers_memory_run ON smithers_memory (run_id) WHERE run_id IS NOT NULL;
 `
 
+/** Runs that go on as others, with a history of their own. */
+const chains = `
+ALTER TABLE smithers_runs ADD COLUMN continued_as TEXT; -- the run that it goes on as
+ALTER TABLE smithers_runs ADD COLUMN chain TEXT; -- the first of those runs
+ALTER TABLE smithers_runs ADD COLUMN chain_generation INTEGER; -- number of the run among them, from 1; NULL for the first
+CREATE INDEX smithers_runs_chain ON smithers_runs (chain, chain_generation) WHERE chain IS NOT NULL;
+`
+
 export const migrations: ReadonlyArray<Migration> = [
   { layout: 17, protocol: 1, sql: initial },
   // A child run in a `finally` of its parent, which the cancellation of the parent does not cancel.
@@ -504,6 +512,8 @@ export const migrations: ReadonlyArray<Migration> = [
     rewrite: Layout24.run,
   },
   { layout: 25, protocol: 4, sql: Schedules.sql },
+  // An event and a status that processes of the version before do not know.
+  { layout: 26, protocol: 5, sql: chains },
 ]
 
 /** Layout and protocol of a database. */

@@ -14,6 +14,7 @@ import type { Command, InboxMessage } from "@smithers/core/Inbox"
 import type { Stuck } from "@smithers/core/RunOwnership"
 import {
   type AttemptSummary,
+  hidesContinued,
   isTimedOut,
   type LoggedEvent,
   type NodeSummary,
@@ -84,6 +85,9 @@ type SummaryRow = [
   forkedFrom: Text,
   forkedFrame: number | null,
   forkedSeq: number | null,
+  continuedAs: Text,
+  first: Text,
+  generation: number | null,
 ]
 
 type DetailsRow = [input: Text, output: Text, ending: Text, failure: Text, cancel: Text, toldCancel: Text, deadline: Time]
@@ -96,6 +100,7 @@ type FactsRow = [
   isPaused: number | null,
   isRetrying: number,
   isQueued: number,
+  newest: Text,
 ]
 
 type OpenRow = [
@@ -178,7 +183,7 @@ const summaryColumns = `r.run_id, r.workflow, r.version, r.status, r.tags, r.cre
   max(r.updated_at, coalesce((SELECT at_ms FROM smithers_events WHERE run_id = r.run_id ORDER BY seq DESC LIMIT 1), 0)),
   r.finished_at, r.epoch, r.owner, r.lease_until, r.source, r.parent_run_id, r.parent_node_id, r.parent_iteration, r.is_attached,
   r.stuck, ${isPaused}, (SELECT count(*) FROM smithers_runs c WHERE c.parent_run_id = r.run_id),
-  r.forked_from, r.forked_frame, r.forked_seq`
+  r.forked_from, r.forked_frame, r.forked_seq, r.continued_as, r.chain, r.chain_generation`
 
 const ended = inList(Status.endedStatuses)
 
@@ -197,6 +202,7 @@ const listing = (page: string): string => `
       AND (?5 IS NULL OR run_id IN (SELECT run_id FROM smithers_runs WHERE parent_run_id = ?5))
       AND (?8 IS NULL OR (parent_run_id IS NOT NULL) = ?8)
       AND (?9 IS NULL OR run_id IN (SELECT run_id FROM smithers_runs WHERE forked_from = ?9))
+      AND (?10 OR status <> 'continued')
     ORDER BY created_at DESC, run_id DESC LIMIT ?4
   ) USING (run_id) ORDER BY r.created_at DESC, r.run_id DESC`
 
@@ -224,7 +230,9 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
     `SELECT r.run_id, r.status, r.owner, r.lease_until, ${isPaused}, EXISTS (
        SELECT 1 FROM smithers_nodes n WHERE n.run_id = r.run_id AND n.status IN ${inList(Status.pendingStatuses)} AND n.status = 'retrying'),
        r.status = 'waiting' AND r.owner IS NULL AND EXISTS (
-         SELECT 1 FROM smithers_slots s WHERE s.run_id = r.run_id AND s.status <> 'spent' AND s.status = 'waiting' AND s.owner IS NULL)
+         SELECT 1 FROM smithers_slots s WHERE s.run_id = r.run_id AND s.status <> 'spent' AND s.status = 'waiting' AND s.owner IS NULL),
+       iif(r.continued_as IS NULL, NULL, (
+         SELECT c.run_id FROM smithers_runs c WHERE c.chain = coalesce(r.chain, r.run_id) ORDER BY c.chain_generation DESC LIMIT 1))
      FROM smithers_runs r WHERE r.run_id ${theseRuns}`,
   )
   const selectOpen = prepare<OpenRow>(
@@ -359,7 +367,7 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
       const waits = Map.groupBy(selectOpen.values(open), ([runId]) => runId)
       const commands = pendingOf(selectPending.values(open))
       return new Map(
-        rows.map(([runId, stored, owner, leaseUntil, isPaused, isRetrying, isQueued]) => {
+        rows.map(([runId, stored, owner, leaseUntil, isPaused, isRetrying, isQueued, newest]) => {
           const facts: DerivedStatus.Facts = {
             stored,
             owner: owner === null ? "none" : Owner.isWorking({ owner, leaseUntil }, now) ? "alive" : "gone",
@@ -368,6 +376,7 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
             waits: (waits.get(runId) ?? []).map(openOf),
             isRetrying: isRetrying === 1,
             isQueued: isQueued === 1,
+            ...(newest === null ? {} : { newest }),
             isActive: () => selectActive.values(runId).length > 0,
           }
           return [runId, facts] as const
@@ -407,10 +416,11 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
       const child = isChild === undefined ? null : Number(isChild)
       const page = (after: string | undefined) => {
         const which = [wanted, workflow, tag, size, parent] as const
-        if (these !== null) return selectTheseRuns.values(...which, after ?? null, these, child, forkedFrom)
+        const rest = [child, forkedFrom, Number(!hidesContinued(filter))] as const
+        if (these !== null) return selectTheseRuns.values(...which, after ?? null, these, ...rest)
         return after === undefined
-          ? selectRuns.values(...which, null, null, child, forkedFrom)
-          : selectOlderRuns.values(...which, after, null, child, forkedFrom)
+          ? selectRuns.values(...which, null, null, ...rest)
+          : selectOlderRuns.values(...which, after, null, ...rest)
       }
       const found: Array<RunSummary> = []
       for (let after = before; ; ) {
@@ -537,12 +547,12 @@ const cancelOf = (heard: Text, told: Text): RunDetails["cancel"] => {
 }
 
 /** Number of columns of a summary. */
-const summarySize = 22
+const summarySize = 25
 
 const summaryOf = (row: SummaryRow, status: Status.ShownStatus): RunSummary => {
   const [runId, workflow, version, , tags, createdAt, updatedAt, finishedAt, epoch, owner, leaseUntil, source, ...rest] = row
-  const [parentRunId, parentNodeId, parentIteration, isAttached, stuck, isPaused, children, forkedFrom, forkedFrame, forkedSeq] =
-    rest
+  const [parentRunId, parentNodeId, parentIteration, isAttached, stuck, isPaused, children, ...links] = rest
+  const [forkedFrom, forkedFrame, forkedSeq, continuedAs, first, generation] = links
   const times = { createdAt, updatedAt, finishedAt }
   const claim = { epoch, owner, leaseUntil }
   return {
@@ -559,6 +569,8 @@ const summaryOf = (row: SummaryRow, status: Status.ShownStatus): RunSummary => {
     children,
     forkedFrom: forkedFrom === null ? null : { runId: forkedFrom, frame: forkedFrame ?? 0, seq: forkedSeq ?? 0 },
     stuck: stuck === null ? null : (JSON.parse(stuck) as Stuck),
+    ...(continuedAs === null ? {} : { continuedAs }),
+    ...(first === null || generation === null ? {} : { chain: { first, generation } }),
   }
 }
 

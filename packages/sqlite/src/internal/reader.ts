@@ -186,6 +186,7 @@ export const make = (patience: Patience): Effect.Effect<StorageShape, StoreError
         read("statistics", ({ connection, queries, claims }) => Either.right(Statistics.read(connection, queries, claims, now))),
       ),
       plan: (runId, frame) => read("plan", ({ queries }) => queries.plan(runId, frame)),
+      newest: (runId) => read("newest", ({ claims }) => Either.right(claims.newest(runId))),
       find: (prefix, limit) => read("find", ({ queries }) => Either.right(queries.find(prefix, limit))),
       run: (runId) => Effect.flatMap(Millis.now, (now) => read("run", ({ queries }) => queries.run(runId, now))),
       wait: (name) => read("wait", ({ queries }) => Either.right(queries.wait(name))),

@@ -107,7 +107,10 @@ const scheduleOf = (row: ScheduleRow): Schedules.DueSchedule => {
 type TickRow = [tick: Millis, at: Millis, outcome: Schedules.TickOutcome, runId: string | null, detail: string | null]
 
 const isOpen = `(r.status NOT IN ${inList(Status.endedStatuses)} OR r.owner IS NOT NULL)`
-const columns = `${fields.map((field) => `s.${field}`).join(", ")}, EXISTS (SELECT 1 FROM smithers_runs r WHERE r.run_id = s.last_run AND ${isOpen})`
+/** A run that goes on as others is open as long as one of them is. */
+const isLastOpen = `(EXISTS (SELECT 1 FROM smithers_runs r WHERE r.run_id = s.last_run AND ${isOpen})
+  OR EXISTS (SELECT 1 FROM smithers_runs r WHERE r.chain = s.last_run AND ${isOpen}))`
+const columns = `${fields.map((field) => `s.${field}`).join(", ")}, ${isLastOpen}`
 
 export const make = (connection: Connection, claims: Pick<Claims, "spawn" | "deliver">): ScheduleRows => {
   // Prepared when they are first used: most processes have no schedules to write.
@@ -117,7 +120,7 @@ export const make = (connection: Connection, claims: Pick<Claims, "spawn" | "del
     `SELECT ${columns} FROM smithers_schedules s INDEXED BY smithers_schedules_decided WHERE s.due_at IS NOT NULL AND s.decided_at > ?2`,
     `SELECT ${columns} FROM smithers_schedules s INDEXED BY smithers_schedules_queued
        WHERE s.queued IS NOT NULL AND s.is_paused IS NULL
-         AND NOT EXISTS (SELECT 1 FROM smithers_runs r WHERE r.run_id = s.last_run AND ${isOpen})`,
+         AND NOT ${isLastOpen}`,
   ]
   const selectDue = connection.prepare<ScheduleRow>(`${dueParts.join(" UNION ")} LIMIT 100`)
   const selectNext = connection.prepare<[at: number | null]>("SELECT min(due_at) FROM smithers_schedules WHERE due_at > ?")

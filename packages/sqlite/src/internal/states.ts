@@ -56,6 +56,9 @@ type RunRow = [
   budgets: Text,
   deadline: Millis | null,
   depth: number | null,
+  continuedAs: Text,
+  first: Text,
+  generation: number | null,
   ...fork: Forks.ForkRow,
 ]
 
@@ -81,7 +84,8 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
        max((SELECT coalesce(max(frame), 0) FROM smithers_frames WHERE run_id = ?1),
          coalesce((SELECT frame FROM smithers_events WHERE run_id = ?1 ORDER BY seq DESC LIMIT 1), 0)),
        (SELECT coalesce(max(seq), 0) FROM smithers_events WHERE run_id = ?1),
-       paused_at, parent_run_id, parent_node_id, parent_iteration, is_attached, budgets, deadline, depth, ${Forks.columns}
+       paused_at, parent_run_id, parent_node_id, parent_iteration, is_attached, budgets, deadline, depth, continued_as, chain, chain_generation,
+       ${Forks.columns}
      FROM smithers_runs WHERE run_id = ?1`,
   )
   const selectFinished = prepare<Rows.FinishedRow>(
@@ -264,7 +268,8 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
     const [workflow, stored, status, cancel, failure, text, output, ending, frame, seq, pausedAt, ...from] = row
     outputs.refresh()
     const [version, input, parent] = [stored ?? undefined, readOptional(text), parentOf(from)]
-    const [, , , , claims, deadline, levels, ...forked] = from
+    const [, , , , claims, deadline, levels, continuedAs, first, generation, ...forked] = from
+    const chain = first === null || generation === null ? undefined : { first, generation }
     const [budgets, depth, fork] = [budgetsOf(claims), levels ?? 0, Forks.read(forked)]
     if (at !== undefined) {
       const earlier = fork && History.inOriginal(fork, at)
@@ -285,11 +290,12 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
         beats,
         finished: finishedBy(runId, workflow, lastSeq),
       }
-      const origin = { workflow, version, input, parent, budgets, depth, fork }
+      const origin = { workflow, version, input, parent, budgets, depth, fork, chain }
       return Either.right(History.stateAt(runId, origin, log, before?.right))
     }
     const run = {
-      ...{ runId, workflow, version, input, status, parent, budgets, depth, fork, frame, seq },
+      ...{ runId, workflow, version, input, status, parent, budgets, depth, fork, chain, frame, seq },
+      continuedAs: continuedAs ?? undefined,
       signals: selectSignals.values(runId).map(Rows.readSignal),
       output: readOptional(output),
       ...Rows.readEnding(ending),
@@ -319,10 +325,11 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
         // It was a valid event when written.
         entries.push(given === undefined ? entry : { ...entry, event: { ...entry.event, output: given } as RunEvent })
       }
-      const [, , , , claims, , levels, ...forked] = from
+      const [, , , , claims, , levels, , first, generation, ...forked] = from
+      const chain = first === null || generation === null ? undefined : { first, generation }
       return Either.right({
         ...{ runId, workflow, version: version ?? undefined, input, parent: parentOf(from), entries },
-        ...{ budgets: budgetsOf(claims), depth: levels ?? 0, fork: Forks.read(forked) },
+        ...{ budgets: budgetsOf(claims), depth: levels ?? 0, fork: Forks.read(forked), chain },
       })
     },
     cached: (query) => {

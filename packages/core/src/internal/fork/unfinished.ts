@@ -71,10 +71,10 @@ const adopted = (reader: RunReaderShape, record: Records.StepRecord): Effect.Eff
   const childRunId = record.wait?.name
   if (childRunId === undefined) return Effect.succeed(undefined)
   return Effect.map(
-    Effect.orElseSucceed(reader.inspect(childRunId), () => undefined),
+    Effect.orElseSucceed(Effect.flatMap(reader.newest(childRunId), reader.inspect), () => undefined),
     (child): RunEvent | undefined => {
       const status = child?.run.status
-      if (child === undefined || status === undefined || !Status.isEnded(status)) return undefined
+      if (child === undefined || status === undefined || !Status.isOutcome(status)) return undefined
       const { nodeId, iteration } = record
       const output = child.output === undefined ? {} : { output: child.output }
       const error =

@@ -299,6 +299,7 @@ describe("with --json every command", () => {
         ["agents"],
         ["costs"],
         ["metrics"],
+        ["mcp", "add"],
         ["limit", "set", "hub", "--concurrency", "2"],
         ["limit", "list"],
         ["scores", "letter"],

@@ -33,7 +33,9 @@ const rows = (number: number): ReadonlyArray<Record<string, unknown>> =>
 
 describe("the queries of the guide", () => {
   it("are twenty, and each answers", () => {
-    expect(queries.map((query) => Number(/^-- (\d+)/.exec(query)?.[1]))).toEqual(Array.from({ length: 20 }, (_, index) => index + 1))
+    expect(queries.map((query) => Number(/^-- (\d+)/.exec(query)?.[1]))).toEqual(
+      Array.from({ length: 20 }, (_, index) => index + 1),
+    )
     expect(queries.filter((_, index) => rows(index + 1).length === 0)).toEqual([])
   })
 
@@ -42,7 +44,10 @@ describe("the queries of the guide", () => {
     expect(rows(3)).toMatchObject([{ run_id: "r3", failure: expect.stringContaining("the registry is slow") }])
     // No number is missing in the log.
     expect(rows(6).map(({ seq }) => seq)).toEqual(rows(6).map((_, index) => index + Number(rows(6)[0]?.seq)))
-    expect(rows(11)).toMatchObject([{ attempt: 1, status: "failed" }, { attempt: 2, status: "succeeded" }])
+    expect(rows(11)).toMatchObject([
+      { attempt: 1, status: "failed" },
+      { attempt: 2, status: "succeeded" },
+    ])
     expect(rows(12)).toHaveLength(4)
     expect(rows(13)).toContainEqual({ run_id: "r1", node_id: "build", retries: 1 })
     expect(rows(16)).toEqual([

@@ -290,7 +290,7 @@ const makeWriter = (
       runs: (filter) => Effect.flatMap(Millis.now, (now) => read("runs", () => Either.right(queries.runs(filter, now)))),
       waits: (filter) => read("waits", () => Either.right(queries.waits(filter))),
       statistics: Effect.flatMap(Millis.now, (now) =>
-        read("statistics", () => Either.right(Statistics.read(connection, queries, claims, now))),
+        Statistics.read((body) => read("statistics", () => Either.right(body({ connection, queries, claims }))), now),
       ),
       plan: (runId, frame) => read("plan", () => queries.plan(runId, frame)),
       newest: (runId) => read("newest", () => Either.right(claims.newest(runId))),

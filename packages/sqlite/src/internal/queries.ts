@@ -50,7 +50,14 @@ export interface Queries {
   readonly find: (prefix: string, limit: number) => ReadonlyArray<string>
   readonly run: (runId: string, now: number) => Either.Either<RunOverview, RunNotFound>
   readonly wait: (name: WaitName) => WaitSummary | undefined
-  readonly statistics: (now: number) => Omit<StoreStatistics, "due" | "bytes">
+  /** Lists the runs that have not ended or that a process works on; one of both kinds twice. */
+  readonly openRuns: () => ReadonlyArray<readonly [runId: string, workflow: string]>
+  /** Counts all other runs. */
+  readonly endedCounts: () => StoreStatistics["runs"]
+  /** Derives the shown statuses of runs. */
+  readonly statuses: (runIds: ReadonlyArray<string>, now: number) => ReadonlyMap<string, Status.ShownStatus>
+  readonly waitCounts: () => StoreStatistics["waits"]
+  readonly pendingCount: () => Pick<StoreStatistics, "pendingCommands" | "oldestCommandAt">
   readonly inspect: (runId: string, now: number) => Either.Either<RunDetails, RunNotFound>
   readonly generations: (runId: string) => ReadonlyArray<StoredGeneration>
   readonly events: (
@@ -209,9 +216,6 @@ const listing = (page: string): string => `
 /** Number of runs read at once when the filter applies to the decoded run. */
 const batch = 200
 
-/** Number of runs whose shown statuses are derived at once. */
-const statusBatch = 1000
-
 const theseRuns = "IN (SELECT value FROM json_each(?1))"
 
 /** Creates the queries of a connection. */
@@ -313,7 +317,7 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
   )
   const selectOpenRuns = prepare<[runId: string, workflow: string]>(
     `SELECT run_id, workflow FROM smithers_runs INDEXED BY smithers_runs_created WHERE status NOT IN ${ended}
-     UNION SELECT run_id, workflow FROM smithers_runs WHERE owner IS NOT NULL`,
+     UNION ALL SELECT run_id, workflow FROM smithers_runs WHERE owner IS NOT NULL`,
   )
   const selectWaitCounts = prepare<[kind: WaitSummary["kind"], count: number, oldestSince: number]>(
     `SELECT kind, count(*), min(since) FROM smithers_waits WHERE status = 'open' GROUP BY kind
@@ -453,34 +457,14 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
       const found = selectPlan.values(logOf(runId, frame), frame)[0]
       return Either.right(found === undefined ? "" : plans.read(found[0]))
     },
-    statistics: (now) => {
-      const open = new Map(selectOpenRuns.values())
-      const ids = [...open.keys()]
-      const counts = new Map<string, number>()
-      for (let from = 0; from < ids.length; from += statusBatch) {
-        const these = ids.slice(from, from + statusBatch)
-        const shown = DerivedStatus.statuses(these, lookup(now))
-        for (const runId of these) {
-          const key = JSON.stringify([open.get(runId), shown.get(runId)])
-          counts.set(key, (counts.get(key) ?? 0) + 1)
-        }
-      }
+    openRuns: () => selectOpenRuns.values(),
+    endedCounts: () => selectEndedCounts.values().map(([workflow, status, count]) => ({ workflow, status, count })),
+    statuses: (runIds, now) => DerivedStatus.statuses(runIds, lookup(now)),
+    waitCounts: () =>
+      selectWaitCounts.values().flatMap(([kind, count, oldestSince]) => (count === 0 ? [] : [{ kind, count, oldestSince }])),
+    pendingCount: () => {
       const [pendingCommands, oldestCommandAt] = selectPendingCount.values()[0] ?? [0, null]
-      return {
-        at: now,
-        runs: [
-          ...selectEndedCounts.values().map(([workflow, status, count]) => ({ workflow, status, count })),
-          ...[...counts].map(([key, count]) => {
-            const [workflow, status] = JSON.parse(key) as [string, Status.ShownStatus]
-            return { workflow, status, count }
-          }),
-        ],
-        waits: selectWaitCounts
-          .values()
-          .flatMap(([kind, count, oldestSince]) => (count === 0 ? [] : [{ kind, count, oldestSince }])),
-        pendingCommands,
-        oldestCommandAt,
-      }
+      return { pendingCommands, oldestCommandAt }
     },
     find: (prefix, limit) => selectIds.values(prefix, limit).map(([runId]) => runId),
     run: (runId, now) => {

@@ -183,7 +183,7 @@ export const make = (patience: Patience): Effect.Effect<StorageShape, StoreError
       runs: (filter) => Effect.flatMap(Millis.now, (now) => read("runs", ({ queries }) => Either.right(queries.runs(filter, now)))),
       waits: (filter) => read("waits", ({ queries }) => Either.right(queries.waits(filter))),
       statistics: Effect.flatMap(Millis.now, (now) =>
-        read("statistics", ({ connection, queries, claims }) => Either.right(Statistics.read(connection, queries, claims, now))),
+        Statistics.read((body) => read("statistics", (opened) => Either.right(body(opened))), now),
       ),
       plan: (runId, frame) => read("plan", ({ queries }) => queries.plan(runId, frame)),
       newest: (runId) => read("newest", ({ claims }) => Either.right(claims.newest(runId))),

@@ -93,7 +93,16 @@ const chapters: ReadonlyArray<{ readonly title: string; readonly folder: string;
   {
     title: "Guides: data and operation",
     folder: "guides",
-    first: ["sql", "sql-queries", "transactions", "supervise", "observability", "metrics", "notifications", "migrating-from-smithers-0.x"],
+    first: [
+      "sql",
+      "sql-queries",
+      "transactions",
+      "supervise",
+      "observability",
+      "metrics",
+      "notifications",
+      "migrating-from-smithers-0.x",
+    ],
   },
   {
     title: "Reference",

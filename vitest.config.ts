@@ -27,6 +27,7 @@ const long = [
   "test/cli/laterAttempts.test.ts",
   "test/cli/leaving.test.ts",
   "test/cli/lookingBack.test.ts",
+  "test/cli/mcp.test.ts",
   "test/cli/memory.test.ts",
   "test/cli/replay.test.ts",
   "test/cli/revert.test.ts",

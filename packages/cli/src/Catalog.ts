@@ -5,12 +5,14 @@ import * as Deciding from "./commands/deciding.ts"
 import * as Keeping from "./commands/keeping.ts"
 import * as LookingBack from "./commands/lookingBack.ts"
 import * as Running from "./commands/running.ts"
+import * as Serving from "./commands/serving.ts"
 import * as Watching from "./commands/watching.ts"
 import * as Writing from "./commands/writing.ts"
 import type { Definition } from "./Definition.ts"
 
 const { up, supervise, retry, fork, revert, cancel, cancelNode, completeNode, pause, unpause, down } = Running
 const { ps, inspect, node, logs, events, why, output, scores, chat, tools, costs, metrics } = Watching
+const { mcp } = Serving
 const { timeline, show, diff } = LookingBack
 const { approve, budget, deny, answer, signal, inbox } = Deciding
 const { init, eject, graph, check, replay, agents } = Writing
@@ -25,6 +27,7 @@ export const groups: ReadonlyArray<readonly [title: string, definitions: Readonl
   ["Look back", [timeline, show, diff]],
   ["Decide", [inbox, approve, deny, answer, budget, signal]],
   ["Write", [init, eject, graph, check, replay, agents, workflowList, workflowRun, workflowPath, workflowCreate, workflowDoctor]],
+  ["Serve", [mcp]],
   ["Remember", [memoryList, memorySearch, memoryGet, memorySet, memoryDelete]],
   ["Keep", [dbPath, dbCheck, dbVacuum, dbPrune, cacheList, cacheClear, limitList, limitSet, completions]],
 ]

@@ -441,6 +441,11 @@ export const Supervised = Schema.Struct({
   counts: Schema.NullOr(Schema.Record({ key: Schema.String, value: Schema.Number })),
 })
 
+/** `mcp add` */
+export const McpClients = Schema.Struct({
+  clients: Schema.Array(Schema.Struct({ client: Schema.String, place: Schema.String, text: Schema.String })),
+})
+
 /** `workflow list` */
 export const Workflows = Schema.Struct({
   root: Schema.String,

@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Events from "../events/Stream.ts"
+import type * as Mcp from "../mcp/Http.ts"
 import { Processes, type ProcessesShape } from "../operations/Processes.ts"
 import { Api } from "./Api.ts"
 import * as Guard from "./Guard.ts"
@@ -19,6 +20,8 @@ export interface AppOptions extends Guard.GuardOptions {
   /** A second handle on the same store, from which events are read. */
   readonly tail: StorageShape
   readonly processes: ProcessesShape
+  /** Answers requests on `/mcp`. Default: nothing is there. */
+  readonly mcp?: Mcp.Handler
   /** Answers on all paths that are not of the API. Default: nothing is there. */
   readonly page?: (request: Request) => Response | undefined
 }
@@ -48,7 +51,7 @@ const inOurForm = async (response: Response): Promise<Response> => {
 /** Makes the server. */
 export const make = (options: AppOptions): Effect.Effect<App, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const { storage, tail, processes, page } = options
+    const { storage, tail, processes, mcp, page } = options
     const admit = Guard.make(options)
     const events = yield* Events.make(tail)
     const store = Layer.merge(Layer.succeedContext(ports(storage)), Layer.succeed(Processes, processes))
@@ -86,6 +89,7 @@ export const make = (options: AppOptions): Effect.Effect<App, never, Scope.Scope
         if (caller !== undefined) Handlers.admit(request, caller)
         return inOurForm(await handler(request))
       }
+      if (pathname === "/mcp" && mcp !== undefined && caller !== undefined) return mcp(request, caller)
       return page?.(request) ?? Guard.refuse(404, "NoSuchPath", "There is nothing on this path.")
     }
     return (request) =>

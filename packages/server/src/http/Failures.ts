@@ -42,7 +42,7 @@ const conflicts: ReadonlySet<string> = new Set([
   "SignalIdTaken",
   "WaitExpired",
 ])
-const refusals: ReadonlySet<string> = new Set(["Forbidden", "NotAnApprover"])
+const refusals: ReadonlySet<string> = new Set(["Forbidden", "NotAnApprover", "OwnRequest", "PersonNeeded", "PersonDeclined"])
 
 /** Encodes an error without the fields that only the process itself can hold. */
 const bodyOf = (error: Tagged): Body => {

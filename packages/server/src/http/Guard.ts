@@ -130,12 +130,14 @@ export const make = (options: GuardOptions): ((request: Request) => Promise<Admi
       return refuse(403, "ForeignOrigin", "Pages of other origins may not send requests to this server.")
     const { pathname } = new URL(request.url)
     const isRead = request.method === "GET" || request.method === "HEAD"
+    // Pages of other origins cannot send it, and it has no body.
+    const isClosing = request.method === "DELETE" && pathname === "/mcp"
     const isApi = pathname.startsWith("/api/") || pathname === "/metrics" || pathname === "/mcp"
     const given = /^Bearer ([\w-]{1,200})$/.exec(request.headers.get("authorization") ?? "")?.[1]
     const caller = given === undefined ? undefined : find(options.tokens(), given)
     if (isTooOften(caller?.name ?? ""))
       return refuse(429, "TooManyRequests", "Send fewer requests in a second.", { "retry-after": "1" })
-    if (!isRead && /^application\/json\s*(;|$)/i.exec(request.headers.get("content-type") ?? "") === null)
+    if (!isRead && !isClosing && /^application\/json\s*(;|$)/i.exec(request.headers.get("content-type") ?? "") === null)
       return refuse(415, "NotJson", "A request that changes something has the content type application/json.")
     if (caller === undefined && (isApi || !isRead) && !open.has(pathname))
       return refuse(
@@ -146,7 +148,7 @@ export const make = (options: GuardOptions): ((request: Request) => Promise<Admi
           "www-authenticate": 'Bearer realm="smithers"',
         },
       )
-    if (isRead) return { request, caller }
+    if (isRead || isClosing) return { request, caller }
     const body = await read(request, limits)
     if (body === "large") return refuse(413, "BodyTooLarge", `A body has at most ${limits.bodyBytes} bytes.`)
     if (body === "slow") return refuse(408, "BodyTooSlow", `A body arrives within ${limits.bodyMs} milliseconds.`)

@@ -17,6 +17,8 @@ export interface CallerShape {
   /** Name of the token. Decisions are stored with it. */
   readonly name: string
   readonly scope: Scope
+  /** Run that the caller works in. It never decides what that run, its child runs or its forks ask. */
+  readonly runId?: string
 }
 
 export class Caller extends Context.Tag("@smithers/server/Caller")<Caller, CallerShape>() {}

@@ -29,6 +29,28 @@ export class Forbidden extends Schema.TaggedError<Forbidden>()("Forbidden", {
   }
 }
 
+/** A request of a run that the caller works in. */
+export class OwnRequest extends Schema.TaggedError<OwnRequest>()("OwnRequest", {
+  runId: Schema.String,
+  callerRunId: Schema.String,
+}) {
+  override get message(): string {
+    return `This caller works in run "${this.callerRunId}", and never decides what that run, its child runs or its forks ask. Run "${this.runId}" is one of them. Nothing was decided: leave it to a person.`
+  }
+}
+
+/** A command about workflow files has failed. */
+export class CommandFailed extends Schema.TaggedError<CommandFailed>()("CommandFailed", {
+  command: Schema.String,
+  /** Tag of the error of the command. */
+  tag: Schema.String,
+  problem: Schema.String,
+}) {
+  override get message(): string {
+    return this.problem
+  }
+}
+
 /** No process can be started for the run. */
 export class CannotWork extends Schema.TaggedError<CannotWork>()("CannotWork", {
   runId: Schema.String,

@@ -4,13 +4,14 @@
  */
 import * as BudgetCommands from "@smithers/core/BudgetCommands"
 import * as Commands from "@smithers/core/Commands"
+import type { RunNotFound, StoreError } from "@smithers/core/Errors"
 import { PendingKind } from "@smithers/core/RunEvent"
 import { RunReader, WaitSummary } from "@smithers/core/RunReader"
 import { defined } from "@smithers/core/Struct"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { Caller } from "./Caller.ts"
-import { StaleRequest } from "./Errors.ts"
+import { OwnRequest, StaleRequest } from "./Errors.ts"
 import { define } from "./Operation.ts"
 import { limitField, RunInput } from "./runs.ts"
 
@@ -70,6 +71,19 @@ interface Named {
   readonly digest: string
 }
 
+/** Returns `true` if a run is another one, or descends of it: as a child run or as a fork. */
+const descends = (reader: RunReader["Type"], runId: string, from: string): Effect.Effect<boolean, StoreError | RunNotFound> =>
+  Effect.gen(function* () {
+    if (runId === from) return true
+    const { run } = yield* reader.run(runId)
+    for (const above of [run.parent?.runId, run.forkedFrom?.runId])
+      if (above !== undefined && (yield* descends(reader, above, from))) return true
+    return false
+  }).pipe(
+    // The original of a fork may have been deleted.
+    Effect.catchTag("RunNotFound", (error) => (error.runId === runId ? Effect.succeed(false) : Effect.fail(error))),
+  )
+
 /** Decides about a request if it is the one that was shown. */
 const decide = <E extends { readonly _tag: string }, R>(
   { runId, node, iteration, requestId, digest }: Named,
@@ -82,8 +96,10 @@ const decide = <E extends { readonly _tag: string }, R>(
 ) =>
   Effect.gen(function* () {
     const reader = yield* RunReader
-    const { name: by } = yield* Caller
+    const { name: by, runId: callerRunId } = yield* Caller
     yield* reader.run(runId)
+    if (callerRunId !== undefined && (yield* descends(reader, runId, callerRunId)))
+      return yield* new OwnRequest({ runId, callerRunId })
     const waits = yield* reader.waits({ runId, kind: [kind], all: true, limit: Number.MAX_SAFE_INTEGER })
     const nodeId = Commands.resolveNodeId(node, waits)
     const mine = waits.filter((wait) => wait.nodeId === nodeId && (iteration === undefined || wait.iteration === iteration))

@@ -337,7 +337,7 @@ const manifestOf = (included: ReadonlyArray<string>) => {
     sideEffects: ["./dist/mdx.js", "./dist/copies.js", "./dist/entry/*.js", "./dist/needs-*.js", "./cli/*.js"],
     bin: { smithers: "cli/bin.js" },
     exports: { ...Object.fromEntries(targets), "./package.json": "./package.json" },
-    files: ["dist", "src", "cli", "templates", ...included],
+    files: ["dist", "src", "cli", "docs", "templates", ...included],
     engines,
     dependencies: dependencies(),
     peerDependencies,
@@ -378,6 +378,8 @@ export const build = async (): Promise<void> => {
   writeFileSync(join(folder, "README.md"), readme())
   cpSync(join(root, "LICENSE"), join(folder, "LICENSE"))
   cpSync(join(root, "templates"), join(folder, "templates"), { recursive: true })
+  // Agents read them as resources.
+  cpSync(join(root, "docs"), join(folder, "docs"), { recursive: true, filter: (path) => !path.endsWith(".json") })
   const changelog = join(root, "packages", facade, "CHANGELOG.md")
   if (existsSync(changelog)) cpSync(changelog, join(folder, "CHANGELOG.md"))
 }

@@ -93,6 +93,7 @@ const chapters: ReadonlyArray<{ readonly title: string; readonly folder: string;
   {
     title: "Guides: data and operation",
     folder: "guides",
+<<<<<<< HEAD
     first: [
       "sql",
       "sql-queries",
@@ -103,6 +104,9 @@ const chapters: ReadonlyArray<{ readonly title: string; readonly folder: string;
       "notifications",
       "migrating-from-smithers-0.x",
     ],
+=======
+    first: ["sql", "transactions", "supervise", "observability", "mcp", "metrics", "migrating-from-smithers-0.x"],
+>>>>>>> a3abb7d (Serve runs and workflows as tools over MCP, by stdio and HTTP; people confirm decisions)
   },
   {
     title: "Reference",

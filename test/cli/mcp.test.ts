@@ -103,7 +103,10 @@ describe("the tools over standard input and output", () => {
     const open = request(await tell("list_inbox"))
     const stale = await call("approve", { runId: "r1", node: "ok", ...open, digest: "other" })
     expect(stale).toMatchObject({ isError: true, value: { error: { tag: "StaleRequest" } } })
-    expect(await call("approve", { runId: "r1", node: "ok", ...open })).toMatchObject({ value: { error: { tag: "PersonDeclined" } } })
+    expect(person.asked).toEqual([])
+    expect(await call("approve", { runId: "r1", node: "ok", ...open })).toMatchObject({
+      value: { error: { tag: "PersonDeclined" } },
+    })
     expect(person.asked.at(-1)).toContain("Ship this diff?")
     expect(person.asked.at(-1)).toContain("adds a login")
     person.answer = true
@@ -226,7 +229,9 @@ export default Smithers.createWorkflow({ name: "share", input: Schema.Struct({ c
     await tell("resume", { runId: "party" })
     await tell("watch_run", { runId: "party" })
     expect(await tell("get_run", { runId: "party" })).toMatchObject({ run: { status: "finished" }, output: 6 })
-    const { attempts } = (await tell("get_node", { runId: "party", nodeId: "bake" })) as { readonly attempts: ReadonlyArray<unknown> }
+    const { attempts } = (await tell("get_node", { runId: "party", nodeId: "bake" })) as {
+      readonly attempts: ReadonlyArray<unknown>
+    }
     expect(attempts).toHaveLength(1)
   })
 
@@ -261,9 +266,10 @@ export default Smithers.createWorkflow({ name: "share", input: Schema.Struct({ c
     for (const { text } of clients) expect(text).toContain("--read-only")
     const { text = "" } = clients.find(({ client }) => client === "cursor") ?? {}
     const { command, args } = JSON.parse(text).mcpServers.smithers as { readonly command: string; readonly args: Array<string> }
-    const { tools } = await connect(new StdioClientTransport({ command, args, env: { PATH: process.env.PATH ?? "" } }), undefined).catch(
-      (thrown: unknown) => ({ tools: String(thrown) }),
-    )
+    const { tools } = await connect(
+      new StdioClientTransport({ command, args, env: { PATH: process.env.PATH ?? "" } }),
+      undefined,
+    ).catch((thrown: unknown) => ({ tools: String(thrown) }))
     // The folder has no database yet, which --read-only does not create.
     expect(tools).toContain("closed")
     expect((await place.run("mcp", "add", "emacs")).code).toBe(4)
@@ -286,9 +292,7 @@ describe("the tools over HTTP", () => {
       { name: "agent", scope: "decide" as const, runId: "r1", hash: hashOf("agents") },
     ]
     const mcp = McpHttp.make({ storage, processes, files: filesOf(where), pages: [], allowApprove: true })
-    const app = await Effect.runPromise(
-      Scope.extend(App.make({ storage, tail, processes, mcp, tokens: () => tokens }), scope),
-    )
+    const app = await Effect.runPromise(Scope.extend(App.make({ storage, tail, processes, mcp, tokens: () => tokens }), scope))
     const server = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: app, idleTimeout: 0 })
     closing.push(() => server.stop(true))
     const url = new URL(`http://127.0.0.1:${server.port}/mcp`)

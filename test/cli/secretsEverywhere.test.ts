@@ -154,6 +154,7 @@ describe("a secret that older rows hold", () => {
     ["cache list", ["cache", "list"]],
     ["limit list", ["limit", "list"]],
     ["metrics", ["metrics"]],
+    ["mcp", ["mcp", "add"]],
     ["db path", ["db", "path"]],
     ["db check", ["db", "check"]],
     ["db prune", ["db", "prune", "--older-than", "1d", "--dry-run"]],

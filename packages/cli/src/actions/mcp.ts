@@ -10,7 +10,7 @@ import { realPath } from "@smithers/sqlite/Location"
 import * as Effect from "effect/Effect"
 import { filename, named, nearest, open } from "../Database.ts"
 import type { Reply } from "../Definition.ts"
-import { InvalidUsage } from "../Errors.ts"
+import { InvalidUsage, NoDatabase } from "../Errors.ts"
 import { Host } from "../Host.ts"
 import { rootOf } from "../Project.ts"
 import { redirectConsole } from "../Screen.ts"
@@ -58,6 +58,7 @@ const serving = ({ db, root: folder, readOnly, allowApprove, forRun }: McpOption
       const { self } = yield* Host
       const root = realPath(rootOf(folder ?? "."))
       const file = (yield* named(db)) ?? (yield* nearest(root)) ?? realPath(join(root, filename))
+      if (readOnly && !existsSync(file)) return yield* new NoDatabase({ path: file, isNamed: true })
       const storage = yield* open(file, readOnly ? "read" : "create")
       const place = { self, file, root }
       const out = reserved()

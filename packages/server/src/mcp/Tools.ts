@@ -108,6 +108,7 @@ interface Decision {
   readonly runId: string
   readonly node: string
   readonly requestId: string
+  readonly digest: string
   readonly [name: string]: unknown
 }
 
@@ -115,23 +116,24 @@ interface Decision {
 const confirmed = (verb: "approve" | "deny" | "answer") => (decision: Decision) =>
   Effect.gen(function* () {
     const { confirm, isTrusted } = yield* Person
-    const { runId, node, requestId } = decision
+    const { runId, node, requestId, digest } = decision
+    yield* Waits.refuseOwn(runId)
     if (confirm === undefined) {
       if (isTrusted) return
       return yield* new PersonNeeded({ runId, nodeId: node, command: commandLine(undefined, verb, [runId, node]) })
     }
     const reader = yield* RunReader
     const waits = yield* reader.waits({ runId, all: true, limit: Number.MAX_SAFE_INTEGER })
-    const wait = waits.find((one) => one.requestId === requestId)
-    // The operation says that there is no such request.
+    const wait = waits.find((one) => one.requestId === requestId && one.digest === digest)
+    // The operation says that this request is not open. A person is asked about nothing else.
     if (wait === undefined) return
     const { note, selected, value } = decision
     const parts = [
-      selected === undefined ? [] : [`option: ${String(selected)}`],
+      selected === undefined ? [] : [`option: ${JSON.stringify(selected)}`],
       value === undefined ? [] : [`answer: ${JSON.stringify(value)}`],
-      note === undefined ? [] : [`note: ${String(note)}`],
+      note === undefined ? [] : [`note: ${JSON.stringify(note)}`],
     ].flat()
-    const lines = [`Run ${runId}, "${node}":`, ...questionLines(wait), `The agent proposes to ${verb}.`, ...parts]
+    const lines = [`Run ${runId}, "${wait.nodeId}":`, ...questionLines(wait), `The agent proposes to ${verb}.`, ...parts]
     const isConfirmed = yield* confirm(Secrets.text(lines.join("\n")))
     if (!isConfirmed) return yield* new PersonDeclined({ runId, nodeId: node })
   })

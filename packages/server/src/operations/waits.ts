@@ -84,6 +84,14 @@ const descends = (reader: RunReader["Type"], runId: string, from: string): Effec
     Effect.catchTag("RunNotFound", (error) => (error.runId === runId ? Effect.succeed(false) : Effect.fail(error))),
   )
 
+/** Fails if a run is that of the caller, or descends of it. */
+export const refuseOwn = (runId: string) =>
+  Effect.gen(function* () {
+    const { runId: callerRunId } = yield* Caller
+    if (callerRunId !== undefined && (yield* descends(yield* RunReader, runId, callerRunId)))
+      return yield* new OwnRequest({ runId, callerRunId })
+  })
+
 /** Decides about a request if it is the one that was shown. */
 const decide = <E extends { readonly _tag: string }, R>(
   { runId, node, iteration, requestId, digest }: Named,
@@ -96,10 +104,9 @@ const decide = <E extends { readonly _tag: string }, R>(
 ) =>
   Effect.gen(function* () {
     const reader = yield* RunReader
-    const { name: by, runId: callerRunId } = yield* Caller
+    const { name: by } = yield* Caller
     yield* reader.run(runId)
-    if (callerRunId !== undefined && (yield* descends(reader, runId, callerRunId)))
-      return yield* new OwnRequest({ runId, callerRunId })
+    yield* refuseOwn(runId)
     const waits = yield* reader.waits({ runId, kind: [kind], all: true, limit: Number.MAX_SAFE_INTEGER })
     const nodeId = Commands.resolveNodeId(node, waits)
     const mine = waits.filter((wait) => wait.nodeId === nodeId && (iteration === undefined || wait.iteration === iteration))

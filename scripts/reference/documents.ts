@@ -93,20 +93,17 @@ const chapters: ReadonlyArray<{ readonly title: string; readonly folder: string;
   {
     title: "Guides: data and operation",
     folder: "guides",
-<<<<<<< HEAD
     first: [
       "sql",
       "sql-queries",
       "transactions",
       "supervise",
       "observability",
+      "mcp",
       "metrics",
       "notifications",
       "migrating-from-smithers-0.x",
     ],
-=======
-    first: ["sql", "transactions", "supervise", "observability", "mcp", "metrics", "migrating-from-smithers-0.x"],
->>>>>>> a3abb7d (Serve runs and workflows as tools over MCP, by stdio and HTTP; people confirm decisions)
   },
   {
     title: "Reference",

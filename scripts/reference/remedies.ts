@@ -298,4 +298,29 @@ export const remedies: ReadonlyArray<{
       Uncaught: "Repair the code at the place that it names, then resume the run.",
     },
   },
+  {
+    where: "The server",
+    module: "packages/server/src/operations/Errors.ts",
+    errors: {
+      StaleRequest: "Look at `current`, the request that is open now, and decide with its id and digest.",
+      Forbidden: "Use a token with the scope: `smithers token add <name> --scope <scope>`.",
+      OwnRequest: "Leave the decision to a person.",
+      CommandFailed: "Look at `problem`, and at the remedy of its `tag`.",
+      CannotWork: "Resume the run by hand with `smithers up --resume <run>`, which says more.",
+    },
+  },
+  {
+    where: "The server",
+    module: "packages/server/src/http/Tokens.ts",
+    errors: {
+      UnsafeToken: "Make the file your own with mode 0600, or delete it; the next start writes a new token.",
+      TokenNameTaken: "Remove that token, or choose another name.",
+      NoSuchToken: "Choose one that `smithers token list` shows.",
+    },
+  },
+  {
+    where: "The server",
+    module: "packages/server/src/http/Listen.ts",
+    errors: { CannotListen: "Choose another `--port`, or end the program that listens there." },
+  },
 ]

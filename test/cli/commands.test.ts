@@ -2,7 +2,7 @@ import { copyFileSync, mkdirSync, readFileSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import * as Catalog from "@smithers/cli/Catalog"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { checked, type Folder, fill, folder, mask, maskJson, maskTimes } from "./Fixture.ts"
+import { checked, type Folder, fill, folder, mask, maskJson, maskTimes, until } from "./Fixture.ts"
 
 const bin = `${import.meta.dirname}/../../packages/smithers/src/bin.ts`
 
@@ -314,8 +314,21 @@ describe("with --json every command", () => {
         ["replay", "letter"],
         ["cache", "list"],
         ["cache", "clear", "--all"],
+        ["token", "add", "ann"],
+        ["token", "list"],
+        ["token", "rm", "ann"],
+        ["workflow", "show", "chat.ts"],
       ])
         expect((await place.run(...args, "--json")).code).toBe(0)
+      for (const command of [
+        ["serve", "--port", "0"],
+        ["ui", "--no-open", "--supervise"],
+      ]) {
+        const server = place.start([...command, "--json"])
+        await until(() => server.said().stdout.includes("\n"), "it listens")
+        server.kill("SIGTERM")
+        expect((await server.result).code).toBe(143)
+      }
       const fact = ["workflow:letter", "style"] as const
       for (const args of [["set", ...fact, "--value", "1"], ["get", ...fact], ["list"], ["search", "style"], ["delete", ...fact]])
         expect((await place.run("memory", ...args, "--json")).code).toBe(0)

@@ -1,4 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
+import { examine } from "@smithers/cli/actions/database"
+import { filesOf } from "@smithers/cli/WorkflowProcesses"
 import * as MemoryStorage from "@smithers/core/MemoryStorage"
 import { Storage } from "@smithers/core/Storage"
 import * as App from "@smithers/server/http/App"
@@ -12,7 +14,17 @@ const served = Effect.gen(function* () {
     { name: "eve", scope: "read" as const, hash: hashOf("reader") },
   ]
   const processes = { isWorking: () => false, begin: () => Effect.void }
-  const app = yield* App.make({ storage, tail: storage, processes, tokens: () => tokens, bounds: { bodyBytes: 2000, bodyMs: 50 } })
+  const place = { self: [], file: "none.db", root: import.meta.dirname }
+  const files = filesOf(place, storage)
+  const app = yield* App.make({
+    storage,
+    tail: storage,
+    processes,
+    files,
+    check: examine(place),
+    tokens: () => tokens,
+    bounds: { bodyBytes: 2000, bodyMs: 50 },
+  })
   return (path: string, init: RequestInit & { readonly token?: string } = {}) => {
     const { token = "owner", ...rest } = init
     const headers = {
@@ -38,6 +50,8 @@ describe("the HTTP API", () => {
       expect(yield* ask("/api/v1/runs")).toMatchObject({ status: 200, body: { runs: [], next: null } })
       expect(yield* ask("/api/v1/runs/nope/why")).toMatchObject({ status: 404, body: tagged("RunNotFound") })
       expect(yield* ask("/api/v1/runs?limit=x")).toMatchObject({ status: 400, body: tagged("InvalidRequest") })
+      expect(yield* ask("/api/v1/runs?statuss=failed")).toMatchObject({ status: 400, body: tagged("InvalidRequest") })
+      expect(yield* ask("/api/v1/counts?x=1")).toMatchObject({ status: 400, body: tagged("InvalidRequest") })
       expect(yield* ask("/api/v1/nothing")).toMatchObject({ status: 404, body: tagged("NoSuchPath") })
       expect((yield* ask("/api/v1/openapi.json")).status).toBe(200)
       expect((yield* ask("/healthz", { token: "" })).status).toBe(200)

@@ -12,11 +12,11 @@ import type { Definition } from "./Definition.ts"
 
 const { up, supervise, retry, fork, revert, cancel, cancelNode, completeNode, pause, unpause, down } = Running
 const { ps, inspect, node, logs, events, why, output, scores, chat, tools, costs, metrics } = Watching
-const { mcp } = Serving
+const { serve, ui, mcp, tokenAdd, tokenList, tokenRemove } = Serving
 const { timeline, show, diff } = LookingBack
 const { approve, budget, deny, answer, signal, inbox } = Deciding
 const { init, eject, graph, check, replay, agents } = Writing
-const { workflowList, workflowRun, workflowPath, workflowCreate, workflowDoctor } = Writing
+const { workflowList, workflowRun, workflowPath, workflowShow, workflowCreate, workflowDoctor } = Writing
 const { dbPath, dbCheck, dbVacuum, dbPrune, cacheList, cacheClear, limitList, limitSet, completions } = Keeping
 const { memoryList, memorySearch, memoryGet, memorySet, memoryDelete } = Keeping
 
@@ -26,8 +26,24 @@ export const groups: ReadonlyArray<readonly [title: string, definitions: Readonl
   ["Watch", [ps, why, inspect, node, output, scores, chat, tools, costs, logs, events, metrics]],
   ["Look back", [timeline, show, diff]],
   ["Decide", [inbox, approve, deny, answer, budget, signal]],
-  ["Write", [init, eject, graph, check, replay, agents, workflowList, workflowRun, workflowPath, workflowCreate, workflowDoctor]],
-  ["Serve", [mcp]],
+  [
+    "Write",
+    [
+      init,
+      eject,
+      graph,
+      check,
+      replay,
+      agents,
+      workflowList,
+      workflowRun,
+      workflowPath,
+      workflowShow,
+      workflowCreate,
+      workflowDoctor,
+    ],
+  ],
+  ["Serve", [serve, ui, mcp, tokenAdd, tokenList, tokenRemove]],
   ["Remember", [memoryList, memorySearch, memoryGet, memorySet, memoryDelete]],
   ["Keep", [dbPath, dbCheck, dbVacuum, dbPrune, cacheList, cacheClear, limitList, limitSet, completions]],
 ]

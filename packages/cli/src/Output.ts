@@ -22,6 +22,7 @@ import { Snapshot } from "@smithers/core/Snapshots"
 import * as Status from "@smithers/core/Status"
 import * as Timeline from "@smithers/core/Timeline"
 import { Change, ChangedFile } from "@smithers/core/Workspaces"
+import { Described } from "@smithers/server/operations/WorkflowFiles"
 import { GraphNode } from "@smithers/server/views/PlanTree"
 import { WhyReason } from "@smithers/server/views/Why"
 import * as Schema from "effect/Schema"
@@ -446,6 +447,38 @@ export const McpClients = Schema.Struct({
   clients: Schema.Array(Schema.Struct({ client: Schema.String, place: Schema.String, text: Schema.String })),
 })
 
+/** The first line of `serve` and `ui`. */
+const Listening = Schema.Struct({
+  action: Schema.Literal("listening"),
+  at: Schema.Number,
+  url: Schema.String,
+  /** File of the owner's token. */
+  tokenFile: Schema.String,
+  db: Schema.String,
+  /** Folder of the project, whose workflows can be started. */
+  root: Schema.String,
+  pid: Schema.Number,
+})
+
+/** A line of `serve` and `ui`: the address, then with --supervise the lines of `supervise`. */
+export const Serving = Schema.Union(Listening, Supervised)
+
+const tokenFields = {
+  name: Schema.String,
+  scope: Schema.String,
+  /** Run that its holder works in, and whose requests it never decides. */
+  runId: Schema.NullOr(Schema.String),
+}
+
+/** `token add` */
+export const TokenAdded = Schema.Struct({ ...tokenFields, token: Schema.String })
+
+/** `token list` */
+export const TokenList = Schema.Struct({ tokens: Schema.Array(Schema.Struct({ ...tokenFields, createdAt: Schema.Number })) })
+
+/** `token rm` */
+export const TokenRemoved = Schema.Struct({ name: Schema.String })
+
 /** `workflow list` */
 export const Workflows = Schema.Struct({
   root: Schema.String,
@@ -491,6 +524,9 @@ export const Ejected = Schema.Struct({ pattern: Schema.String, path: Schema.Stri
 /** `workflow path` and `workflow create` */
 export const WorkflowPath = Schema.Struct({ name: Schema.String, path: Schema.String })
 
+/** `workflow show` */
+export const WorkflowShown = Described
+
 /** `agents` */
 export const Agents = Schema.Struct({
   /** Isolation that the programs were started under. */
@@ -526,6 +562,8 @@ export const DatabasePath = Schema.Struct({ db: Schema.String })
 /** `db check` */
 export const DatabaseChecked = Schema.Struct({
   db: Schema.String,
+  /** Version of its tables. */
+  layout: Schema.Number,
   bytes: Schema.Number,
   /** Version of SQLite that the command uses. */
   sqlite: Schema.String,

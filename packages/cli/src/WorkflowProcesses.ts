@@ -3,14 +3,19 @@
  * project, and each command sees the files as they are now.
  */
 import { spawn } from "node:child_process"
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
 import { dirname, isAbsolute, join, relative, resolve } from "node:path"
+import { RunIdTaken } from "@smithers/core/Errors"
+import type { StorageShape } from "@smithers/core/Storage"
 import { CannotWork, CommandFailed } from "@smithers/server/operations/Errors"
 import type { ProcessesShape } from "@smithers/server/operations/Processes"
-import { Checked, Forked, type WorkflowFilesShape } from "@smithers/server/operations/WorkflowFiles"
+import { Checked, Described, Forked, Reverted, type WorkflowFilesShape } from "@smithers/server/operations/WorkflowFiles"
 import { realPath } from "@smithers/sqlite/Location"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import { sourceOf } from "./Database.ts"
+import { NoSource } from "./Errors.ts"
 import * as Project from "./Project.ts"
 import { owners } from "./Stores.ts"
 import { parseTarget } from "./WorkflowFile.ts"
@@ -24,16 +29,42 @@ export interface Place {
   readonly root: string
 }
 
-const failed = (command: string, tag: string, problem: string) => new CommandFailed({ command, tag, problem })
+const failed = (command: string, tag: string, problem: string, fields: CommandFailed["fields"] = undefined) =>
+  new CommandFailed({ command, tag, problem, ...(fields === undefined ? {} : { fields }) })
 
-const ErrorReply = Schema.Struct({ error: Schema.Struct({ tag: Schema.String, message: Schema.String }) })
+const ErrorReply = Schema.Struct({
+  error: Schema.Struct(
+    { tag: Schema.String, message: Schema.String },
+    Schema.Record({ key: Schema.String, value: Schema.Unknown }),
+  ),
+})
 const isError = Schema.is(ErrorReply)
 
+/** Most commands at work at a time. Each loads a workflow. */
+const mostCommands = 4
+
+const places = Effect.unsafeMakeSemaphore(mostCommands)
+
+const errorOf = (command: string, { error: { tag, message, ...fields } }: typeof ErrorReply.Type) =>
+  failed(command, tag, message, fields)
+
+/** Time for a command, in milliseconds. A workflow file may never finish loading. */
+const longestMs = 60_000
+
 /** Runs a command with `--json`, and completes with the document that it prints. */
-const run = ({ self, file, root }: Place, command: string, args: ReadonlyArray<string>, input: string | undefined = undefined) =>
+const run = (place: Place, command: string, args: ReadonlyArray<string>, input: string | undefined = undefined) =>
+  perform(place, command, args, input).pipe(
+    Effect.timeoutFail({
+      duration: longestMs,
+      onTimeout: () => failed(command, "TookTooLong", `"smithers ${command}" gave no result within ${longestMs / 1000} seconds.`),
+    }),
+    places.withPermits(1),
+  )
+
+const perform = ({ self, file, root }: Place, command: string, args: ReadonlyArray<string>, input: string | undefined) =>
   Effect.async<unknown, CommandFailed>((done) => {
     const [program = "", ...before] = self
-    const line = [...before, command, "--json", `--db=${file}`, ...args]
+    const line = [...before, ...command.split(" "), "--json", `--db=${file}`, ...args]
     const child = spawn(program, line, { cwd: root, stdio: ["pipe", "pipe", "pipe"], env: { ...process.env, CI: "1" } })
     const said = { stdout: "", stderr: "" }
     for (const stream of ["stdout", "stderr"] as const)
@@ -44,7 +75,7 @@ const run = ({ self, file, root }: Place, command: string, args: ReadonlyArray<s
     child.on("close", () => {
       try {
         const value: unknown = JSON.parse(said.stdout.trim().split("\n").at(-1) ?? "")
-        done(isError(value) ? failed(command, value.error.tag, value.error.message) : Effect.succeed(value))
+        done(isError(value) ? errorOf(command, value) : Effect.succeed(value))
       } catch {
         done(failed(command, "NoReply", `it printed no result. ${said.stderr.trim().slice(-1000)}`))
       }
@@ -53,6 +84,9 @@ const run = ({ self, file, root }: Place, command: string, args: ReadonlyArray<s
     child.stdin.end(input ?? "")
     return Effect.sync(() => void child.kill("SIGTERM"))
   })
+
+/** Runs a command without arguments. */
+export const command = (place: Place, name: string): Effect.Effect<unknown, CommandFailed> => run(place, name, [])
 
 /** Returns `true` for a path in a folder. */
 const isWithin = (root: string, path: string): boolean => {
@@ -89,8 +123,26 @@ const decoded = <A, I>(command: string, schema: Schema.Schema<A, I>, value: unkn
 const inputArgs = (input: unknown): { readonly args: ReadonlyArray<string>; readonly text: string | undefined } =>
   input === undefined ? { args: [], text: undefined } : { args: ["--input=-"], text: JSON.stringify(input) }
 
+/** JSON in a file that nobody else can read, as the value of an option. */
+const asFile = (value: unknown) =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const folder = mkdtempSync(join(tmpdir(), "smithers-set-"))
+      const path = join(folder, "value.json")
+      writeFileSync(path, JSON.stringify(value), { mode: 0o600 })
+      return { folder, path }
+    }),
+    ({ folder }) => Effect.sync(() => rmSync(folder, { recursive: true, force: true })),
+  )
+
+/** Options of a command: flags that are on, and values. */
+const optionsOf = (values: { readonly [name: string]: string | number | boolean | undefined }): ReadonlyArray<string> =>
+  Object.entries(values).flatMap(([name, value]) =>
+    value === undefined || value === false ? [] : [value === true ? `--${name}` : `--${name}=${value}`],
+  )
+
 /** Makes the workflow files of a project. */
-export const filesOf = (place: Place): WorkflowFilesShape => {
+export const filesOf = (place: Place, storage: StorageShape): WorkflowFilesShape => {
   const { root } = place
   return {
     list: Effect.sync(() => ({ root, workflows: Project.workflows(root) })),
@@ -103,6 +155,11 @@ export const filesOf = (place: Place): WorkflowFilesShape => {
           try: () => ({ ...found, source: readFileSync(found.path, "utf8") }),
           catch: (thrown) => failed("workflow", "CannotRead", String(thrown)),
         })
+      }),
+    describe: (workflow) =>
+      Effect.gen(function* () {
+        const target = yield* targetOf(root, workflow)
+        return yield* decoded("workflow show", Described, yield* run(place, "workflow show", ["--", target]))
       }),
     write: ({ name, source, overwrite }) =>
       Effect.suspend(() => {
@@ -130,6 +187,9 @@ export const filesOf = (place: Place): WorkflowFilesShape => {
     start: ({ workflow, input, runId, tags = [] }) =>
       Effect.gen(function* () {
         const target = yield* targetOf(root, workflow)
+        // The command would resume it.
+        if (runId !== undefined && (yield* Effect.orDie(storage.origin(runId))) !== undefined)
+          return yield* failed("up", "RunIdTaken", new RunIdTaken({ runId }).message, { runId })
         const { args, text } = inputArgs(input)
         const options = [
           ...["--detach", `--root=${root}`, ...args, ...tags.map((tag) => `--tag=${tag}`)],
@@ -138,20 +198,33 @@ export const filesOf = (place: Place): WorkflowFilesShape => {
         const reply = yield* run(place, "up", [...options, "--", target], text)
         return yield* decoded("up", Schema.Struct({ runId: Schema.String }), reply)
       }),
-    fork: ({ runId, by, dryRun, frame, before, fromFailure, input, set }) =>
+    fork: ({ runId, by, input, set, newRunId, ...rest }) =>
+      Effect.scoped(
+        Effect.gen(function* () {
+          const given = inputArgs(input)
+          const kept = set === undefined ? undefined : yield* asFile(set)
+          const options = optionsOf({
+            ...{ by, frame: rest.frame, before: rest.before, iteration: rest.iteration, children: rest.children },
+            ...{ reask: rest.reask, files: rest.files, force: rest.force, "run-id": newRunId },
+            ...{ "from-failure": rest.fromFailure, "replay-signals": rest.replaySignals, "own-effects": rest.ownEffects },
+            ...{ "keep-deadlines": rest.keepDeadlines, "dry-run": rest.dryRun, set: kept && `@${kept.path}` },
+          })
+          return yield* decoded("fork", Forked, yield* run(place, "fork", [...options, ...given.args, "--", runId], given.text))
+        }),
+      ),
+    revert: ({ runId, by, node, attempt, iteration, files, undo, force, dryRun }) =>
       Effect.gen(function* () {
-        // Only one of the two can come by standard input.
-        const given = inputArgs(input)
-        const options = [
-          ...[`--by=${by}`, ...given.args],
-          ...(dryRun ? ["--dry-run"] : []),
-          ...(fromFailure === true ? ["--from-failure"] : []),
-          ...(frame === undefined ? [] : [`--frame=${frame}`]),
-          ...(before === undefined ? [] : [`--before=${before}`]),
-          ...(set === undefined ? [] : [`--set=${JSON.stringify(set)}`]),
-        ]
-        const reply = yield* run(place, "fork", [...options, "--", runId], given.text)
-        return yield* decoded("fork", Forked, reply)
+        const source = yield* Effect.catchAll(sourceOf(storage, runId), ({ _tag, message }) => failed("revert", _tag, message))
+        if (source === undefined) {
+          const { workflow } = (yield* Effect.orDie(storage.run(runId))).run
+          return yield* failed("revert", "NoSource", new NoSource({ runId, workflow }).message)
+        }
+        const options = optionsOf({
+          ...{ "run-id": runId, "node-id": node, attempt, iteration, by, undo, force, "dry-run": dryRun },
+          ...(files === undefined ? {} : files ? { files: true } : { "no-files": true }),
+        })
+        const target = resolve(dirname(place.file), source)
+        return yield* decoded("revert", Reverted, yield* run(place, "revert", [...options, "--yes", "--", target]))
       }),
   }
 }

@@ -42,6 +42,8 @@ const quote = (name: string): string => `"${name.replaceAll('"', '""')}"`
 /** Result of a check. */
 export interface Checked {
   readonly bytes: number
+  /** Version of the tables. */
+  readonly layout: number
   /** Version of SQLite in this process. */
   readonly sqlite: string
   readonly runs: number
@@ -98,7 +100,8 @@ const checkIn = (connection: Connection): Omit<Checked, "bytes"> =>
     )
     if (missing > 0) problems.push(`${missing} plans are missing`)
     const runs = count("SELECT count(*) FROM smithers_runs")
-    return { runs, sqlite: version?.[0] ?? "", problems: problems.slice(0, 100) }
+    const layout = count("SELECT layout FROM smithers_store")
+    return { runs, layout, sqlite: version?.[0] ?? "", problems: problems.slice(0, 100) }
   })
 
 /** Rewrites the file without its free pages. Fails with `StoreBusy` while others use the database. */

@@ -7,11 +7,14 @@ import { plural } from "@smithers/server/views/Text"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Schema from "effect/Schema"
 import { locate, open } from "../Database.ts"
 import type { Reply } from "../Definition.ts"
 import { InvalidUsage } from "../Errors.ts"
 import { Exit } from "../Exit.ts"
+import { DatabaseChecked } from "../Output.ts"
 import * as Stores from "../Stores.ts"
+import { command, type Place } from "../WorkflowProcesses.ts"
 import { workspaces } from "../Workspaces.ts"
 
 interface DatabaseOptions {
@@ -44,6 +47,12 @@ export const check = (options: DatabaseOptions) =>
     const code = found.problems.length === 0 ? Exit.finished : Exit.failed
     return { value: { db, ...found }, text: text.join("\n"), code } satisfies Reply
   })
+
+/** Examines a database in a process of its own: it reads the whole file. */
+export const examine = (place: Place) =>
+  Effect.flatMap(command(place, "db check"), (found) =>
+    Effect.map(Effect.orDie(Schema.decodeUnknown(DatabaseChecked)(found)), ({ db, ...rest }) => ({ path: db, ...rest })),
+  )
 
 export const vacuum = (options: DatabaseOptions) =>
   Effect.gen(function* () {

@@ -27,7 +27,7 @@ interface McpOptions {
 }
 
 /** Lists the pages of the documentation that came with this program. */
-const pages = (): ReadonlyArray<Page> => {
+export const pages = (): ReadonlyArray<Page> => {
   const here = dirname(Bun.main)
   const folder = [join(here, "..", "docs"), join(here, "..", "..", "..", "docs")].find((one) =>
     existsSync(join(one, "quickstart.md")),
@@ -67,7 +67,7 @@ const serving = ({ db, root: folder, readOnly, allowApprove, forRun }: McpOption
       )
       const server = yield* Effect.promise(() =>
         make({
-          ...{ storage, processes: processesOf(place), files: filesOf(place), pages: pages(), allowApprove },
+          ...{ storage, processes: processesOf(place), files: filesOf(place, storage), pages: pages(), allowApprove },
           caller: { scope: readOnly ? "read" : "admin", ...(forRun === undefined ? {} : { runId: forRun }) },
         }),
       )

@@ -23,7 +23,16 @@ import { Exit } from "../Exit.ts"
 import * as Input from "../Input.ts"
 import type { Checked } from "../Output.ts"
 import * as PlanDrawing from "../PlanDrawing.ts"
-import { facadeOf, isJsx, type LoadedWorkflow, load, looksLikeFile, parseTarget, type WorkflowModule } from "../WorkflowFile.ts"
+import {
+  facadeOf,
+  isJsx,
+  type LoadedWorkflow,
+  load,
+  looksLikeFile,
+  nameOrNone,
+  parseTarget,
+  type WorkflowModule,
+} from "../WorkflowFile.ts"
 
 interface PlanOptions {
   readonly db: string | undefined
@@ -119,6 +128,33 @@ const shown = (value: Shown, format: "tree" | "mermaid" | "dot" | "json" = "tree
   }
   return { value, text: forms[format]() }
 }
+
+/** Describes a workflow: the JSON Schema of its input, and its plan if it can be drawn without one. */
+export const show = (options: { readonly workflow: string; readonly export: string | undefined }) =>
+  Effect.gen(function* () {
+    const loaded = yield* load(options.workflow, { exported: options.export })
+    const { workflow, path, exported } = loaded
+    const drawn = yield* Effect.either(draw(loaded, undefined))
+    const roots = Either.isRight(drawn) ? PlanTree.parse(PlanText.decode(drawn.right.plan.text)) : null
+    const input = workflow.definition.input.inputSchema ?? null
+    const problem = Either.isLeft(drawn) ? drawn.left.message : null
+    const name = nameOrNone(workflow) ?? null
+    const value = {
+      workflow: name,
+      version: workflow.version ?? null,
+      file: path,
+      export: exported ?? null,
+      input,
+      plan: roots,
+      problem,
+    }
+    const text = [
+      `${name ?? "?"}${workflow.version === undefined ? "" : ` ${workflow.version}`}: ${path}`,
+      `Input: ${input === null ? "its schema library gives no JSON Schema" : json(input, 2)}`,
+      roots === null ? `No plan without an input: ${problem}` : PlanDrawing.toTree(roots),
+    ]
+    return { value, text: text.join("\n") } satisfies Reply
+  })
 
 type Problem = (typeof Checked.Type)["problems"][number]
 

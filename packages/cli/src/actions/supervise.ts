@@ -3,7 +3,7 @@
  */
 import { InvalidSetting } from "@smithers/core/Errors"
 import * as Millis from "@smithers/core/Millis"
-import { ports, type Storage } from "@smithers/core/Storage"
+import { ports, type Storage, type StorageShape } from "@smithers/core/Storage"
 import * as Supervisor from "@smithers/core/Supervisor"
 import { anyFile, resumeLine } from "@smithers/server/views/CommandLine"
 import { longestFailure, oneLine, shorten, span } from "@smithers/server/views/Text"
@@ -113,7 +113,7 @@ const watch = (settings: SuperviseOptions) =>
       const file = yield* locate(settings.db)
       const storage = yield* open(file, settings.dryRun ? "read" : "write", "30 seconds")
       const worker = ProcessWorker.make(storage, file, self, settings.otel ? ["--otel"] : [])
-      const { counts, print, act, report, summary } = makeReport(yield* Screen, settings)
+      const { counts, act, report, summary } = makeReport(yield* Screen, settings)
 
       if (settings.dryRun) {
         const { runs } = yield* storage.runnable(yield* Clock.currentTimeMillis)
@@ -125,30 +125,62 @@ const watch = (settings: SuperviseOptions) =>
         yield* summary
         return emptyReply
       }
-      const options = { worker, report, interval: intervalMs, maxConcurrent, gather }
-      const supervised = <A, E, R>(effect: Effect.Effect<A, E | InvalidSetting, R | Storage>) =>
-        effect.pipe(
-          Effect.provide(ports(storage)),
-          Effect.catchIf(Schema.is(InvalidSetting), ({ setting, received, expected }) =>
-            invalid(`--${setting} must be ${expected}, not ${received}`),
-          ),
-        )
       if (settings.once) {
-        yield* supervised(Supervisor.once(options))
+        yield* supervised(storage, Supervisor.once({ worker, report, interval: intervalMs, maxConcurrent, gather }))
         yield* summary
         const lost = (counts.refused ?? 0) + (counts["gave-up"] ?? 0)
         return { ...emptyReply, code: lost > 0 ? Exit.failed : Exit.finished }
       }
-      yield* print({ action: "watching", message: file })
-      // The supervisor retries a failing store; a deleted one never returns.
-      const isThere = Effect.flatMap(Clock.currentTimeMillis, (now) => storage.runnable(now)).pipe(
-        Effect.catchAll((error) => (error._tag === "StoreRemoved" ? Effect.fail(error) : Effect.void)),
-      )
-      const untilGone = Effect.zipRight(Effect.repeat(isThere, Schedule.spaced(Duration.millis(intervalMs))), Effect.never)
-      const watching = Effect.scoped(Effect.zipRight(supervised(Supervisor.makeWith(options)), untilGone))
-      // No child process works on a run at this point.
-      return yield* Effect.onInterrupt(watching, () => summary)
+      return yield* supervising({
+        ...{ storage, file, self, db: settings.db, intervalMs, maxConcurrent },
+        options: settings.otel ? ["--otel"] : [],
+      })
     }),
   )
+
+const supervised = <A, E, R>(storage: StorageShape, effect: Effect.Effect<A, E | InvalidSetting, R | Storage>) =>
+  effect.pipe(
+    Effect.provide(ports(storage)),
+    Effect.catchIf(
+      Schema.is(InvalidSetting),
+      ({ setting, received, expected }) =>
+        new InvalidUsage({ problem: `--${setting} must be ${expected}, not ${received}`, command: "supervise" }),
+    ),
+  )
+
+/** Resumes runs that no process works on, and prints a line per action, until it is interrupted or the database is deleted. */
+export const supervising = ({
+  storage,
+  file,
+  self,
+  db,
+  intervalMs = 5000,
+  maxConcurrent = 4,
+  options = [],
+}: {
+  readonly storage: StorageShape
+  readonly file: string
+  readonly self: ReadonlyArray<string>
+  /** Value of `--db`, for commands that people copy. */
+  readonly db: string | undefined
+  readonly intervalMs?: number
+  readonly maxConcurrent?: number
+  /** Options of the processes that work on runs. */
+  readonly options?: ReadonlyArray<string>
+}) =>
+  Effect.gen(function* () {
+    const { print, report, summary } = makeReport(yield* Screen, { db })
+    const worker = ProcessWorker.make(storage, file, self, options)
+    yield* print({ action: "watching", message: file })
+    // The supervisor retries a failing store; a deleted one never returns.
+    const isThere = Effect.flatMap(Clock.currentTimeMillis, (now) => storage.runnable(now)).pipe(
+      Effect.catchAll((error) => (error._tag === "StoreRemoved" ? Effect.fail(error) : Effect.void)),
+    )
+    const untilGone = Effect.zipRight(Effect.repeat(isThere, Schedule.spaced(Duration.millis(intervalMs))), Effect.never)
+    const working = Supervisor.makeWith({ worker, report, interval: intervalMs, maxConcurrent, gather })
+    const watching = Effect.scoped(Effect.zipRight(supervised(storage, working), untilGone))
+    // No child process works on a run at this point.
+    return yield* Effect.onInterrupt(watching, () => summary)
+  })
 
 const emptyReply: Reply = { value: undefined, text: "" }

@@ -1,8 +1,52 @@
 /**
  * Commands that serve other programs.
  */
-import { define, flag, optionalArgument, text } from "../Definition.ts"
+import { argument, choice, define, flag, integer, optionalArgument, text, texts } from "../Definition.ts"
 import * as Output from "../Output.ts"
+
+const parameters = {
+  port: integer("port", "Port to listen on; 0 for any. Default: 4280"),
+  host: text("host", "address", "Address to listen on. Any but a loopback one needs --token-file. Default: 127.0.0.1"),
+  tokenFile: text("token-file", "file", "File of the owner's token, readable by nobody else. Default: <database>.token"),
+  allowHost: texts("allow-host", "name", "Name of a host that requests may be for, such as that of a proxy. Repeatable"),
+  root: text("root", "folder", "Folder of the project. Default: the nearest one upward with workflows"),
+  supervise: flag("supervise", "Also resume runs that no process works on, as `smithers supervise` does"),
+}
+
+export const serve = define({
+  path: ["serve"],
+  summary: "Serves the API, its streams of events, the metrics and the page, until it is stopped.",
+  details:
+    "Requests carry the owner's token, which is in a file beside the database, or one of `smithers token add`. The database may be one that others work on, or that of runs which have died. Workflows are loaded in processes of their own, which begin in the folder of the project. SIGTERM or Ctrl-C closes all streams and stops.",
+  examples: [
+    { line: "smithers serve", does: "Listens on http://127.0.0.1:4280." },
+    { line: "smithers serve --supervise", does: "Also wakes runs whose process died, or whose time or answer has come." },
+    {
+      line: "smithers serve --host 0.0.0.0 --token-file /run/secrets/smithers --allow-host ci.example.com",
+      does: "Listens on all addresses, for requests to that host.",
+    },
+  ],
+  parameters,
+  output: Output.Serving,
+  isStream: true,
+  onBrokenPipe: "interrupt",
+  action: () => import("../actions/serve.ts").then(({ serve }) => serve),
+})
+
+export const ui = define({
+  path: ["ui"],
+  summary: "Serves the page of the runs, and opens it in a browser.",
+  details: "As `smithers serve`, with any free port by default. The address that it prints holds the token: it is for you alone.",
+  examples: [
+    { line: "smithers ui", does: "Opens the page." },
+    { line: "smithers ui --no-open", does: "Prints its address only." },
+  ],
+  parameters: { ...parameters, noOpen: flag("no-open", "Open no browser") },
+  output: Output.Serving,
+  isStream: true,
+  onBrokenPipe: "interrupt",
+  action: () => import("../actions/serve.ts").then(({ ui }) => ui),
+})
 
 export const mcp = define({
   path: ["mcp"],
@@ -27,4 +71,42 @@ export const mcp = define({
   },
   output: Output.McpClients,
   action: () => import("../actions/mcp.ts").then(({ mcp }) => mcp),
+})
+
+const name = argument("name", "Name of the token. Decisions are stored with it")
+
+export const tokenAdd = define({
+  path: ["token", "add"],
+  summary: "Adds a token for the API, and prints it once.",
+  details:
+    "Only its hash is stored, beside the database. Scopes, each with those before it: metrics, read (look at runs), decide (approve, deny, answer), operate (start, control and fork runs), admin (revert runs, write workflows).",
+  examples: [
+    { line: "smithers token add ann --scope decide", does: "Adds a token for a person who approves." },
+    { line: "smithers token add prometheus --scope metrics", does: "Adds a token that only reads the metrics." },
+  ],
+  parameters: {
+    name,
+    scope: choice("scope", ["metrics", "read", "decide", "operate", "admin"], "Most that its holder may do. Default: read"),
+    forRun: text("for-run", "run", "Run that its holder works in, and whose requests it never decides"),
+  },
+  output: Output.TokenAdded,
+  action: () => import("../actions/token.ts").then(({ add }) => add),
+})
+
+export const tokenList = define({
+  path: ["token", "list"],
+  summary: "Lists the tokens for the API by name, with their scopes.",
+  examples: [{ line: "smithers token list", does: "Lists the tokens." }],
+  parameters: {},
+  output: Output.TokenList,
+  action: () => import("../actions/token.ts").then(({ list }) => list),
+})
+
+export const tokenRemove = define({
+  path: ["token", "rm"],
+  summary: "Removes a token for the API. Servers refuse it from the next request on.",
+  examples: [{ line: "smithers token rm ann", does: "Removes a token." }],
+  parameters: { name },
+  output: Output.TokenRemoved,
+  action: () => import("../actions/token.ts").then(({ remove }) => remove),
 })

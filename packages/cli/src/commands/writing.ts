@@ -171,6 +171,18 @@ export const workflowPath = define({
   action: () => import("../actions/workflow.ts").then(({ path }) => path),
 })
 
+export const workflowShow = define({
+  path: ["workflow", "show"],
+  summary: "Shows a workflow: the JSON Schema of its input, and its plan if it can be drawn without one.",
+  examples: [{ line: "smithers workflow show workflow.tsx", does: "Shows what a workflow takes and does." }],
+  parameters: {
+    workflow: argument("workflow", "The workflow file, or file#export"),
+    export: text("export", "name", "Name of the export that holds the workflow. Default: the default export"),
+  },
+  output: Output.WorkflowShown,
+  action: () => import("../actions/plan.ts").then(({ show }) => show),
+})
+
 export const workflowCreate = define({
   path: ["workflow", "create"],
   summary: "Creates a workflow in .smithers/workflows from a template. An existing file is kept.",

@@ -5,6 +5,8 @@
  */
 import type { InboxShape } from "@smithers/core/Inbox"
 import type { LoggedEvent, RunReaderShape } from "@smithers/core/RunReader"
+import * as Secrets from "@smithers/core/Secrets"
+import * as Status from "@smithers/core/Status"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
@@ -20,6 +22,20 @@ const mostWaiting = 1 << 20
 export const mostRuns = 100
 const mostStreams = 1000
 
+/** Streams of one caller. */
+const mostOfCaller = 300
+
+/** Age at which a stream is closed, in milliseconds. Its client comes again with its position. */
+const longestMs = 3_600_000
+
+/** Least time between two looks at all runs, in milliseconds. Running workflows write all the time. */
+const gatherMs = 100
+
+/** Runs that have not ended of which each is told by itself. Beyond that, clients have to read everything again. */
+const mostWatched = 200
+
+const open: ReadonlyArray<Status.ShownStatus> = Status.ShownStatus.literals.filter((status) => !Status.isEnded(status))
+
 const encoder = new TextEncoder()
 
 interface Message {
@@ -33,7 +49,13 @@ interface Client {
   readonly at: Map<string, number>
   readonly wantsAll: boolean
   readonly wantsInbox: boolean
+  readonly caller: string
+  readonly openedAt: number
+  /** `true` until it has been sent what happened before it came. */
+  isBehind: boolean
+  readonly isAllowed: () => boolean
   readonly write: (text: string) => void
+  readonly close: () => void
 }
 
 export interface Tail {
@@ -43,6 +65,10 @@ export interface Tail {
     readonly all: boolean
     readonly inbox: boolean
     readonly lastId: string | null
+    /** Name of the caller. */
+    readonly caller: string
+    /** Returns `false` once the caller's token counts no more, which closes the stream. */
+    readonly isAllowed: () => boolean
   }) => Response | undefined
 }
 
@@ -58,7 +84,7 @@ export const make = (store: RunReaderShape & Pick<InboxShape, "changes">): Effec
 
     const encoded = ({ seq, ...event }: LoggedEvent): Message => {
       const logged = { seq, ...event }
-      return { seq, data: `data: ${JSON.stringify({ ...logged, text: describe(logged) })}\n\n` }
+      return { seq, data: `data: ${JSON.stringify(Secrets.value({ ...logged, text: describe(logged) }))}\n\n` }
     }
     const read = (runId: string, afterSeq: number) =>
       store.events(runId, { afterSeq, limit: pageSize }).pipe(
@@ -86,7 +112,7 @@ export const make = (store: RunReaderShape & Pick<InboxShape, "changes">): Effec
         }
         heads.set(runId, Math.max(heads.get(runId) ?? 0, client.at.get(runId) ?? 0))
       })
-    const look = Effect.gen(function* () {
+    const lookOnce = Effect.gen(function* () {
       const followed = new Set([...clients].flatMap(({ runs }) => runs))
       for (const runId of heads.keys()) if (!followed.has(runId)) heads.delete(runId)
       for (const runId of followed) {
@@ -96,7 +122,7 @@ export const make = (store: RunReaderShape & Pick<InboxShape, "changes">): Effec
           if (head === undefined) break
           const page = yield* read(runId, head)
           for (const client of clients) {
-            if (!client.runs.includes(runId)) continue
+            if (client.isBehind || !client.runs.includes(runId)) continue
             // A client behind the tailer gets the rest from its own pages.
             if ((client.at.get(runId) ?? 0) >= head) deliver(client, runId, page)
             else yield* catchUp(client, runId)
@@ -105,27 +131,51 @@ export const make = (store: RunReaderShape & Pick<InboxShape, "changes">): Effec
           if (page.length < pageSize) break
         }
       }
+    })
+    const look = (yield* Effect.makeSemaphore(1)).withPermits(1)(lookOnce)
+    let known = new Map<string, number>()
+    /** Tells which runs have changed, and when the requests to people have. */
+    const overview = Effect.gen(function* () {
       const watchers = [...clients].filter(({ wantsAll }) => wantsAll)
-      for (const client of watchers) client.write("event: changed\ndata: {}\n\n")
+      if (watchers.length > 0) {
+        const runs = yield* store.runs({ status: open, limit: mostWatched + 1 })
+        const now = new Map(runs.map(({ runId, updatedAt }) => [runId, updatedAt]))
+        // A run that is not among them any more has ended.
+        const changed = [...new Set([...now.keys(), ...known.keys()])].filter((runId) => known.get(runId) !== now.get(runId))
+        known = now
+        const text =
+          runs.length > mostWatched
+            ? "event: reset\ndata: {}\n\n"
+            : changed.map((runId) => `event: changed\ndata: ${JSON.stringify(Secrets.value({ runId }))}\n\n`).join("")
+        if (text !== "") for (const client of watchers) client.write(text)
+      }
       const people = [...clients].filter(({ wantsInbox }) => wantsInbox)
       if (people.length > 0) {
         const waits = yield* store.waits({ kind: ["approval", "human"], isAnswered: false, limit: pageSize })
-        const known = JSON.stringify(waits.map(({ runId, requestId }) => [runId, requestId]))
-        if (known !== requests) for (const client of people) client.write(`event: inbox\ndata: {"count":${waits.length}}\n\n`)
-        requests = known
+        const asked = JSON.stringify(waits.map(({ runId, requestId }) => [runId, requestId]))
+        if (asked !== requests) for (const client of people) client.write(`event: inbox\ndata: {"count":${waits.length}}\n\n`)
+        requests = asked
       }
     })
-    const tail = Effect.gen(function* () {
-      for (let version = -1; ; ) {
-        version = yield* store.changes(version)
-        if (clients.size > 0) yield* look
-      }
-    })
-    // A store that fails is asked again: its clients would wait for ever.
-    yield* Effect.forkScoped(Effect.forever(Effect.catchAllCause(tail, () => Effect.sleep("1 second"))))
+    const following = <E, R>(effect: Effect.Effect<void, E, R>, pause: number) => {
+      const tail = Effect.gen(function* () {
+        for (let version = -1; ; ) {
+          version = yield* store.changes(version)
+          if (clients.size > 0) yield* effect
+          if (pause > 0) yield* Effect.sleep(pause)
+        }
+      })
+      // A store that fails is asked again: its clients would wait for ever.
+      return Effect.forkScoped(Effect.forever(Effect.catchAllCause(tail, () => Effect.sleep("1 second"))))
+    }
+    yield* following(look, 0)
+    yield* following(overview, gatherMs)
     const runtime = yield* Effect.runtime<never>()
     const timer = setInterval(() => {
-      for (const client of clients) client.write(": \n\n")
+      const now = performance.now()
+      for (const client of clients)
+        if (now - client.openedAt > longestMs || !client.isAllowed()) client.close()
+        else client.write(": \n\n")
     }, keepAliveMs)
     yield* Effect.addFinalizer(() => Effect.sync(() => clearInterval(timer)))
 
@@ -134,8 +184,9 @@ export const make = (store: RunReaderShape & Pick<InboxShape, "changes">): Effec
       const numbers = /^[\d.]{1,2000}$/.test(lastId) ? lastId.split(".").map(Number) : []
       return numbers.length === count && numbers.every(Number.isSafeInteger) ? numbers : undefined
     }
-    const open: Tail["open"] = ({ runs, all, inbox, lastId }) => {
+    const openStream: Tail["open"] = ({ runs, all, inbox, lastId, caller, isAllowed }) => {
       if (clients.size >= mostStreams) return undefined
+      if ([...clients].filter((client) => client.caller === caller).length >= mostOfCaller) return undefined
       const known = positions(lastId, runs.length)
       let stop = (): void => {}
       const body = new ReadableStream<Uint8Array>(
@@ -146,20 +197,35 @@ export const make = (store: RunReaderShape & Pick<InboxShape, "changes">): Effec
               at: new Map(runs.map((run, index) => [run, known?.[index] ?? 0])),
               wantsAll: all,
               wantsInbox: inbox,
+              ...{ caller, isAllowed, openedAt: performance.now(), isBehind: true },
               write: (text) => {
                 if (!clients.has(client)) return
                 // A client that falls behind comes again with its position.
-                if ((controller.desiredSize ?? 0) <= 0) {
-                  stop()
-                  controller.close()
-                } else controller.enqueue(encoder.encode(text))
+                if ((controller.desiredSize ?? 0) <= 0) client.close()
+                else controller.enqueue(encoder.encode(text))
+              },
+              close: () => {
+                if (!clients.has(client)) return
+                stop()
+                controller.close()
               },
             }
             clients.add(client)
             client.write(": \n\n")
             if (lastId !== null && lastId !== "" && known === undefined) client.write("event: reset\ndata: {}\n\n")
-            const missed = Effect.forEach(runs, (runId) => catchUp(client, runId), { discard: true })
-            const fiber = Effect.runFork(Effect.provide(Effect.ignore(missed), runtime))
+            const missed = Effect.gen(function* () {
+              for (const runId of runs) yield* catchUp(client, runId)
+              client.isBehind = false
+              // What happened between its last page and now was told to nobody, or to others.
+              yield* look
+            })
+            const fiber = Effect.runFork(
+              Effect.provide(
+                // A client that cannot be told what it has missed comes again.
+                Effect.catchAllCause(missed, () => Effect.sync(() => client.close())),
+                runtime,
+              ),
+            )
             stop = () => {
               clients.delete(client)
               Effect.runFork(Fiber.interrupt(fiber))
@@ -173,5 +239,5 @@ export const make = (store: RunReaderShape & Pick<InboxShape, "changes">): Effec
         headers: { "content-type": "text/event-stream", "cache-control": "no-store", "x-accel-buffering": "no" },
       })
     }
-    return { open }
+    return { open: openStream }
   })

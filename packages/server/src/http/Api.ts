@@ -7,26 +7,42 @@ import * as HttpApiGroup from "@effect/platform/HttpApiGroup"
 import * as Schema from "effect/Schema"
 import * as Control from "../operations/control.ts"
 import * as Costs from "../operations/costs.ts"
+import * as Database from "../operations/database.ts"
 import * as Nodes from "../operations/nodes.ts"
 import * as Runs from "../operations/runs.ts"
 import * as Travel from "../operations/travel.ts"
+import { ForkOptions, RevertOptions } from "../operations/WorkflowFiles.ts"
 import * as Waits from "../operations/waits.ts"
+import * as Workflows from "../operations/workflows.ts"
 import { BadRequest, Conflict, NotFound, Refused, Unavailable } from "./Failures.ts"
 
-const { get, post } = HttpApiEndpoint
+/** A request with a field that is not of it is refused: a misspelt filter would otherwise select everything. */
+const strict = <S extends Schema.Annotable.All>(schema: S): Schema.Annotable.Self<S> =>
+  schema.annotations({ parseOptions: { onExcessProperty: "error" } })
+
+// A struct without fields takes everything.
+const nothing = Schema.Struct({}).pipe(
+  Schema.filter((given) => {
+    const [name] = Object.keys(given)
+    return name === undefined ? undefined : { path: [name], message: "is unexpected: there are no fields" }
+  }),
+)
+const get = <const N extends string>(name: N, path: `/${string}`) => HttpApiEndpoint.get(name, path).setUrlParams(nothing)
+const post = <const N extends string>(name: N, path: `/${string}`) => HttpApiEndpoint.post(name, path).setUrlParams(nothing)
+
 const RunPath = Schema.Struct({ id: Schema.String })
 const NodePath = Schema.Struct({ id: Schema.String, node: Schema.String })
 const Count = Schema.NumberFromString.pipe(Schema.int(), Schema.nonNegative())
 const number = Schema.optional(Count)
 const limit = Schema.optional(Count.pipe(Schema.between(1, Runs.mostRows)))
-const After = Schema.Struct({ after: number, limit })
-const AtFrame = Schema.Struct({ frame: number })
+const After = strict(Schema.Struct({ after: number, limit }))
+const AtFrame = strict(Schema.Struct({ frame: number }))
 const { status, workflow, tag, parent, forkedFrom, q, waiting, before } = Runs.listRuns.input.fields
 
 export const runs = HttpApiGroup.make("runs")
   .add(
     get("list", "/runs")
-      .setUrlParams(Schema.Struct({ status, workflow, tag, parent, forkedFrom, q, waiting, before, limit }))
+      .setUrlParams(strict(Schema.Struct({ status, workflow, tag, parent, forkedFrom, q, waiting, before, limit })))
       .addSuccess(Runs.listRuns.output),
   )
   .add(get("read", "/runs/:id").setPath(RunPath).addSuccess(Runs.readRun.output))
@@ -39,29 +55,34 @@ export const runs = HttpApiGroup.make("runs")
   .add(
     get("outputs", "/runs/:id/outputs")
       .setPath(RunPath)
-      .setUrlParams(Schema.Struct({ table: Schema.optional(Schema.String) }))
+      .setUrlParams(strict(Schema.Struct({ table: Schema.optional(Schema.String) })))
       .addSuccess(Nodes.readOutputs.output),
   )
   .add(get("costs", "/runs/:id/costs").setPath(RunPath).addSuccess(Costs.readCosts.output))
-  .add(get("waits", "/runs/:id/waits").setPath(RunPath).addSuccess(Waits.readWaits.output))
+  .add(
+    get("waits", "/runs/:id/waits")
+      .setPath(RunPath)
+      .setUrlParams(strict(Schema.Struct({ all: Schema.optional(Schema.BooleanFromString) })))
+      .addSuccess(Waits.readWaits.output),
+  )
 
 export const nodes = HttpApiGroup.make("nodes")
   .add(
     get("read", "/runs/:id/nodes/:node")
       .setPath(NodePath)
-      .setUrlParams(Schema.Struct({ iteration: number, frame: number }))
+      .setUrlParams(strict(Schema.Struct({ iteration: number, frame: number })))
       .addSuccess(Nodes.readNode.output),
   )
   .add(
     get("transcript", "/runs/:id/nodes/:node/attempts/:attempt/transcript")
       .setPath(Schema.Struct({ ...NodePath.fields, attempt: Count }))
-      .setUrlParams(Schema.Struct({ iteration: number }))
+      .setUrlParams(strict(Schema.Struct({ iteration: number })))
       .addSuccess(Nodes.readTranscript.output),
   )
   .add(
     get("diff", "/runs/:id/nodes/:node/diff")
       .setPath(NodePath)
-      .setUrlParams(Schema.Struct({ a: Count, b: Count, iteration: number }))
+      .setUrlParams(strict(Schema.Struct({ a: Count, b: Count, iteration: number })))
       .addSuccess(Travel.compareAttempts.output),
   )
 
@@ -69,19 +90,21 @@ export const nodes = HttpApiGroup.make("nodes")
 const Side = Schema.String
 
 export const store = HttpApiGroup.make("store")
+  .add(get("counts", "/counts").addSuccess(Database.countRuns.output))
+  .add(get("database", "/database").addSuccess(Database.readDatabase.output))
   .add(
     get("inbox", "/inbox")
-      .setUrlParams(Schema.Struct({ kind: Waits.readInbox.input.fields.kind, limit }))
+      .setUrlParams(strict(Schema.Struct({ kind: Waits.readInbox.input.fields.kind, limit })))
       .addSuccess(Waits.readInbox.output),
   )
   .add(
     get("costs", "/costs")
-      .setUrlParams(Schema.Struct({ since: Schema.optional(Schema.NumberFromString) }))
+      .setUrlParams(strict(Schema.Struct({ by: Costs.readAllCosts.input.fields.by, since: number })))
       .addSuccess(Costs.readAllCosts.output),
   )
   .add(
     get("diff", "/diff")
-      .setUrlParams(Schema.Struct({ a: Side, b: Side }))
+      .setUrlParams(strict(Schema.Struct({ a: Side, b: Side })))
       .addSuccess(Travel.compareRuns.output),
   )
 
@@ -89,47 +112,66 @@ export const decisions = HttpApiGroup.make("decisions")
   .add(
     post("approve", "/runs/:id/approve")
       .setPath(RunPath)
-      .setPayload(Waits.approve.input.omit("runId"))
+      .setPayload(strict(Waits.approve.input.omit("runId")))
       .addSuccess(Waits.approve.output),
   )
-  .add(post("deny", "/runs/:id/deny").setPath(RunPath).setPayload(Waits.deny.input.omit("runId")).addSuccess(Waits.deny.output))
+  .add(
+    post("deny", "/runs/:id/deny")
+      .setPath(RunPath)
+      .setPayload(strict(Waits.deny.input.omit("runId")))
+      .addSuccess(Waits.deny.output),
+  )
   .add(
     post("answer", "/runs/:id/answer")
       .setPath(RunPath)
-      .setPayload(Waits.answer.input.omit("runId"))
+      .setPayload(strict(Waits.answer.input.omit("runId")))
       .addSuccess(Waits.answer.output),
   )
   .add(
     post("signal", "/runs/:id/signal")
       .setPath(RunPath)
-      .setPayload(Waits.signal.input.omit("runId"))
+      .setPayload(strict(Waits.signal.input.omit("runId")))
       .addSuccess(Waits.signal.output),
   )
 
-const Nothing = Schema.Struct({})
-
 export const control = HttpApiGroup.make("control")
-  .add(post("resume", "/runs/:id/resume").setPath(RunPath).setPayload(Nothing).addSuccess(Control.resume.output))
+  .add(post("resume", "/runs/:id/resume").setPath(RunPath).setPayload(nothing).addSuccess(Control.resume.output))
   .add(
     post("cancel", "/runs/:id/cancel")
       .setPath(RunPath)
-      .setPayload(Control.cancel.input.omit("runId"))
+      .setPayload(strict(Control.cancel.input.omit("runId")))
       .addSuccess(Control.cancel.output),
   )
-  .add(post("pause", "/runs/:id/pause").setPath(RunPath).setPayload(Nothing).addSuccess(Control.pause.output))
-  .add(post("unpause", "/runs/:id/unpause").setPath(RunPath).setPayload(Nothing).addSuccess(Control.unpause.output))
+  .add(post("pause", "/runs/:id/pause").setPath(RunPath).setPayload(nothing).addSuccess(Control.pause.output))
+  .add(post("unpause", "/runs/:id/unpause").setPath(RunPath).setPayload(nothing).addSuccess(Control.unpause.output))
   .add(
     post("retry", "/runs/:id/retry")
       .setPath(RunPath)
-      .setPayload(Control.retry.input.omit("runId"))
+      .setPayload(strict(Control.retry.input.omit("runId")))
       .addSuccess(Control.retry.output),
   )
   .add(
     post("leave", "/runs/:id/leave")
       .setPath(RunPath)
-      .setPayload(Control.leave.input.omit("runId"))
+      .setPayload(strict(Control.leave.input.omit("runId")))
       .addSuccess(Control.leave.output),
   )
+
+export const workflows = HttpApiGroup.make("workflows")
+  .add(get("list", "/workflows").addSuccess(Workflows.listWorkflows.output))
+  .add(
+    get("describe", "/workflows/:name")
+      .setPath(Schema.Struct({ name: Schema.String }))
+      .addSuccess(Workflows.describeWorkflow.output),
+  )
+  .add(
+    post("check", "/workflows/check")
+      .setPayload(strict(Schema.Struct({ ...Workflows.checkWorkflow.input.fields, against: Schema.optional(Schema.String) })))
+      .addSuccess(Workflows.checkWorkflow.output),
+  )
+  .add(post("start", "/runs").setPayload(strict(Workflows.startRun.input)).addSuccess(Workflows.startRun.output))
+  .add(post("fork", "/runs/:id/fork").setPath(RunPath).setPayload(strict(ForkOptions)).addSuccess(Workflows.forkRun.output))
+  .add(post("revert", "/runs/:id/revert").setPath(RunPath).setPayload(strict(RevertOptions)).addSuccess(Workflows.revertRun.output))
 
 /** The API below `/api/v1`. Times are epoch milliseconds. */
 export class Api extends HttpApi.make("smithers")
@@ -138,6 +180,7 @@ export class Api extends HttpApi.make("smithers")
   .add(store)
   .add(decisions)
   .add(control)
+  .add(workflows)
   .addError(BadRequest)
   .addError(Refused)
   .addError(NotFound)

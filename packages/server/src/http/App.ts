@@ -4,16 +4,24 @@
 import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
 import * as HttpServer from "@effect/platform/HttpServer"
 import * as OpenApi from "@effect/platform/OpenApi"
+import * as Secrets from "@smithers/core/Secrets"
 import { ports, type StorageShape } from "@smithers/core/Storage"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Events from "../events/Stream.ts"
 import type * as Mcp from "../mcp/Http.ts"
+import * as Exposition from "../metrics/Exposition.ts"
+import * as Prometheus from "../metrics/Prometheus.ts"
+import { includes } from "../operations/Caller.ts"
+import { Database, type DatabaseInfo } from "../operations/database.ts"
+import type { CommandFailed } from "../operations/Errors.ts"
 import { Processes, type ProcessesShape } from "../operations/Processes.ts"
+import { WorkflowFiles, type WorkflowFilesShape } from "../operations/WorkflowFiles.ts"
 import { Api } from "./Api.ts"
 import * as Guard from "./Guard.ts"
 import * as Handlers from "./Handlers.ts"
+import type { Page } from "./Static.ts"
 
 export interface AppOptions extends Guard.GuardOptions {
   readonly storage: StorageShape
@@ -22,8 +30,11 @@ export interface AppOptions extends Guard.GuardOptions {
   readonly processes: ProcessesShape
   /** Answers requests on `/mcp`. Default: nothing is there. */
   readonly mcp?: Mcp.Handler
+  readonly files: WorkflowFilesShape
+  /** Examines the database. */
+  readonly check: Effect.Effect<typeof DatabaseInfo.Type, CommandFailed>
   /** Answers on all paths that are not of the API. Default: nothing is there. */
-  readonly page?: (request: Request) => Response | undefined
+  readonly page?: Page
 }
 
 /** A web handler. */
@@ -35,26 +46,56 @@ const withHeaders = (response: Response): Response => {
   return response
 }
 
-/** Makes replies of the API library look like all others. */
+const json = (body: unknown, status: number): Response => Response.json(Secrets.value(body), { status })
+
+/** An issue of a request that does not match its schema. */
+interface Issue {
+  readonly path: ReadonlyArray<string | number>
+  readonly message: string
+}
+
+/** Makes replies of the API library look like all others. No secret is in them. */
 const inOurForm = async (response: Response): Promise<Response> => {
-  if (response.status < 400) return response
   const text = await response.text()
-  const body = JSON.parse(text === "" ? "{}" : text) as { readonly error?: unknown; readonly message?: string }
+  const body = JSON.parse(text === "" ? "{}" : text) as { readonly error?: unknown; readonly issues?: ReadonlyArray<Issue> }
+  if (response.status < 400) return json(body, response.status)
   // The class of a reply tells its status, which the client has already.
-  if (body.error !== undefined) return Response.json({ error: body.error }, { status: response.status })
+  if (body.error !== undefined) return json({ error: body.error }, response.status)
   if (response.status === 404)
     return Guard.refuse(404, "NoSuchPath", "There is nothing on this path. The API is described in /api/v1/openapi.json.")
   if (response.status !== 400) return Guard.refuse(500, "Defect", "The server could not answer. Its log says more.")
-  return Guard.refuse(400, "InvalidRequest", `The request does not match the API: ${body.message ?? "its body is no JSON"}`)
+  const issues = body.issues?.map(({ path, message }) => `${path.map(String).join(".") || "the body"}: ${message}`)
+  const problem = issues?.join("; ") ?? "its body is no JSON"
+  const message = `The request does not match the API: ${problem}.`
+  return json({ error: { tag: "InvalidRequest", message, ...(issues === undefined ? {} : { issues }) } }, 400)
+}
+
+const forbidden = (operation: string, scope: string): Response =>
+  Guard.refuse(403, "Forbidden", `"${operation}" needs the scope ${scope}. Use a token with that scope.`)
+
+/** Reads the query of a stream; `undefined` if it has a field that streams do not have. */
+const streamOf = (query: URLSearchParams) => {
+  const flag = (name: string): boolean => query.get(name) === "1" || query.get(name) === "true"
+  if ([...query.keys()].some((name) => name !== "runs" && name !== "all" && name !== "inbox")) return undefined
+  const runs = (query.get("runs") ?? "").split(",").filter((runId) => runId !== "")
+  return { runs: [...new Set(runs)], all: flag("all"), inbox: flag("inbox") }
 }
 
 /** Makes the server. */
 export const make = (options: AppOptions): Effect.Effect<App, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const { storage, tail, processes, mcp, page } = options
+    const { tail, processes, files, check, mcp, page } = options
     const admit = Guard.make(options)
     const events = yield* Events.make(tail)
-    const store = Layer.merge(Layer.succeedContext(ports(storage)), Layer.succeed(Processes, processes))
+    const statistics = yield* Effect.cachedWithTTL(options.storage.statistics, Exposition.cacheFor)
+    const storage = { ...options.storage, statistics }
+    const metrics = yield* Exposition.make(storage)
+    const store = Layer.mergeAll(
+      Layer.succeedContext(ports(storage)),
+      Layer.succeed(Processes, processes),
+      Layer.succeed(WorkflowFiles, files),
+      Layer.succeed(Database, { check }),
+    )
     const { handler, dispose } = HttpApiBuilder.toWebHandler(
       Layer.merge(Layer.provide(Handlers.layer, store), HttpServer.layerContext),
     )
@@ -75,15 +116,23 @@ export const make = (options: AppOptions): Effect.Effect<App, never, Scope.Scope
         return new Response(description, { headers: { "content-type": "application/json" } })
       }
       if (pathname === "/api/v1/events" && request.method === "GET") {
-        const runs = (searchParams.get("runs") ?? "").split(",").filter((runId) => runId !== "")
-        if (runs.length > Events.mostRuns)
+        if (caller === undefined || !includes(caller.scope, "read")) return forbidden("events", "read")
+        const wanted = streamOf(searchParams)
+        if (wanted === undefined) return Guard.refuse(400, "InvalidRequest", "A stream has the fields runs, all and inbox.")
+        if (wanted.runs.length > Events.mostRuns)
           return Guard.refuse(400, "InvalidRequest", `A stream has at most ${Events.mostRuns} runs.`)
-        const flags = { all: searchParams.get("all") === "1", inbox: searchParams.get("inbox") === "1" }
-        const stream = events.open({ runs, ...flags, lastId: request.headers.get("last-event-id") })
+        const isAllowed = () => options.tokens().some(({ name, scope }) => name === caller.name && includes(scope, "read"))
+        const lastId = request.headers.get("last-event-id")
         return (
-          stream ??
+          events.open({ ...wanted, lastId, caller: caller.name, isAllowed }) ??
           Guard.refuse(429, "TooManyStreams", "Too many streams are open. Follow several runs in one.", { "retry-after": "5" })
         )
+      }
+      if (pathname === "/metrics") {
+        if (caller === undefined || !includes(caller.scope, "metrics")) return forbidden("metrics", "metrics")
+        const text = await Effect.runPromise(Effect.option(metrics))
+        if (text._tag === "None") return Guard.refuse(503, "StoreUnavailable", "The store cannot be read now.")
+        return new Response(Secrets.text(text.value), { headers: { "content-type": Prometheus.contentType } })
       }
       if (pathname.startsWith("/api/")) {
         if (caller !== undefined) Handlers.admit(request, caller)

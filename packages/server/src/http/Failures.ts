@@ -3,6 +3,7 @@
  */
 import * as HttpApiSchema from "@effect/platform/HttpApiSchema"
 import * as Schema from "effect/Schema"
+import { CommandFailed } from "../operations/Errors.ts"
 import type { Tagged } from "../operations/Operation.ts"
 
 const Body = Schema.Struct(
@@ -29,7 +30,15 @@ export class Unavailable extends Schema.TaggedError<Unavailable>()(
 
 export type Failure = BadRequest | Refused | NotFound | Conflict | Unavailable
 
-const unknown: ReadonlySet<string> = new Set(["RunNotFound", "NodeNotFound", "NoSuchMoment", "NoSuchAttempt"])
+const unknown: ReadonlySet<string> = new Set([
+  "RunNotFound",
+  "NodeNotFound",
+  "NoSuchMoment",
+  "NoSuchAttempt",
+  "NoSuchRun",
+  "NoSuchNode",
+  "NoSuchWorkflow",
+])
 const conflicts: ReadonlySet<string> = new Set([
   "StaleRequest",
   "RequestChanged",
@@ -40,21 +49,31 @@ const conflicts: ReadonlySet<string> = new Set([
   "RunEnded",
   "RunFenced",
   "SignalIdTaken",
+  "RunIdTaken",
+  "InputMismatch",
+  "WorkflowMismatch",
+  "RestoreRefused",
   "WaitExpired",
 ])
 const refusals: ReadonlySet<string> = new Set(["Forbidden", "NotAnApprover", "OwnRequest", "PersonNeeded", "PersonDeclined"])
 
 /** Encodes an error without the fields that only the process itself can hold. */
 const bodyOf = (error: Tagged): Body => {
+  // It stands for the error of the command.
+  if (error instanceof CommandFailed) return { ...error.fields, tag: error.tag, message: error.problem }
   const { _tag, message, cause: _, name: __, stack: ___, ...rest } = { ...error } as Tagged & Record<string, unknown>
   return { ...(JSON.parse(JSON.stringify(rest)) as Record<string, unknown>), tag: error._tag, message: error.message }
 }
 
+/** Errors of commands that could not do their part, whatever they were asked. */
+const outages: ReadonlySet<string> = new Set(["CannotWork", "TookTooLong", "NoReply"])
+
 /** The reply to an error. */
 export const failureOf = (error: Tagged): Failure => {
   const reply = { error: bodyOf(error) }
-  if (unknown.has(error._tag)) return new NotFound(reply)
-  if (conflicts.has(error._tag)) return new Conflict(reply)
-  if (refusals.has(error._tag)) return new Refused(reply)
-  return error._tag.startsWith("Store") ? new Unavailable(reply) : new BadRequest(reply)
+  const { tag } = reply.error
+  if (unknown.has(tag)) return new NotFound(reply)
+  if (conflicts.has(tag)) return new Conflict(reply)
+  if (refusals.has(tag)) return new Refused(reply)
+  return tag.startsWith("Store") || outages.has(tag) ? new Unavailable(reply) : new BadRequest(reply)
 }

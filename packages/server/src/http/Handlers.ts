@@ -9,12 +9,14 @@ import type * as Schema from "effect/Schema"
 import { Caller, type CallerShape, includes } from "../operations/Caller.ts"
 import * as Control from "../operations/control.ts"
 import * as Costs from "../operations/costs.ts"
+import * as Database from "../operations/database.ts"
 import { Forbidden } from "../operations/Errors.ts"
 import * as Nodes from "../operations/nodes.ts"
 import type { Operation, Tagged } from "../operations/Operation.ts"
 import * as Runs from "../operations/runs.ts"
 import * as Travel from "../operations/travel.ts"
 import * as Waits from "../operations/waits.ts"
+import * as Workflows from "../operations/workflows.ts"
 import { Api } from "./Api.ts"
 import { type Failure, failureOf } from "./Failures.ts"
 
@@ -48,7 +50,7 @@ const runs = HttpApiBuilder.group(Api, "runs", (handlers) =>
     .handle("events", ({ path, urlParams }) => perform(Travel.readEvents, { runId: path.id, ...urlParams }))
     .handle("outputs", ({ path, urlParams }) => perform(Nodes.readOutputs, { runId: path.id, ...urlParams }))
     .handle("costs", ({ path }) => perform(Costs.readCosts, { runId: path.id }))
-    .handle("waits", ({ path }) => perform(Waits.readWaits, { runId: path.id })),
+    .handle("waits", ({ path, urlParams }) => perform(Waits.readWaits, { runId: path.id, ...urlParams })),
 )
 
 const nodes = HttpApiBuilder.group(Api, "nodes", (handlers) =>
@@ -68,6 +70,8 @@ const sideOf = (text: string): { readonly runId: string; readonly frame?: number
 
 const store = HttpApiBuilder.group(Api, "store", (handlers) =>
   handlers
+    .handle("counts", () => perform(Database.countRuns, {}))
+    .handle("database", () => perform(Database.readDatabase, {}))
     .handle("inbox", ({ urlParams }) => perform(Waits.readInbox, urlParams))
     .handle("costs", ({ urlParams }) => perform(Costs.readAllCosts, urlParams))
     .handle("diff", ({ urlParams: { a, b } }) => perform(Travel.compareRuns, { a: sideOf(a), b: sideOf(b) })),
@@ -91,5 +95,19 @@ const control = HttpApiBuilder.group(Api, "control", (handlers) =>
     .handle("leave", ({ path, payload }) => perform(Control.leave, { runId: path.id, ...payload })),
 )
 
+const workflows = HttpApiBuilder.group(Api, "workflows", (handlers) =>
+  handlers
+    .handle("list", () => perform(Workflows.listWorkflows, {}))
+    .handle("describe", ({ path: { name: workflow } }) => perform(Workflows.describeWorkflow, { workflow }))
+    .handle("check", ({ payload: { against, ...payload } }) =>
+      against === undefined
+        ? perform(Workflows.checkWorkflow, payload)
+        : perform(Workflows.diffPlan, { workflow: payload.workflow, runId: against }),
+    )
+    .handle("start", ({ payload }) => perform(Workflows.startRun, payload))
+    .handle("fork", ({ path, payload }) => perform(Workflows.forkRun, { runId: path.id, ...payload }))
+    .handle("revert", ({ path, payload }) => perform(Workflows.revertRun, { runId: path.id, ...payload })),
+)
+
 /** The API with its handlers. */
-export const layer = HttpApiBuilder.api(Api).pipe(Layer.provide([runs, nodes, store, decisions, control]))
+export const layer = HttpApiBuilder.api(Api).pipe(Layer.provide([runs, nodes, store, decisions, control, workflows]))

@@ -4,9 +4,9 @@
 import * as Context from "effect/Context"
 
 /** Scopes, each with those before it. */
-export const scopes = ["read", "decide", "operate", "admin"] as const
+export const scopes = ["metrics", "read", "decide", "operate", "admin"] as const
 
-/** A scope: look, decide about requests, control runs, change history. */
+/** A scope: read the metrics, look, decide about requests, control runs, change history. */
 export type Scope = (typeof scopes)[number]
 
 /** Returns `true` if a granted scope holds another. */

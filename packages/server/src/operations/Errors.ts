@@ -45,6 +45,8 @@ export class CommandFailed extends Schema.TaggedError<CommandFailed>()("CommandF
   /** Tag of the error of the command. */
   tag: Schema.String,
   problem: Schema.String,
+  /** Fields of the error of the command. Default: none. */
+  fields: Schema.optional(Schema.Record({ key: Schema.String, value: Schema.Unknown })),
 }) {
   override get message(): string {
     return this.problem

@@ -5,6 +5,7 @@
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import { GraphNode } from "../views/PlanTree.ts"
 import type { CommandFailed } from "./Errors.ts"
 
 export const WorkflowList = Schema.Struct({
@@ -13,6 +14,22 @@ export const WorkflowList = Schema.Struct({
 })
 
 const strings = Schema.Array(Schema.String)
+
+/** A workflow as its file has it now. */
+export const Described = Schema.Struct({
+  /** Name of the workflow; null if its render fails. */
+  workflow: Schema.NullOr(Schema.String),
+  version: Schema.NullOr(Schema.String),
+  file: Schema.String,
+  /** Name of the export; null for the default one. */
+  export: Schema.NullOr(Schema.String),
+  /** JSON Schema of the input; null if the library of its schema gives none. */
+  input: Schema.NullOr(Schema.Unknown),
+  /** Its first plan; null if it cannot be drawn without an input. */
+  plan: Schema.NullOr(Schema.Array(GraphNode)),
+  /** Reason why there is no plan. */
+  problem: Schema.NullOr(Schema.String),
+})
 
 export const Checked = Schema.Struct({
   workflow: Schema.String,
@@ -28,6 +45,9 @@ export const Checked = Schema.Struct({
 
 const nodes = Schema.Array(Schema.Struct({ nodeId: Schema.String, iteration: Schema.Number }))
 
+/** Files that are restored below a folder. */
+const Files = Schema.Struct({ root: Schema.String }, Schema.Record({ key: Schema.String, value: Schema.Unknown }))
+
 export const Forked = Schema.Struct({
   runId: Schema.String,
   from: Schema.String,
@@ -38,13 +58,61 @@ export const Forked = Schema.Struct({
   requested: nodes,
   waiting: nodes,
   set: nodes,
+  files: Schema.Array(Files),
+})
+
+export const Reverted = Schema.Struct({
+  runId: Schema.String,
+  nodeId: Schema.String,
+  attempt: Schema.Number,
+  isDryRun: Schema.Boolean,
+  resets: nodes,
+  restored: nodes,
+  files: Schema.NullOr(Files),
+  notes: strings,
 })
 
 export const Written = Schema.Struct({ name: Schema.String, path: Schema.String })
 
+/** Options of a fork, beside its run. */
+export const ForkOptions = Schema.Struct({
+  dryRun: Schema.optional(Schema.Boolean).annotations({
+    description: "Show what would be kept and what would run again, and change nothing",
+  }),
+  frame: Schema.optional(Schema.Int.pipe(Schema.nonNegative())).annotations({ description: "Fork as of this frame. Default: now" }),
+  before: Schema.optional(Schema.String).annotations({ description: "Fork before this node began" }),
+  iteration: Schema.optional(Schema.Int.pipe(Schema.nonNegative())),
+  fromFailure: Schema.optional(Schema.Boolean).annotations({ description: "Fork before the step that failed" }),
+  input: Schema.optional(Schema.Unknown),
+  set: Schema.optional(Schema.Record({ key: Schema.String, value: Schema.Unknown })).annotations({
+    description: "Outputs of steps to use in place of running them, by node id",
+  }),
+  reask: Schema.optional(Schema.Boolean),
+  children: Schema.optional(Schema.Literal("new", "adopt")),
+  replaySignals: Schema.optional(Schema.Boolean),
+  keepDeadlines: Schema.optional(Schema.Boolean),
+  ownEffects: Schema.optional(Schema.Boolean),
+  files: Schema.optional(Schema.Boolean).annotations({ description: "Restore the files of its tasks as they were then" }),
+  force: Schema.optional(Schema.Boolean),
+  newRunId: Schema.optional(Schema.String).annotations({ description: "Id of the fork" }),
+})
+
+/** Options of a revert, beside its run. */
+export const RevertOptions = Schema.Struct({
+  node: Schema.optional(Schema.String).annotations({ description: "Node to go back to" }),
+  attempt: Schema.optional(Schema.Int.pipe(Schema.positive())),
+  iteration: Schema.optional(Schema.Int.pipe(Schema.nonNegative())),
+  files: Schema.optional(Schema.Boolean),
+  undo: Schema.optional(Schema.Boolean).annotations({ description: "Undo the last revert" }),
+  force: Schema.optional(Schema.Boolean),
+  dryRun: Schema.optional(Schema.Boolean),
+})
+
 export interface WorkflowFilesShape {
   readonly list: Effect.Effect<typeof WorkflowList.Type, CommandFailed>
   readonly read: (name: string) => Effect.Effect<typeof Written.Type & { readonly source: string }, CommandFailed>
+  /** Describes a workflow, by name or file within the root. */
+  readonly describe: (workflow: string) => Effect.Effect<typeof Described.Type, CommandFailed>
   /** Writes the source of a workflow by name. Refuses an existing one without `overwrite`. */
   readonly write: (options: {
     readonly name: string
@@ -64,16 +132,12 @@ export interface WorkflowFilesShape {
     readonly runId?: string
     readonly tags?: ReadonlyArray<string>
   }) => Effect.Effect<{ readonly runId: string }, CommandFailed>
-  readonly fork: (options: {
-    readonly runId: string
-    readonly by: string
-    readonly dryRun: boolean
-    readonly frame?: number
-    readonly before?: string
-    readonly fromFailure?: boolean
-    readonly input?: unknown
-    readonly set?: { readonly [nodeId: string]: unknown }
-  }) => Effect.Effect<typeof Forked.Type, CommandFailed>
+  readonly fork: (
+    options: typeof ForkOptions.Type & { readonly runId: string; readonly by: string },
+  ) => Effect.Effect<typeof Forked.Type, CommandFailed>
+  readonly revert: (
+    options: typeof RevertOptions.Type & { readonly runId: string; readonly by: string },
+  ) => Effect.Effect<typeof Reverted.Type, CommandFailed>
 }
 
 /** The workflow files of a project. */

@@ -22,7 +22,7 @@ import { Processes } from "./Processes.ts"
 export const RunInput = Schema.Struct({ runId: Schema.String })
 
 /** Most rows of a page. */
-export const mostRows = 500
+export const mostRows = 1000
 
 export const limitField = Schema.optional(Schema.Int.pipe(Schema.between(1, mostRows)))
 

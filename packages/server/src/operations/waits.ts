@@ -19,15 +19,15 @@ const Waits = Schema.Struct({ waits: Schema.Array(WaitSummary) })
 
 export const readWaits = define({
   name: "read_waits",
-  title: "Reads the waits of a run, open and closed, oldest first.",
+  title: "Reads the waits of a run, oldest first: open and closed, or only open ones.",
   scope: "read",
-  input: RunInput,
+  input: Schema.Struct({ ...RunInput.fields, all: Schema.optional(Schema.Boolean) }),
   output: Waits,
-  run: ({ runId }) =>
+  run: ({ runId, all = true }) =>
     Effect.gen(function* () {
       const reader = yield* RunReader
       yield* reader.run(runId)
-      return { waits: yield* reader.waits({ runId, all: true, limit: Number.MAX_SAFE_INTEGER }) }
+      return { waits: yield* reader.waits({ runId, all, limit: Number.MAX_SAFE_INTEGER }) }
     }),
 })
 

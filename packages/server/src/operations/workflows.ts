@@ -1,12 +1,22 @@
 /**
- * Lists, reads, writes and checks workflows, and starts and forks runs.
+ * Lists, reads, writes, describes and checks workflows; starts, forks and reverts runs.
  */
 import { defined } from "@smithers/core/Struct"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { Caller } from "./Caller.ts"
 import { define } from "./Operation.ts"
-import { Checked, Forked, WorkflowFiles, WorkflowList, Written } from "./WorkflowFiles.ts"
+import {
+  Checked,
+  Described,
+  Forked,
+  ForkOptions,
+  Reverted,
+  RevertOptions,
+  WorkflowFiles,
+  WorkflowList,
+  Written,
+} from "./WorkflowFiles.ts"
 
 const workflow = Schema.String.annotations({ description: "Name of a workflow of the project, or a file within its root" })
 const given = Schema.optional(Schema.Unknown)
@@ -18,6 +28,16 @@ export const listWorkflows = define({
   input: Schema.Struct({}),
   output: WorkflowList,
   run: () => Effect.flatMap(WorkflowFiles, ({ list }) => list),
+})
+
+export const describeWorkflow = define({
+  name: "describe_workflow",
+  title: "Describes a workflow: the JSON Schema of its input, and its first plan.",
+  // Its module is loaded, which runs code of the project.
+  scope: "operate",
+  input: Schema.Struct({ workflow }),
+  output: Described,
+  run: ({ workflow }) => Effect.flatMap(WorkflowFiles, ({ describe }) => describe(workflow)),
 })
 
 export const readWorkflow = define({
@@ -77,23 +97,26 @@ export const startRun = define({
 
 export const forkRun = define({
   name: "fork",
-  title: "Forks a run as of a frame. Nothing runs until the fork is resumed.",
+  title: "Forks a run as of a moment. Nothing runs until the fork is resumed.",
   scope: "operate",
-  input: Schema.Struct({
-    runId: Schema.String,
-    dryRun: Schema.Boolean.annotations({ description: "Show what would be kept and what would run again, and change nothing" }),
-    frame: Schema.optional(Schema.Int.pipe(Schema.nonNegative())),
-    before: Schema.optional(Schema.String).annotations({ description: "Fork before this node began" }),
-    fromFailure: Schema.optional(Schema.Boolean).annotations({ description: "Fork before the step that failed" }),
-    input: given,
-    set: Schema.optional(Schema.Record({ key: Schema.String, value: Schema.Unknown })).annotations({
-      description: "Outputs of steps to use in place of running them, by node id",
-    }),
-  }),
+  input: Schema.Struct({ runId: Schema.String, ...ForkOptions.fields }),
   output: Forked,
-  run: ({ runId, dryRun, ...options }) =>
+  run: (options) =>
     Effect.gen(function* () {
       const { name: by } = yield* Caller
-      return yield* (yield* WorkflowFiles).fork({ ...defined(options), runId, dryRun, by })
+      return yield* (yield* WorkflowFiles).fork({ ...options, by })
+    }),
+})
+
+export const revertRun = define({
+  name: "revert",
+  title: "Takes a run back to before an attempt of a node, with its files; or undoes that.",
+  scope: "admin",
+  input: Schema.Struct({ runId: Schema.String, ...RevertOptions.fields }),
+  output: Reverted,
+  run: (options) =>
+    Effect.gen(function* () {
+      const { name: by } = yield* Caller
+      return yield* (yield* WorkflowFiles).revert({ ...options, by })
     }),
 })

@@ -8,6 +8,7 @@ import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js"
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js"
 import type { Transport } from "@modelcontextprotocol/sdk/shared/transport.js"
 import { CallToolResultSchema, ElicitRequestSchema } from "@modelcontextprotocol/sdk/types.js"
+import { examine } from "@smithers/cli/actions/database"
 import { filesOf, processesOf } from "@smithers/cli/WorkflowProcesses"
 import * as App from "@smithers/server/http/App"
 import { hashOf } from "@smithers/server/http/Tokens"
@@ -162,7 +163,7 @@ describe("the tools over standard input and output", () => {
     await expect(reader.client.callTool({ name: "cancel", arguments: { runId: "r1" } })).rejects.toThrow(/no tool "cancel"/)
     const { call } = await stdio()
     const outside = await call("start_run", { workflow: "../../etc/passwd.ts" })
-    expect(outside.value).toMatchObject({ error: { tag: "CommandFailed" } })
+    expect(outside.value).toMatchObject({ error: { tag: "OutsideRoot" } })
     expect(JSON.stringify(outside.value)).toContain("is not within")
     const wrong = await call("get_run", { run: "r1" })
     expect(wrong.value).toMatchObject({ error: { tag: "InvalidArguments" } })
@@ -291,8 +292,11 @@ describe("the tools over HTTP", () => {
       { name: "ann", scope: "operate" as const, hash: hashOf("anns") },
       { name: "agent", scope: "decide" as const, runId: "r1", hash: hashOf("agents") },
     ]
-    const mcp = McpHttp.make({ storage, processes, files: filesOf(where), pages: [], allowApprove: true })
-    const app = await Effect.runPromise(Scope.extend(App.make({ storage, tail, processes, mcp, tokens: () => tokens }), scope))
+    const files = filesOf(where, storage)
+    const mcp = McpHttp.make({ storage, processes, files, pages: [], allowApprove: true })
+    const app = await Effect.runPromise(
+      Scope.extend(App.make({ storage, tail, processes, files, check: examine(where), mcp, tokens: () => tokens }), scope),
+    )
     const server = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: app, idleTimeout: 0 })
     closing.push(() => server.stop(true))
     const url = new URL(`http://127.0.0.1:${server.port}/mcp`)

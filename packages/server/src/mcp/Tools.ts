@@ -8,7 +8,7 @@ import type { Ports } from "@smithers/core/Storage"
 import * as Effect from "effect/Effect"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
-import { Caller, includes } from "../operations/Caller.ts"
+import { Caller, includes, type Scope } from "../operations/Caller.ts"
 import * as Control from "../operations/control.ts"
 import * as Costs from "../operations/costs.ts"
 import { Forbidden } from "../operations/Errors.ts"
@@ -50,7 +50,7 @@ export interface Annotations {
 export interface Tool {
   readonly name: string
   readonly description: string
-  readonly operation: { readonly scope: "read" | "decide" | "operate" | "admin" }
+  readonly operation: { readonly scope: Scope }
   readonly inputSchema: ObjectSchema
   readonly outputSchema: ObjectSchema
   readonly annotations: Annotations

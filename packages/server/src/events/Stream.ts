@@ -3,6 +3,8 @@
  * event once. The id of a message holds the position in each run of the stream, so that a client that connects again misses
  * nothing.
  */
+
+import type { StoreError } from "@smithers/core/Errors"
 import type { InboxShape } from "@smithers/core/Inbox"
 import type { LoggedEvent, RunReaderShape } from "@smithers/core/RunReader"
 import * as Secrets from "@smithers/core/Secrets"
@@ -69,7 +71,7 @@ export interface Tail {
     readonly caller: string
     /** Returns `false` once the caller's token counts no more, which closes the stream. */
     readonly isAllowed: () => boolean
-  }) => Response | undefined
+  }) => Effect.Effect<Response | undefined, StoreError>
 }
 
 /** Time between comments that keep a silent stream open, in milliseconds. */
@@ -80,7 +82,6 @@ export const make = (store: RunReaderShape & Pick<InboxShape, "changes">): Effec
   Effect.gen(function* () {
     const clients = new Set<Client>()
     const heads = new Map<string, number>()
-    let requests = ""
 
     const encoded = ({ seq, ...event }: LoggedEvent): Message => {
       const logged = { seq, ...event }
@@ -133,30 +134,48 @@ export const make = (store: RunReaderShape & Pick<InboxShape, "changes">): Effec
       }
     })
     const look = (yield* Effect.makeSemaphore(1)).withPermits(1)(lookOnce)
-    let known = new Map<string, number>()
+    /** When each run that has not ended was changed; a run that is not among them any more has ended. */
+    const changedAt = Effect.map(
+      store.runs({ status: open, limit: mostWatched + 1 }),
+      (runs) => new Map(runs.map(({ runId, updatedAt }) => [runId, updatedAt])),
+    )
+    const asked = Effect.map(store.waits({ kind: ["approval", "human"], isAnswered: false, limit: pageSize }), (waits) => ({
+      count: waits.length,
+      text: JSON.stringify(waits.map(({ runId, requestId }) => [runId, requestId])),
+    }))
+    const watchers = () => [...clients].filter(({ wantsAll }) => wantsAll)
+    const people = () => [...clients].filter(({ wantsInbox }) => wantsInbox)
+    let known: ReadonlyMap<string, number> = new Map()
+    let requests = ""
+    const inTurn = (yield* Effect.makeSemaphore(1)).withPermits(1)
     /** Tells which runs have changed, and when the requests to people have. */
-    const overview = Effect.gen(function* () {
-      const watchers = [...clients].filter(({ wantsAll }) => wantsAll)
-      if (watchers.length > 0) {
-        const runs = yield* store.runs({ status: open, limit: mostWatched + 1 })
-        const now = new Map(runs.map(({ runId, updatedAt }) => [runId, updatedAt]))
-        // A run that is not among them any more has ended.
-        const changed = [...new Set([...now.keys(), ...known.keys()])].filter((runId) => known.get(runId) !== now.get(runId))
-        known = now
-        const text =
-          runs.length > mostWatched
-            ? "event: reset\ndata: {}\n\n"
-            : changed.map((runId) => `event: changed\ndata: ${JSON.stringify(Secrets.value({ runId }))}\n\n`).join("")
-        if (text !== "") for (const client of watchers) client.write(text)
-      }
-      const people = [...clients].filter(({ wantsInbox }) => wantsInbox)
-      if (people.length > 0) {
-        const waits = yield* store.waits({ kind: ["approval", "human"], isAnswered: false, limit: pageSize })
-        const asked = JSON.stringify(waits.map(({ runId, requestId }) => [runId, requestId]))
-        if (asked !== requests) for (const client of people) client.write(`event: inbox\ndata: {"count":${waits.length}}\n\n`)
-        requests = asked
-      }
-    })
+    const overview = inTurn(
+      Effect.gen(function* () {
+        if (watchers().length > 0) {
+          const now = yield* changedAt
+          const changed = [...new Set([...now.keys(), ...known.keys()])].filter((runId) => known.get(runId) !== now.get(runId))
+          known = now
+          const text =
+            now.size > mostWatched
+              ? "event: reset\ndata: {}\n\n"
+              : changed.map((runId) => `event: changed\ndata: ${JSON.stringify(Secrets.value({ runId }))}\n\n`).join("")
+          if (text !== "") for (const client of watchers()) client.write(text)
+        }
+        if (people().length > 0) {
+          const { count, text } = yield* asked
+          if (text !== requests) for (const client of people()) client.write(`event: inbox\ndata: {"count":${count}}\n\n`)
+          requests = text
+        }
+      }),
+    )
+    /** Notes how things stand for the first client that wants to be told of changes. It reads everything once its stream is open. */
+    const begin = (all: boolean, inbox: boolean) =>
+      inTurn(
+        Effect.gen(function* () {
+          if (all && watchers().length === 0) known = yield* changedAt
+          if (inbox && people().length === 0) requests = (yield* asked).text
+        }),
+      )
     const following = <E, R>(effect: Effect.Effect<void, E, R>, pause: number) => {
       const tail = Effect.gen(function* () {
         for (let version = -1; ; ) {
@@ -184,7 +203,7 @@ export const make = (store: RunReaderShape & Pick<InboxShape, "changes">): Effec
       const numbers = /^[\d.]{1,2000}$/.test(lastId) ? lastId.split(".").map(Number) : []
       return numbers.length === count && numbers.every(Number.isSafeInteger) ? numbers : undefined
     }
-    const openStream: Tail["open"] = ({ runs, all, inbox, lastId, caller, isAllowed }) => {
+    const respond = ({ runs, all, inbox, lastId, caller, isAllowed }: Parameters<Tail["open"]>[0]): Response | undefined => {
       if (clients.size >= mostStreams) return undefined
       if ([...clients].filter((client) => client.caller === caller).length >= mostOfCaller) return undefined
       const known = positions(lastId, runs.length)
@@ -239,5 +258,5 @@ export const make = (store: RunReaderShape & Pick<InboxShape, "changes">): Effec
         headers: { "content-type": "text/event-stream", "cache-control": "no-store", "x-accel-buffering": "no" },
       })
     }
-    return { open: openStream }
+    return { open: (options) => Effect.map(begin(options.all, options.inbox), () => respond(options)) }
   })

@@ -123,8 +123,10 @@ export const make = (options: AppOptions): Effect.Effect<App, never, Scope.Scope
           return Guard.refuse(400, "InvalidRequest", `A stream has at most ${Events.mostRuns} runs.`)
         const isAllowed = () => options.tokens().some(({ name, scope }) => name === caller.name && includes(scope, "read"))
         const lastId = request.headers.get("last-event-id")
+        const opened = await Effect.runPromise(Effect.either(events.open({ ...wanted, lastId, caller: caller.name, isAllowed })))
+        if (opened._tag === "Left") return Guard.refuse(503, "StoreUnavailable", "The store cannot be read now.")
         return (
-          events.open({ ...wanted, lastId, caller: caller.name, isAllowed }) ??
+          opened.right ??
           Guard.refuse(429, "TooManyStreams", "Too many streams are open. Follow several runs in one.", { "retry-after": "5" })
         )
       }

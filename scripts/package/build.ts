@@ -45,6 +45,12 @@ const scope = "@smithers/"
 /** Packages of the workspace that the program holds in a copy of its own, with what they depend on: loaded file by file, they take longer. */
 const bundled: ReadonlySet<string> = new Set(["server"])
 
+/** Folders of a package that users import something of; the rest of it is in the program alone. */
+const imported: { readonly [part: string]: ReadonlyArray<string> } = { server: ["client", "operations", "views"] }
+
+/** Subpaths that load nothing of Effect or React, so that they work in any program and any browser. */
+const light: ReadonlySet<string> = new Set(["client"])
+
 /** The packages of the workspace that users import something of: the facade and what it depends on. */
 const partsOf = (part: string, found = new Set<string>()): ReadonlySet<string> => {
   if (found.has(part) || part === program) return found
@@ -124,14 +130,16 @@ const compile = (): void => {
     allowImportingTsExtensions: false,
     rewriteRelativeImportExtensions: true,
   }
-  const include = parts.map((part) => `../packages/${part}/src`)
+  const include = parts.flatMap((part) => (imported[part] ?? [""]).map((name) => join("../packages", part, "src", name)))
   writeFileSync(config, JSON.stringify({ extends: "../tsconfig.json", compilerOptions, include, exclude: [] }))
   run([join(root, "node_modules", ".bin", "tsc"), "-p", config])
 
   const [dist, sources] = [join(folder, "dist"), join(folder, "src")]
   for (const part of parts) {
-    cpSync(join(root, "packages", part, "src"), join(sources, placeOf(part)), { recursive: true })
-    cpSync(join(temporary, part, "src"), join(dist, placeOf(part)), { recursive: true })
+    for (const name of imported[part] ?? [""]) {
+      cpSync(join(root, "packages", part, "src", name), join(sources, placeOf(part), name), { recursive: true })
+      cpSync(join(temporary, part, "src", name), join(dist, placeOf(part), name), { recursive: true })
+    }
   }
   cpSync(join(root, "packages", facade, "src", "mdx-modules.d.ts"), join(dist, "mdx-modules.d.ts"))
   // The command has a folder of its own.
@@ -249,7 +257,10 @@ check("react", react, "${react}")
     const module = basename(source, ".ts")
     const hasDefault = /^export default /m.test(readFileSync(join(root, "packages", facade, source), "utf8"))
     const rest = hasDefault ? `export { default } from "../${module}.js"\n` : ""
-    writeFileSync(join(folder, "dist", "entry", `${module}.js`), `import "../${needs}"\nexport * from "../${module}.js"\n${rest}`)
+    writeFileSync(
+      join(folder, "dist", "entry", `${module}.js`),
+      `${light.has(module) ? "" : `import "../${needs}"\n`}export * from "../${module}.js"\n${rest}`,
+    )
   }
 }
 
@@ -303,7 +314,8 @@ const bundle = async (): Promise<ReadonlyArray<string>> => {
 /** What the package asks for, of all its parts. */
 const dependencies = (): Readonly<Record<string, string>> => {
   const peers = new Set(Object.keys(readManifest(facade).peerDependencies ?? {}))
-  const all = parts.flatMap((part) => Object.entries(readManifest(part).dependencies ?? {}))
+  const whole = parts.filter((part) => imported[part] === undefined)
+  const all = whole.flatMap((part) => Object.entries(readManifest(part).dependencies ?? {}))
   return Object.fromEntries(all.filter(([name]) => !name.startsWith(scope) && !peers.has(name)).sort())
 }
 

@@ -187,9 +187,9 @@ const refusal = ({ build }: Case, settings: unknown): Effect.Effect<unknown> =>
 describe("every layer of the facade", () => {
   it("is looked for in each module that is published", () => {
     const manifest = JSON.parse(readFileSync(join(import.meta.dirname, "../../packages/smithers/package.json"), "utf8"))
-    // These make elements, agents, scorers and plugins, and no layer.
+    // These make elements, agents, clients, scorers and plugins, and no layer.
     const elements = ["./patterns", "./jsx-runtime", "./jsx-dev-runtime"]
-    const others = ["./agents", "./effect-ai", "./tools", "./mdx", "./mdx-plugin", "./scorers", ...elements]
+    const others = ["./agents", "./client", "./effect-ai", "./tools", "./mdx", "./mdx-plugin", "./scorers", ...elements]
     expect(Object.keys(manifest.exports).sort()).toEqual([...Object.keys(layers), ...others].sort())
   })
 

@@ -165,9 +165,7 @@ export const workflows = HttpApiGroup.make("workflows")
       .addSuccess(Workflows.describeWorkflow.output),
   )
   .add(
-    post("check", "/workflows/check")
-      .setPayload(strict(Schema.Struct({ ...Workflows.checkWorkflow.input.fields, against: Schema.optional(Schema.String) })))
-      .addSuccess(Workflows.checkWorkflow.output),
+    post("check", "/workflows/check").setPayload(strict(Workflows.checkWorkflow.input)).addSuccess(Workflows.checkWorkflow.output),
   )
   .add(post("start", "/runs").setPayload(strict(Workflows.startRun.input)).addSuccess(Workflows.startRun.output))
   .add(post("fork", "/runs/:id/fork").setPath(RunPath).setPayload(strict(ForkOptions)).addSuccess(Workflows.forkRun.output))

@@ -99,11 +99,7 @@ const workflows = HttpApiBuilder.group(Api, "workflows", (handlers) =>
   handlers
     .handle("list", () => perform(Workflows.listWorkflows, {}))
     .handle("describe", ({ path: { name: workflow } }) => perform(Workflows.describeWorkflow, { workflow }))
-    .handle("check", ({ payload: { against, ...payload } }) =>
-      against === undefined
-        ? perform(Workflows.checkWorkflow, payload)
-        : perform(Workflows.diffPlan, { workflow: payload.workflow, runId: against }),
-    )
+    .handle("check", ({ payload }) => perform(Workflows.checkWorkflow, payload))
     .handle("start", ({ payload }) => perform(Workflows.startRun, payload))
     .handle("fork", ({ path, payload }) => perform(Workflows.forkRun, { runId: path.id, ...payload }))
     .handle("revert", ({ path, payload }) => perform(Workflows.revertRun, { runId: path.id, ...payload })),

@@ -67,9 +67,13 @@ export const checkWorkflow = define({
   title: "Checks a workflow without running it: it must load and render, and its ids must be unique.",
   // Its module is loaded, which runs code of the project.
   scope: "operate",
-  input: Schema.Struct({ workflow, input: given }),
+  input: Schema.Struct({
+    workflow,
+    input: given,
+    against: Schema.optional(Schema.String).annotations({ description: "Run whose plan it is compared with" }),
+  }),
   output: Checked,
-  run: (options) => Effect.flatMap(WorkflowFiles, ({ check }) => check(options)),
+  run: ({ workflow, ...options }) => Effect.flatMap(WorkflowFiles, ({ check }) => check({ workflow, ...defined(options) })),
 })
 
 export const diffPlan = define({

@@ -98,6 +98,7 @@ const chapters: ReadonlyArray<{ readonly title: string; readonly folder: string;
       "sql-queries",
       "transactions",
       "supervise",
+      "schedules",
       "observability",
       "mcp",
       "metrics",

@@ -20,7 +20,7 @@ const loading = ["--no-install"]
 const marker = "SMITHERS_LAUNCHED"
 
 /** First words of the commands that load workflows. */
-const loaders: ReadonlySet<string> = new Set(["up", "check", "graph", "replay", "fork", "revert", "workflow"])
+const loaders: ReadonlySet<string> = new Set(["up", "check", "graph", "replay", "fork", "revert", "workflow", "schedule"])
 
 /** Splits a command line into the options before the command and the rest. Only global options may precede it. */
 export const leading = (argv: ReadonlyArray<string>): readonly [options: ReadonlyArray<string>, words: ReadonlyArray<string>] => {

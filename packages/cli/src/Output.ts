@@ -16,6 +16,7 @@ import * as Replay from "@smithers/core/ReplayFinding"
 import * as RunAt from "@smithers/core/RunAt"
 import { RunEvent, StrayRead, WaitKind } from "@smithers/core/RunEvent"
 import * as RunReader from "@smithers/core/RunReader"
+import { Schedule, Tick } from "@smithers/core/Schedules"
 import { Score } from "@smithers/core/Scores"
 import { SlotWait, StoredLimit } from "@smithers/core/Slots"
 import { Snapshot } from "@smithers/core/Snapshots"
@@ -441,6 +442,28 @@ export const Supervised = Schema.Struct({
   /** Number of actions of each other kind, for `summary`. */
   counts: Schema.NullOr(Schema.Record({ key: Schema.String, value: Schema.Number })),
 })
+
+/** `schedule add`, `schedule pause` and `schedule unpause` */
+export const StoredSchedule = Schema.Struct({ db: Schema.String, schedule: Schedule })
+
+/** `schedule list` */
+export const ScheduleList = Schema.Struct({ db: Schema.String, schedules: Schema.Array(Schedule) })
+
+/** `schedule show` */
+export const ShownSchedule = Schema.Struct({
+  db: Schema.String,
+  schedule: Schedule,
+  next: Schema.Array(Schema.Number),
+  last: Schema.Array(Tick),
+  runs: Schema.Array(RunReader.RunSummary),
+  problem: Schema.NullOr(Schema.String),
+})
+
+/** `schedule run-now` */
+export const ScheduleTick = Schema.Struct({ db: Schema.String, tick: Tick })
+
+/** `schedule rm` */
+export const ScheduleRemoved = Schema.Struct({ db: Schema.String, scheduleId: Schema.String })
 
 /** `mcp add` */
 export const McpClients = Schema.Struct({

@@ -2,12 +2,12 @@
  * Runs a workflow from its file, and shows its progress.
  */
 import { statSync } from "node:fs"
-import { dirname, join, relative } from "node:path"
+import { dirname, join } from "node:path"
 import * as AgentProgram from "@smithers/agents/AgentProgram"
 import * as Prices from "@smithers/agents/Prices"
 import type * as Budget from "@smithers/core/Budget"
 import { Engine } from "@smithers/core/Engine"
-import { InvalidInput, InvalidRunId, type InvalidSetting, unnamed, WorkflowMismatch } from "@smithers/core/Errors"
+import { InvalidRunId, type InvalidSetting, WorkflowMismatch } from "@smithers/core/Errors"
 import { generateRunId, isDerivedRunId, isId } from "@smithers/core/Ids"
 import * as Millis from "@smithers/core/Millis"
 import type { RunDetails } from "@smithers/core/RunReader"
@@ -30,18 +30,10 @@ import { type Database, filename, locate, named, nameFor, nearest, open, sourceO
 import type { Reply } from "../Definition.ts"
 import { InvalidUsage, InvalidWorkflowFile, NoSource, NoSuchRun, type Tagged } from "../Errors.ts"
 import type { Host } from "../Host.ts"
-import * as Input from "../Input.ts"
+import { inputOf, sourceFor, targetOf } from "../NewRun.ts"
 import { Screen } from "../Screen.ts"
 import { owners } from "../Stores.ts"
-import {
-  definitionFor,
-  isFileName,
-  type LoadedWorkflow,
-  load,
-  looksLikeFile,
-  nameOrNone,
-  type WorkflowModule,
-} from "../WorkflowFile.ts"
+import { definitionFor, isFileName, load, looksLikeFile, nameOrNone, type WorkflowModule } from "../WorkflowFile.ts"
 import { workspaces, worktrees } from "../Workspaces.ts"
 import { detach } from "./detach.ts"
 import { detachedOf, isUnattended, withDetached } from "./detached.ts"
@@ -121,20 +113,6 @@ export const meant = ({
   return Either.right({ target: files[0], runId: runs[0], isResume, isWhole })
 }
 
-/** Resolves the input of a new run. A workflow without input fields needs none. */
-const inputOf = (text: string | undefined, { definition }: LoadedWorkflow) =>
-  Effect.gen(function* () {
-    const candidates = text === undefined ? [{}, undefined] : [yield* Input.read("--input", text)]
-    let refused: ReadonlyArray<string> = []
-    for (const candidate of candidates.toReversed()) {
-      // Checked before a database is created.
-      const accepted = yield* Effect.either(definition.input.encode(candidate) as Effect.Effect<unknown, ReadonlyArray<string>>)
-      if (Either.isRight(accepted)) return candidate
-      refused = accepted.left
-    }
-    return yield* new InvalidInput({ workflow: definition.name ?? unnamed, issues: refused })
-  })
-
 export const up = (asked: UpOptions) => {
   const done = perform(asked)
   // The process that a detached run gets sends its own.
@@ -196,8 +174,6 @@ const deadlineOf = (text: string | undefined, now: number): Either.Either<string
     ? Either.right(new Date(at).toISOString())
     : Either.left(`--deadline must be a time such as 2h, or a date such as 2030-01-31T18:00Z, not "${text}"`)
 }
-
-const targetOf = ({ path, exported }: WorkflowModule): string => (exported === undefined ? path : `${path}#${exported}`)
 
 const resumed = (
   options: UpOptions,
@@ -309,13 +285,6 @@ interface Work {
   readonly input: unknown
   /** The stored run, if it is resumed. */
   readonly existing: RunDetails | undefined
-}
-
-const sourceFor = (file: string, loaded: WorkflowModule): string => {
-  const target = targetOf(loaded)
-  const path = relative(dirname(file), target)
-  // A path outside of the folder is clearer if absolute.
-  return path.startsWith("..") ? target : path
 }
 
 /** Starts or resumes a run. */

@@ -17,7 +17,8 @@ interface WorkflowOptions {
   readonly root: string | undefined
 }
 
-const find = ({ name, root }: WorkflowOptions) =>
+/** Finds a workflow of a project by its name. */
+export const find = ({ name, root }: WorkflowOptions) =>
   Effect.gen(function* () {
     const project = rootOf(root ?? ".")
     const known = workflows(project)

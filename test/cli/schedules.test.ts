@@ -1,0 +1,89 @@
+/**
+ * Schedules from the terminal. Each command and each supervisor is a process of its own, on the clock of the machine.
+ */
+import { Database } from "bun:sqlite"
+import { writeFileSync } from "node:fs"
+import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { type Folder, folder } from "./Fixture.ts"
+
+let place: Folder
+beforeEach(() => {
+  place = folder()
+  writeFileSync(
+    place.file("beat.ts"),
+    `import { appendFileSync } from "node:fs"
+import { Smithers } from "smithers-orchestrator"
+import { Schema } from "effect"
+export default Smithers.createWorkflow({ name: "beat", input: Schema.Struct({ n: Schema.Number }) }).build(($) =>
+  $.step("only", { output: Schema.String, run: ({ runId }) => {
+    appendFileSync("beats.txt", runId + "\\n")
+    return runId
+  } }))
+`,
+  )
+})
+afterEach(() => place.remove())
+
+const runs = (): ReadonlyArray<{ readonly run_id: string; readonly status: string }> => {
+  const database = new Database(place.file("smithers.db"), { readonly: true })
+  try {
+    return database.query<{ run_id: string; status: string }, []>("SELECT run_id, status FROM smithers_runs ORDER BY run_id").all()
+  } finally {
+    database.close()
+  }
+}
+
+const until = async (isSo: () => boolean | Promise<boolean>, forMs: number): Promise<void> => {
+  for (const end = performance.now() + forMs; !(await isSo()); await Bun.sleep(50))
+    if (performance.now() > end) throw new Error(`not within ${forMs} ms`)
+}
+
+describe("a schedule", () => {
+  it("fires each tick once, with two supervisors of which one is killed as it fires", async () => {
+    expect((await place.run("schedule", "add", "beat.ts", "--cron", "* * * * *", "--input", '{"n":1}')).code).toBe(0)
+    const first = place.start(["supervise"])
+    const second = place.start(["supervise"])
+    await until(() => [first, second].every((one) => one.said().stdout.includes("watching")), 20_000)
+    // The tick comes within the minute.
+    const hasFired = (one: typeof first) => /fired|resumed/.test(one.said().stdout)
+    await until(() => hasFired(first) || hasFired(second), 75_000)
+    const [killed, other] = hasFired(first) ? [first, second] : [second, first]
+    killed.kill("SIGKILL")
+    await until(() => runs().some(({ status }) => status === "finished"), 40_000)
+    other.kill("SIGTERM")
+    await Promise.all([killed.result, other.result])
+    const { value } = await place.json("schedule", "show", "beat")
+    const { last } = value as { readonly last: ReadonlyArray<{ readonly runId: string | null; readonly tick: number }> }
+    expect(new Set(last.map(({ tick }) => tick)).size).toBe(last.length)
+    expect(runs().map(({ run_id }) => run_id)).toEqual(last.flatMap(({ runId }) => (runId === null ? [] : [runId])).sort())
+  }, 150_000)
+
+  it("tells what becomes of ticks, is paused and removed, and names what is wrong with its options", async () => {
+    const add = ["schedule", "add", "beat.ts", "--cron", "30 2 1 1 *", "--tz", "Europe/Berlin", "--overlap", "queue"]
+    const missing = await place.run(...add)
+    expect([missing.code, missing.stderr]).toEqual([4, expect.stringContaining("n: is missing")])
+    const wrong = await place.run("schedule", "add", "beat.ts", "--cron", "30 2 1", "--input", '{"n":1}')
+    expect([wrong.code, wrong.stderr]).toEqual([4, expect.stringMatching(/^--cron is "30 2 1": it must be five fields/)])
+    const added = await place.run(...add, "--input", '{"n":1}')
+    expect(added.stdout).toMatch(/^Added schedule beat. Next: \d{4}-01-01 02:30 GMT\+1\.\n/)
+    expect((await place.run(...add, "--input", '{"n":2}', "--no-replace")).code).toBe(4)
+    expect((await place.run(...add, "--input", '{"n":1}')).stdout).toContain("Stored schedule beat")
+    expect((await place.run("schedule", "list")).stdout).toMatch(/beat +beat +30 2 1 1 \* +Europe\/Berlin/)
+    const one = await place.json("schedule", "run-now", "beat")
+    expect(one.value).toMatchObject({ tick: { outcome: "started" } })
+    expect((await place.json("schedule", "run-now", "beat")).value).toMatchObject({ tick: { outcome: "queued" } })
+    expect((await place.run("schedule", "pause", "beat")).stdout).toContain("is paused")
+    expect((await place.run("supervise", "--once")).code).toBe(0)
+    // A queued tick waits for the end of the pause.
+    expect(runs().map(({ status }) => status)).toEqual(["finished"])
+    expect((await place.run("schedule", "show", "beat")).stdout).toMatch(/^Schedule beat, paused\n(?:.*\n)*  queued: 1 tick\n/)
+    expect((await place.run("schedule", "unpause", "beat")).stdout).toMatch(/Next: \d{4}-01-01/)
+    await place.run("supervise", "--once")
+    await place.run("supervise", "--once")
+    expect(runs().map(({ status }) => status)).toEqual(["finished", "finished"])
+    expect((await place.run("schedule", "rm", "beat")).code).toBe(0)
+    const gone = await place.run("schedule", "show", "beat")
+    expect([gone.code, gone.stderr]).toEqual([4, expect.stringContaining('There is no schedule "beat"')])
+    expect(runs()).toHaveLength(2)
+  }, 60_000)
+})

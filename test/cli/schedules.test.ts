@@ -76,7 +76,7 @@ describe("a schedule", () => {
     expect((await place.run("supervise", "--once")).code).toBe(0)
     // A queued tick waits for the end of the pause.
     expect(runs().map(({ status }) => status)).toEqual(["finished"])
-    expect((await place.run("schedule", "show", "beat")).stdout).toMatch(/^Schedule beat, paused\n(?:.*\n)*  queued: 1 tick\n/)
+    expect((await place.run("schedule", "show", "beat")).stdout).toMatch(/^Schedule beat, paused\n(?:.*\n)* {2}queued: 1 tick\n/)
     expect((await place.run("schedule", "unpause", "beat")).stdout).toMatch(/Next: \d{4}-01-01/)
     await place.run("supervise", "--once")
     await place.run("supervise", "--once")

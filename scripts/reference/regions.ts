@@ -27,6 +27,10 @@ import * as Worktrees from "@smithers/core/Worktrees"
 import * as JsxCtx from "@smithers/jsx/Ctx"
 import * as Mdx from "@smithers/jsx/Mdx"
 import * as PromptInput from "@smithers/jsx/PromptInput"
+import * as Listen from "@smithers/server/http/Listen"
+import * as Tokens from "@smithers/server/http/Tokens"
+import * as Person from "@smithers/server/mcp/Person"
+import * as ServerErrors from "@smithers/server/operations/Errors"
 import * as Sql from "@smithers/sqlite/Sql"
 import { SchemaAST as AST } from "effect"
 import * as Testing from "smithers-orchestrator/testing"
@@ -532,6 +536,10 @@ const modules: { readonly [path: string]: object } = {
   "packages/testing/src/Replays.ts": Testing.Replays,
   "packages/testing/src/Simulation.ts": Testing.Simulation,
   "packages/cli/src/Errors.ts": CliErrors,
+  "packages/server/src/operations/Errors.ts": ServerErrors,
+  "packages/server/src/http/Tokens.ts": Tokens,
+  "packages/server/src/http/Listen.ts": Listen,
+  "packages/server/src/mcp/Person.ts": Person,
 }
 
 /** Classes of tagged errors that a module exports. */

@@ -311,6 +311,14 @@ export const remedies: ReadonlyArray<{
   },
   {
     where: "The server",
+    module: "packages/server/src/mcp/Person.ts",
+    errors: {
+      PersonNeeded: "Let the person run the command that the message names, or use a client that can ask.",
+      PersonDeclined: "Nothing: the person has not confirmed. Ask again only if the person wants it.",
+    },
+  },
+  {
+    where: "The server",
     module: "packages/server/src/http/Tokens.ts",
     errors: {
       UnsafeToken: "Make the file your own with mode 0600, or delete it; the next start writes a new token.",

@@ -66,7 +66,7 @@ describe("a schedule", () => {
     expect([wrong.code, wrong.stderr]).toEqual([4, expect.stringMatching(/^--cron is "30 2 1": it must be five fields/)])
     const added = await place.run(...add, "--input", '{"n":1}')
     expect(added.stdout).toMatch(/^Added schedule beat. Next: \d{4}-01-01 02:30 GMT\+1\.\n/)
-    expect((await place.run(...add, "--input", '{"n":2}', "--no-replace")).code).toBe(4)
+    expect((await place.run(...add, "--input", '{"n":2}', "--on-existing", "refuse")).code).toBe(4)
     expect((await place.run(...add, "--input", '{"n":1}')).stdout).toContain("Stored schedule beat")
     expect((await place.run("schedule", "list")).stdout).toMatch(/beat +beat +30 2 1 1 \* +Europe\/Berlin/)
     const one = await place.json("schedule", "run-now", "beat")

@@ -69,7 +69,8 @@ describe("an endless loop of steps without I/O", () => {
         yield* Effect.gen(function* () {
           const running = yield* Effect.fork(workflow.run({}, { runId: "r" }))
           yield* Effect.sleep("300 millis")
-          expect(ticks).toBeGreaterThan(3)
+          // A loop without turns would let none through; a loaded machine lets few.
+          expect(ticks).toBeGreaterThan(1)
           yield* Commands.pause("r")
           expect(yield* Fiber.join(running)).toMatchObject({ status: "paused" })
           yield* Commands.unpause("r")

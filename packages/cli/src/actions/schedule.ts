@@ -39,7 +39,7 @@ interface AddOptions extends StoreOptions {
   readonly catchUp: string | undefined
   readonly jitter: string | undefined
   readonly tag: ReadonlyArray<string>
-  readonly refuse: boolean
+  readonly onExisting: "replace" | "refuse" | undefined
   readonly root: string | undefined
   readonly export: string | undefined
 }
@@ -82,7 +82,7 @@ export const add = (options: AddOptions) =>
       const storage = yield* open(file, "create")
       const { id, tz, overlap, catchUp, jitter, tag: tags } = options
       const made = Commands.schedule(loaded.workflow, input, {
-        ...{ cron, tags, source: sourceFor(file, loaded), onExisting: options.refuse ? "refuse" : "replace" },
+        ...{ cron, tags, source: sourceFor(file, loaded), ...defined({ onExisting: options.onExisting }) },
         ...(defined({ id, tz, overlap, catchUp, jitter }) as object),
       })
       const known = yield* storage.schedules({})

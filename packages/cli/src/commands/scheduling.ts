@@ -1,7 +1,7 @@
 /**
  * Commands that start runs by the clock.
  */
-import { argument, choice, define, flag, text, texts } from "../Definition.ts"
+import { argument, choice, define, text, texts } from "../Definition.ts"
 import * as Output from "../Output.ts"
 
 const schedule = argument("schedule", "The id of the schedule")
@@ -31,7 +31,7 @@ export const scheduleAdd = define({
     catchUp: text("catch-up", "time", "Longest delay of a tick while nothing supervised, such as 6h. Default: 1d"),
     jitter: text("jitter", "time", "Longest random delay of each tick, such as 90s. Default: none"),
     tag: texts("tag", "tag", "Label of its runs. Repeatable"),
-    refuse: flag("no-replace", "Fail if another schedule has the id"),
+    onExisting: choice("on-existing", ["replace", "refuse"], "Reaction where another schedule has the id. Default: replace"),
     root: text("root", "folder", "Folder of the project. Default: the current one"),
     export: text("export", "name", "Name of the exported workflow, if the file has several"),
   },

@@ -43,7 +43,8 @@ describe("smithers serve", () => {
     here = Effect.runFork(run)
     await Promise.all([
       post("runs", { workflow: "workflow.ts#slow", input: { gate: folder.file("there") }, runId: "there", tags: ["api"] }),
-      post("runs", { workflow: "workflow.ts#slow", input: { dies: true }, runId: "dead" }),
+      // Its process may die before or after the reply.
+      server.ask("runs", { workflow: "workflow.ts#slow", input: { dies: true }, runId: "dead" }),
     ])
   })
   afterAll(async () => {
@@ -184,6 +185,34 @@ describe("smithers serve", () => {
     await becomes("forked", "finished")
     expect(await post("runs/forked/revert", { node: "deploy" })).toMatchObject({ isDryRun: false, resets: [{ nodeId: "deploy" }] })
     expect(await statusOf("forked")).not.toBe("finished")
+  })
+
+  it("adds schedules of workflows of the project, shows their ticks, pauses and removes them, and refuses bad ones", async () => {
+    const { ask } = server
+    const add = { workflow: "workflow.ts#nap", cron: "30 2 * * *", tz: "Europe/Berlin", catchUp: "6h", tags: ["nightly"] }
+    const added = await ask("schedules", add)
+    expect([added.status, added.body.schedule]).toMatchObject([
+      200,
+      { scheduleId: "nap", catchUpMs: 21_600_000, tags: ["nightly"] },
+    ])
+    expect(await ask("schedules", { ...add, cron: "@hourly" })).toMatchObject({
+      status: 409,
+      body: { error: { tag: "ScheduleIdTaken" } },
+    })
+    expect((await ask("schedules", { ...add, cron: "@hourly", onExisting: "replace" })).body.schedule.cron).toBe("@hourly")
+    expect(await ask("schedules", { ...add, cron: "30 2" })).toMatchObject({ status: 400 })
+    expect(await ask("schedules", { ...add, workflow: "../../etc/passwd.ts" })).toMatchObject({
+      status: 400,
+      body: { error: { tag: "OutsideRoot" } },
+    })
+    expect((await ask("schedules")).body.schedules).toHaveLength(1)
+    expect((await ask("schedules/nap")).body.next).toHaveLength(10)
+    expect((await ask("schedules/nap/pause", {})).body.schedule.isPaused).toBe(true)
+    expect((await ask("schedules/nap/run", {})).body.tick).toMatchObject({ outcome: "started", scheduleId: "nap" })
+    expect(await ask("schedules/nap/run", {})).toMatchObject({ status: 409, body: { error: { tag: "ScheduleBusy" } } })
+    expect((await ask("schedules/nap/unpause", {})).body.schedule.isPaused).toBe(false)
+    expect((await ask("schedules/nap/remove", {})).status).toBe(200)
+    expect(await ask("schedules/nap")).toMatchObject({ status: 404, body: { error: { tag: "NoSuchSchedule" } } })
   })
 
   it("tells events as they happen, and goes on behind the last one that a client has seen, without a gap", async () => {

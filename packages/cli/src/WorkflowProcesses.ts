@@ -7,6 +7,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from "node:os"
 import { dirname, isAbsolute, join, relative, resolve } from "node:path"
 import { RunIdTaken } from "@smithers/core/Errors"
+import { Schedule } from "@smithers/core/Schedules"
 import type { StorageShape } from "@smithers/core/Storage"
 import { CannotWork, CommandFailed } from "@smithers/server/operations/Errors"
 import type { ProcessesShape } from "@smithers/server/operations/Processes"
@@ -197,6 +198,15 @@ export const filesOf = (place: Place, storage: StorageShape): WorkflowFilesShape
         ]
         const reply = yield* run(place, "up", [...options, "--", target], text)
         return yield* decoded("up", Schema.Struct({ runId: Schema.String }), reply)
+      }),
+    schedule: ({ workflow, input, tags = [], catchUp, onExisting, ...options }) =>
+      Effect.gen(function* () {
+        const target = yield* targetOf(root, workflow)
+        const { args, text } = inputArgs(input)
+        const values = optionsOf({ ...options, "catch-up": catchUp, "on-existing": onExisting })
+        const line = [...args, ...values, ...tags.map((tag) => `--tag=${tag}`), "--", target]
+        const reply = yield* run(place, "schedule add", line, text)
+        return yield* decoded("schedule add", Schema.Struct({ schedule: Schedule }), reply)
       }),
     fork: ({ runId, by, input, set, newRunId, ...rest }) =>
       Effect.scoped(

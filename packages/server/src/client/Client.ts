@@ -8,6 +8,7 @@ import type * as Costs from "../operations/costs.ts"
 import type * as Database from "../operations/database.ts"
 import type * as Nodes from "../operations/nodes.ts"
 import type * as Runs from "../operations/runs.ts"
+import type * as Schedules from "../operations/schedules.ts"
 import type * as Travel from "../operations/travel.ts"
 import type * as Waits from "../operations/waits.ts"
 import type * as Workflows from "../operations/workflows.ts"
@@ -67,6 +68,13 @@ export const routes = {
   listWorkflows: get<typeof Workflows.listWorkflows>("/workflows"),
   describeWorkflow: get<typeof Workflows.describeWorkflow>("/workflows/:workflow"),
   checkWorkflow: post<typeof Workflows.checkWorkflow>("/workflows/check"),
+  listSchedules: get<typeof Schedules.listSchedules>("/schedules"),
+  readSchedule: get<typeof Schedules.readSchedule>("/schedules/:scheduleId"),
+  addSchedule: post<typeof Schedules.addSchedule>("/schedules"),
+  pauseSchedule: post<typeof Schedules.pauseSchedule>("/schedules/:scheduleId/pause"),
+  unpauseSchedule: post<typeof Schedules.unpauseSchedule>("/schedules/:scheduleId/unpause"),
+  runScheduleNow: post<typeof Schedules.runScheduleNow>("/schedules/:scheduleId/run"),
+  removeSchedule: post<typeof Schedules.removeSchedule>("/schedules/:scheduleId/remove"),
   readDatabase: get<typeof Database.readDatabase>("/database"),
 } as const
 

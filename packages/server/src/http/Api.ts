@@ -10,6 +10,7 @@ import * as Costs from "../operations/costs.ts"
 import * as Database from "../operations/database.ts"
 import * as Nodes from "../operations/nodes.ts"
 import * as Runs from "../operations/runs.ts"
+import * as Schedules from "../operations/schedules.ts"
 import * as Travel from "../operations/travel.ts"
 import { ForkOptions, RevertOptions } from "../operations/WorkflowFiles.ts"
 import * as Waits from "../operations/waits.ts"
@@ -171,6 +172,24 @@ export const workflows = HttpApiGroup.make("workflows")
   .add(post("fork", "/runs/:id/fork").setPath(RunPath).setPayload(strict(ForkOptions)).addSuccess(Workflows.forkRun.output))
   .add(post("revert", "/runs/:id/revert").setPath(RunPath).setPayload(strict(RevertOptions)).addSuccess(Workflows.revertRun.output))
 
+const SchedulePath = Schema.Struct({ id: Schema.String })
+
+export const schedules = HttpApiGroup.make("schedules")
+  .add(get("list", "/schedules").addSuccess(Schedules.listSchedules.output))
+  .add(get("read", "/schedules/:id").setPath(SchedulePath).addSuccess(Schedules.readSchedule.output))
+  .add(post("add", "/schedules").setPayload(strict(Schedules.addSchedule.input)).addSuccess(Schedules.addSchedule.output))
+  .add(post("pause", "/schedules/:id/pause").setPath(SchedulePath).setPayload(nothing).addSuccess(Schedules.pauseSchedule.output))
+  .add(
+    post("unpause", "/schedules/:id/unpause")
+      .setPath(SchedulePath)
+      .setPayload(nothing)
+      .addSuccess(Schedules.unpauseSchedule.output),
+  )
+  .add(post("run", "/schedules/:id/run").setPath(SchedulePath).setPayload(nothing).addSuccess(Schedules.runScheduleNow.output))
+  .add(
+    post("remove", "/schedules/:id/remove").setPath(SchedulePath).setPayload(nothing).addSuccess(Schedules.removeSchedule.output),
+  )
+
 /** The API below `/api/v1`. Times are epoch milliseconds. */
 export class Api extends HttpApi.make("smithers")
   .add(runs)
@@ -179,6 +198,7 @@ export class Api extends HttpApi.make("smithers")
   .add(decisions)
   .add(control)
   .add(workflows)
+  .add(schedules)
   .addError(BadRequest)
   .addError(Refused)
   .addError(NotFound)

@@ -38,6 +38,7 @@ const unknown: ReadonlySet<string> = new Set([
   "NoSuchRun",
   "NoSuchNode",
   "NoSuchWorkflow",
+  "NoSuchSchedule",
 ])
 const conflicts: ReadonlySet<string> = new Set([
   "StaleRequest",
@@ -50,6 +51,8 @@ const conflicts: ReadonlySet<string> = new Set([
   "RunFenced",
   "SignalIdTaken",
   "RunIdTaken",
+  "ScheduleIdTaken",
+  "ScheduleBusy",
   "InputMismatch",
   "WorkflowMismatch",
   "RestoreRefused",

@@ -14,6 +14,7 @@ import { Forbidden } from "../operations/Errors.ts"
 import * as Nodes from "../operations/nodes.ts"
 import type { Operation, Tagged } from "../operations/Operation.ts"
 import * as Runs from "../operations/runs.ts"
+import * as Schedules from "../operations/schedules.ts"
 import * as Travel from "../operations/travel.ts"
 import * as Waits from "../operations/waits.ts"
 import * as Workflows from "../operations/workflows.ts"
@@ -105,5 +106,16 @@ const workflows = HttpApiBuilder.group(Api, "workflows", (handlers) =>
     .handle("revert", ({ path, payload }) => perform(Workflows.revertRun, { runId: path.id, ...payload })),
 )
 
+const schedules = HttpApiBuilder.group(Api, "schedules", (handlers) =>
+  handlers
+    .handle("list", () => perform(Schedules.listSchedules, {}))
+    .handle("read", ({ path }) => perform(Schedules.readSchedule, { scheduleId: path.id }))
+    .handle("add", ({ payload }) => perform(Schedules.addSchedule, payload))
+    .handle("pause", ({ path }) => perform(Schedules.pauseSchedule, { scheduleId: path.id }))
+    .handle("unpause", ({ path }) => perform(Schedules.unpauseSchedule, { scheduleId: path.id }))
+    .handle("run", ({ path }) => perform(Schedules.runScheduleNow, { scheduleId: path.id }))
+    .handle("remove", ({ path }) => perform(Schedules.removeSchedule, { scheduleId: path.id })),
+)
+
 /** The API with its handlers. */
-export const layer = HttpApiBuilder.api(Api).pipe(Layer.provide([runs, nodes, store, decisions, control, workflows]))
+export const layer = HttpApiBuilder.api(Api).pipe(Layer.provide([runs, nodes, store, decisions, control, workflows, schedules]))

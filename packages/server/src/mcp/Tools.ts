@@ -16,6 +16,7 @@ import * as Nodes from "../operations/nodes.ts"
 import type { Operation, Tagged } from "../operations/Operation.ts"
 import type { Processes } from "../operations/Processes.ts"
 import * as Runs from "../operations/runs.ts"
+import * as Schedules from "../operations/schedules.ts"
 import * as Travel from "../operations/travel.ts"
 import type { WorkflowFiles } from "../operations/WorkflowFiles.ts"
 import * as Waits from "../operations/waits.ts"
@@ -170,6 +171,13 @@ export const tools: ReadonlyArray<Tool> = [
   tool("pause", Control.pause, { idempotent: true }),
   tool("unpause", Control.unpause, { idempotent: true }),
   tool("fork", Workflows.forkRun),
+  tool("list_schedules", Schedules.listSchedules),
+  tool("get_schedule", Schedules.readSchedule),
+  tool("add_schedule", Schedules.addSchedule),
+  tool("pause_schedule", Schedules.pauseSchedule, { idempotent: true }),
+  tool("unpause_schedule", Schedules.unpauseSchedule, { idempotent: true }),
+  tool("run_schedule_now", Schedules.runScheduleNow),
+  tool("remove_schedule", Schedules.removeSchedule, { destructive: true }),
   tool("approve", Waits.approve, { more: person, destructive: true }, confirmed("approve")),
   tool("deny", Waits.deny, { more: person, destructive: true }, confirmed("deny")),
   tool("answer", Waits.answer, { more: person, destructive: true }, confirmed("answer")),

@@ -2,6 +2,8 @@
  * The port to the workflow files of a project. They are loaded in processes of their own, so that each call sees the files as they
  * are now, and none of their code runs in the server.
  */
+
+import { Overlap, type Schedule } from "@smithers/core/Schedules"
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -108,6 +110,22 @@ export const RevertOptions = Schema.Struct({
   dryRun: Schema.optional(Schema.Boolean),
 })
 
+/** A schedule to add. */
+export const ScheduleOptions = Schema.Struct({
+  workflow: Schema.String.annotations({ description: "Name of a workflow of the project, or a file within its root" }),
+  cron: Schema.String.annotations({ description: "Five fields, or @hourly, @daily, @weekly, @monthly, @yearly" }),
+  tz: Schema.optional(Schema.String).annotations({ description: "Time zone, such as Europe/Berlin. Default: UTC" }),
+  input: Schema.optional(Schema.Unknown),
+  id: Schema.optional(Schema.String).annotations({ description: "Id of the schedule. Default: the name of the workflow" }),
+  overlap: Schema.optional(Overlap),
+  catchUp: Schema.optional(Schema.String).annotations({ description: "Longest delay of a tick, such as 6h. Default: 1d" }),
+  jitter: Schema.optional(Schema.String).annotations({ description: "Longest random delay, such as 90s. Default: none" }),
+  tags: Schema.optional(Schema.Array(Schema.String)),
+  onExisting: Schema.optional(Schema.Literal("replace", "refuse")).annotations({
+    description: "Reaction where another schedule has the id. Default: refuse",
+  }),
+})
+
 export interface WorkflowFilesShape {
   readonly list: Effect.Effect<typeof WorkflowList.Type, CommandFailed>
   readonly read: (name: string) => Effect.Effect<typeof Written.Type & { readonly source: string }, CommandFailed>
@@ -132,6 +150,8 @@ export interface WorkflowFilesShape {
     readonly runId?: string
     readonly tags?: ReadonlyArray<string>
   }) => Effect.Effect<{ readonly runId: string }, CommandFailed>
+  /** Adds a schedule of a workflow, by name or file within the root. */
+  readonly schedule: (options: typeof ScheduleOptions.Type) => Effect.Effect<{ readonly schedule: Schedule }, CommandFailed>
   readonly fork: (
     options: typeof ForkOptions.Type & { readonly runId: string; readonly by: string },
   ) => Effect.Effect<typeof Forked.Type, CommandFailed>

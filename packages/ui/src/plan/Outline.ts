@@ -1,0 +1,184 @@
+/**
+ * The plan as a flat list in document order. Fan-outs of many like children are folded into one item with counts. Everything walks by
+ * index and by a stack of its own, so the depth of a plan does not matter.
+ */
+import type { NodeStatus } from "@smithers/core/Status"
+import { type Counts, noCounts, type Tone, toneOf, toneOfMembers } from "./Tone.ts"
+
+/** A node of a plan, as `GET /runs/:id/plan` answers it. */
+export interface PlanNode {
+  readonly kind: string
+  readonly id: string | null
+  readonly status: NodeStatus | null
+  readonly details: { readonly [name: string]: unknown }
+  readonly left?: { readonly outcome: string; readonly trigger: string; readonly reason?: string | undefined } | undefined
+  readonly winners?: ReadonlyArray<string> | undefined
+  readonly parts?: { readonly [name: string]: number } | undefined
+  readonly children: ReadonlyArray<PlanNode>
+}
+
+/** More like children than this side by side are one item until it is opened. */
+export const foldOver = 24
+
+/** An item that is drawn: a node, or a fan-out of many. */
+export interface Item {
+  /** Stable while the plan stays: the id of a node, its place where it has none. */
+  readonly key: string
+  readonly kind: string
+  /** The node; of a fan-out the node around it. */
+  readonly node: PlanNode
+  /** Position of the item around it; -1 at the top. */
+  readonly parent: number
+  readonly depth: number
+  /** Members of a fan-out; empty for a node. */
+  readonly members: ReadonlyArray<PlanNode>
+}
+
+export interface Outline {
+  readonly items: ReadonlyArray<Item>
+  /** Position behind the last item within. */
+  readonly ends: Int32Array
+  /** The tone of each item: its own status, otherwise by what is in it. */
+  readonly tones: ReadonlyArray<Tone>
+  /** Tones of steps and waits in a fan-out or below a node. */
+  readonly counts: ReadonlyArray<Counts>
+  readonly positions: ReadonlyMap<string, number>
+}
+
+/** Kinds whose children stand side by side. */
+const sideBySide: ReadonlySet<string> = new Set(["parallel", "race", "list", "branch", "switch"])
+
+export const isSideBySide = (kind: string): boolean => sideBySide.has(kind)
+
+interface Visit {
+  readonly node: PlanNode
+  readonly parent: number
+  readonly depth: number
+  /** Set for a fan-out: its members, all children of `node`. */
+  readonly members?: ReadonlyArray<PlanNode>
+  readonly key?: string
+}
+
+/** Flattens a plan. `open` holds the keys of the fan-outs that are not to be folded. */
+export const make = (roots: ReadonlyArray<PlanNode>, open: ReadonlySet<string> = new Set()): Outline => {
+  const items: Array<Item> = []
+  const positions = new Map<string, number>()
+  const stack: Array<Visit> = []
+  for (const node of roots.toReversed()) stack.push({ node, parent: -1, depth: 0 })
+  for (let visit = stack.pop(); visit !== undefined; visit = stack.pop()) {
+    const { node, parent, depth, members } = visit
+    const at = items.length
+    const key = visit.key ?? node.id ?? `#${at}`
+    items.push({ key, kind: members === undefined ? node.kind : "fan", node, parent, depth, members: members ?? [] })
+    positions.set(key, at)
+    if (members !== undefined) continue
+    push(stack, node, key, at, depth + 1, open)
+  }
+  return { items, positions, ...summed(items) }
+}
+
+/** Puts the children of a node on the stack, last first, with long runs of like children as one. */
+const push = (stack: Array<Visit>, node: PlanNode, key: string, parent: number, depth: number, open: ReadonlySet<string>): void => {
+  const { children } = node
+  const visits: Array<Visit> = []
+  const folds = isSideBySide(node.kind) && children.length > foldOver
+  for (let from = 0; from < children.length; ) {
+    const first = children[from] as PlanNode
+    let to = from + 1
+    while (folds && to < children.length && children[to]?.kind === first.kind) to++
+    const name = `${key}…${from}`
+    if (to - from > foldOver && !open.has(name)) {
+      visits.push({ node, parent, depth, members: children.slice(from, to), key: name })
+    } else {
+      for (let at = from; at < to; at++) visits.push({ node: children[at] as PlanNode, parent, depth })
+    }
+    from = to
+  }
+  for (const visit of visits.reverse()) stack.push(visit)
+}
+
+/** The key of the fan-out that a child would be folded into, for closing it again. */
+export const fanOf = (parentKey: string, from: number): string => `${parentKey}…${from}`
+
+/** Ends, tones and counts, by one walk backwards: what is inside comes after what is around it. */
+const summed = (items: ReadonlyArray<Item>): Pick<Outline, "ends" | "tones" | "counts"> => {
+  const ends = new Int32Array(items.length)
+  const tones: Array<Tone> = new Array(items.length).fill("idle")
+  const counts = items.map(noCounts)
+  for (let at = items.length - 1; at >= 0; at--) {
+    const { node, members, parent } = items[at] as Item
+    if (ends[at] === 0) ends[at] = at + 1
+    const own = counts[at] as ReturnType<typeof noCounts>
+    const isLeaf = ends[at] === at + 1
+    if (members.length > 0) for (const member of members) own[toneWithin(member)] += 1
+    else if (isLeaf && node.children.length === 0 && node.kind !== "sequence" && node.kind !== "parallel")
+      own[toneOf(node.status)] += 1
+    tones[at] = members.length === 0 && node.status !== null ? toneOf(node.status) : toneOfMembers(own)
+    if (parent < 0) continue
+    const around = counts[parent] as ReturnType<typeof noCounts>
+    for (const tone of Object.keys(own) as ReadonlyArray<Tone>) around[tone] += own[tone]
+    ends[parent] = Math.max(ends[parent] as number, ends[at] as number)
+  }
+  return { ends, tones, counts }
+}
+
+/** The tone of a member of a fan-out, with all that is in it. */
+export const toneWithin = (member: PlanNode): Tone => {
+  if (member.status !== null) return toneOf(member.status)
+  const counts = noCounts()
+  const stack: Array<PlanNode> = [member]
+  for (let node = stack.pop(); node !== undefined; node = stack.pop()) {
+    if (node.children.length === 0) counts[toneOf(node.status)] += 1
+    stack.push(...node.children)
+  }
+  return toneOfMembers(counts)
+}
+
+/** Positions of the rows of a tree, without what is in closed items. */
+export const rows = ({ items, ends }: Outline, closed: ReadonlySet<string>): ReadonlyArray<number> => {
+  const found: Array<number> = []
+  for (let at = 0; at < items.length; ) {
+    found.push(at)
+    at = closed.has((items[at] as Item).key) ? (ends[at] as number) : at + 1
+  }
+  return found
+}
+
+/** The name that people read of a node. */
+export const titleOf = ({ kind, node, members }: Item): string => {
+  if (kind === "fan") return `${members.length} × ${members[0]?.kind ?? "node"}`
+  const { id, details } = node
+  if (kind === "part" && typeof details.part === "string") return details.part
+  if (id !== null) return id
+  return kind
+}
+
+/** What is said beside the name of a node. */
+export const remarkOf = ({ kind, node }: Item): string => {
+  const { details, parts, winners, left } = node
+  const said = [
+    typeof details.label === "string" ? details.label : undefined,
+    Array.isArray(details.agents) ? details.agents.join(", ") : undefined,
+    typeof details.name === "string" ? `“${details.name}”` : undefined,
+    typeof details.workflow === "string" ? details.workflow : undefined,
+    kind === "loop" && details.maxIterations !== undefined && details.maxIterations !== "Infinity"
+      ? `at most ${details.maxIterations}×`
+      : undefined,
+    typeof details.maxConcurrency === "number" ? `${details.maxConcurrency} at once` : undefined,
+    typeof details.count === "number" && kind === "race" ? `first ${details.count}` : undefined,
+    winners === undefined || winners.length === 0 ? undefined : `won by ${winners.join(", ")}`,
+    left === undefined ? undefined : `${left.outcome} early: ${left.reason ?? left.trigger}`,
+    parts === undefined ? undefined : partsText(parts),
+    Array.isArray(details.pending) ? `needs ${details.pending.join(", ")} first` : undefined,
+  ]
+  return said.filter((part) => part !== undefined).join(" · ")
+}
+
+const partsText = (parts: { readonly [name: string]: number }): string | undefined => {
+  const all = Object.values(parts).reduce((sum, count) => sum + count, 0)
+  return all === 0 ? undefined : `${parts.done ?? 0} of ${all} done`
+}
+
+/** Ids of the nodes that a node needs. */
+export const needsOf = ({ details }: PlanNode): ReadonlyArray<string> =>
+  typeof details.needs === "object" && details.needs !== null ? [...new Set(Object.values(details.needs).map(String))] : []

@@ -1,0 +1,349 @@
+/** @jsxImportSource react */
+/** What one can tell a run: buttons, and the dialogs of those that need more than a press. */
+import type { RunOverview } from "@smithers/core/RunReader"
+import { useQueryClient } from "@tanstack/react-query"
+import { useEffect, useState } from "react"
+import { Link } from "wouter"
+import { path, post } from "../api/Client.ts"
+import type { Action } from "../api/Queries.ts"
+import { Dialog, Problem } from "../parts/Basics.tsx"
+import { runAddress } from "../state/Url.ts"
+
+type Verb = "pause" | "unpause" | "cancel" | "resume" | "retry"
+
+/** Tells a run something, and asks anew for what the page shows of it. */
+export const useTell = (runId: string) => {
+  const client = useQueryClient()
+  const [isBusy, setBusy] = useState(false)
+  const [problem, setProblem] = useState<unknown>()
+  const tell = async <A,>(verb: string, body: object = {}): Promise<A | undefined> => {
+    setBusy(true)
+    setProblem(undefined)
+    try {
+      return await post<A>(`${path("runs", runId)}/${verb}`, body)
+    } catch (error) {
+      setProblem(error)
+      return undefined
+    } finally {
+      setBusy(false)
+      void client.invalidateQueries({
+        predicate: ({ queryKey: [kind, id] }) => kind === "runs" || (kind === "run" && id === runId),
+      })
+    }
+  }
+  return { tell, isBusy, problem }
+}
+
+const ended: ReadonlySet<string> = new Set(["finished", "failed", "cancelled"])
+
+export const RunActions = ({ overview, onFork }: { readonly overview: RunOverview; readonly onFork: () => void }) => {
+  const { runId, status, isPaused } = overview.run
+  const { tell, isBusy, problem } = useTell(runId)
+  const [open, setOpen] = useState<"signal" | "cancel">()
+  const verbs: ReadonlyArray<readonly [Verb, string]> = [
+    ...(ended.has(status)
+      ? []
+      : isPaused || status === "paused"
+        ? [["unpause", "Unpause"] as const]
+        : [["pause", "Pause"] as const]),
+    ...(["failed", "cancelled", "suspended", "orphaned"].includes(status) ? [["resume", "Resume"] as const] : []),
+  ]
+  return (
+    <div className="bar">
+      {verbs.map(([verb, label]) => (
+        <button key={verb} type="button" disabled={isBusy} onClick={() => void tell(verb)}>
+          {label}
+        </button>
+      ))}
+      {ended.has(status) ? null : (
+        <>
+          <button type="button" onClick={() => setOpen("signal")}>
+            Signal…
+          </button>
+          <button type="button" className="danger" onClick={() => setOpen("cancel")}>
+            Cancel…
+          </button>
+        </>
+      )}
+      <button type="button" onClick={onFork}>
+        Fork…
+      </button>
+      {problem === undefined ? null : <Problem error={problem} />}
+      {open === "signal" ? <SignalDialog runId={runId} onClose={() => setOpen(undefined)} /> : null}
+      {open === "cancel" ? <CancelDialog runId={runId} onClose={() => setOpen(undefined)} /> : null}
+    </div>
+  )
+}
+
+const CancelDialog = ({ runId, onClose }: { readonly runId: string; readonly onClose: () => void }) => {
+  const { tell, isBusy, problem } = useTell(runId)
+  const [reason, setReason] = useState("")
+  return (
+    <Dialog title="Cancel the run" onClose={onClose}>
+      <form
+        className="inside"
+        onSubmit={async (event) => {
+          event.preventDefault()
+          if ((await tell("cancel", reason === "" ? {} : { reason })) !== undefined) onClose()
+        }}
+      >
+        <h2>Cancel {runId}?</h2>
+        <p>Steps at work are interrupted, sagas undo what they did, and the run ends as cancelled. It can be resumed later.</p>
+        <label className="form">
+          Reason (optional)
+          <input value={reason} onChange={({ target }) => setReason(target.value)} />
+        </label>
+        {problem === undefined ? null : <Problem error={problem} />}
+        <div className="foot">
+          <button type="button" onClick={onClose}>
+            Keep it
+          </button>
+          <button type="submit" className="danger" disabled={isBusy}>
+            Cancel the run
+          </button>
+        </div>
+      </form>
+    </Dialog>
+  )
+}
+
+export const SignalDialog = ({
+  runId,
+  name: given = "",
+  correlation: of,
+  onClose,
+}: {
+  readonly runId: string
+  readonly name?: string
+  readonly correlation?: string
+  readonly onClose: () => void
+}) => {
+  const { tell, isBusy, problem } = useTell(runId)
+  const [name, setName] = useState(given)
+  const [correlation, setCorrelation] = useState(of ?? "")
+  const [payload, setPayload] = useState("")
+  const [issue, setIssue] = useState<string>()
+  const [id] = useState(() => `page-${crypto.randomUUID()}`)
+  const send = async (event: React.FormEvent): Promise<void> => {
+    event.preventDefault()
+    let value: unknown
+    try {
+      value = payload.trim() === "" ? undefined : JSON.parse(payload)
+    } catch (error) {
+      setIssue(`The payload is no JSON: ${error instanceof Error ? error.message : String(error)}`)
+      return
+    }
+    setIssue(undefined)
+    const body = { name, id, ...(correlation === "" ? {} : { correlation }), ...(value === undefined ? {} : { payload: value }) }
+    if ((await tell("signal", body)) !== undefined) onClose()
+  }
+  return (
+    <Dialog title="Send a signal" onClose={onClose}>
+      <form className="inside form" onSubmit={send}>
+        <h2>Send a signal to {runId}</h2>
+        <label className="field">
+          Name
+          <input required value={name} onChange={({ target }) => setName(target.value)} />
+        </label>
+        <label className="field">
+          Correlation (optional)
+          <input value={correlation} onChange={({ target }) => setCorrelation(target.value)} />
+        </label>
+        <label className="field">
+          Payload as JSON (optional)
+          <textarea rows={5} value={payload} onChange={({ target }) => setPayload(target.value)} />
+        </label>
+        {issue === undefined ? null : <p className="issue">{issue}</p>}
+        {problem === undefined ? null : <Problem error={problem} />}
+        <div className="foot">
+          <button type="button" onClick={onClose}>
+            Close
+          </button>
+          <button type="submit" className="primary" disabled={isBusy || name === ""}>
+            Send
+          </button>
+        </div>
+      </form>
+    </Dialog>
+  )
+}
+
+interface ForkNode {
+  readonly nodeId: string
+  readonly iteration: number
+}
+
+interface Preview {
+  readonly runId?: string
+  readonly kept?: ReadonlyArray<ForkNode>
+  readonly again?: ReadonlyArray<ForkNode>
+  readonly asked?: ReadonlyArray<ForkNode>
+  readonly [list: string]: unknown
+}
+
+const titles: { readonly [list: string]: string } = {
+  kept: "Kept",
+  rerun: "Runs again",
+  again: "Runs again",
+  reruns: "Runs again",
+  asked: "Asks again",
+  asks: "Asks again",
+}
+
+/** Lists of nodes in an answer, whatever else it holds. */
+const listsOf = (preview: Preview): ReadonlyArray<readonly [string, ReadonlyArray<ForkNode>]> =>
+  Object.entries(preview).flatMap(([name, list]) =>
+    Array.isArray(list) && (name in titles || list.some((one) => typeof one === "object" && one !== null && "nodeId" in one))
+      ? [[titles[name] ?? name, list as ReadonlyArray<ForkNode>] as const]
+      : [],
+  )
+
+/** Shows what a fork would keep, run again and ask again, before it is made. */
+export const ForkDialog = ({
+  runId,
+  frame,
+  onClose,
+}: {
+  readonly runId: string
+  readonly frame: number | undefined
+  readonly onClose: () => void
+}) => {
+  const { tell, isBusy, problem } = useTell(runId)
+  const [preview, setPreview] = useState<Preview>()
+  const [made, setMade] = useState<string>()
+  const [reask, setReask] = useState(false)
+  const options = { ...(frame === undefined ? {} : { frame }), ...(reask ? { reask: true } : {}) }
+  // biome-ignore lint/correctness/useExhaustiveDependencies: a preview for each choice
+  useEffect(() => {
+    let isGone = false
+    tell<Preview>("fork", { ...options, dryRun: true }).then((found) => isGone || setPreview(found))
+    return () => {
+      isGone = true
+    }
+  }, [runId, frame, reask])
+  return (
+    <Dialog title="Fork the run" onClose={onClose}>
+      <div className="inside">
+        <h2>
+          Fork {runId} {frame === undefined ? "as of now" : `as of frame ${frame}`}
+        </h2>
+        <p className="soft">A fork is a new run that goes on from here with today's code. The original is not touched.</p>
+        {problem === undefined ? null : <Problem error={problem} />}
+        {made === undefined ? (
+          <>
+            {preview === undefined ? <p className="soft">Looking at what would run again…</p> : null}
+            {preview === undefined
+              ? null
+              : listsOf(preview).map(([title, nodes]) => (
+                  <details key={title} open={nodes.length <= 8}>
+                    <summary>
+                      <strong>{title}</strong> <span className="soft">{nodes.length}</span>
+                    </summary>
+                    <ul>
+                      {nodes.slice(0, 100).map(({ nodeId, iteration }) => (
+                        <li key={`${nodeId} ${iteration}`}>
+                          <code>
+                            {nodeId}
+                            {iteration > 0 ? ` #${iteration}` : ""}
+                          </code>
+                        </li>
+                      ))}
+                    </ul>
+                  </details>
+                ))}
+            <label>
+              <input type="checkbox" checked={reask} onChange={({ target }) => setReask(target.checked)} /> ask people again what
+              they have decided before
+            </label>
+            <div className="foot">
+              <button type="button" onClick={onClose}>
+                Leave it
+              </button>
+              <button
+                type="button"
+                className="primary"
+                disabled={isBusy || preview === undefined}
+                onClick={async () => setMade((await tell<Preview>("fork", options))?.runId)}
+              >
+                Fork
+              </button>
+            </div>
+          </>
+        ) : (
+          <>
+            <p role="status">
+              The new run is <code>{made}</code>.
+            </p>
+            <div className="foot">
+              <button type="button" onClick={onClose}>
+                Stay
+              </button>
+              <Link className="primary" href={runAddress(made)} onClick={onClose}>
+                Go to it
+              </Link>
+            </div>
+          </>
+        )}
+      </div>
+    </Dialog>
+  )
+}
+
+const labels: { readonly [kind: string]: string } = {
+  resume: "Resume",
+  retry: "Retry",
+  cancel: "Cancel",
+  unpause: "Unpause",
+  pause: "Pause",
+  signal: "Send the signal…",
+  approve: "Show the request",
+  deny: "",
+  answer: "Show the question",
+}
+
+/** The buttons that end what a run waits for. Decisions are made where the request is seen. */
+export const WhyActions = ({
+  runId,
+  actions,
+  onNode,
+}: {
+  readonly runId: string
+  readonly actions: ReadonlyArray<Action>
+  readonly onNode: (nodeId: string, iteration: number) => void
+}) => {
+  const { tell, isBusy, problem } = useTell(runId)
+  const [signal, setSignal] = useState<Action>()
+  const shown = actions.filter(
+    ({ kind }, index) =>
+      labels[kind] !== "" && actions.findIndex((one) => one.kind === kind && one.nodeId === actions[index]?.nodeId) === index,
+  )
+  const nodeOf = (action: Action): string | undefined =>
+    action.nodeId ?? (typeof action.node === "string" ? action.node : undefined)
+  const press = (action: Action): void => {
+    const node = nodeOf(action)
+    const iteration = typeof action.iteration === "number" ? action.iteration : 0
+    if (action.kind === "approve" || action.kind === "answer") {
+      if (node !== undefined) onNode(node, iteration)
+    } else if (action.kind === "signal") setSignal(action)
+    else void tell(action.kind, node === undefined ? {} : { node, iteration })
+  }
+  return (
+    <>
+      {shown.slice(0, 4).map((action) => (
+        <button key={`${action.kind} ${nodeOf(action)}`} type="button" disabled={isBusy} onClick={() => press(action)}>
+          {labels[action.kind] ?? action.kind}
+          {action.kind === "retry" && nodeOf(action) !== undefined ? ` ${nodeOf(action)}` : ""}
+        </button>
+      ))}
+      {problem === undefined ? null : <Problem error={problem} />}
+      {signal === undefined ? null : (
+        <SignalDialog
+          runId={typeof signal.runId === "string" ? signal.runId : runId}
+          name={typeof signal.name === "string" ? signal.name : ""}
+          {...(typeof signal.correlation === "string" ? { correlation: signal.correlation } : {})}
+          onClose={() => setSignal(undefined)}
+        />
+      )}
+    </>
+  )
+}

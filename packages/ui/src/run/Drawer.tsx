@@ -1,0 +1,471 @@
+/** @jsxImportSource react */
+/** Everything about one node: its attempts, the conversation, output, error, waits, files, and differences between attempts. */
+import type { ErrorCause } from "@smithers/core/ErrorInfo"
+import type { AttemptSummary, NodeSummary, RunDetails, WaitSummary } from "@smithers/core/RunReader"
+import { useQuery } from "@tanstack/react-query"
+import * as Queries from "../api/Queries.ts"
+import { useKeys } from "../app/Keyboard.ts"
+import { usePlace } from "../app/Place.ts"
+import { Ago, Chip, Clock, Problem, Tabs, Took } from "../parts/Basics.tsx"
+import { Changes, TextDiff, Value } from "../parts/Value.tsx"
+import { toneOf } from "../plan/Tone.ts"
+import { list, number } from "../state/Url.ts"
+import * as Times from "../text/Times.ts"
+import { useTell } from "./Actions.tsx"
+import { Decide } from "./Decide.tsx"
+
+interface Props {
+  readonly runId: string
+  readonly nodeId: string
+  readonly kind: string | undefined
+  readonly details: RunDetails | undefined
+  /** The nodes as of the frame that is shown; those of now where there is none. */
+  readonly nodes: ReadonlyArray<NodeSummary & { readonly output?: unknown }>
+  readonly waits: ReadonlyArray<WaitSummary>
+  readonly frame: number | undefined
+  /** The time of the frame. */
+  readonly until: number | undefined
+}
+
+type Panel = "about" | "chat" | "output" | "diff" | "files"
+
+export const Drawer = ({ runId, nodeId, kind, details, nodes, waits, frame, until }: Props) => {
+  const { place, change } = usePlace()
+  const { tell, isBusy, problem } = useTell(runId)
+  const mine = nodes.filter((node) => node.nodeId === nodeId).toSorted((left, right) => left.iteration - right.iteration)
+  const iteration = number(place.query.iteration) ?? mine.at(-1)?.iteration ?? 0
+  const node = mine.find((one) => one.iteration === iteration)
+  const attempts = (details?.attempts ?? []).filter(
+    (one) => one.nodeId === nodeId && one.iteration === iteration && (until === undefined || (one.startedAt ?? 0) <= until),
+  )
+  const chosen = number(place.query.attempt)
+  const attempt = attempts.find((one) => one.attempt === chosen) ?? attempts.at(-1)
+  const open = waits.filter((wait) => wait.nodeId === nodeId && wait.iteration === iteration)
+  const hasChat = attempts.some(({ turns }) => turns.length > 0) || (attempt?.status === "running" && details !== undefined)
+  const snapshots = (details?.snapshots ?? []).filter((one) => one.nodeId === nodeId && one.iteration === iteration)
+  const tabs = [
+    { name: "about" as const, label: "About" },
+    ...(hasChat ? [{ name: "chat" as const, label: "Conversation" }] : []),
+    { name: "output" as const, label: "Output" },
+    ...(attempts.length > 1 ? [{ name: "diff" as const, label: "Compare" }] : []),
+    ...(snapshots.length > 0 ? [{ name: "files" as const, label: "Files" }] : []),
+  ]
+  const panel: Panel = tabs.find(({ name }) => name === place.query.panel)?.name ?? "about"
+  const close = (): void => change({ node: undefined, iteration: undefined, attempt: undefined, panel: undefined })
+  useKeys([], { close })
+  return (
+    <aside className="drawer" aria-label={`Node ${nodeId}`}>
+      <header>
+        <div className="bar">
+          <h2 className="grow cut" title={nodeId}>
+            {nodeId}
+          </h2>
+          {node === undefined ? <Chip tone="idle">to come</Chip> : <Chip tone={toneOf(node.status)}>{node.status}</Chip>}
+          <button type="button" className="plain" aria-label="Close" onClick={close}>
+            ✕
+          </button>
+        </div>
+        <div className="bar soft">
+          <span>{kind ?? node?.kind ?? "node"}</span>
+          {mine.length > 1 ? (
+            <label>
+              iteration{" "}
+              <select value={iteration} onChange={({ target }) => change({ iteration: target.value, attempt: undefined })}>
+                {mine.map((one) => (
+                  <option key={one.iteration} value={one.iteration}>
+                    {one.iteration} {one.status}
+                  </option>
+                ))}
+              </select>
+            </label>
+          ) : null}
+          {attempts.length > 1 ? (
+            <label>
+              attempt{" "}
+              <select value={attempt?.attempt} onChange={({ target }) => change({ attempt: target.value })}>
+                {attempts.map((one) => (
+                  <option key={one.attempt} value={one.attempt}>
+                    {one.attempt} {one.status}
+                  </option>
+                ))}
+              </select>
+            </label>
+          ) : null}
+          {frame === undefined &&
+          node !== undefined &&
+          node.kind === "step" &&
+          ["failed", "finished", "skipped"].includes(node.status) ? (
+            <button type="button" disabled={isBusy} onClick={() => void tell("retry", { node: nodeId, iteration })}>
+              Retry
+            </button>
+          ) : null}
+        </div>
+        <Tabs
+          tabs={tabs}
+          chosen={panel}
+          label="Parts of the node"
+          onChoose={(name) => change({ panel: name === "about" ? undefined : name })}
+        />
+      </header>
+      <div className="inside" role="tabpanel" aria-label={panel}>
+        {problem === undefined ? null : <Problem error={problem} />}
+        {panel === "about" ? <About {...{ node, attempt, attempts, open, frame }} /> : null}
+        {panel === "chat" && attempt !== undefined ? <Chat {...{ runId, nodeId, iteration, attempt }} /> : null}
+        {panel === "output" ? <Output {...{ runId, nodeId, iteration, frame }} given={node} /> : null}
+        {panel === "diff" ? <Compare {...{ runId, nodeId, iteration, attempts }} /> : null}
+        {panel === "files" ? <Value value={snapshots} label="Snapshots of files" /> : null}
+      </div>
+    </aside>
+  )
+}
+
+const About = ({
+  node,
+  attempt,
+  attempts,
+  open,
+  frame,
+}: {
+  readonly node: NodeSummary | undefined
+  readonly attempt: AttemptSummary | undefined
+  readonly attempts: ReadonlyArray<AttemptSummary>
+  readonly open: ReadonlyArray<WaitSummary>
+  readonly frame: number | undefined
+}) => {
+  const { change } = usePlace()
+  const error = attempt?.error ?? node?.error ?? null
+  return (
+    <>
+      {open
+        .filter(({ status, kind }) => status === "open" && (kind === "approval" || kind === "human"))
+        .map((wait) =>
+          frame === undefined ? (
+            <Decide key={wait.requestId} wait={wait} hasKeys={false} />
+          ) : (
+            <p key={wait.requestId} className="chip wait">
+              asked for a decision as of this frame
+            </p>
+          ),
+        )}
+      <dl className="facts">
+        {node?.startedAt == null ? null : (
+          <>
+            <dt>started</dt>
+            <dd>
+              <Clock at={node.startedAt} />
+            </dd>
+            <dt>took</dt>
+            <dd>
+              <Took from={node.startedAt} to={node.finishedAt} />
+              {node.finishedAt === null ? " so far" : ""}
+            </dd>
+          </>
+        )}
+        {node?.retryAt == null ? null : (
+          <>
+            <dt>next attempt</dt>
+            <dd>
+              <Ago at={node.retryAt} />
+            </dd>
+          </>
+        )}
+        {node?.passes == null ? null : (
+          <>
+            <dt>passes</dt>
+            <dd>
+              {node.passes}
+              {node.isExhausted === true ? ", ended by its limit" : ""}
+            </dd>
+          </>
+        )}
+        {attempt?.heartbeatAt == null ? null : (
+          <>
+            <dt>heartbeat</dt>
+            <dd>
+              <Ago at={attempt.heartbeatAt} />
+              {attempt.heartbeat === null ? null : <Value value={attempt.heartbeat} label="Heartbeat" />}
+            </dd>
+          </>
+        )}
+        {attempt?.cachedFrom == null ? null : (
+          <>
+            <dt>taken over from</dt>
+            <dd>{attempt.cachedFrom}</dd>
+          </>
+        )}
+        {node?.left === undefined ? null : (
+          <>
+            <dt>left</dt>
+            <dd>
+              {node.left.outcome}: {node.left.reason ?? node.left.trigger}
+            </dd>
+          </>
+        )}
+      </dl>
+      {error === null ? null : (
+        <section className="stack">
+          <h3>Error{attempts.length > 1 && attempt !== undefined ? ` of attempt ${attempt.attempt}` : ""}</h3>
+          <Cause cause={error} />
+        </section>
+      )}
+      {attempts.length === 0 ? null : (
+        <section>
+          <h3>Attempts</h3>
+          <table className="plain">
+            <tbody>
+              {attempts.map((one) => (
+                <tr key={one.attempt}>
+                  <td>
+                    <button
+                      type="button"
+                      className="plain"
+                      aria-pressed={one === attempt}
+                      onClick={() => change({ attempt: String(one.attempt) })}
+                    >
+                      {one.attempt}
+                    </button>
+                  </td>
+                  <td>{one.status}</td>
+                  <td className="number">{one.startedAt === null ? "" : <Took from={one.startedAt} to={one.finishedAt} />}</td>
+                  <td className="soft">{one.error === null ? "" : `${one.error.name}: ${one.error.message.slice(0, 120)}`}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </section>
+      )}
+      {open.length === 0 ? null : (
+        <section>
+          <h3>Waits</h3>
+          <table className="plain">
+            <tbody>
+              {open.map((wait) => (
+                <tr key={`${wait.kind} ${wait.requestSeq}`}>
+                  <td>{wait.kind}</td>
+                  <td>{wait.status}</td>
+                  <td>
+                    <Ago at={wait.since} />
+                  </td>
+                  <td className="soft">
+                    {[
+                      wait.name,
+                      wait.approved === null ? undefined : wait.approved ? "approved" : "denied",
+                      wait.by === null ? undefined : `by ${wait.by}`,
+                      wait.note,
+                    ]
+                      .filter((part) => part !== undefined && part !== null)
+                      .join(" ")}
+                  </td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </section>
+      )}
+    </>
+  )
+}
+
+/** An error with all that caused it, outermost first. */
+const Cause = ({ cause }: { readonly cause: ErrorCause }) => {
+  const chain: Array<ErrorCause> = []
+  for (let next: ErrorCause | undefined = cause; next !== undefined && chain.length < 20; next = next.cause) chain.push(next)
+  return (
+    <ol className="stack">
+      {chain.map(({ name, message, stack, code, status, errors }, index) => (
+        // biome-ignore lint/suspicious/noArrayIndexKey: causes have no other name than their place
+        <li key={index} className="problem">
+          {index === 0 ? null : <span className="soft">caused by </span>}
+          <strong>{name}</strong>
+          {code === undefined ? "" : ` (${code})`}
+          {status === undefined ? "" : ` status ${status}`}
+          <pre>{message}</pre>
+          {errors === undefined ? null : (
+            <details>
+              <summary>{errors.length} errors together</summary>
+              <Value value={errors} label="Errors" />
+            </details>
+          )}
+          {stack === undefined ? null : (
+            <details>
+              <summary>Stack</summary>
+              <pre className="soft">{stack}</pre>
+            </details>
+          )}
+        </li>
+      ))}
+    </ol>
+  )
+}
+
+const Chat = ({
+  runId,
+  nodeId,
+  iteration,
+  attempt,
+}: {
+  readonly runId: string
+  readonly nodeId: string
+  readonly iteration: number
+  readonly attempt: AttemptSummary
+}) => {
+  const { data } = useQuery(Queries.transcript(runId, nodeId, iteration, attempt.attempt))
+  const entries = entriesOf(data)
+  const { input, output } = attempt.turns.reduce(
+    (sum, turn) => ({ input: sum.input + (turn.inputTokens ?? 0), output: sum.output + (turn.outputTokens ?? 0) }),
+    { input: 0, output: 0 },
+  )
+  return (
+    <>
+      <p className="soft">
+        {Times.plural(attempt.turns.length, "turn")}, {Times.count(input)} tokens in, {Times.count(output)} out
+      </p>
+      {attempt.turns.map((turn, index) => (
+        // biome-ignore lint/suspicious/noArrayIndexKey: turns have no other name than their place
+        <section key={index} className="stack">
+          <h3>
+            {turn.agent}
+            {turn.model === undefined ? "" : ` · ${turn.model}`}
+          </h3>
+          <details open={index === 0}>
+            <summary>Prompt</summary>
+            <pre className="quote">{turn.prompt}</pre>
+          </details>
+          {turn.reply === undefined ? null : (
+            <details open>
+              <summary>Reply</summary>
+              <pre className="quote">{turn.reply}</pre>
+            </details>
+          )}
+          {turn.problem === undefined ? null : <div className="problem">{turn.problem}</div>}
+        </section>
+      ))}
+      {entries.length === 0 ? null : (
+        <section className="stack">
+          <h3>As it was recorded</h3>
+          {entries.map((entry, index) => (
+            // biome-ignore lint/suspicious/noArrayIndexKey: entries have no other name than their place
+            <details key={index}>
+              <summary>{entry.title}</summary>
+              <Value value={entry.value} label={entry.title} />
+            </details>
+          ))}
+        </section>
+      )}
+    </>
+  )
+}
+
+const isRecord = (value: unknown): value is { readonly [name: string]: unknown } =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+/** The entries of a transcript, each with a line that says what it is. */
+const entriesOf = (data: unknown): ReadonlyArray<{ readonly title: string; readonly value: unknown }> => {
+  const found = isRecord(data) ? (data.entries ?? data.transcript ?? data.turns ?? data.calls) : data
+  if (!Array.isArray(found)) return []
+  return found.map((entry: unknown) => {
+    if (!isRecord(entry)) return { title: "entry", value: entry }
+    const what = [entry.kind, entry.type, entry._tag, entry.role].find((one) => typeof one === "string")
+    const name = [entry.tool, entry.toolName, entry.name].find((one) => typeof one === "string")
+    return { title: [what, name, entry.status].filter((one) => typeof one === "string").join(" · ") || "entry", value: entry }
+  })
+}
+
+const Output = ({
+  runId,
+  nodeId,
+  iteration,
+  frame,
+  given,
+}: {
+  readonly runId: string
+  readonly nodeId: string
+  readonly iteration: number
+  readonly frame: number | undefined
+  readonly given: { readonly output?: unknown; readonly table?: string | null } | undefined
+}) => {
+  const { data, error, isPending } = useQuery(Queries.node(runId, nodeId, iteration, frame))
+  const output = given?.output ?? outputIn(data, iteration)
+  if (output === undefined && error !== null) return <Problem error={error} />
+  if (output === undefined) return <p className="soft">{isPending ? "…" : "No output yet."}</p>
+  return (
+    <>
+      {given?.table == null ? null : (
+        <p className="soft">
+          in table <code>{given.table}</code>
+        </p>
+      )}
+      <Value value={output} label={`Output of ${nodeId}`} />
+    </>
+  )
+}
+
+/** The output in whatever form the node is answered. */
+const outputIn = (data: unknown, iteration: number): unknown => {
+  if (!isRecord(data)) return undefined
+  if (data.output !== undefined) return data.output
+  if (isRecord(data.node)) return data.node.output
+  const nodes = Array.isArray(data.nodes) ? data.nodes.filter(isRecord) : []
+  return (nodes.find((one) => one.iteration === iteration) ?? nodes.at(-1))?.output
+}
+
+const Compare = ({
+  runId,
+  nodeId,
+  iteration,
+  attempts,
+}: {
+  readonly runId: string
+  readonly nodeId: string
+  readonly iteration: number
+  readonly attempts: ReadonlyArray<AttemptSummary>
+}) => {
+  const { place, change } = usePlace()
+  const [first, second] = list(place.query.at).map(Number)
+  const ended = attempts.filter(({ finishedAt }) => finishedAt !== null)
+  const [a, b] = [first ?? ended.at(-2)?.attempt, second ?? ended.at(-1)?.attempt]
+  const { data, error } = useQuery({
+    ...Queries.attemptDiff(runId, nodeId, iteration, a ?? 0, b ?? 0),
+    enabled: a !== undefined && b !== undefined,
+  })
+  if (a === undefined || b === undefined) return <p className="soft">Two attempts that have ended are needed.</p>
+  const select = (value: number, label: string, set: (to: string) => void) => (
+    <select aria-label={label} value={value} onChange={({ target }) => set(target.value)}>
+      {ended.map(({ attempt, status }) => (
+        <option key={attempt} value={attempt}>
+          {attempt} {status}
+        </option>
+      ))}
+    </select>
+  )
+  return (
+    <>
+      <div className="bar">
+        attempt {select(a, "Before", (to) => change({ at: `${to},${b}` }))} against{" "}
+        {select(b, "After", (to) => change({ at: `${a},${to}` }))}
+      </div>
+      {error === null ? null : <Problem error={error} />}
+      {data === undefined ? null : (
+        <>
+          <h3>Output</h3>
+          <Changes changes={data.output} />
+          {data.before?.error === data.after?.error ? null : (
+            <>
+              <h3>Error</h3>
+              <TextDiff before={data.before?.error ?? ""} after={data.after?.error ?? ""} label="Error" />
+            </>
+          )}
+          {(["prompts", "replies"] as const).map((part) => {
+            const [before, after] = [(data.before?.turns[part] ?? []).join("\n\n"), (data.after?.turns[part] ?? []).join("\n\n")]
+            return before === "" && after === "" ? null : (
+              <section key={part} className="stack">
+                <h3>{part === "prompts" ? "Prompts" : "Replies"}</h3>
+                <TextDiff {...{ before, after }} label={part} />
+              </section>
+            )
+          })}
+        </>
+      )}
+    </>
+  )
+}

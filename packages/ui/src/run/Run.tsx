@@ -1,0 +1,401 @@
+/** @jsxImportSource react */
+/** The page of a run: what it is, why it waits, its frames, its plan, its timeline, its events, and the node one has chosen. */
+import { keepPreviousData, useQuery } from "@tanstack/react-query"
+import { useCallback, useEffect, useMemo, useState } from "react"
+import { Link } from "wouter"
+import * as Queries from "../api/Queries.ts"
+import { useKeys } from "../app/Keyboard.ts"
+import { useIsNarrow } from "../app/Now.ts"
+import { usePlace } from "../app/Place.ts"
+import { Ago, Empty, Problem, RunStatus, Tabs, Took } from "../parts/Basics.tsx"
+import { Value } from "../parts/Value.tsx"
+import * as Outline from "../plan/Outline.ts"
+import { toneOfRun } from "../plan/Tone.ts"
+import { format, joined, list, number, runAddress } from "../state/Url.ts"
+import * as Times from "../text/Times.ts"
+import * as Marks from "../travel/Marks.ts"
+import { ForkDialog, RunActions, WhyActions } from "./Actions.tsx"
+import { Drawer } from "./Drawer.tsx"
+import { Graph } from "./Graph.tsx"
+import { Log } from "./Log.tsx"
+import { Slider, useMarks } from "./Slider.tsx"
+import { Timeline } from "./Timeline.tsx"
+import { Tree } from "./Tree.tsx"
+
+type TabName = "plan" | "timeline" | "events" | "values" | "costs"
+const tabs = [
+  { name: "plan", label: "Plan" },
+  { name: "timeline", label: "Timeline" },
+  { name: "events", label: "Events" },
+  { name: "values", label: "Input & output" },
+  { name: "costs", label: "Costs" },
+] as const satisfies ReadonlyArray<{ readonly name: TabName; readonly label: string }>
+
+const none: ReadonlyArray<never> = []
+
+export const Run = ({ runId }: { readonly runId: string }) => {
+  const { place, change } = usePlace()
+  const isNarrow = useIsNarrow()
+  const { query } = place
+  const tab: TabName = tabs.find(({ name }) => name === query.tab)?.name ?? "plan"
+  const overview = useQuery(Queries.run(runId))
+  const seq = overview.data?.seq
+  const { marks } = useMarks(runId, seq)
+  const asked = number(query.frame)
+  // A frame that the run has not got to is the present.
+  const frame = asked !== undefined && (marks.length === 0 || asked < (marks.at(-1)?.frame ?? 0)) ? asked : undefined
+  const mark = frame === undefined ? undefined : marks[Marks.indexAt(marks, frame)]
+  const plan = useQuery({ ...Queries.plan(runId, frame), placeholderData: keepPreviousData })
+  const details = useQuery({
+    ...Queries.details(runId),
+    enabled: tab === "timeline" || tab === "values" || query.node !== undefined,
+  })
+  const state = useQuery({
+    ...Queries.state(runId, frame ?? 0),
+    enabled: frame !== undefined && query.node !== undefined,
+    placeholderData: keepPreviousData,
+  })
+  const allWaits = useQuery({ ...Queries.waits(runId), enabled: tab === "timeline" || query.node !== undefined })
+  const waits = useMemo(() => {
+    const found = allWaits.data
+    return found === undefined ? none : "waits" in found ? found.waits : found
+  }, [allWaits.data])
+  const [isForking, setForking] = useState(false)
+
+  const onFrame = useCallback(
+    (next: number | undefined) => change({ frame: next === undefined ? undefined : String(next) }, { replace: true }),
+    [change],
+  )
+  const onNode = useCallback(
+    (nodeId: string, iteration: number, attempt?: number) =>
+      change({
+        node: nodeId,
+        iteration: iteration === 0 ? undefined : String(iteration),
+        attempt: attempt === undefined ? undefined : String(attempt),
+        panel: undefined,
+        at: undefined,
+      }),
+    [change],
+  )
+
+  useEffect(() => {
+    document.title = `${runId} · Smithers`
+  }, [runId])
+  const isTree = query.as === undefined ? isNarrow : query.as === "tree"
+  useKeys(["run"], { asTree: () => change({ as: isTree ? "graph" : "tree" }) })
+
+  if (overview.data === undefined) {
+    return (
+      <div className="head">
+        <h1>{runId}</h1>
+        {overview.error === null ? <p className="soft">…</p> : <Problem error={overview.error} />}
+      </div>
+    )
+  }
+  const { run } = overview.data
+  return (
+    <>
+      <div className="head">
+        <div className="bar">
+          <Link href="/runs">Runs</Link>
+          <span className="soft">/</span>
+          <h1 className="cut">{runId}</h1>
+          <RunStatus status={mark === undefined ? run.status : (state.data?.status ?? run.status)} />
+          {run.isPaused && run.status !== "paused" ? <span className="chip off">paused</span> : null}
+          <Link href={format({ view: "workflow", id: run.workflow, query: {} })}>{run.workflow}</Link>
+          {run.tags.map((tag) => (
+            <Link key={tag} className="tag" href={format({ view: "runs", query: { tag } })}>
+              {tag}
+            </Link>
+          ))}
+          <span className="soft">
+            began <Ago at={run.createdAt} />, {run.finishedAt === null ? "for " : "took "}
+            <Took from={run.createdAt} to={run.finishedAt} />
+          </span>
+          <span className="grow" />
+          <RunActions overview={overview.data} onFork={() => setForking(true)} />
+        </div>
+        <Lineage overview={overview.data} />
+        {frame === undefined ? <WhyBar runId={runId} onNode={onNode} tone={toneOfRun(run.status)} /> : null}
+        <Slider marks={marks} frame={frame} onFrame={onFrame} onFork={() => setForking(true)} onNode={onNode} />
+        <div className="bar">
+          <Tabs
+            tabs={tabs}
+            chosen={tab}
+            label="Parts of the run"
+            onChoose={(name) => change({ tab: name === "plan" ? undefined : name })}
+          />
+          <span className="grow" />
+          {tab === "plan" ? (
+            <Tabs tabs={views} chosen={isTree ? "tree" : "graph"} label="Way to show the plan" onChoose={(as) => change({ as })} />
+          ) : null}
+        </div>
+      </div>
+      <div className={`split ${query.node === undefined ? "" : "two"}`}>
+        <div className="pane" role="tabpanel" aria-label={tab}>
+          {tab === "plan" ? <PlanPane {...{ plan: plan.data, error: plan.error, isTree, mark, onNode }} /> : null}
+          {tab === "timeline" ? (
+            details.data === undefined ? (
+              details.error === null ? (
+                <Empty>…</Empty>
+              ) : (
+                <Problem error={details.error} />
+              )
+            ) : (
+              <Timeline
+                attempts={details.data.attempts}
+                waits={waits}
+                until={mark?.at ?? run.finishedAt ?? undefined}
+                zoom={zoomOf(query.from, query.to)}
+                onZoom={(zoom) =>
+                  change({
+                    from: zoom === undefined ? undefined : String(zoom[0]),
+                    to: zoom === undefined ? undefined : String(zoom[1]),
+                  })
+                }
+                selected={query.node}
+                onSelect={onNode}
+              />
+            )
+          ) : null}
+          {tab === "events" ? <Log {...{ runId, frame, onNode, onFrame }} /> : null}
+          {tab === "values" ? <Values overview={overview.data} details={details.data} /> : null}
+          {tab === "costs" ? <RunCosts runId={runId} /> : null}
+        </div>
+        {query.node === undefined ? null : (
+          <Drawer
+            key={`${runId} ${query.node}`}
+            runId={runId}
+            nodeId={query.node}
+            kind={undefined}
+            details={details.data}
+            nodes={frame === undefined ? (details.data?.nodes ?? none) : (state.data?.nodes ?? none)}
+            waits={frame === undefined ? waits : (state.data?.waits ?? none)}
+            frame={frame}
+            until={mark?.at}
+          />
+        )}
+      </div>
+      {isForking ? <ForkDialog runId={runId} frame={frame} onClose={() => setForking(false)} /> : null}
+    </>
+  )
+}
+
+const views = [
+  { name: "graph", label: "Graph" },
+  { name: "tree", label: "Tree" },
+] as const
+
+const zoomOf = (from: string | undefined, to: string | undefined): readonly [number, number] | undefined => {
+  const [a, b] = [number(from), number(to)]
+  return a !== undefined && b !== undefined && b > a ? [a, b] : undefined
+}
+
+const PlanPane = ({
+  plan,
+  error,
+  isTree,
+  mark,
+  onNode,
+}: {
+  readonly plan: Queries.Plan | undefined
+  readonly error: unknown
+  readonly isTree: boolean
+  readonly mark: Marks.Mark | undefined
+  readonly onNode: (nodeId: string, iteration: number) => void
+}) => {
+  const { place, change } = usePlace()
+  const { node, open } = place.query
+  const opened = useMemo(() => new Set(list(open).map(decodeURIComponent)), [open])
+  const outline = useMemo(() => (plan === undefined ? undefined : Outline.make(plan.nodes, opened)), [plan, opened])
+  const onSelect = useCallback(
+    (key: string | undefined) => {
+      if (key === undefined || key.startsWith("#")) return
+      onNode(key, -1)
+      change({ iteration: undefined })
+    },
+    [onNode, change],
+  )
+  const onOpen = useCallback((key: string) => change({ open: joined([...list(open), encodeURIComponent(key)]) }), [change, open])
+  if (outline === undefined) return error === null ? <Empty>…</Empty> : <Problem error={error} />
+  if (outline.items.length === 0) return <Empty>The plan is empty.</Empty>
+  const changed = mark === undefined ? 0 : mark.added.length + mark.removed.length + mark.changed.length
+  return (
+    <>
+      {opened.size === 0 ? null : (
+        <div className="bar" style={{ padding: "4px 16px" }}>
+          <button type="button" onClick={() => change({ open: undefined })}>
+            Fold what was opened
+          </button>
+        </div>
+      )}
+      {mark === undefined || changed === 0 ? null : (
+        <p className="past" style={{ margin: "6px 16px" }}>
+          {(
+            [
+              ["new", mark.added],
+              ["gone", mark.removed],
+              ["changed", mark.changed],
+            ] as const
+          )
+            .filter(([, ids]) => ids.length > 0)
+            .map(([word, ids]) => `${word}: ${ids.slice(0, 6).join(", ")}${ids.length > 6 ? " …" : ""}`)
+            .join(" · ")}
+        </p>
+      )}
+      {isTree ? (
+        <Tree {...{ outline, onSelect, onOpen }} selected={node} />
+      ) : (
+        <Graph {...{ outline, onSelect, onOpen }} selected={node} />
+      )}
+    </>
+  )
+}
+
+const WhyBar = ({
+  runId,
+  tone,
+  onNode,
+}: {
+  readonly runId: string
+  readonly tone: string
+  readonly onNode: (nodeId: string, iteration: number) => void
+}) => {
+  const { data } = useQuery(Queries.why(runId))
+  if (data === undefined) return null
+  return (
+    <div className={`why ${tone}`} role="status" data-why>
+      <p className="grow">{data.sentence}</p>
+      <WhyActions runId={runId} actions={data.actions ?? none} onNode={onNode} />
+    </div>
+  )
+}
+
+const Lineage = ({ overview }: { readonly overview: Queries.Overview }) => {
+  const { parent, forkedFrom, runId } = overview.run
+  const children = overview.lineage?.children ?? none
+  const forks = overview.lineage?.forks ?? none
+  if (parent === null && forkedFrom === null && children.length === 0 && forks.length === 0 && overview.run.children === 0)
+    return null
+  return (
+    <div className="bar soft">
+      {parent === null ? null : (
+        <span>
+          started by <Link href={runAddress(parent.runId, { node: parent.nodeId })}>{parent.runId}</Link>
+        </span>
+      )}
+      {forkedFrom === null ? null : (
+        <span>
+          forked from <Link href={runAddress(forkedFrom.runId, { frame: String(forkedFrom.frame) })}>{forkedFrom.runId}</Link> at
+          frame {forkedFrom.frame}
+        </span>
+      )}
+      {overview.run.children > 0 ? (
+        <Link href={format({ view: "runs", query: { parent: runId } })}>{Times.plural(overview.run.children, "child run")}</Link>
+      ) : null}
+      {forks.length > 0 ? (
+        <Link href={format({ view: "runs", query: { forkedFrom: runId } })}>{Times.plural(forks.length, "fork")}</Link>
+      ) : null}
+    </div>
+  )
+}
+
+const Values = ({
+  overview,
+  details,
+}: {
+  readonly overview: Queries.Overview
+  readonly details: { readonly input: unknown; readonly output: unknown; readonly failure: unknown } | undefined
+}) => {
+  const failure = overview.failure ?? details?.failure
+  return (
+    <div className="body stack">
+      {failure == null ? null : (
+        <section className="stack">
+          <h2>Failure</h2>
+          <Value value={failure} label="Failure" />
+        </section>
+      )}
+      <section className="stack">
+        <h2>Input</h2>
+        <Value value={overview.input ?? details?.input} label="Input" />
+      </section>
+      <section className="stack">
+        <h2>Output</h2>
+        <Value value={overview.output ?? details?.output} label="Output" />
+      </section>
+      <section className="stack">
+        <h2>The run</h2>
+        <Value value={overview.run} label="The run" />
+      </section>
+    </div>
+  )
+}
+
+const RunCosts = ({ runId }: { readonly runId: string }) => {
+  const { data, error } = useQuery(Queries.at<unknown>(`/runs/${encodeURIComponent(runId)}/costs`, {}, "runs"))
+  if (error !== null) return <Problem error={error} />
+  return (
+    <div className="body stack">
+      <CostTable data={data} />
+    </div>
+  )
+}
+
+interface UsageRow {
+  readonly nodeId?: string
+  readonly agent?: string
+  readonly model?: string | null
+  readonly calls?: number
+  readonly inputTokens?: number
+  readonly outputTokens?: number
+  readonly tokens?: number
+  readonly cost?: number | null
+}
+
+/** Spending by step, agent and model. */
+export const CostTable = ({ data }: { readonly data: unknown }) => {
+  const usage =
+    typeof data === "object" && data !== null && "usage" in data && Array.isArray(data.usage)
+      ? (data.usage as ReadonlyArray<UsageRow>)
+      : undefined
+  if (data === undefined) return <Empty>…</Empty>
+  if (usage === undefined) return <Value value={data} label="Costs" />
+  if (usage.length === 0) return <Empty>No model was asked.</Empty>
+  const cost = usage.reduce((sum, row) => sum + (row.cost ?? 0), 0)
+  return (
+    <table className="plain">
+      <thead>
+        <tr>
+          <th>step</th>
+          <th>agent</th>
+          <th>model</th>
+          <th className="number">calls</th>
+          <th className="number">in</th>
+          <th className="number">out</th>
+          <th className="number">cost</th>
+        </tr>
+      </thead>
+      <tbody>
+        {usage.map((row, index) => (
+          // biome-ignore lint/suspicious/noArrayIndexKey: rows have no other name than their place
+          <tr key={index}>
+            <td>{row.nodeId}</td>
+            <td>{row.agent}</td>
+            <td>{row.model}</td>
+            <td className="number">{Times.count(row.calls ?? 0)}</td>
+            <td className="number">{Times.count(row.inputTokens ?? row.tokens ?? 0)}</td>
+            <td className="number">{Times.count(row.outputTokens ?? 0)}</td>
+            <td className="number">{row.cost == null ? "not known" : Times.dollars(row.cost)}</td>
+          </tr>
+        ))}
+      </tbody>
+      <tfoot>
+        <tr>
+          <td colSpan={6}>together</td>
+          <td className="number">{Times.dollars(cost)}</td>
+        </tr>
+      </tfoot>
+    </table>
+  )
+}

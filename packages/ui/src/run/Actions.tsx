@@ -107,7 +107,7 @@ const CancelDialog = ({ runId, onClose }: { readonly runId: string; readonly onC
   )
 }
 
-export const SignalDialog = ({
+const SignalDialog = ({
   runId,
   name: given = "",
   correlation: of,

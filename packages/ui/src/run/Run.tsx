@@ -354,7 +354,7 @@ interface UsageRow {
 }
 
 /** Spending by step, agent and model. */
-export const CostTable = ({ data }: { readonly data: unknown }) => {
+const CostTable = ({ data }: { readonly data: unknown }) => {
   const usage =
     typeof data === "object" && data !== null && "usage" in data && Array.isArray(data.usage)
       ? (data.usage as ReadonlyArray<UsageRow>)

@@ -49,23 +49,35 @@ export const Tree = ({ outline, selected, onSelect, onOpen }: Props) => {
     if (item === undefined) return
     const hasInside = (outline.ends[at] as number) > at + 1
     const isOpen = hasInside && !closed.has(item.key)
-    const moves: { readonly [key: string]: () => void } = {
-      ArrowDown: () => focus(Math.min(rows.length - 1, focusedIndex + 1)),
-      ArrowUp: () => focus(Math.max(0, focusedIndex - 1)),
-      Home: () => focus(0),
-      End: () => focus(rows.length - 1),
-      ArrowRight: () => (hasInside && !isOpen ? toggle(item.key, true) : focus(Math.min(rows.length - 1, focusedIndex + 1))),
-      ArrowLeft: () => {
+    switch (event.key) {
+      case "ArrowDown":
+        focus(Math.min(rows.length - 1, focusedIndex + 1))
+        break
+      case "ArrowUp":
+        focus(Math.max(0, focusedIndex - 1))
+        break
+      case "Home":
+        focus(0)
+        break
+      case "End":
+        focus(rows.length - 1)
+        break
+      case "ArrowRight":
+        if (hasInside && !isOpen) toggle(item.key, true)
+        else focus(Math.min(rows.length - 1, focusedIndex + 1))
+        break
+      case "ArrowLeft":
         if (isOpen) toggle(item.key, false)
         else if (item.parent >= 0) focus(rows.indexOf(item.parent))
-      },
-      Enter: () => press(item),
-      " ": () => press(item),
+        break
+      case "Enter":
+      case " ":
+        press(item)
+        break
+      default:
+        return
     }
-    const move = moves[event.key]
-    if (move === undefined) return
     event.preventDefault()
-    move()
   }
   return (
     <div className="tree" ref={room}>
@@ -84,6 +96,7 @@ export const Tree = ({ outline, selected, onSelect, onOpen }: Props) => {
           const counts = outline.counts[at]
           const isGroup = hasInside || item.kind === "fan"
           return (
+            // biome-ignore lint/a11y/useKeyWithClickEvents: the tree around it has the keys
             <div
               key={key}
               role="treeitem"

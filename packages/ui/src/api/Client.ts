@@ -27,12 +27,15 @@ export const headers = (more: { readonly [name: string]: string } = {}): Record<
   return { ...more, ...(known === undefined ? {} : { authorization: `Bearer ${known}` }) }
 }
 
-/** The parts of a query; those that are `undefined` are left out. */
-export type Query = { readonly [name: string]: string | number | boolean | undefined }
+/** The parts of a query; those that are `undefined` are left out, and lists are repeated. */
+export type Query = { readonly [name: string]: string | number | boolean | ReadonlyArray<string> | undefined }
 
 export const address = (path: string, query: Query = {}): string => {
   const search = new URLSearchParams()
-  for (const [name, value] of Object.entries(query)) if (value !== undefined) search.set(name, String(value))
+  for (const [name, value] of Object.entries(query)) {
+    if (value === undefined) continue
+    for (const one of Array.isArray(value) ? value : [value]) search.append(name, String(one))
+  }
   const text = search.toString()
   return `${base}${path}${text === "" ? "" : `?${text}`}`
 }

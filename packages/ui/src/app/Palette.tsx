@@ -3,7 +3,7 @@
 import { useQuery } from "@tanstack/react-query"
 import { useState } from "react"
 import { get } from "../api/Client.ts"
-import type { Listed } from "../api/Queries.ts"
+import type { RunPage } from "../api/Answers.ts"
 import { Dialog } from "../parts/Basics.tsx"
 import { runWords } from "../plan/Tone.ts"
 import * as Keys from "../state/Keys.ts"
@@ -16,7 +16,6 @@ const pages: ReadonlyArray<readonly [label: string, place: Place]> = [
   ["Runs that wait for a person", { view: "runs", query: { status: "person" } }],
   ["Runs that retry", { view: "runs", query: { status: "retrying" } }],
   ["Workflows", { view: "workflows", query: {} }],
-  ["Schedules", { view: "schedules", query: {} }],
   ["Costs", { view: "costs", query: {} }],
   ["Database", { view: "database", query: {} }],
 ]
@@ -26,7 +25,7 @@ export const Palette = ({ onGo, onClose }: { readonly onGo: (place: Place) => vo
   const [chosen, setChosen] = useState(0)
   const { data } = useQuery({
     queryKey: ["palette", text],
-    queryFn: ({ signal }) => get<{ readonly runs: ReadonlyArray<Listed> }>("/runs", { q: text, limit: 8 }, signal),
+    queryFn: ({ signal }) => get<RunPage>("/runs", { q: text, limit: 8 }, signal),
     enabled: text.length > 0,
   })
   const found = [

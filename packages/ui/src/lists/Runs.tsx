@@ -5,6 +5,7 @@ import { keepPreviousData, useInfiniteQuery, useQuery } from "@tanstack/react-qu
 import { useVirtualizer } from "@tanstack/react-virtual"
 import { useEffect, useMemo, useRef, useState } from "react"
 import { Link } from "wouter"
+import type { ListedRun } from "../api/Answers.ts"
 import * as Queries from "../api/Queries.ts"
 import { useKeys } from "../app/Keyboard.ts"
 import { useIsNarrow, useNow } from "../app/Now.ts"
@@ -24,9 +25,13 @@ const choices = [
   { name: "failed", label: "Failed", statuses: ["failed"] },
   { name: "orphaned", label: "Orphaned", statuses: ["orphaned", "suspended"] },
   { name: "paused", label: "Paused", statuses: ["paused"] },
-  { name: "finished", label: "Finished", statuses: ["finished"] },
+  { name: "finished", label: "Finished", statuses: ["finished", "continued"] },
   { name: "cancelled", label: "Cancelled", statuses: ["cancelled"] },
 ] as const satisfies ReadonlyArray<{ readonly name: string; readonly label: string; readonly statuses: ReadonlyArray<ShownStatus> }>
+
+const notEnded: ReadonlyArray<ShownStatus> = choices.flatMap(({ name, statuses }): ReadonlyArray<ShownStatus> =>
+  name === "failed" || name === "finished" || name === "cancelled" ? [] : statuses,
+)
 
 const stuckSince = [
   ["", "at any time"],
@@ -44,8 +49,9 @@ export const Runs = () => {
     const chosen = choices.filter(({ name }) => list(query.status).includes(name))
     const statuses = chosen.flatMap((one): ReadonlyArray<string> => one.statuses)
     return {
-      status: joined(statuses),
-      waiting: chosen.some(({ name }) => name === "retrying") ? "retry" : query.waiting,
+      // What stands still has not ended, so ended runs need not be read for it.
+      status: statuses.length > 0 ? statuses : query.stuck === undefined ? undefined : notEnded,
+      waiting: chosen.some(({ name }) => name === "retrying") ? ["retry"] : query.waiting === undefined ? undefined : list(query.waiting),
       workflow: query.workflow,
       tag: query.tag,
       q: query.q,
@@ -118,8 +124,8 @@ export const Runs = () => {
           <h1>Runs</h1>
           <Text
             value={query.q ?? ""}
-            label="Find runs by text"
-            placeholder="Find by id or text  /"
+            label="Find runs by their id"
+            placeholder="Find by id  /"
             input={search}
             onChange={(q) => change({ q: q || undefined, at: undefined }, { replace: true })}
           />
@@ -194,7 +200,7 @@ export const Runs = () => {
       <div className="rows" ref={room}>
         <ul className="room" aria-label="Runs" style={{ height: virtual.getTotalSize() }}>
           {items.map(({ index, start }) => {
-            const run = runs[index] as Queries.Listed
+            const run = runs[index] as ListedRun
             return (
               <li key={run.runId}>
                 <Link
@@ -216,12 +222,11 @@ export const Runs = () => {
                     {run.parent === null ? null : <span className="tag">child</span>}
                   </span>
                   <span className="when">
-                    {run.cost === undefined || run.cost === 0 ? "" : `${Times.dollars(run.cost)} · `}
                     <Took from={run.createdAt} to={run.finishedAt} /> · <Ago at={run.createdAt} />
                   </span>
                   {isNarrow ? null : <span />}
                   <span className="sentence cut">
-                    {run.stuck === null ? run.sentence : `cannot be resumed: ${run.stuck.error.message}`}
+                    {run.sentence}
                   </span>
                 </Link>
               </li>

@@ -2,20 +2,11 @@
  * The plan as a flat list in document order. Fan-outs of many like children are folded into one item with counts. Everything walks by
  * index and by a stack of its own, so the depth of a plan does not matter.
  */
-import type { NodeStatus } from "@smithers/core/Status"
+import type { GraphNode } from "@smithers/server/views/PlanTree"
 import { type Counts, noCounts, type Tone, toneOf, toneOfMembers } from "./Tone.ts"
 
 /** A node of a plan, as `GET /runs/:id/plan` answers it. */
-export interface PlanNode {
-  readonly kind: string
-  readonly id: string | null
-  readonly status: NodeStatus | null
-  readonly details: { readonly [name: string]: unknown }
-  readonly left?: { readonly outcome: string; readonly trigger: string; readonly reason?: string | undefined } | undefined
-  readonly winners?: ReadonlyArray<string> | undefined
-  readonly parts?: { readonly [name: string]: number } | undefined
-  readonly children: ReadonlyArray<PlanNode>
-}
+export type PlanNode = GraphNode
 
 /** More like children than this side by side are one item until it is opened. */
 export const foldOver = 24
@@ -174,9 +165,9 @@ export const remarkOf = ({ kind, node }: Item): string => {
   return said.filter((part) => part !== undefined).join(" · ")
 }
 
-const partsText = (parts: { readonly [name: string]: number }): string | undefined => {
-  const all = Object.values(parts).reduce((sum, count) => sum + count, 0)
-  return all === 0 ? undefined : `${parts.done ?? 0} of ${all} done`
+const partsText = (parts: NonNullable<PlanNode["parts"]>): string | undefined => {
+  const all = parts.done + parts.failed + parts.left + parts.open + parts.idle
+  return all === 0 ? undefined : `${parts.done} of ${all} done`
 }
 
 /** Ids of the nodes that a node needs. */

@@ -5,7 +5,8 @@ import { useQueryClient } from "@tanstack/react-query"
 import { useEffect, useState } from "react"
 import { Link } from "wouter"
 import { path, post } from "../api/Client.ts"
-import type { Action } from "../api/Queries.ts"
+import type { Action, Forked } from "../api/Answers.ts"
+import { usePlace } from "../app/Place.ts"
 import { Dialog, Problem } from "../parts/Basics.tsx"
 import { runAddress } from "../state/Url.ts"
 
@@ -168,35 +169,13 @@ const SignalDialog = ({
   )
 }
 
-interface ForkNode {
-  readonly nodeId: string
-  readonly iteration: number
-}
-
-interface Preview {
-  readonly runId?: string
-  readonly kept?: ReadonlyArray<ForkNode>
-  readonly again?: ReadonlyArray<ForkNode>
-  readonly asked?: ReadonlyArray<ForkNode>
-  readonly [list: string]: unknown
-}
-
-const titles: { readonly [list: string]: string } = {
-  kept: "Kept",
-  rerun: "Runs again",
-  again: "Runs again",
-  reruns: "Runs again",
-  asked: "Asks again",
-  asks: "Asks again",
-}
-
-/** Lists of nodes in an answer, whatever else it holds. */
-const listsOf = (preview: Preview): ReadonlyArray<readonly [string, ReadonlyArray<ForkNode>]> =>
-  Object.entries(preview).flatMap(([name, list]) =>
-    Array.isArray(list) && (name in titles || list.some((one) => typeof one === "object" && one !== null && "nodeId" in one))
-      ? [[titles[name] ?? name, list as ReadonlyArray<ForkNode>] as const]
-      : [],
-  )
+/** What becomes of nodes in a fork, in the order of its answer. */
+const fates = [
+  ["kept", "Kept"],
+  ["rerun", "Runs again"],
+  ["requested", "Asks again"],
+  ["waiting", "Waits on"],
+] as const
 
 /** Shows what a fork would keep, run again and ask again, before it is made. */
 export const ForkDialog = ({
@@ -208,19 +187,34 @@ export const ForkDialog = ({
   readonly frame: number | undefined
   readonly onClose: () => void
 }) => {
+  const { go } = usePlace()
   const { tell, isBusy, problem } = useTell(runId)
-  const [preview, setPreview] = useState<Preview>()
-  const [made, setMade] = useState<string>()
+  const [preview, setPreview] = useState<Forked>()
   const [reask, setReask] = useState(false)
+  const [begins, setBegins] = useState(true)
+  const [unbegun, setUnbegun] = useState<{ readonly runId: string; readonly error: unknown }>()
   const options = { ...(frame === undefined ? {} : { frame }), ...(reask ? { reask: true } : {}) }
   // biome-ignore lint/correctness/useExhaustiveDependencies: a preview for each choice
   useEffect(() => {
     let isGone = false
-    tell<Preview>("fork", { ...options, dryRun: true }).then((found) => isGone || setPreview(found))
+    tell<Forked>("fork", { ...options, dryRun: true }).then((found) => isGone || setPreview(found))
     return () => {
       isGone = true
     }
   }, [runId, frame, reask])
+  const make = async (): Promise<void> => {
+    const made = await tell<Forked>("fork", options)
+    if (made === undefined) return
+    try {
+      // A fork that is made waits for somebody to begin work on it.
+      if (begins) await post(`${path("runs", made.runId)}/resume`)
+    } catch (error) {
+      setUnbegun({ runId: made.runId, error })
+      return
+    }
+    onClose()
+    go({ view: "run", id: made.runId, query: {} })
+  }
   return (
     <Dialog title="Fork the run" onClose={onClose}>
       <div className="inside">
@@ -229,76 +223,75 @@ export const ForkDialog = ({
         </h2>
         <p className="soft">A fork is a new run that goes on from here with today's code. The original is not touched.</p>
         {problem === undefined ? null : <Problem error={problem} />}
-        {made === undefined ? (
-          <>
-            {preview === undefined ? <p className="soft">Looking at what would run again…</p> : null}
-            {preview === undefined
-              ? null
-              : listsOf(preview).map(([title, nodes]) => (
-                  <details key={title} open={nodes.length <= 8}>
-                    <summary>
-                      <strong>{title}</strong> <span className="soft">{nodes.length}</span>
-                    </summary>
-                    <ul>
-                      {nodes.slice(0, 100).map(({ nodeId, iteration }) => (
-                        <li key={`${nodeId} ${iteration}`}>
-                          <code>
-                            {nodeId}
-                            {iteration > 0 ? ` #${iteration}` : ""}
-                          </code>
-                        </li>
-                      ))}
-                    </ul>
-                  </details>
-                ))}
-            <label>
-              <input type="checkbox" checked={reask} onChange={({ target }) => setReask(target.checked)} /> ask people again what
-              they have decided before
-            </label>
-            <div className="foot">
-              <button type="button" onClick={onClose}>
-                Leave it
-              </button>
-              <button
-                type="button"
-                className="primary"
-                disabled={isBusy || preview === undefined}
-                onClick={async () => setMade((await tell<Preview>("fork", options))?.runId)}
-              >
-                Fork
-              </button>
-            </div>
-          </>
-        ) : (
-          <>
-            <p role="status">
-              The new run is <code>{made}</code>.
+        {unbegun === undefined ? null : (
+          <div className="stack">
+            <p>
+              The new run is <Link href={runAddress(unbegun.runId)}>{unbegun.runId}</Link>, and no process works on it yet.
             </p>
-            <div className="foot">
-              <button type="button" onClick={onClose}>
-                Stay
-              </button>
-              <Link className="primary" href={runAddress(made)} onClick={onClose}>
-                Go to it
-              </Link>
-            </div>
-          </>
+            <Problem error={unbegun.error} />
+          </div>
         )}
+        {preview === undefined && problem === undefined ? (
+          <p className="soft" role="status">
+            Looking at what would run again…
+          </p>
+        ) : null}
+        {preview === undefined
+          ? null
+          : fates.map(([fate, title]) => (
+              <details key={fate} open={preview[fate].length > 0 && preview[fate].length <= 8} data-fate={fate}>
+                <summary>
+                  <strong>{title}</strong> <span className="soft">{preview[fate].length}</span>
+                </summary>
+                <ul>
+                  {preview[fate].slice(0, 100).map(({ nodeId, iteration }) => (
+                    <li key={`${nodeId} ${iteration}`}>
+                      <code>
+                        {nodeId}
+                        {iteration > 0 ? ` #${iteration}` : ""}
+                      </code>
+                    </li>
+                  ))}
+                </ul>
+              </details>
+            ))}
+        <div className="stack">
+          <label>
+            <input type="checkbox" checked={reask} onChange={({ target }) => setReask(target.checked)} /> ask people again what they
+            have decided before
+          </label>
+          <label>
+            <input type="checkbox" checked={begins} onChange={({ target }) => setBegins(target.checked)} /> begin work on it at once
+          </label>
+        </div>
+        <div className="foot">
+          <button type="button" onClick={onClose}>
+            Leave it
+          </button>
+          <button
+            type="button"
+            className="primary"
+            disabled={isBusy || preview === undefined || unbegun !== undefined}
+            onClick={() => void make()}
+          >
+            Fork
+          </button>
+        </div>
       </div>
     </Dialog>
   )
 }
 
-const labels: { readonly [kind: string]: string } = {
+/** Words on the button of an action; `undefined` for those that need none: the request has both answers, and the run its own cancel. */
+const labels: { readonly [K in Action["kind"]]: string | undefined } = {
   resume: "Resume",
   retry: "Retry",
-  cancel: "Cancel",
   unpause: "Unpause",
-  pause: "Pause",
   signal: "Send the signal…",
   approve: "Show the request",
-  deny: "",
   answer: "Show the question",
+  deny: undefined,
+  cancel: undefined,
 }
 
 /** The buttons that end what a run waits for. Decisions are made where the request is seen. */
@@ -313,34 +306,29 @@ export const WhyActions = ({
 }) => {
   const { tell, isBusy, problem } = useTell(runId)
   const [signal, setSignal] = useState<Action>()
-  const shown = actions.filter(
-    ({ kind }, index) =>
-      labels[kind] !== "" && actions.findIndex((one) => one.kind === kind && one.nodeId === actions[index]?.nodeId) === index,
-  )
-  const nodeOf = (action: Action): string | undefined =>
-    action.nodeId ?? (typeof action.node === "string" ? action.node : undefined)
+  const keyOf = ({ kind, nodeId, iteration }: Action): string => JSON.stringify([kind, nodeId, iteration])
+  const shown = actions.filter(({ kind }) => labels[kind] !== undefined)
   const press = (action: Action): void => {
-    const node = nodeOf(action)
-    const iteration = typeof action.iteration === "number" ? action.iteration : 0
-    if (action.kind === "approve" || action.kind === "answer") {
+    const { kind, nodeId: node, iteration = 0 } = action
+    if (kind === "approve" || kind === "answer") {
       if (node !== undefined) onNode(node, iteration)
-    } else if (action.kind === "signal") setSignal(action)
-    else void tell(action.kind, node === undefined ? {} : { node, iteration })
+    } else if (kind === "signal") setSignal(action)
+    else void tell(kind, node === undefined ? {} : { node, iteration })
   }
   return (
     <>
       {shown.slice(0, 4).map((action) => (
-        <button key={`${action.kind} ${nodeOf(action)}`} type="button" disabled={isBusy} onClick={() => press(action)}>
-          {labels[action.kind] ?? action.kind}
-          {action.kind === "retry" && nodeOf(action) !== undefined ? ` ${nodeOf(action)}` : ""}
+        <button key={keyOf(action)} type="button" disabled={isBusy} onClick={() => press(action)}>
+          {labels[action.kind]}
+          {action.kind === "retry" && action.nodeId !== undefined ? ` ${action.nodeId}` : ""}
         </button>
       ))}
       {problem === undefined ? null : <Problem error={problem} />}
       {signal === undefined ? null : (
         <SignalDialog
-          runId={typeof signal.runId === "string" ? signal.runId : runId}
-          name={typeof signal.name === "string" ? signal.name : ""}
-          {...(typeof signal.correlation === "string" ? { correlation: signal.correlation } : {})}
+          runId={signal.runId}
+          name={signal.name ?? ""}
+          {...(signal.correlation === undefined ? {} : { correlation: signal.correlation })}
           onClose={() => setSignal(undefined)}
         />
       )}

@@ -17,7 +17,7 @@ interface Request {
   readonly summary: string | undefined
   readonly schema: unknown
   readonly approvers: ReadonlyArray<string>
-  readonly options: ReadonlyArray<{ readonly key: string; readonly label: string; readonly description?: string }>
+  readonly options: ReadonlyArray<{ readonly key: string; readonly label: string; readonly summary?: string }>
   readonly rest: unknown
 }
 
@@ -34,14 +34,14 @@ export const requestOf = ({ request }: Pick<WaitSummary, "request">): Request =>
       options: [],
       rest: isRecord(request) ? request : undefined,
     }
-  const { title, summary, prompt, schema, outputSchema, answerSchema, jsonSchema, approvers, options, ...rest } = request
+  const { title, summary, prompt, schema, approvers, options, ...rest } = request
   return {
     title: text(title) ?? text(prompt) ?? text(summary),
     summary:
       text(title) === undefined && text(prompt) === undefined
         ? undefined
         : (text(summary) ?? (text(title) === undefined ? undefined : text(prompt))),
-    schema: schema ?? outputSchema ?? answerSchema ?? jsonSchema,
+    schema,
     approvers: Array.isArray(approvers) ? approvers.map(String) : [],
     options: Array.isArray(options)
       ? options.flatMap((option) =>
@@ -50,7 +50,7 @@ export const requestOf = ({ request }: Pick<WaitSummary, "request">): Request =>
                 {
                   key: option.key,
                   label: text(option.label) ?? option.key,
-                  ...(typeof option.description === "string" ? { description: option.description } : {}),
+                  ...(typeof option.summary === "string" ? { summary: option.summary } : {}),
                 },
               ]
             : [],
@@ -74,7 +74,6 @@ export const Decide = ({
   const client = useQueryClient()
   const { title, summary, schema, approvers, options, rest } = requestOf(wait)
   const [note, setNote] = useState("")
-  const [by, setBy] = useState(approvers.length === 1 ? (approvers[0] ?? "") : "")
   const [chosen, setChosen] = useState<string>()
   const [isBusy, setBusy] = useState(false)
   const [problem, setProblem] = useState<unknown>()
@@ -89,7 +88,6 @@ export const Decide = ({
       await post(`${path("runs", wait.runId)}/${verb}`, {
         ...{ node, iteration, digest, requestId, ...more },
         ...(note === "" ? {} : { note }),
-        ...(by === "" ? {} : { by }),
       })
       const done = verb === "approve" ? "approved" : verb === "deny" ? "denied" : "answered"
       setDone(done)
@@ -146,16 +144,16 @@ export const Decide = ({
       {options.length === 0 ? null : (
         <fieldset className="card">
           <legend>Choose one</legend>
-          {options.map(({ key, label, description }) => (
+          {options.map(({ key, label, summary }) => (
             <label key={key} style={{ display: "block" }}>
               <input type="radio" name={`choice ${wait.requestId}`} checked={chosen === key} onChange={() => setChosen(key)} />{" "}
               {label}
-              {description === undefined ? null : <span className="soft"> {description}</span>}
+              {summary === undefined ? null : <span className="soft"> {summary}</span>}
             </label>
           ))}
         </fieldset>
       )}
-      {problem === undefined ? null : problem instanceof Refused && /Stale|Already|Decided|NotOpen|NoOpen/.test(problem.tag) ? (
+      {problem === undefined ? null : problem instanceof Refused && problem.status === 409 ? (
         <div className="problem" role="alert">
           <strong>This request has changed or is decided.</strong> {problem.message} What is shown is brought up to date.
         </div>
@@ -164,27 +162,10 @@ export const Decide = ({
       )}
       {isApproval ? (
         <>
-          <div className="bar">
-            <label className="grow">
-              <span className="soft">Note (optional)</span>
-              <input style={{ width: "100%" }} value={note} onChange={({ target }) => setNote(target.value)} />
-            </label>
-            <label>
-              <span className="soft">By</span>
-              <br />
-              <input
-                value={by}
-                placeholder="you"
-                list={`approvers-${wait.requestId}`}
-                onChange={({ target }) => setBy(target.value)}
-              />
-              <datalist id={`approvers-${wait.requestId}`}>
-                {approvers.map((name) => (
-                  <option key={name} value={name} />
-                ))}
-              </datalist>
-            </label>
-          </div>
+          <label className="field">
+            <span className="soft">Note (optional)</span>
+            <input value={note} onChange={({ target }) => setNote(target.value)} />
+          </label>
           <div className="bar">
             <button type="button" className="primary" disabled={isBusy} onClick={approve}>
               Approve {hasKeys ? <kbd>a</kbd> : null}

@@ -1,8 +1,9 @@
 /** @jsxImportSource react */
 /** Everything about one node: its attempts, the conversation, output, error, waits, files, and differences between attempts. */
 import type { ErrorCause } from "@smithers/core/ErrorInfo"
-import type { AttemptSummary, NodeSummary, RunDetails, WaitSummary } from "@smithers/core/RunReader"
+import type { AttemptSummary, NodeSummary, WaitSummary } from "@smithers/core/RunReader"
 import { useQuery } from "@tanstack/react-query"
+import type { Details, Transcript } from "../api/Answers.ts"
 import * as Queries from "../api/Queries.ts"
 import { useKeys } from "../app/Keyboard.ts"
 import { usePlace } from "../app/Place.ts"
@@ -18,7 +19,7 @@ interface Props {
   readonly runId: string
   readonly nodeId: string
   readonly kind: string | undefined
-  readonly details: RunDetails | undefined
+  readonly details: Details | undefined
   /** The nodes as of the frame that is shown; those of now where there is none. */
   readonly nodes: ReadonlyArray<NodeSummary & { readonly output?: unknown }>
   readonly waits: ReadonlyArray<WaitSummary>
@@ -309,66 +310,133 @@ const Chat = ({
   readonly iteration: number
   readonly attempt: AttemptSummary
 }) => {
-  const { data } = useQuery(Queries.transcript(runId, nodeId, iteration, attempt.attempt))
-  const entries = entriesOf(data)
-  const { input, output } = attempt.turns.reduce(
-    (sum, turn) => ({ input: sum.input + (turn.inputTokens ?? 0), output: sum.output + (turn.outputTokens ?? 0) }),
-    { input: 0, output: 0 },
-  )
-  return (
-    <>
-      <p className="soft">
-        {Times.plural(attempt.turns.length, "turn")}, {Times.count(input)} tokens in, {Times.count(output)} out
-      </p>
-      {attempt.turns.map((turn, index) => (
-        // biome-ignore lint/suspicious/noArrayIndexKey: turns have no other name than their place
-        <section key={index} className="stack">
+  const { data, error } = useQuery(Queries.transcript(runId, nodeId, iteration, attempt.attempt))
+  if (data === undefined) return error === null ? <p className="soft">…</p> : <Problem error={error} />
+  if (data.conversations.length === 0) return <p className="soft">No agent has been asked in this attempt.</p>
+  return data.conversations.map(({ agent, status, conversation, entries, calls, runId: origin }) => {
+    const sum = (of: (entry: Entry) => number | undefined): number => entries.reduce((all, entry) => all + (of(entry) ?? 0), 0)
+    const turns = entries.filter(({ kind }) => kind === "reply").length
+    return (
+      <section key={`${origin} ${conversation}`} className="stack" aria-label={`Conversation with ${agent}`}>
+        <div>
           <h3>
-            {turn.agent}
-            {turn.model === undefined ? "" : ` · ${turn.model}`}
+            {agent}
+            {status === "open" ? <span className="chip active">at work</span> : null}
           </h3>
-          <details open={index === 0}>
-            <summary>Prompt</summary>
-            <pre className="quote">{turn.prompt}</pre>
-          </details>
-          {turn.reply === undefined ? null : (
-            <details open>
-              <summary>Reply</summary>
-              <pre className="quote">{turn.reply}</pre>
-            </details>
-          )}
-          {turn.problem === undefined ? null : <div className="problem">{turn.problem}</div>}
-        </section>
-      ))}
-      {entries.length === 0 ? null : (
-        <section className="stack">
-          <h3>As it was recorded</h3>
-          {entries.map((entry, index) => (
-            // biome-ignore lint/suspicious/noArrayIndexKey: entries have no other name than their place
-            <details key={index}>
-              <summary>{entry.title}</summary>
-              <Value value={entry.value} label={entry.title} />
-            </details>
+          <p className="soft">
+            {[
+              entries.find(({ model }) => model !== undefined)?.model,
+              Times.plural(turns, "turn"),
+              `${Times.count(sum((entry) => entry.inputTokens))} tokens in`,
+              `${Times.count(sum((entry) => entry.outputTokens))} out`,
+              origin === runId ? undefined : `taken over from ${origin}`,
+            ]
+              .filter((part) => part !== undefined)
+              .join(", ")}
+          </p>
+        </div>
+        <ol className="chat">
+          {entries.map((entry) => (
+            <Said key={entry.seq} entry={entry} />
           ))}
-        </section>
+        </ol>
+        {calls.length === 0 ? null : (
+          <details>
+            <summary>
+              <strong>Tool calls</strong> <span className="soft">{calls.length}</span>
+            </summary>
+            <table className="plain">
+              <tbody>
+                {calls.map((call) => (
+                  <tr key={`${call.ordinal} ${call.index}`}>
+                    <td>{call.tool}</td>
+                    <td>{call.status}</td>
+                    <td className="number">
+                      {call.endedAt === undefined ? "" : <Took from={call.startedAt} to={call.endedAt} />}
+                    </td>
+                    <td className="soft">{call.by === undefined ? "" : `by ${call.by}${call.note === undefined ? "" : `: ${call.note}`}`}</td>
+                  </tr>
+                ))}
+              </tbody>
+            </table>
+          </details>
+        )}
+      </section>
+    )
+  })
+}
+
+type Entry = Transcript["conversations"][number]["entries"][number]
+
+const heads: { readonly [K in Entry["kind"]]: string } = {
+  prompt: "Prompt",
+  reply: "Reply",
+  text: "Reply",
+  reasoning: "Reasoning",
+  "tool-call": "Calls",
+  "tool-result": "Result of",
+  error: "Error",
+  note: "Note",
+}
+
+/** One entry of a conversation. */
+const Said = ({ entry: { kind, text, tool, at } }: { readonly entry: Entry }) => {
+  const parts = kind === "reply" ? partsOf(text) : undefined
+  return (
+    <li className={kind}>
+      <div className="bar soft">
+        <strong className="grow">
+          {heads[kind]}
+          {tool === undefined ? "" : ` ${tool}`}
+        </strong>
+        <Clock at={at} />
+      </div>
+      {parts === undefined ? <Told text={text} label={heads[kind]} /> : null}
+      {parts?.map((part, index) =>
+        part.tool === undefined ? (
+          // biome-ignore lint/suspicious/noArrayIndexKey: parts have no other name than their place
+          <Told key={index} text={part.text} label="Reply" />
+        ) : (
+          // biome-ignore lint/suspicious/noArrayIndexKey: parts have no other name than their place
+          <div key={index} className="call">
+            <span className="soft">calls</span> <code>{part.tool}</code> <code className="cut">{part.text}</code>
+          </div>
+        ),
       )}
-    </>
+    </li>
   )
+}
+
+/** A text, as a value where it is JSON of more than a word. */
+const Told = ({ text, label }: { readonly text: string; readonly label: string }) => {
+  const value = parsed(text)
+  return typeof value === "object" && value !== null ? <Value value={value} label={label} /> : <pre className="quote">{text}</pre>
+}
+
+const parsed = (text: string): unknown => {
+  if (!/^\s*[[{]/.test(text)) return undefined
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
 }
 
 const isRecord = (value: unknown): value is { readonly [name: string]: unknown } =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
-/** The entries of a transcript, each with a line that says what it is. */
-const entriesOf = (data: unknown): ReadonlyArray<{ readonly title: string; readonly value: unknown }> => {
-  const found = isRecord(data) ? (data.entries ?? data.transcript ?? data.turns ?? data.calls) : data
-  if (!Array.isArray(found)) return []
-  return found.map((entry: unknown) => {
-    if (!isRecord(entry)) return { title: "entry", value: entry }
-    const what = [entry.kind, entry.type, entry._tag, entry.role].find((one) => typeof one === "string")
-    const name = [entry.tool, entry.toolName, entry.name].find((one) => typeof one === "string")
-    return { title: [what, name, entry.status].filter((one) => typeof one === "string").join(" · ") || "entry", value: entry }
+/** Texts and calls of a model's reply; `undefined` for one that has neither. */
+const partsOf = (text: string): ReadonlyArray<{ readonly tool?: string; readonly text: string }> | undefined => {
+  const reply = parsed(text)
+  const content = isRecord(reply) ? reply.content : reply
+  if (!Array.isArray(content)) return undefined
+  const parts = content.filter(isRecord).flatMap((part) => {
+    if (part.type === "text" && typeof part.text === "string") return [{ text: part.text }]
+    if (part.type === "tool-call" && typeof part.toolName === "string")
+      return [{ tool: part.toolName, text: typeof part.input === "string" ? part.input : JSON.stringify(part.input) }]
+    return []
   })
+  return parts.length === 0 ? undefined : parts
 }
 
 const Output = ({
@@ -385,7 +453,7 @@ const Output = ({
   readonly given: { readonly output?: unknown; readonly table?: string | null } | undefined
 }) => {
   const { data, error, isPending } = useQuery(Queries.node(runId, nodeId, iteration, frame))
-  const output = given?.output ?? outputIn(data, iteration)
+  const output = given?.output ?? data?.nodes.find((one) => one.iteration === iteration)?.output
   if (output === undefined && error !== null) return <Problem error={error} />
   if (output === undefined) return <p className="soft">{isPending ? "…" : "No output yet."}</p>
   return (
@@ -398,15 +466,6 @@ const Output = ({
       <Value value={output} label={`Output of ${nodeId}`} />
     </>
   )
-}
-
-/** The output in whatever form the node is answered. */
-const outputIn = (data: unknown, iteration: number): unknown => {
-  if (!isRecord(data)) return undefined
-  if (data.output !== undefined) return data.output
-  if (isRecord(data.node)) return data.node.output
-  const nodes = Array.isArray(data.nodes) ? data.nodes.filter(isRecord) : []
-  return (nodes.find((one) => one.iteration === iteration) ?? nodes.at(-1))?.output
 }
 
 const Compare = ({

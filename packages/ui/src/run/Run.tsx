@@ -3,6 +3,7 @@
 import { keepPreviousData, useQuery } from "@tanstack/react-query"
 import { useCallback, useEffect, useMemo, useState } from "react"
 import { Link } from "wouter"
+import type * as Answers from "../api/Answers.ts"
 import * as Queries from "../api/Queries.ts"
 import { useKeys } from "../app/Keyboard.ts"
 import { useIsNarrow } from "../app/Now.ts"
@@ -48,7 +49,7 @@ export const Run = ({ runId }: { readonly runId: string }) => {
   const plan = useQuery({ ...Queries.plan(runId, frame), placeholderData: keepPreviousData })
   const details = useQuery({
     ...Queries.details(runId),
-    enabled: tab === "timeline" || tab === "values" || query.node !== undefined,
+    enabled: tab === "timeline" || query.node !== undefined,
   })
   const state = useQuery({
     ...Queries.state(runId, frame ?? 0),
@@ -56,10 +57,7 @@ export const Run = ({ runId }: { readonly runId: string }) => {
     placeholderData: keepPreviousData,
   })
   const allWaits = useQuery({ ...Queries.waits(runId), enabled: tab === "timeline" || query.node !== undefined })
-  const waits = useMemo(() => {
-    const found = allWaits.data
-    return found === undefined ? none : "waits" in found ? found.waits : found
-  }, [allWaits.data])
+  const waits = allWaits.data ?? none
   const [isForking, setForking] = useState(false)
 
   const onFrame = useCallback(
@@ -159,7 +157,7 @@ export const Run = ({ runId }: { readonly runId: string }) => {
             )
           ) : null}
           {tab === "events" ? <Log {...{ runId, frame, onNode, onFrame }} /> : null}
-          {tab === "values" ? <Values overview={overview.data} details={details.data} /> : null}
+          {tab === "values" ? <Values overview={overview.data} /> : null}
           {tab === "costs" ? <RunCosts runId={runId} /> : null}
         </div>
         {query.node === undefined ? null : (
@@ -198,7 +196,7 @@ const PlanPane = ({
   mark,
   onNode,
 }: {
-  readonly plan: Queries.Plan | undefined
+  readonly plan: Answers.Plan | undefined
   readonly error: unknown
   readonly isTree: boolean
   readonly mark: Marks.Mark | undefined
@@ -266,15 +264,15 @@ const WhyBar = ({
   return (
     <div className={`why ${tone}`} role="status" data-why>
       <p className="grow">{data.sentence}</p>
-      <WhyActions runId={runId} actions={data.actions ?? none} onNode={onNode} />
+      <WhyActions runId={runId} actions={data.actions} onNode={onNode} />
     </div>
   )
 }
 
-const Lineage = ({ overview }: { readonly overview: Queries.Overview }) => {
+const Lineage = ({ overview }: { readonly overview: Answers.Overview }) => {
   const { parent, forkedFrom, runId } = overview.run
-  const children = overview.lineage?.children ?? none
-  const forks = overview.lineage?.forks ?? none
+  const children = overview.children
+  const forks = overview.forks
   if (parent === null && forkedFrom === null && children.length === 0 && forks.length === 0 && overview.run.children === 0)
     return null
   return (
@@ -302,15 +300,13 @@ const Lineage = ({ overview }: { readonly overview: Queries.Overview }) => {
 
 const Values = ({
   overview,
-  details,
 }: {
-  readonly overview: Queries.Overview
-  readonly details: { readonly input: unknown; readonly output: unknown; readonly failure: unknown } | undefined
+  readonly overview: Answers.Overview
 }) => {
-  const failure = overview.failure ?? details?.failure
+  const { failure } = overview
   return (
     <div className="body stack">
-      {failure == null ? null : (
+      {failure === null ? null : (
         <section className="stack">
           <h2>Failure</h2>
           <Value value={failure} label="Failure" />
@@ -318,11 +314,11 @@ const Values = ({
       )}
       <section className="stack">
         <h2>Input</h2>
-        <Value value={overview.input ?? details?.input} label="Input" />
+        <Value value={overview.input} label="Input" />
       </section>
       <section className="stack">
         <h2>Output</h2>
-        <Value value={overview.output ?? details?.output} label="Output" />
+        <Value value={overview.output} label="Output" />
       </section>
       <section className="stack">
         <h2>The run</h2>
@@ -333,69 +329,64 @@ const Values = ({
 }
 
 const RunCosts = ({ runId }: { readonly runId: string }) => {
-  const { data, error } = useQuery(Queries.at<unknown>(`/runs/${encodeURIComponent(runId)}/costs`, {}, "runs"))
+  const { data, error } = useQuery(Queries.at<Answers.RunCosts>(`/runs/${encodeURIComponent(runId)}/costs`, {}, "runs"))
   if (error !== null) return <Problem error={error} />
   return (
     <div className="body stack">
-      <CostTable data={data} />
+      {data === undefined ? <Empty>…</Empty> : <CostTable costs={data} />}
     </div>
   )
 }
 
-interface UsageRow {
-  readonly nodeId?: string
-  readonly agent?: string
-  readonly model?: string | null
-  readonly calls?: number
-  readonly inputTokens?: number
-  readonly outputTokens?: number
-  readonly tokens?: number
-  readonly cost?: number | null
-}
-
 /** Spending by step, agent and model. */
-const CostTable = ({ data }: { readonly data: unknown }) => {
-  const usage =
-    typeof data === "object" && data !== null && "usage" in data && Array.isArray(data.usage)
-      ? (data.usage as ReadonlyArray<UsageRow>)
-      : undefined
-  if (data === undefined) return <Empty>…</Empty>
-  if (usage === undefined) return <Value value={data} label="Costs" />
-  if (usage.length === 0) return <Empty>No model was asked.</Empty>
-  const cost = usage.reduce((sum, row) => sum + (row.cost ?? 0), 0)
+const CostTable = ({ costs: { usage, budgets } }: { readonly costs: Answers.RunCosts }) => {
+  const models = usage.filter(({ kind }) => kind === "model")
+  if (models.length === 0) return <Empty>No model was asked.</Empty>
   return (
-    <table className="plain">
-      <thead>
-        <tr>
-          <th>step</th>
-          <th>agent</th>
-          <th>model</th>
-          <th className="number">calls</th>
-          <th className="number">in</th>
-          <th className="number">out</th>
-          <th className="number">cost</th>
-        </tr>
-      </thead>
-      <tbody>
-        {usage.map((row, index) => (
-          // biome-ignore lint/suspicious/noArrayIndexKey: rows have no other name than their place
-          <tr key={index}>
-            <td>{row.nodeId}</td>
-            <td>{row.agent}</td>
-            <td>{row.model}</td>
-            <td className="number">{Times.count(row.calls ?? 0)}</td>
-            <td className="number">{Times.count(row.inputTokens ?? row.tokens ?? 0)}</td>
-            <td className="number">{Times.count(row.outputTokens ?? 0)}</td>
-            <td className="number">{row.cost == null ? "not known" : Times.dollars(row.cost)}</td>
+    <>
+      <table className="plain">
+        <thead>
+          <tr>
+            <th>step</th>
+            <th>agent</th>
+            <th>model</th>
+            <th className="number">calls</th>
+            <th className="number">in</th>
+            <th className="number">cached</th>
+            <th className="number">out</th>
+            <th className="number">cost</th>
           </tr>
-        ))}
-      </tbody>
-      <tfoot>
-        <tr>
-          <td colSpan={6}>together</td>
-          <td className="number">{Times.dollars(cost)}</td>
-        </tr>
-      </tfoot>
-    </table>
+        </thead>
+        <tbody>
+          {models.map((row) => (
+            <tr key={JSON.stringify([row.nodeId, row.agent, row.name])}>
+              <td>{row.nodeId}</td>
+              <td>{row.agent}</td>
+              <td>{row.name ?? "not named"}</td>
+              <td className="number">{Times.count(row.calls)}</td>
+              <td className="number">{Times.count(row.inputTokens)}</td>
+              <td className="number">{Times.count(row.cachedInputTokens)}</td>
+              <td className="number">{Times.count(row.outputTokens)}</td>
+              <td className="number">
+                {row.unpriced === row.calls ? "no price" : Times.dollars(row.cost)}
+                {row.unknown > 0 ? `, ${Times.plural(row.unknown, "call")} not known` : ""}
+              </td>
+            </tr>
+          ))}
+        </tbody>
+        <tfoot>
+          <tr>
+            <td colSpan={7}>together</td>
+            <td className="number">{Times.dollars(models.reduce((sum, { cost }) => sum + cost, 0))}</td>
+          </tr>
+        </tfoot>
+      </table>
+      {budgets.map((budget) => (
+        <section key={budget.key} className="stack">
+          <h2>Budget {budget.name}</h2>
+          <Value value={{ limits: budget.limits, spent: budget.spent, reserved: budget.reserved }} label={`Budget ${budget.name}`} />
+        </section>
+      ))}
+    </>
   )
 }

@@ -21,6 +21,7 @@ const mayImport = {
   testing: ["core", "jsx", "agents"],
   patterns: ["core", "jsx"],
   server: ["core"],
+  ui: ["core", "server"],
   cli: ["core", "sqlite", "jsx", "agents", "sandbox", "workspace", "hot", "server"],
 }
 
@@ -42,6 +43,12 @@ const outside = {
   workspace: { npm: ["effect"], runtime: true },
   hot: { npm: ["effect"], runtime: true },
   server: { npm: ["effect", "@effect/platform(-bun)?", "@modelcontextprotocol/sdk"], runtime: true },
+  // For browsers, but for the module that builds it.
+  ui: {
+    npm: ["react", "react-dom", "@types/react(-dom)?", "@tanstack/[^/]+", "wouter"],
+    modules: ["crypto", "fs", "path", "url", "zlib"],
+    runtime: false,
+  },
   agents: { npm: ["effect", "ai", "@ai-sdk/[^/]+", "@effect/ai", "@vscode/ripgrep"], runtime: true },
   jsx: {
     npm: [
@@ -97,6 +104,13 @@ module.exports = {
       to: { path: "^packages/sqlite/", pathNot: "^packages/sqlite/src/Location\\.ts$" },
     },
     ...direction,
+    {
+      name: "page-knows-types-only",
+      comment: "Whatever else of these packages a page imported would be in what every browser loads.",
+      severity: "error",
+      from: { path: "^packages/ui/" },
+      to: { path: "^packages/(core|server)/", dependencyTypesNot: ["type-only"] },
+    },
     ...externals,
     {
       name: "facade-does-not-load-the-command-line",
@@ -197,6 +211,7 @@ module.exports = {
   ],
   options: {
     doNotFollow: { path: "node_modules" },
+    exclude: { path: "^packages/ui/dist/" },
     tsPreCompilationDeps: true,
     builtInModules: { add: ["bun", "bun:ffi", "bun:jsc", "bun:sqlite", "bun:test"] },
     enhancedResolveOptions: {

@@ -66,6 +66,9 @@ const alone = ["test/agents/attacks.test.ts"]
 /** Suites that Node runs and not Bun, as `bun run test:package` does. */
 const node = ["test/sqlite/node/*.test.ts"]
 
+/** Suites that open the page in Chromium, as `bun run test:browser` does. */
+const browser = ["test/browser/*.test.ts"]
+
 /** Suites that install the package, as `bun run test:package` does. */
 const packaged = ["test/package/*.test.ts"]
 
@@ -74,12 +77,17 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: { name: "short", include: [all], exclude: [...configDefaults.exclude, ...long, ...alone, ...node, ...packaged] },
+        test: {
+          name: "short",
+          include: [all],
+          exclude: [...configDefaults.exclude, ...long, ...alone, ...node, ...browser, ...packaged],
+        },
       },
       { extends: true, test: { name: "long", include: long } },
       // Files of a single process begin when all others have ended.
       { extends: true, test: { name: "alone", include: alone, poolOptions: { forks: { singleFork: true } } } },
       { extends: true, test: { name: "node", include: node } },
+      { extends: true, test: { name: "browser", include: browser } },
       { extends: true, test: { name: "package", include: packaged, globalSetup: "test/package/setup.ts" } },
     ],
     pool: "forks",

@@ -11,11 +11,13 @@
  * dist/   JavaScript, declarations and maps: the facade, and a folder for each package that it is made of
  * src/    the sources that the maps lead to
  * cli/    the program of the command
+ * page/   the page that it serves to browsers
  * templates/  the project that the command writes
  * ```
  */
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { basename, dirname, join, relative } from "node:path"
+import { build as buildPage } from "@smithers/ui/Build"
 
 export const root = join(import.meta.dir, "..", "..")
 
@@ -349,7 +351,7 @@ const manifestOf = (included: ReadonlyArray<string>) => {
     sideEffects: ["./dist/mdx.js", "./dist/copies.js", "./dist/entry/*.js", "./dist/needs-*.js", "./cli/*.js"],
     bin: { smithers: "cli/bin.js" },
     exports: { ...Object.fromEntries(targets), "./package.json": "./package.json" },
-    files: ["dist", "src", "cli", "docs", "templates", ...included],
+    files: ["dist", "src", "cli", "page", "docs", "templates", ...included],
     engines,
     dependencies: dependencies(),
     peerDependencies,
@@ -365,7 +367,7 @@ const notice = (name: string, packages: ReadonlyArray<string>): string => {
     const text = file === undefined ? "" : `\n\n${readFileSync(join(folder, file), "utf8").trim()}`
     return `${name} ${version} (${license})${text}`
   })
-  return `${name} contains, in the folder cli, code of these packages.\n\n${texts.join(`\n\n${"-".repeat(80)}\n\n`)}\n`
+  return `${name} contains, in the folders cli and page, code of these packages.\n\n${texts.join(`\n\n${"-".repeat(80)}\n\n`)}\n`
 }
 
 /** The README with links that lead somewhere from a registry's page. */
@@ -383,7 +385,8 @@ export const build = async (): Promise<void> => {
   mkdirSync(folder, { recursive: true })
   compile()
   enter()
-  const packages = await bundle()
+  // What a server hands out to browsers.
+  const packages = [...(await bundle()), ...(await buildPage(join(folder, "page")))].sort()
   const manifest = manifestOf(["NOTICE", "CHANGELOG.md"])
   writeFileSync(join(folder, "package.json"), `${JSON.stringify(manifest, undefined, 2)}\n`)
   writeFileSync(join(folder, "NOTICE"), notice(manifest.name, packages))

@@ -12,7 +12,7 @@ import * as Served from "../server/Served.ts"
 const root = join(import.meta.dirname, "..", "..")
 
 /** Where the program looks for the page that it serves. */
-export const dist = join(root, "packages", "ui", "dist")
+const dist = join(root, "packages", "ui", "dist")
 
 const program = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find((path) => existsSync(path))
 
@@ -20,7 +20,7 @@ const program = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/goo
 export const missing = program === undefined ? "Chromium is not installed: apt-get install chromium" : undefined
 
 /** Workflow file of {@link open}'s folders. */
-export const file = "workflows/release.ts"
+const file = "workflows/release.ts"
 
 export interface Stage {
   readonly folder: Fixture.Folder
@@ -96,22 +96,9 @@ export const open = async (): Promise<Stage> => {
   }
 }
 
-/** Bytes of what the page loads before it draws: its scripts and styles, compressed. */
-export const initialBytes = (): { readonly scripts: number; readonly styles: number } => {
+/** Bytes of the scripts that the page loads before it draws, compressed. */
+export const initialBytes = (): number => {
   const html = readFileSync(join(dist, "index.html"), "utf8")
-  const seen = new Set<string>()
-  const visit = (name: string): void => {
-    if (seen.has(name)) return
-    seen.add(name)
-    if (!name.endsWith(".js")) return
-    const text = readFileSync(join(dist, name), "utf8")
-    for (const [, found = ""] of text.matchAll(/(?:^|[;}])(?:import|export)[^"'()]*?["']\.?\/([\w.-]+\.js)["']/g)) visit(found)
-  }
-  for (const [, found = ""] of html.matchAll(/(?:src|href)="\/([\w.-]+\.(?:js|css))"/g)) visit(found)
-  const size = (ending: string): number =>
-    [...seen].reduce(
-      (sum, name) => (name.endsWith(ending) ? sum + Bun.gzipSync(readFileSync(join(dist, name)), { level: 9 }).length : sum),
-      0,
-    )
-  return { scripts: size(".js"), styles: size(".css") }
+  const names = [...html.matchAll(/(?:src|href)="\/([\w.-]+\.js)"/g)].map(([, name = ""]) => name)
+  return names.reduce((sum, name) => sum + Bun.gzipSync(readFileSync(join(dist, name)), { level: 9 }).length, 0)
 }

@@ -2,8 +2,8 @@
 /** The palette of commands, and the table of keys. */
 import { useQuery } from "@tanstack/react-query"
 import { useState } from "react"
-import { get } from "../api/Client.ts"
 import type { RunPage } from "../api/Answers.ts"
+import { get } from "../api/Client.ts"
 import { Dialog } from "../parts/Basics.tsx"
 import { runWords } from "../plan/Tone.ts"
 import * as Keys from "../state/Keys.ts"

@@ -344,7 +344,7 @@ const numberIssue = (field: Extract<Field, { kind: "number" }>, value: unknown, 
   if (field.most !== undefined && value > field.most) say(`must be at most ${field.most}`)
 }
 
-/** The name of a field as a label: `maxRetries` becomes `max retries`. */
+/** The name of a field as a label: `maxRetries` becomes `max retries`. Titles such as `between(1, 5)` or `int` are those of code. */
 export const labelOf = (name: string, title: string | undefined): string =>
-  title ??
+  (title === undefined || /^(int|\w+\(.*\))$/.test(title) ? undefined : title) ??
   name.replace(/([a-z0-9])([A-Z])/g, (_, before: string, after: string) => `${before} ${after.toLowerCase()}`).replaceAll("_", " ")

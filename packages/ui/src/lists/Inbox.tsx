@@ -38,7 +38,7 @@ export const Inbox = () => {
           <h1>Inbox</h1>
           <span className="soft">{Times.plural(waits.length, "request")}, oldest first</span>
           <span className="grow" />
-          <span className="soft">
+          <span className="soft keys">
             <kbd>j</kbd> <kbd>k</kbd> move, <kbd>a</kbd> approve, <kbd>d</kbd> deny
           </span>
         </div>
@@ -68,6 +68,11 @@ export const Inbox = () => {
             ) : (
               <>
                 <p className="soft">
+                  <span className="narrow-only">
+                    <button type="button" onClick={() => change({ at: undefined })}>
+                      ‹ All requests
+                    </button>{" "}
+                  </span>
                   <Link
                     href={runAddress(wait.runId, {
                       node: wait.nodeId,

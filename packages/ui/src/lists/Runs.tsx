@@ -29,8 +29,9 @@ const choices = [
   { name: "cancelled", label: "Cancelled", statuses: ["cancelled"] },
 ] as const satisfies ReadonlyArray<{ readonly name: string; readonly label: string; readonly statuses: ReadonlyArray<ShownStatus> }>
 
-const notEnded: ReadonlyArray<ShownStatus> = choices.flatMap(({ name, statuses }): ReadonlyArray<ShownStatus> =>
-  name === "failed" || name === "finished" || name === "cancelled" ? [] : statuses,
+const notEnded: ReadonlyArray<ShownStatus> = choices.flatMap(
+  ({ name, statuses }): ReadonlyArray<ShownStatus> =>
+    name === "failed" || name === "finished" || name === "cancelled" ? [] : statuses,
 )
 
 const stuckSince = [
@@ -51,7 +52,11 @@ export const Runs = () => {
     return {
       // What stands still has not ended, so ended runs need not be read for it.
       status: statuses.length > 0 ? statuses : query.stuck === undefined ? undefined : notEnded,
-      waiting: chosen.some(({ name }) => name === "retrying") ? ["retry"] : query.waiting === undefined ? undefined : list(query.waiting),
+      waiting: chosen.some(({ name }) => name === "retrying")
+        ? ["retry"]
+        : query.waiting === undefined
+          ? undefined
+          : list(query.waiting),
       workflow: query.workflow,
       tag: query.tag,
       q: query.q,
@@ -72,7 +77,7 @@ export const Runs = () => {
     return since === undefined ? all : all.filter((run) => run.finishedAt === null && run.updatedAt < since)
   }, [data, since])
   const room = useRef<HTMLDivElement>(null)
-  const height = isNarrow ? 66 : 48
+  const height = isNarrow ? 76 : 52
   const virtual = useVirtualizer({
     count: runs.length,
     getScrollElement: () => room.current,
@@ -208,10 +213,10 @@ export const Runs = () => {
                   href={runAddress(run.runId)}
                   style={{ transform: `translateY(${start}px)` }}
                 >
-                  <span>
+                  <span className="state">
                     <RunStatus status={run.status} />
                   </span>
-                  <span className="cut">
+                  <span className="which cut">
                     <strong>{run.runId}</strong> <span className="soft">{run.workflow}</span>{" "}
                     {run.tags.slice(0, 4).map((tag) => (
                       <span key={tag} className="tag">
@@ -224,10 +229,7 @@ export const Runs = () => {
                   <span className="when">
                     <Took from={run.createdAt} to={run.finishedAt} /> · <Ago at={run.createdAt} />
                   </span>
-                  {isNarrow ? null : <span />}
-                  <span className="sentence cut">
-                    {run.sentence}
-                  </span>
+                  {run.sentence === "" ? null : <span className="sentence cut">{run.sentence}</span>}
                 </Link>
               </li>
             )

@@ -8,9 +8,38 @@ import * as Lines from "../text/Lines.ts"
 /** Most characters of a text that are shown before one asks for all. */
 const mostText = 4_000
 
+/** Most characters of a patch whose lines are coloured. */
+const mostPatch = 200_000
+
+const isPatch = (text: string): boolean => /^@@ .*@@/m.test(text) && /^(---|diff --git) /m.test(text)
+
+const kindOf = (line: string): string | undefined =>
+  /^(\+\+\+|---|diff |index )/.test(line)
+    ? "file"
+    : line.startsWith("@@")
+      ? "gap"
+      : line.startsWith("+")
+        ? "added"
+        : line.startsWith("-")
+          ? "removed"
+          : undefined
+
+/** The text of a patch, line by line. */
+const Patch = ({ text }: { readonly text: string }) => (
+  <div className="lines grow">
+    {text.split("\n").map((line, index) => (
+      // biome-ignore lint/suspicious/noArrayIndexKey: lines have no other name than their place
+      <div key={index} className={kindOf(line)}>
+        {line === "" ? " " : line}
+      </div>
+    ))}
+  </div>
+)
+
 const Leaf = ({ value }: { readonly value: unknown }) => {
   const [isWhole, setWhole] = useState(false)
   if (typeof value !== "string") return <span className="lit">{String(value)}</span>
+  if (isPatch(value) && value.length <= mostPatch) return <Patch text={value} />
   const isCut = !isWhole && value.length > mostText
   return (
     <pre className="text">
@@ -40,8 +69,10 @@ export const Value = ({ value, label }: { readonly value: unknown; readonly labe
     <figure className="json" aria-label={label}>
       {rows.slice(0, 3_000).map((row, index) => {
         const isOpen = (rows[index + 1]?.depth ?? 0) > row.depth
+        // The fields of an open value say enough about it.
+        if (index === 0 && isOpen) return null
         return (
-          <div className="row" key={row.key} style={{ paddingLeft: row.depth * 14 }}>
+          <div className="row" key={row.key} style={{ paddingLeft: Math.max(0, row.depth - 1) * 14 }}>
             {row.size === undefined || row.size === 0 ? (
               <span className="twist" />
             ) : (

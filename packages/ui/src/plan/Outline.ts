@@ -146,6 +146,7 @@ export const titleOf = ({ kind, node, members }: Item): string => {
 
 /** What is said beside the name of a node. */
 export const remarkOf = ({ kind, node }: Item): string => {
+  if (kind === "fan") return ""
   const { details, parts, winners, left } = node
   const said = [
     typeof details.label === "string" ? details.label : undefined,

@@ -4,13 +4,13 @@ import type { RunOverview } from "@smithers/core/RunReader"
 import { useQueryClient } from "@tanstack/react-query"
 import { useEffect, useState } from "react"
 import { Link } from "wouter"
-import { path, post } from "../api/Client.ts"
 import type { Action, Forked } from "../api/Answers.ts"
+import { path, post } from "../api/Client.ts"
 import { usePlace } from "../app/Place.ts"
 import { Dialog, Problem } from "../parts/Basics.tsx"
 import { runAddress } from "../state/Url.ts"
 
-type Verb = "pause" | "unpause" | "cancel" | "resume" | "retry"
+type Verb = "pause" | "unpause"
 
 /** Tells a run something, and asks anew for what the page shows of it. */
 export const useTell = (runId: string) => {
@@ -47,7 +47,6 @@ export const RunActions = ({ overview, onFork }: { readonly overview: RunOvervie
       : isPaused || status === "paused"
         ? [["unpause", "Unpause"] as const]
         : [["pause", "Pause"] as const]),
-    ...(["failed", "cancelled", "suspended", "orphaned"].includes(status) ? [["resume", "Resume"] as const] : []),
   ]
   return (
     <div className="bar">
@@ -307,7 +306,9 @@ export const WhyActions = ({
   const { tell, isBusy, problem } = useTell(runId)
   const [signal, setSignal] = useState<Action>()
   const keyOf = ({ kind, nodeId, iteration }: Action): string => JSON.stringify([kind, nodeId, iteration])
-  const shown = actions.filter(({ kind }) => labels[kind] !== undefined)
+  // A run that waits for somebody has nothing to do until then.
+  const isAsking = actions.some(({ kind }) => kind === "approve" || kind === "answer" || kind === "signal")
+  const shown = actions.filter(({ kind }) => labels[kind] !== undefined && !(isAsking && kind === "resume"))
   const press = (action: Action): void => {
     const { kind, nodeId: node, iteration = 0 } = action
     if (kind === "approve" || kind === "answer") {

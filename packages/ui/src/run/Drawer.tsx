@@ -97,7 +97,7 @@ export const Drawer = ({ runId, nodeId, kind, details, nodes, waits, frame, unti
           node.kind === "step" &&
           ["failed", "finished", "skipped"].includes(node.status) ? (
             <button type="button" disabled={isBusy} onClick={() => void tell("retry", { node: nodeId, iteration })}>
-              Retry
+              {node.status === "failed" ? "Retry" : "Run again"}
             </button>
           ) : null}
         </div>
@@ -351,10 +351,10 @@ const Chat = ({
                   <tr key={`${call.ordinal} ${call.index}`}>
                     <td>{call.tool}</td>
                     <td>{call.status}</td>
-                    <td className="number">
-                      {call.endedAt === undefined ? "" : <Took from={call.startedAt} to={call.endedAt} />}
+                    <td className="number">{call.endedAt === undefined ? "" : <Took from={call.startedAt} to={call.endedAt} />}</td>
+                    <td className="soft">
+                      {call.by === undefined ? "" : `by ${call.by}${call.note === undefined ? "" : `: ${call.note}`}`}
                     </td>
-                    <td className="soft">{call.by === undefined ? "" : `by ${call.by}${call.note === undefined ? "" : `: ${call.note}`}`}</td>
                   </tr>
                 ))}
               </tbody>

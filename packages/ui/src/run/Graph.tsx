@@ -63,9 +63,11 @@ export const Graph = ({ outline, selected, onSelect, onOpen }: Props) => {
     })
   }, [paint])
 
+  const isMoved = useRef(false)
   const look = useCallback(
     (next: Camera.Camera) => {
       camera.current = next
+      isMoved.current = true
       request()
     },
     [request],
@@ -85,7 +87,8 @@ export const Graph = ({ outline, selected, onSelect, onOpen }: Props) => {
       const ratio = window.devicePixelRatio || 1
       surface.width = clientWidth * ratio
       surface.height = clientHeight * ratio
-      if (camera.current === undefined && clientWidth > 0)
+      // Until somebody has looked around, all of it is shown, whatever the room.
+      if ((camera.current === undefined || !isMoved.current) && clientWidth > 0)
         camera.current = Camera.opening(current.current.layout.total, screen.current)
       shown.current = undefined
       paint()
@@ -281,10 +284,25 @@ const Box = memo(({ layout, at, isSelected, isFocusable, choose }: BoxProps) => 
   const isFan = item.kind === "fan"
   const isFrame = !isFan && (outline.ends[at] as number) > at + 1
   const status = item.node.status ?? tone
-  const said =
-    isFan || isFrame
-      ? `${title}, ${item.kind}, ${counts === undefined ? "" : countText(counts)}`
-      : `${title}, ${item.kind}, ${status === "idle" ? "to come" : status}`
+  const shown = isFrame
+    ? title === item.kind
+      ? remark
+      : `${item.kind}${remark === "" ? "" : ` · ${remark}`}`
+    : isFan && counts !== undefined
+      ? countText(counts)
+      : [
+          item.kind === "step" ? undefined : item.kind,
+          status === "running" || status === "finished" || status === "idle" ? undefined : status,
+          remark === "" ? undefined : remark,
+        ]
+          .filter((part) => part !== undefined)
+          .join(" · ")
+  const stands = isFrame && counts !== undefined ? countText(counts) : status === "idle" ? "to come" : status
+  // What is seen comes first, so that people who speak to their machine can say it.
+  const said = [
+    shown === "" ? title : `${title} ${shown}`,
+    ...[item.kind, isFan ? "folded" : stands].filter((word) => !shown.includes(word)),
+  ].join(", ")
   const press = {
     type: "button" as const,
     "data-at": at,
@@ -298,9 +316,10 @@ const Box = memo(({ layout, at, isSelected, isFocusable, choose }: BoxProps) => 
     return (
       <div className={`box frame ${tone} ${isSelected ? "chosen" : ""}`} style={style}>
         <button {...press} className={tone}>
-          <span className="toned">{marks[tone]}</span>
-          <b className="cut">{title}</b>
-          <span className="cut">{title === item.kind ? remark : `${item.kind}${remark === "" ? "" : ` · ${remark}`}`}</span>
+          <span className="toned" aria-hidden>
+            {marks[tone]}
+          </span>
+          <b className="cut">{title}</b> <span className="cut">{shown}</span>
         </button>
       </div>
     )
@@ -312,19 +331,10 @@ const Box = memo(({ layout, at, isSelected, isFocusable, choose }: BoxProps) => 
       style={style}
       title={`${title}${remark === "" ? "" : ` · ${remark}`}`}
     >
-      <span className="mark">{marks[tone]}</span>
-      <span className="cut">{title}</span>
-      <span className="remark cut">
-        {isFan && counts !== undefined
-          ? countText(counts)
-          : [
-              item.kind === "step" ? undefined : item.kind,
-              status === "running" || status === "finished" || status === "idle" ? undefined : status,
-              remark === "" ? undefined : remark,
-            ]
-              .filter((part) => part !== undefined)
-              .join(" · ")}
+      <span className="mark" aria-hidden>
+        {marks[tone]}
       </span>
+      <span className="cut">{title}</span> <span className="remark cut">{shown}</span>
       {isFan && counts !== undefined ? <Meter counts={counts} /> : null}
     </button>
   )

@@ -6,7 +6,6 @@ import { useEffect, useRef } from "react"
 import * as Queries from "../api/Queries.ts"
 import { Empty, Problem } from "../parts/Basics.tsx"
 import * as Times from "../text/Times.ts"
-import { words } from "../travel/Marks.ts"
 
 interface Props {
   readonly runId: string
@@ -39,7 +38,7 @@ export const Log = ({ runId, frame, onNode, onFrame }: Props) => {
     <div className="rows log" ref={room}>
       <ol aria-label="Events" style={{ height: virtual.getTotalSize(), position: "relative" }}>
         {items.map(({ index, start, key }) => {
-          const { event, at, frame, seq, text } = events[index] as (typeof events)[number]
+          const { event, at, frame, text } = events[index] as (typeof events)[number]
           const node =
             "nodeId" in event && typeof event.nodeId === "string"
               ? { nodeId: event.nodeId, iteration: "iteration" in event ? event.iteration : 0 }
@@ -48,21 +47,15 @@ export const Log = ({ runId, frame, onNode, onFrame }: Props) => {
             <li key={key} style={{ transform: `translateY(${start}px)` }} title={Times.exact(at)}>
               <span className="soft cut">{Times.clock(at, now)}</span>
               <button type="button" aria-label={`Go to frame ${frame}`} onClick={() => onFrame(frame)}>
-                {seq}/{frame}
+                {frame}
               </button>
-              <span className="cut">
-                {text ?? words(event._tag)}{" "}
-                {node === undefined ? null : (
-                  <button type="button" onClick={() => onNode(node.nodeId, node.iteration)}>
-                    {node.nodeId}
-                    {node.iteration > 0 ? ` #${node.iteration}` : ""}
-                  </button>
-                )}
-                {"attempt" in event ? <span className="soft"> attempt {event.attempt}</span> : null}
-                {"error" in event && event.error !== undefined ? (
-                  <span className="soft"> {event.error.message.slice(0, 160)}</span>
-                ) : null}
-              </span>
+              {node === undefined ? (
+                <span className="cut">{text}</span>
+              ) : (
+                <button type="button" className="cut said" onClick={() => onNode(node.nodeId, node.iteration)}>
+                  {text}
+                </button>
+              )}
             </li>
           )
         })}

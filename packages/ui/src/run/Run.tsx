@@ -271,10 +271,9 @@ const WhyBar = ({
 
 const Lineage = ({ overview }: { readonly overview: Answers.Overview }) => {
   const { parent, forkedFrom, runId } = overview.run
-  const children = overview.children
-  const forks = overview.forks
-  if (parent === null && forkedFrom === null && children.length === 0 && forks.length === 0 && overview.run.children === 0)
-    return null
+  const { forks } = overview
+  const isAlone = parent === null && forkedFrom === null && overview.run.children === 0 && forks.length === 0
+  if (isAlone && overview.run.continuedAs === undefined) return null
   return (
     <div className="bar soft">
       {parent === null ? null : (
@@ -291,6 +290,11 @@ const Lineage = ({ overview }: { readonly overview: Answers.Overview }) => {
       {overview.run.children > 0 ? (
         <Link href={format({ view: "runs", query: { parent: runId } })}>{Times.plural(overview.run.children, "child run")}</Link>
       ) : null}
+      {overview.run.continuedAs === undefined ? null : (
+        <span>
+          goes on as <Link href={runAddress(overview.run.continuedAs)}>{overview.run.continuedAs}</Link>
+        </span>
+      )}
       {forks.length > 0 ? (
         <Link href={format({ view: "runs", query: { forkedFrom: runId } })}>{Times.plural(forks.length, "fork")}</Link>
       ) : null}
@@ -298,11 +302,7 @@ const Lineage = ({ overview }: { readonly overview: Answers.Overview }) => {
   )
 }
 
-const Values = ({
-  overview,
-}: {
-  readonly overview: Answers.Overview
-}) => {
+const Values = ({ overview }: { readonly overview: Answers.Overview }) => {
   const { failure } = overview
   return (
     <div className="body stack">
@@ -331,11 +331,7 @@ const Values = ({
 const RunCosts = ({ runId }: { readonly runId: string }) => {
   const { data, error } = useQuery(Queries.at<Answers.RunCosts>(`/runs/${encodeURIComponent(runId)}/costs`, {}, "runs"))
   if (error !== null) return <Problem error={error} />
-  return (
-    <div className="body stack">
-      {data === undefined ? <Empty>…</Empty> : <CostTable costs={data} />}
-    </div>
-  )
+  return <div className="body stack">{data === undefined ? <Empty>…</Empty> : <CostTable costs={data} />}</div>
 }
 
 /** Spending by step, agent and model. */
@@ -384,7 +380,10 @@ const CostTable = ({ costs: { usage, budgets } }: { readonly costs: Answers.RunC
       {budgets.map((budget) => (
         <section key={budget.key} className="stack">
           <h2>Budget {budget.name}</h2>
-          <Value value={{ limits: budget.limits, spent: budget.spent, reserved: budget.reserved }} label={`Budget ${budget.name}`} />
+          <Value
+            value={{ limits: budget.limits, spent: budget.spent, reserved: budget.reserved }}
+            label={`Budget ${budget.name}`}
+          />
         </section>
       ))}
     </>

@@ -129,7 +129,11 @@ export const Tree = ({ outline, selected, onSelect, onOpen }: Props) => {
               <span className="cut">{Outline.titleOf(item)}</span>
               <span className="soft cut">
                 {[
-                  item.kind === "step" || Outline.titleOf(item) === item.kind ? undefined : item.kind,
+                  item.kind === "step" || Outline.titleOf(item) === item.kind
+                    ? undefined
+                    : item.kind === "fan"
+                      ? "folded"
+                      : item.kind,
                   Outline.remarkOf(item) || undefined,
                 ]
                   .filter((part) => part !== undefined)

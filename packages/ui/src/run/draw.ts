@@ -99,10 +99,13 @@ export const draw = (
   for (const [from, to] of links) {
     const [x1, y1] = [(x[from] as number) + (width[from] as number), (y[from] as number) + (height[from] as number) / 2]
     const [x2, y2] = [x[to] as number, (y[to] as number) + (height[to] as number) / 2]
-    const bend = Math.max(40, Math.abs(x2 - x1) / 3)
+    const distance = x2 - x1
+    const bend = Math.abs(distance) / 3
+    // Over what stands between; straight on to a neighbour.
+    const rise = distance < 90 ? 0 : bend / 2
     context.beginPath()
     context.moveTo(x1, y1)
-    context.bezierCurveTo(x1 + bend, y1 - bend / 2, x2 - bend, y2 - bend / 2, x2, y2)
+    context.bezierCurveTo(x1 + bend, y1 - rise, x2 - bend, y2 - rise, x2, y2)
     context.stroke()
   }
   context.setLineDash([])

@@ -87,3 +87,28 @@ describe("a schedule", () => {
     expect(runs()).toHaveLength(2)
   }, 60_000)
 })
+
+describe("a run that starts later", () => {
+  it("is listed and explained until then, without a process, and is started by a supervisor", async () => {
+    const up = ["up", "beat.ts", "--input", '{"n":1}']
+    for (const [wrong, said] of [
+      [["--delay", "soon"], '--delay must be a time such as 2h, not "soon"'],
+      [["--start-at", "soon"], '--start-at must be a date such as 2030-01-31T18:00Z, not "soon"'],
+      [["--delay", "2h", "--start-at", "2030-01-31T18:00Z"], "Give --start-at or --delay, not both"],
+    ] as const) {
+      const { code, stderr } = await place.run(...up, ...wrong)
+      expect([code, stderr]).toEqual([4, expect.stringContaining(said)])
+    }
+    const started = await place.run(...up, "--run-id", "late", "--delay", "6s")
+    expect([started.code, started.stdout]).toEqual([3, expect.stringContaining("start of the run")])
+    expect((await place.run("ps")).stdout).toMatch(/late +beat +waiting-timer .*start of the run: its time, in /)
+    expect((await place.run("why", "late")).stdout).toMatch(/waits for a time: its start is due in .*; it has to be resumed then\./)
+    await place.run(...up, "--run-id", "never", "--start-at", "2030-01-31T18:00Z")
+    expect((await place.run("cancel", "never")).code).toBe(0)
+    const supervised = place.start(["supervise"])
+    await until(() => runs().some(({ run_id, status }) => run_id === "late" && status === "finished"), 30_000)
+    supervised.kill("SIGTERM")
+    await supervised.result
+    expect(runs()).toContainEqual({ run_id: "never", status: "cancelled" })
+  }, 60_000)
+})

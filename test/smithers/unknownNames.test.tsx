@@ -125,7 +125,7 @@ describe("an unknown option", () => {
     Effect.gen(function* () {
       const error = yield* Effect.flip(Asking.execute({}, untyped({ wait: true })))
       expect(error.message).toBe(
-        'The setting "wait" is a boolean, and must be left out: execute has no such setting, and has runId, tags, source, budget, onFailed, onIncompatible, deadline.',
+        'The setting "wait" is a boolean, and must be left out: execute has no such setting, and has runId, tags, source, budget, startAt, delay, onFailed, onIncompatible, deadline.',
       )
     }).pipe(Effect.provide(Smithers.memory)),
   )

@@ -185,7 +185,7 @@ export const filesOf = (place: Place, storage: StorageShape): WorkflowFilesShape
         const other = against === undefined ? [] : [`--against=${against}`]
         return yield* decoded("check", Checked, yield* run(place, "check", [...args, ...other, "--", target], text))
       }),
-    start: ({ workflow, input, runId, tags = [] }) =>
+    start: ({ workflow, input, runId, tags = [], startAt }) =>
       Effect.gen(function* () {
         const target = yield* targetOf(root, workflow)
         // The command would resume it.
@@ -195,6 +195,7 @@ export const filesOf = (place: Place, storage: StorageShape): WorkflowFilesShape
         const options = [
           ...["--detach", `--root=${root}`, ...args, ...tags.map((tag) => `--tag=${tag}`)],
           ...(runId === undefined ? [] : [`--run-id=${runId}`]),
+          ...(startAt === undefined ? [] : [`--start-at=${new Date(startAt).toISOString()}`]),
         ]
         const reply = yield* run(place, "up", [...options, "--", target], text)
         return yield* decoded("up", Schema.Struct({ runId: Schema.String }), reply)

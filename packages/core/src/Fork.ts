@@ -225,7 +225,7 @@ export const fork = <R>(
       runId,
       create: {
         ...{ workflow, version, input, tags: original.tags, budgets, fork: origin },
-        ...defined({ source: original.source ?? undefined, deadline: state.deadline }),
+        ...defined({ source: original.source ?? undefined, deadline: state.deadline, startAt: state.startAt }),
         ...(options.input === undefined ? defined({ inputDigest }) : {}),
       },
       inherited: begun,

@@ -65,6 +65,9 @@ export const timeoutId = (scope: NodeId): NodeId => `${scope}${timeoutSuffix}`
 export const scopeOfTimeout = (nodeId: NodeId): NodeId | undefined =>
   nodeId.endsWith(timeoutSuffix) ? nodeId.slice(0, -timeoutSuffix.length) : undefined
 
+/** The id of the timer that delays a run's start. */
+export const startId: NodeId = "~start"
+
 const removalSuffix = "~remove"
 
 /** The id of the step that removes a worktree. */
@@ -96,12 +99,12 @@ export const groupOfPart = (partId: NodeId): NodeId | undefined => /^(.+)\[[^\]]
 
 /**
  * Turns an author's text into the id of a node, in {@link storable} form. One `~` is appended if the text ends like an id of
- * the engine's own nodes, in `~compensate`, `~timeout`, `~remove` or `~removed`. Different texts give different ids. Call it once, where the text is
+ * the engine's own nodes, in `~compensate`, `~timeout`, `~remove` or `~removed`, or if it is `~start`. Different texts give different ids. Call it once, where the text is
  * read.
  */
 export const keptId = (text: string): NodeId => {
   const id = storable(text)
-  return /~(?:compensate|timeout|removed?)~*$/.test(id) ? `${id}~` : id
+  return /~(?:compensate|timeout|removed?)~*$|^~start~*$/.test(id) ? `${id}~` : id
 }
 
 /** Tells whether a value is a node id as {@link keptId} returns it, and not too long. */

@@ -264,6 +264,7 @@ const bare = (): Storage.StorageShape => {
       budgets: create.budgets ?? [],
       deadline: create.deadline,
       depth: create.depth ?? 0,
+      startAt: create.startAt,
       fork: create.fork,
       chain: create.chain,
     }

@@ -115,11 +115,12 @@ export type { StartedChild } from "./internal/outbox.ts"
  */
 const plansPerFrame = 16
 
-const initial = (runId: string, { budgets = noBudgets, deadline, depth = 0, chain }: NewRun): RunState.RunState => ({
+const initial = (runId: string, { budgets = noBudgets, deadline, depth = 0, startAt, chain }: NewRun): RunState.RunState => ({
   ...RunState.empty(runId),
   budgets,
   deadline,
   depth,
+  startAt,
   chain,
 })
 
@@ -546,7 +547,11 @@ const loop = (
     yield* prepareAdded
     yield* checkLimits(slots, plan, workflow)
     if (frame.state.seq === 1) {
-      const deadline = deadlineOf(frame.state, planner.deadlineMs?.() ?? definition.deadlineMs, now)
+      const deadline = deadlineOf(
+        frame.state,
+        planner.deadlineMs?.() ?? definition.deadlineMs,
+        Millis.make(Math.max(now, frame.state.startAt ?? 0)),
+      )
       if (deadline !== undefined) append({ _tag: "DeadlineSet", deadline })
     }
     let knownPlan: string | undefined

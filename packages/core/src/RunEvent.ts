@@ -53,6 +53,8 @@ export const RunStarted = Schema.TaggedStruct("RunStarted", {
   workflow: Schema.String,
   version: Schema.optional(Schema.String),
   input: Stored,
+  /** Time before which nothing of the run begins. */
+  startAt: Schema.optional(Millis),
   /** The trace of the run's start, if it was traced; later traces link to it. */
   trace: Schema.optional(Schema.Struct({ traceId: Schema.String, spanId: Schema.String })),
 })

@@ -25,6 +25,8 @@ export interface NewRun {
   readonly parent?: Parent | undefined
   /** Time at which it ends as failed unless it has finished before (epoch ms): that of its starter, or as its caller asks. */
   readonly deadline?: Millis | undefined
+  /** Time before which nothing of it begins (epoch ms). */
+  readonly startAt?: Millis | undefined
   /** `true` for a child run in a `finally` of its parent, which runs to completion even if the parent is cancelled. */
   readonly isFinal?: true | undefined
   /** Budgets that its calls draw on besides those of its plan. */

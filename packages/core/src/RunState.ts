@@ -94,6 +94,8 @@ export interface RunState {
       }
     | undefined
   /** Its place among generations; `undefined` for a run that is no successor. */
+  /** Time before which nothing of the run begins (epoch ms). */
+  readonly startAt: Millis.Millis | undefined
   readonly chain: Chain | undefined
   /** The run that it goes on as. */
   readonly continuedAs: string | undefined
@@ -143,6 +145,7 @@ export const empty = (runId: string): RunState => ({
   failure: undefined,
   strayReads: undefined,
   cancel: undefined,
+  startAt: undefined,
   chain: undefined,
   continuedAs: undefined,
   deadline: undefined,
@@ -276,7 +279,13 @@ export const committed = (state: RunState, frame: number): RunState => ({ ...sta
 const fold = (state: RunState, event: RunEvent, at: Millis.Millis): RunState => {
   switch (event._tag) {
     case "RunStarted":
-      return { ...state, workflow: event.workflow, version: event.version, input: event.input as Json | undefined }
+      return {
+        ...state,
+        workflow: event.workflow,
+        version: event.version,
+        input: event.input as Json | undefined,
+        startAt: event.startAt,
+      }
     case "RunForked": {
       const { status, output, from, failure, strayReads, cancel, pausedAt, continuedAs } = empty(state.runId)
       return { ...state, status, output, from, failure, strayReads, cancel, pausedAt, continuedAs, deadline: event.deadline }

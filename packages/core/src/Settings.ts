@@ -92,6 +92,26 @@ export const deadline = (
   )
 }
 
+/** Reads the time at which a run starts: `startAt`, a `Date`, or `delay`, a duration from `now`. Default: at once. */
+export const startAt = (
+  options: { readonly startAt?: unknown; readonly delay?: unknown },
+  now: Millis.Millis,
+): Either.Either<Millis.Millis | undefined, InvalidSetting> => {
+  const { startAt, delay } = options
+  const invalid = (setting: string, received: unknown, expected: string) => () =>
+    new InvalidSetting({ setting, received: Millis.show(received), expected })
+  if (startAt !== undefined && delay !== undefined)
+    return Either.left(invalid("delay", delay, "absent beside startAt, which says when the run starts")())
+  if (startAt !== undefined)
+    return Either.mapLeft(
+      startAt instanceof Date ? Millis.instant(startAt) : Either.left(startAt),
+      invalid("startAt", startAt, "a Date"),
+    )
+  if (delay === undefined) return Either.right(undefined)
+  const read = Either.map(Millis.positiveDuration(delay), (ms) => Millis.after(now, ms))
+  return Either.mapLeft(read, invalid("delay", delay, 'a duration longer than 0, such as "2 hours"'))
+}
+
 /** Reads a positive integer. Default: `fallback`. */
 export const count = (setting: string, received: unknown, fallback: number): Either.Either<number, InvalidSetting> => {
   const value = received === undefined ? fallback : received

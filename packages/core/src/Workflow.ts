@@ -79,6 +79,13 @@ export interface RunOptions {
    * then ends as failed with `RunTimedOut`, once its sagas are undone. Also for a failed run that is resumed. Default: that of the workflow.
    */
   readonly deadline?: Deadline
+  /**
+   * Time at which a new run starts. Until then it waits for a timer, without a process; a supervisor resumes it. A duration of `deadline` counts
+   * from then. Ignored for an existing run. Default: at once.
+   */
+  readonly startAt?: Date
+  /** Duration after which a new run starts, instead of `startAt`. */
+  readonly delay?: Millis.DurationLike
   readonly onIncompatible?: ResumeOptions["onIncompatible"]
   /**
    * Reaction to a failed run of this id. `"answer"` returns its failure. `"resume"` continues where it failed, with a fresh
@@ -393,6 +400,8 @@ export const runNames: Settings.Names<RunOptions> = {
   tags: true,
   source: true,
   budget: true,
+  startAt: true,
+  delay: true,
   onFailed: true,
   ...resumeNames,
 }
@@ -420,7 +429,9 @@ export const runs = <I, A, R, E = never>({ definition, begin, label }: Runnable<
       const runId = runOptions.runId ?? (yield* generateRunId)
       if (!isId(runId) || isDerivedRunId(runId) || Secrets.problemIn(runId) !== undefined)
         return yield* new InvalidRunId({ runId: Secrets.text(String(runId)) })
-      const deadline = yield* Settings.deadline("deadline", runOptions.deadline, yield* Millis.now)
+      const now = yield* Millis.now
+      const startAt = yield* Settings.startAt(runOptions, now)
+      const deadline = yield* Settings.deadline("deadline", runOptions.deadline, startAt ?? now)
       const reopen = onFailed === "resume" ? (["failed"] as const) : []
       const options = { reopen, onIncompatible, deadline, isForReopened: true }
       const { origin } = yield* Engine
@@ -446,7 +457,7 @@ export const runs = <I, A, R, E = never>({ definition, begin, label }: Runnable<
         tags,
         source,
         ...(budget === undefined ? {} : { budgets: Claims.ofRun(budget, runId) }),
-        ...defined({ deadline }),
+        ...defined({ deadline, startAt }),
       }
       return [begun, RunRequest.start(runId, create, options)] as const
     }) as Effect.Effect<

@@ -18,6 +18,7 @@ interface Detached {
     readonly maxConcurrency: number | undefined
     readonly budget: ReadonlyArray<string>
     readonly deadline: string | undefined
+    readonly startAt: string | undefined
     readonly noCache: boolean
     readonly noSnapshots: boolean
     readonly hot: boolean
@@ -65,6 +66,7 @@ export const detach = ({ settings, runId, file, root, target, input, isResume }:
       ...(settings.onIncompatible === undefined ? [] : [`--on-incompatible=${settings.onIncompatible}`]),
       ...settings.budget.map((budget) => `--budget=${budget}`),
       ...(settings.deadline === undefined ? [] : [`--deadline=${settings.deadline}`]),
+      ...(settings.startAt === undefined ? [] : [`--start-at=${settings.startAt}`]),
       ...(settings.noCache ? ["--no-cache"] : []),
       ...(settings.noSnapshots ? ["--no-snapshots"] : []),
       ...(settings.hot ? ["--hot"] : []),

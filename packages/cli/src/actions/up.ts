@@ -51,6 +51,8 @@ export interface UpOptions {
   readonly maxConcurrency: number | undefined
   readonly budget: ReadonlyArray<string>
   readonly deadline: string | undefined
+  readonly startAt: string | undefined
+  readonly delay: string | undefined
   readonly noCache: boolean
   readonly noSnapshots: boolean
   readonly hot: boolean
@@ -133,10 +135,15 @@ const perform = (asked: UpOptions) =>
       return yield* invalid("--max-concurrency must be at least 1")
     const budget = readAmounts("--budget", options.budget)
     if (Either.isLeft(budget)) return yield* invalid(budget.left)
-    const deadline = deadlineOf(options.deadline, yield* Clock.currentTimeMillis)
+    const asOf = yield* Clock.currentTimeMillis
+    const startAt = startOf(options, asOf)
+    if (Either.isLeft(startAt)) return yield* invalid(startAt.left)
+    if (startAt.right !== undefined && intent.isResume)
+      return yield* invalid("A resumed run has started. Omit --start-at and --delay")
+    const deadline = deadlineOf(options.deadline, startAt.right === undefined ? asOf : Date.parse(startAt.right))
     if (Either.isLeft(deadline)) return yield* invalid(deadline.left)
-    // From here on a date, so that what starts later does not move it.
-    options = { ...options, deadline: deadline.right }
+    // From here on dates, so that what starts later does not move them.
+    options = { ...options, deadline: deadline.right, startAt: startAt.right, delay: undefined }
     const here = process.cwd()
     const root = realPath(options.root ?? ".")
     if (!statSync(root, { throwIfNoEntry: false })?.isDirectory()) return yield* invalid(`--root ${root} is not a folder`)
@@ -163,6 +170,20 @@ const perform = (asked: UpOptions) =>
       ),
     )
   })
+
+/** Reads `--start-at` or `--delay`. Returns the date in ISO 8601. */
+const startOf = ({ startAt, delay }: UpOptions, now: number): Either.Either<string | undefined, string> => {
+  if (startAt !== undefined && delay !== undefined) return Either.left("Give --start-at or --delay, not both")
+  const span = delay === undefined ? undefined : Millis.parseDuration(delay, "s")
+  if (span !== undefined && !(Either.isRight(span) && span.right > 0))
+    return Either.left(`--delay must be a time such as 2h, not "${delay}"`)
+  if (span !== undefined && Either.isRight(span))
+    return Either.right(new Date(Millis.after(Math.floor(now), span.right)).toISOString())
+  const at = startAt === undefined ? undefined : Date.parse(startAt)
+  if (at !== undefined && !Number.isFinite(at))
+    return Either.left(`--start-at must be a date such as 2030-01-31T18:00Z, not "${startAt}"`)
+  return Either.right(at === undefined ? undefined : new Date(at).toISOString())
+}
 
 /** Reads `--deadline`: a duration from now, or a date. Returns the date in ISO 8601. */
 const deadlineOf = (text: string | undefined, now: number): Either.Either<string | undefined, string> => {
@@ -291,7 +312,10 @@ interface Work {
 const start = ({ settings, file, runId, loaded, input, existing }: Work): Effect.Effect<RunHandle<unknown>, Tagged, Runtime> => {
   const { workflow } = loaded
   const onIncompatible = settings.onIncompatible ?? "fail"
-  const times = settings.deadline === undefined ? {} : { deadline: new Date(settings.deadline) }
+  const times = {
+    ...(settings.deadline === undefined ? {} : { deadline: new Date(settings.deadline) }),
+    ...(settings.startAt === undefined ? {} : { startAt: new Date(settings.startAt) }),
+  }
   if (existing === undefined)
     return workflow.start(input, {
       ...{ runId, tags: settings.tag, onIncompatible, source: sourceFor(file, loaded) },

@@ -28,6 +28,8 @@ export const runOptions = {
     "time",
     "Time in which the run must finish, such as 2h, or a date such as 2030-01-31T18:00Z. It then ends as failed. Default: that of the workflow, or of the resumed run",
   ),
+  startAt: text("start-at", "time", "Time at which a new run starts, such as 2030-01-31T18:00Z. A supervisor resumes it then"),
+  delay: text("delay", "time", "Time after which a new run starts, such as 2h, instead of --start-at"),
   noSnapshots: flag(
     "no-snapshots",
     "Take no snapshots of the workspace around attempts. A workflow that asks for them takes precedence",

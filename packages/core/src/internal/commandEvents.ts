@@ -17,10 +17,11 @@ export const started = ({
   workflow,
   version,
   input,
-}: Pick<NewRun, "workflow" | "version" | "input">): Extract<RunEvent, { readonly _tag: "RunStarted" }> => ({
+  startAt,
+}: Pick<NewRun, "workflow" | "version" | "input" | "startAt">): Extract<RunEvent, { readonly _tag: "RunStarted" }> => ({
   _tag: "RunStarted",
   workflow,
-  ...defined({ version, input }),
+  ...defined({ version, input, startAt }),
 })
 
 /**

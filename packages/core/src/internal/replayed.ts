@@ -27,7 +27,7 @@ import { defined } from "../Struct.ts"
 import { describe } from "../Thrown.ts"
 import * as Outcome from "./outcome.ts"
 import * as Recording from "./recording.ts"
-import type * as Restore from "./restore.ts"
+import * as Restore from "./restore.ts"
 import * as StepReplay from "./stepReplay.ts"
 
 /** What a walk needs. */
@@ -195,7 +195,7 @@ const make = ({
       isStopped = true
     }
     try {
-      const made = planner.plan(state, values)
+      const made = Restore.planOf(planner, state, values)
       if (Either.isLeft(made)) return fail(made.left.message)
       const { workflow } = made.right
       if (workflow === state.workflow) return made.right

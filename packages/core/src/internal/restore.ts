@@ -6,11 +6,13 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
-import { decodeShared, type Json, Outputs, type SharedValue } from "../Codec.ts"
+import * as Schema from "effect/Schema"
+import { decodeShared, type Json, makeUnknown, Outputs, type SharedValue } from "../Codec.ts"
 import type { Definition, Planner } from "../Definition.ts"
 import { InvalidInput, WorkflowMismatch } from "../Errors.ts"
-import { type NodeId, type NodeKey, nodeKey } from "../Ids.ts"
+import { type NodeId, type NodeKey, nodeKey, startId } from "../Ids.ts"
 import type * as Plan from "../Plan.ts"
+import * as PlanLayout from "../PlanLayout.ts"
 import * as Records from "../Records.ts"
 import type { OutputSource } from "../RunEvent.ts"
 import type * as RunState from "../RunState.ts"
@@ -116,10 +118,34 @@ const readOutput = (
     return Effect.forEach(from, (part, index) => readOutput(definition, state, part, (stored as ReadonlyArray<Json>)[index]))
   })
 
+/** Plans with a delayed start, by those without. */
+const delayed = new WeakMap<Plan.Plan, Plan.Plan>()
+
+const anything = makeUnknown(Schema.Unknown)
+
+/** A plan behind a timer that ends at the start of the run. */
+const fromStart = (plan: Plan.Plan): Plan.Plan => {
+  const known = delayed.get(plan)
+  const [body] = plan.nodes
+  if (known !== undefined || body === undefined) return known ?? plan
+  const due: Plan.Computation = (_, state) => new Date(state.startAt ?? 0)
+  const timer: Plan.Wait = {
+    ...{ _tag: "Wait", id: startId, label: undefined, meta: undefined, needs: [], codec: anything, table: undefined },
+    ...{ skipIf: undefined, target: { kind: "timer", due }, timeoutMs: undefined, onTimeout: "fail" },
+  }
+  const made = PlanLayout.make(plan.workflow, { _tag: "Sequence", children: [timer, body] }, plan.pending, plan.isRendered)
+  delayed.set(plan, made)
+  return made
+}
+
+/** Makes a plan with a planner: that of the workflow, behind the delay of the run's start if it has one. */
+export const planOf = (planner: Planner, state: RunState.RunState, values: Values) =>
+  state.startAt === undefined ? planner.plan(state, values) : Either.map(planner.plan(state, values), fromStart)
+
 /** Makes a plan with a planner. Fails if it is of another workflow than the run. */
 export const plan = (planner: Planner, state: RunState.RunState, values: Values) =>
   Effect.filterOrFail(
-    Effect.suspend(() => planner.plan(state, values)),
+    Effect.suspend(() => planOf(planner, state, values)),
     ({ workflow }) => workflow === state.workflow,
     ({ workflow }) => new WorkflowMismatch({ runId: state.runId, workflow, stored: state.workflow }),
   )

@@ -149,6 +149,7 @@ export interface WorkflowFilesShape {
     readonly input?: unknown
     readonly runId?: string
     readonly tags?: ReadonlyArray<string>
+    readonly startAt?: number
   }) => Effect.Effect<{ readonly runId: string }, CommandFailed>
   /** Adds a schedule of a workflow, by name or file within the root. */
   readonly schedule: (options: typeof ScheduleOptions.Type) => Effect.Effect<{ readonly schedule: Schedule }, CommandFailed>

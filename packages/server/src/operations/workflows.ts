@@ -94,6 +94,9 @@ export const startRun = define({
     input: given,
     runId: Schema.optional(Schema.String),
     tags: Schema.optional(Schema.Array(Schema.String)),
+    startAt: Schema.optional(Schema.Int.pipe(Schema.nonNegative())).annotations({
+      description: "Time at which it starts, in epoch milliseconds. A supervisor resumes it then. Default: at once",
+    }),
   }),
   output: Schema.Struct({ runId: Schema.String }),
   run: ({ workflow, ...options }) => Effect.flatMap(WorkflowFiles, ({ start }) => start({ workflow, ...defined(options) })),

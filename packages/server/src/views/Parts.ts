@@ -2,7 +2,7 @@
  * Formats scopes, races, lists and their parts for people. Pure functions.
  */
 import { leaveReasons } from "@smithers/core/Errors"
-import { type NodeId, type NodeKey, nodeKey, scopeOfTimeout } from "@smithers/core/Ids"
+import { type NodeId, type NodeKey, nodeKey, scopeOfTimeout, startId } from "@smithers/core/Ids"
 import * as PlanRows from "@smithers/core/PlanRows"
 import type * as PlanText from "@smithers/core/PlanText"
 import type { LeaveRequest, Leaving } from "@smithers/core/RunEvent"
@@ -11,6 +11,7 @@ import { oneLine, shorten } from "./Text.ts"
 
 /** Returns the id of a node, or a name for the timer of a scope. */
 export const nameOf = (nodeId: NodeId): string => {
+  if (nodeId === startId) return "start of the run"
   const scope = scopeOfTimeout(nodeId)
   return scope === undefined ? nodeId : `timeout of ${scope}`
 }

@@ -4,7 +4,7 @@
 import { optionsIn } from "@smithers/core/Decision"
 import { text } from "@smithers/core/ErrorInfo"
 import { type Uncompensated, uncompensatedMessage } from "@smithers/core/Errors"
-import { scopeOfTimeout } from "@smithers/core/Ids"
+import { scopeOfTimeout, startId } from "@smithers/core/Ids"
 import * as Limits from "@smithers/core/Limits"
 import type { Signal } from "@smithers/core/Records"
 import { PendingKind, strayReadMessage } from "@smithers/core/RunEvent"
@@ -379,7 +379,7 @@ const reasonOf = ({ details, waits, now, isOwnerAlive, uncompensated, denied, db
       const time = inTime(wait.deadline ?? now, now)
       return {
         reason: "timer",
-        sentence: `${it} waits for a time: ${scopeOfTimeout(wait.nodeId) === undefined ? `"${wait.nodeId}"` : timeName(wait.nodeId)} is due ${time}${others}${needs}.`,
+        sentence: `${it} waits for a time: ${scopeOfTimeout(wait.nodeId) === undefined && wait.nodeId !== startId ? `"${wait.nodeId}"` : timeName(wait.nodeId)} is due ${time}${others}${needs}.`,
         commands: isOwned ? [] : [...supervise, resume],
       }
     }
@@ -444,6 +444,7 @@ export const exhausted = (nodes: ReadonlyArray<NodeSummary>): string | undefined
 
 /** Names the time of a timer, or the timeout of a scope. */
 const timeName = (nodeId: string): string => {
+  if (nodeId === startId) return "its start"
   const scope = scopeOfTimeout(nodeId)
   return scope === undefined ? `the timer "${nodeId}"` : `the timeout of "${scope}"`
 }

@@ -101,8 +101,8 @@ export const make = ({ prepare }: Connection, me: string, slots: Pick<Slots, "re
   const insertRun = prepare(
     `INSERT INTO smithers_runs (run_id, workflow, version, status, epoch, owner, lease_until, created_at, updated_at, tags, input,
        source, parent_run_id, parent_node_id, parent_iteration, is_attached, input_digest, is_final, budgets, deadline, depth,
-       forked_from, forked_frame, forked_seq, fork, chain, chain_generation)
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26)
+       forked_from, forked_frame, forked_seq, fork, chain, chain_generation, start_at)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27)
      ON CONFLICT DO NOTHING`,
   )
   const selectOrigin = prepare<[tags: string, source: string | null, isFinal: number | null]>(
@@ -283,6 +283,7 @@ export const make = ({ prepare }: Connection, me: string, slots: Pick<Slots, "re
       ...forkColumns(create.fork),
       create.chain?.first ?? null,
       create.chain?.generation ?? null,
+      create.startAt ?? null,
     ] as const
     return insertRun.run(runId, workflow, version, ...claim, now, ...columns).changes > 0
   }

@@ -493,6 +493,8 @@ ALTER TABLE smithers_runs ADD COLUMN chain_generation INTEGER; -- number of the 
 CREATE INDEX smithers_runs_chain ON smithers_runs (chain, chain_generation) WHERE chain IS NOT NULL;
 `
 
+const starts = "ALTER TABLE smithers_runs ADD COLUMN start_at INTEGER; -- time before which nothing of it begins"
+
 export const migrations: ReadonlyArray<Migration> = [
   { layout: 17, protocol: 1, sql: initial },
   // A child run in a `finally` of its parent, which the cancellation of the parent does not cancel.
@@ -514,6 +516,8 @@ export const migrations: ReadonlyArray<Migration> = [
   { layout: 25, protocol: 4, sql: Schedules.sql },
   // An event and a status that processes of the version before do not know.
   { layout: 26, protocol: 5, sql: chains },
+  // A column that no process of a released version knows, as those are of an older protocol.
+  { layout: 27, protocol: 5, sql: starts },
 ]
 
 /** Layout and protocol of a database. */

@@ -59,6 +59,7 @@ type RunRow = [
   continuedAs: Text,
   first: Text,
   generation: number | null,
+  startAt: Millis | null,
   ...fork: Forks.ForkRow,
 ]
 
@@ -84,7 +85,7 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
        max((SELECT coalesce(max(frame), 0) FROM smithers_frames WHERE run_id = ?1),
          coalesce((SELECT frame FROM smithers_events WHERE run_id = ?1 ORDER BY seq DESC LIMIT 1), 0)),
        (SELECT coalesce(max(seq), 0) FROM smithers_events WHERE run_id = ?1),
-       paused_at, parent_run_id, parent_node_id, parent_iteration, is_attached, budgets, deadline, depth, continued_as, chain, chain_generation,
+       paused_at, parent_run_id, parent_node_id, parent_iteration, is_attached, budgets, deadline, depth, continued_as, chain, chain_generation, start_at,
        ${Forks.columns}
      FROM smithers_runs WHERE run_id = ?1`,
   )
@@ -268,7 +269,7 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
     const [workflow, stored, status, cancel, failure, text, output, ending, frame, seq, pausedAt, ...from] = row
     outputs.refresh()
     const [version, input, parent] = [stored ?? undefined, readOptional(text), parentOf(from)]
-    const [, , , , claims, deadline, levels, continuedAs, first, generation, ...forked] = from
+    const [, , , , claims, deadline, levels, continuedAs, first, generation, startAt, ...forked] = from
     const chain = first === null || generation === null ? undefined : { first, generation }
     const [budgets, depth, fork] = [budgetsOf(claims), levels ?? 0, Forks.read(forked)]
     if (at !== undefined) {
@@ -303,6 +304,7 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
       cancel: Rows.readCancel(cancel),
       pausedAt: pausedAt ?? undefined,
       deadline: deadline ?? undefined,
+      startAt: startAt ?? undefined,
     }
     return Either.right(Changes.stateOf(run, recordsOf(runId, workflow)))
   }
@@ -325,7 +327,7 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
         // It was a valid event when written.
         entries.push(given === undefined ? entry : { ...entry, event: { ...entry.event, output: given } as RunEvent })
       }
-      const [, , , , claims, , levels, , first, generation, ...forked] = from
+      const [, , , , claims, , levels, , first, generation, , ...forked] = from
       const chain = first === null || generation === null ? undefined : { first, generation }
       return Either.right({
         ...{ runId, workflow, version: version ?? undefined, input, parent: parentOf(from), entries },

@@ -38,14 +38,14 @@ export interface Stage {
   readonly close: () => Promise<void>
 }
 
-/** Opens a stage. */
-export const open = async (): Promise<Stage> => {
+/** Opens a stage. Options are those of `smithers serve`. */
+export const open = async (...options: ReadonlyArray<string>): Promise<Stage> => {
   if (program === undefined) throw new Error(missing)
   await build(dist)
   const folder = Fixture.folder()
   mkdirSync(folder.file("workflows"))
   copyFileSync(join(import.meta.dirname, "fixtures", "release.ts"), folder.file(file))
-  let server = await Served.serve(folder)
+  let server = await Served.serve(folder, ...options)
   const browser = await chromium.launch({ executablePath: program, args: ["--no-sandbox", "--disable-gpu"] })
   const problems: Array<string> = []
   const tab: Stage["tab"] = async (context, path = "/runs") => {
@@ -67,7 +67,7 @@ export const open = async (): Promise<Stage> => {
     server: () => server,
     again: async () => {
       const { port } = new URL(server.url)
-      server = await Served.serve(folder, "--port", port)
+      server = await Served.serve(folder, ...options, "--port", port)
     },
     page: async (path, options = {}) => {
       const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, locale: "en-GB", ...options })

@@ -41,14 +41,21 @@ export const App = () => {
   const [link, setLink] = useState<LinkState>("connecting")
   const [open, setOpen] = useState<"palette" | "help">()
   const [isDenied, setDenied] = useState(false)
+  // What the server last said instead of an answer, until it answers again.
+  const [broken, setBroken] = useState<string>()
   const inbox = useQuery(Queries.inbox)
   const toPlace = (view: Place["view"]) => () => go({ view, query: {} })
 
   useEffect(() => follow(Queries.makeRefresher(client), setLink), [client])
   useEffect(
     () =>
-      client.getQueryCache().subscribe(({ query }) => {
-        if (query.state.error instanceof Refused && query.state.error.status === 401) setDenied(true)
+      client.getQueryCache().subscribe((event) => {
+        if (event.type !== "updated") return
+        if (event.action.type === "success") setBroken(undefined)
+        if (event.action.type !== "error" || !(event.action.error instanceof Refused)) return
+        const { status, message } = event.action.error
+        if (status === 401) setDenied(true)
+        if (status >= 500) setBroken(message)
       }),
     [client],
   )
@@ -97,11 +104,11 @@ export const App = () => {
         <div className="notice" role="alert">
           The server does not answer. What you see is as of the last answer; it goes on by itself once the server is back.
         </div>
-      ) : inbox.error instanceof Refused && inbox.error.status >= 500 ? (
+      ) : broken === undefined ? null : (
         <div className="notice" role="alert">
-          The database cannot be read now: {inbox.error.message}
+          The database cannot be read now. What you see is as of the last answer. {broken}
         </div>
-      ) : null}
+      )}
       <main id="main" tabIndex={-1}>
         <Guard key={`${place.view} ${place.id ?? ""}`}>
           <Suspense fallback={<div className="empty">…</div>}>

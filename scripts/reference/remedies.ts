@@ -321,9 +321,21 @@ export const remedies: ReadonlyArray<{
     where: "The server",
     module: "packages/server/src/http/Tokens.ts",
     errors: {
-      UnsafeToken: "Make the file your own with mode 0600, or delete it; the next start writes a new token.",
       TokenNameTaken: "Remove that token, or choose another name.",
       NoSuchToken: "Choose one that `smithers token list` shows.",
+    },
+  },
+  {
+    where: "The server",
+    module: "packages/server/src/http/OwnFile.ts",
+    errors: { UnsafeToken: "Make the file your own with mode 0600, or delete it; a new one is written when it is needed." },
+  },
+  {
+    where: "The server",
+    module: "packages/server/src/http/Hooks.ts",
+    errors: {
+      HookExists: "Remove the hook for a new secret, or use the one that it has.",
+      NoSuchHook: "Choose one that `smithers hook list` shows.",
     },
   },
   {

@@ -324,6 +324,9 @@ describe("with --json every command", () => {
         ["token", "add", "ann"],
         ["token", "list"],
         ["token", "rm", "ann"],
+        ["hook", "add", "pay", "paid"],
+        ["hook", "list"],
+        ["hook", "rm", "pay", "paid"],
         ["workflow", "show", "chat.ts"],
       ])
         expect((await place.run(...args, "--json")).code).toBe(0)

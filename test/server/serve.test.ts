@@ -232,6 +232,8 @@ describe("smithers serve", () => {
     }
     const reset = await server.follow("runs=there", (messages) => messages.length > 0, "nonsense")
     expect(reset[0]).toMatchObject({ event: "reset", id: undefined })
+    const ahead = await server.follow("runs=there", (messages) => messages.length > 1, "99999")
+    expect(ahead.slice(0, 2)).toMatchObject([{ event: "reset" }, { event: "run", id: "1" }])
     const changed = server.follow("all=1", (messages) => messages.some(({ data }) => data.runId === "here"))
     await Bun.sleep(200)
     writeFileSync(folder.file("here"), "")

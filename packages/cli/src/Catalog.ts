@@ -13,7 +13,7 @@ import type { Definition } from "./Definition.ts"
 
 const { up, supervise, retry, fork, revert, cancel, cancelNode, completeNode, pause, unpause, down } = Running
 const { ps, inspect, node, logs, events, why, output, scores, chat, tools, costs, metrics } = Watching
-const { serve, ui, mcp, tokenAdd, tokenList, tokenRemove } = Serving
+const { serve, ui, mcp, tokenAdd, tokenList, tokenRemove, hookAdd, hookList, hookRemove } = Serving
 const { scheduleAdd, scheduleList, scheduleShow, schedulePause, scheduleUnpause, scheduleRunNow, scheduleRemove } = Scheduling
 const { timeline, show, diff } = LookingBack
 const { approve, budget, deny, answer, signal, inbox } = Deciding
@@ -46,7 +46,7 @@ export const groups: ReadonlyArray<readonly [title: string, definitions: Readonl
       workflowDoctor,
     ],
   ],
-  ["Serve", [serve, ui, mcp, tokenAdd, tokenList, tokenRemove]],
+  ["Serve", [serve, ui, mcp, tokenAdd, tokenList, tokenRemove, hookAdd, hookList, hookRemove]],
   ["Remember", [memoryList, memorySearch, memoryGet, memorySet, memoryDelete]],
   ["Keep", [dbPath, dbCheck, dbVacuum, dbPrune, cacheList, cacheClear, limitList, limitSet, completions]],
 ]

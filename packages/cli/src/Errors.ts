@@ -315,6 +315,8 @@ const inputTags: ReadonlySet<string> = new Set([
   "NoSuchToken",
   "TokenNameTaken",
   "UnsafeToken",
+  "HookExists",
+  "NoSuchHook",
   "ScheduleIdTaken",
   "ScheduleBusy",
   "InputMismatch",

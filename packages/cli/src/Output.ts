@@ -499,6 +499,19 @@ export const TokenAdded = Schema.Struct({ ...tokenFields, token: Schema.String }
 /** `token list` */
 export const TokenList = Schema.Struct({ tokens: Schema.Array(Schema.Struct({ ...tokenFields, createdAt: Schema.Number })) })
 
+const hookFields = { workflow: Schema.String, signal: Schema.String }
+
+/** `hook add` */
+export const HookAdded = Schema.Struct({ ...hookFields, path: Schema.String, secret: Schema.String })
+
+/** `hook list` */
+export const HookList = Schema.Struct({
+  hooks: Schema.Array(Schema.Struct({ ...hookFields, path: Schema.String, createdAt: Schema.Number })),
+})
+
+/** `hook rm` */
+export const HookRemoved = Schema.Struct(hookFields)
+
 /** `token rm` */
 export const TokenRemoved = Schema.Struct({ name: Schema.String })
 

@@ -197,7 +197,17 @@ export const filesOf = (place: Place, storage: StorageShape): WorkflowFilesShape
           ...(runId === undefined ? [] : [`--run-id=${runId}`]),
           ...(startAt === undefined ? [] : [`--start-at=${new Date(startAt).toISOString()}`]),
         ]
-        const reply = yield* run(place, "up", [...options, "--", target], text)
+        const reply = yield* Effect.catchIf(
+          run(place, "up", [...options, "--", target], text),
+          ({ tag }) => tag === "DetachedEnded",
+          (error) =>
+            Effect.gen(function* () {
+              const { runId: made } = error.fields ?? {}
+              // Its process has died, and the run is there: it was started.
+              const isThere = typeof made === "string" && (yield* Effect.orDie(storage.origin(made))) !== undefined
+              return isThere ? { runId: made } : yield* error
+            }),
+        )
         return yield* decoded("up", Schema.Struct({ runId: Schema.String }), reply)
       }),
     schedule: ({ workflow, input, tags = [], catchUp, onExisting, ...options }) =>

@@ -7,6 +7,7 @@ import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import * as Secrets from "@smithers/core/Secrets"
 import * as App from "@smithers/server/http/App"
+import * as Hooks from "@smithers/server/http/Hooks"
 import { isLoopback, listen } from "@smithers/server/http/Listen"
 import * as Static from "@smithers/server/http/Static"
 import * as Tokens from "@smithers/server/http/Tokens"
@@ -24,6 +25,7 @@ import { Screen } from "../Screen.ts"
 import { userName } from "../User.ts"
 import { filesOf, type Place, processesOf } from "../WorkflowProcesses.ts"
 import { examine } from "./database.ts"
+import { fileOf as hooksOf } from "./hook.ts"
 import { supervising } from "./supervise.ts"
 import { fileOf, ownerFileOf } from "./token.ts"
 
@@ -92,6 +94,7 @@ export const listening = (
       return yield* invalid(`--host ${address} lets other machines in, which needs a token that you chose: --token-file <file>`)
     const path = realPath(tokenFile ?? ownerFileOf(place.file))
     const token = yield* Tokens.ownerToken(path)
+    const screen = yield* Screen
     const storage = yield* open(place.file, "create", patience)
     const tail = yield* open(place.file, "read", patience)
     const owner = { name: userName() ?? "owner", scope: "admin" as const, hash: Tokens.hashOf(token) }
@@ -99,6 +102,8 @@ export const listening = (
     const app = yield* App.make({
       ...{ ...ports, tail, page: page(), check: examine(place), mcp: mcpOf(ports) },
       tokens: Tokens.current(owner, fileOf(place.file)),
+      hooks: Hooks.current(hooksOf(place.file)),
+      report: (problem) => void Effect.runFork(screen.log(problem)),
       allowHosts: isLoopback(address) || address === "0.0.0.0" || address === "::" ? allowHost : [...allowHost, address],
     })
     const { url } = yield* listen(app, { host: address, port })

@@ -110,3 +110,34 @@ export const tokenRemove = define({
   output: Output.TokenRemoved,
   action: () => import("../actions/token.ts").then(({ remove }) => remove),
 })
+
+const hook = { workflow: argument("workflow", "Name of the workflow"), signal: argument("signal", "Name of the signal") }
+
+export const hookAdd = define({
+  path: ["hook", "add"],
+  summary: "Adds a webhook for a signal of a workflow, and prints its secret once.",
+  details:
+    "Services send POST /hooks/<workflow>/<signal> with the payload as JSON, signed as the Standard Webhooks specification says: webhook-id, webhook-timestamp and webhook-signature. The signal goes to each run of the workflow that waits for it, with ?correlation=<text> to those with this correlation, with ?run=<id> to one run. A delivery with the same id counts once.",
+  examples: [{ line: "smithers hook add pay paid", does: "Adds a hook for the signal paid of pay." }],
+  parameters: hook,
+  output: Output.HookAdded,
+  action: () => import("../actions/hook.ts").then(({ add }) => add),
+})
+
+export const hookList = define({
+  path: ["hook", "list"],
+  summary: "Lists the webhooks, without their secrets.",
+  examples: [{ line: "smithers hook list", does: "Lists the hooks." }],
+  parameters: {},
+  output: Output.HookList,
+  action: () => import("../actions/hook.ts").then(({ list }) => list),
+})
+
+export const hookRemove = define({
+  path: ["hook", "rm"],
+  summary: "Removes a webhook. Servers refuse its deliveries from the next one on.",
+  examples: [{ line: "smithers hook rm pay paid", does: "Removes a hook." }],
+  parameters: hook,
+  output: Output.HookRemoved,
+  action: () => import("../actions/hook.ts").then(({ remove }) => remove),
+})

@@ -17,18 +17,29 @@ import { describe } from "../views/Progress.ts"
 /** Events per read. */
 const pageSize = 500
 
-/** Bytes that may wait for a client before it is closed. */
-const mostWaiting = 1 << 20
-
-/** Runs of one stream, and streams of one server. */
+/** Most runs of one stream. */
 export const mostRuns = 100
-const mostStreams = 1000
 
-/** Streams of one caller. */
-const mostOfCaller = 300
+/** Bounds of streams. */
+export interface StreamBounds {
+  /** Bytes that may wait for a client before it is closed. Default: 1 MiB. */
+  readonly waitingBytes: number
+  /** Streams of one server, and of one caller. Default: 1000 and 300. */
+  readonly streams: number
+  readonly streamsOfCaller: number
+  /** Age at which a stream is closed, in milliseconds. Its client comes again with its position. Default: an hour. */
+  readonly longestMs: number
+  /** Time between comments that keep a silent stream open, in milliseconds. Tokens are checked again then. Default: 15 s. */
+  readonly keepAliveMs: number
+}
 
-/** Age at which a stream is closed, in milliseconds. Its client comes again with its position. */
-const longestMs = 3_600_000
+export const bounds: StreamBounds = {
+  waitingBytes: 1 << 20,
+  streams: 1000,
+  streamsOfCaller: 300,
+  longestMs: 3_600_000,
+  keepAliveMs: 15_000,
+}
 
 /** Least time between two looks at all runs, in milliseconds. Running workflows write all the time. */
 const gatherMs = 100
@@ -57,6 +68,10 @@ interface Client {
   isBehind: boolean
   readonly isAllowed: () => boolean
   readonly write: (text: string) => void
+  /** Resolves once it has room for more. */
+  readonly drained: () => Promise<void>
+  /** Sends what it has missed, as fast as it reads. */
+  readonly rejoin: () => void
   readonly close: () => void
 }
 
@@ -74,12 +89,13 @@ export interface Tail {
   }) => Effect.Effect<Response | undefined, StoreError>
 }
 
-/** Time between comments that keep a silent stream open, in milliseconds. */
-const keepAliveMs = 15_000
-
 /** Starts the tailer of a store. Needs a handle of its own: a handle does not tell of its own commits. */
-export const make = (store: RunReaderShape & Pick<InboxShape, "changes">): Effect.Effect<Tail, never, Scope.Scope> =>
+export const make = (
+  store: RunReaderShape & Pick<InboxShape, "changes">,
+  given: Partial<StreamBounds> = {},
+): Effect.Effect<Tail, never, Scope.Scope> =>
   Effect.gen(function* () {
+    const { waitingBytes, streams, streamsOfCaller, longestMs, keepAliveMs } = { ...bounds, ...given }
     const clients = new Set<Client>()
     const heads = new Map<string, number>()
 
@@ -107,11 +123,13 @@ export const make = (store: RunReaderShape & Pick<InboxShape, "changes">): Effec
     const catchUp = (client: Client, runId: string) =>
       Effect.gen(function* () {
         for (;;) {
+          yield* Effect.promise(client.drained)
           const page = yield* read(runId, client.at.get(runId) ?? 0)
           deliver(client, runId, page)
           if (page.length < pageSize) break
         }
-        heads.set(runId, Math.max(heads.get(runId) ?? 0, client.at.get(runId) ?? 0))
+        // Others may be further. Reading again what they have had does no harm.
+        heads.set(runId, client.at.get(runId) ?? 0)
       })
     const lookOnce = Effect.gen(function* () {
       const followed = new Set([...clients].flatMap(({ runs }) => runs))
@@ -126,7 +144,7 @@ export const make = (store: RunReaderShape & Pick<InboxShape, "changes">): Effec
             if (client.isBehind || !client.runs.includes(runId)) continue
             // A client behind the tailer gets the rest from its own pages.
             if ((client.at.get(runId) ?? 0) >= head) deliver(client, runId, page)
-            else yield* catchUp(client, runId)
+            else client.rejoin()
           }
           heads.set(runId, Math.max(head, page.at(-1)?.seq ?? head))
           if (page.length < pageSize) break
@@ -204,10 +222,11 @@ export const make = (store: RunReaderShape & Pick<InboxShape, "changes">): Effec
       return numbers.length === count && numbers.every(Number.isSafeInteger) ? numbers : undefined
     }
     const respond = ({ runs, all, inbox, lastId, caller, isAllowed }: Parameters<Tail["open"]>[0]): Response | undefined => {
-      if (clients.size >= mostStreams) return undefined
-      if ([...clients].filter((client) => client.caller === caller).length >= mostOfCaller) return undefined
+      if (clients.size >= streams) return undefined
+      if ([...clients].filter((client) => client.caller === caller).length >= streamsOfCaller) return undefined
       const known = positions(lastId, runs.length)
       let stop = (): void => {}
+      let room = (): void => {}
       const body = new ReadableStream<Uint8Array>(
         {
           start: (controller) => {
@@ -223,36 +242,58 @@ export const make = (store: RunReaderShape & Pick<InboxShape, "changes">): Effec
                 if ((controller.desiredSize ?? 0) <= 0) client.close()
                 else controller.enqueue(encoder.encode(text))
               },
+              drained: () =>
+                new Promise((resolve) => {
+                  if (!clients.has(client) || (controller.desiredSize ?? 0) > 0) resolve()
+                  else room = resolve
+                }),
+              rejoin: () => {
+                client.isBehind = true
+                // A client that cannot be told what it has missed comes again.
+                const told = Effect.catchAllCause(missed, () => Effect.sync(() => client.close()))
+                fiber = Effect.runFork(Effect.provide(told, runtime))
+              },
               close: () => {
                 if (!clients.has(client)) return
                 stop()
                 controller.close()
               },
             }
-            clients.add(client)
-            client.write(": \n\n")
-            if (lastId !== null && lastId !== "" && known === undefined) client.write("event: reset\ndata: {}\n\n")
+            /** Begins anew where the position of a client is not one of the run: another database may stand in its place. */
+            const checked = Effect.gen(function* () {
+              const lost: Array<string> = []
+              for (const runId of runs) {
+                const length = yield* store.run(runId).pipe(
+                  Effect.map(({ seq }) => seq),
+                  Effect.catchTag("RunNotFound", () => Effect.succeed(0)),
+                )
+                if ((client.at.get(runId) ?? 0) > length) lost.push(runId)
+              }
+              for (const runId of lost) client.at.set(runId, 0)
+              if (lost.length > 0) client.write("event: reset\ndata: {}\n\n")
+            })
             const missed = Effect.gen(function* () {
+              if (known !== undefined) yield* checked
               for (const runId of runs) yield* catchUp(client, runId)
               client.isBehind = false
               // What happened between its last page and now was told to nobody, or to others.
               yield* look
             })
-            const fiber = Effect.runFork(
-              Effect.provide(
-                // A client that cannot be told what it has missed comes again.
-                Effect.catchAllCause(missed, () => Effect.sync(() => client.close())),
-                runtime,
-              ),
-            )
+            let fiber: Fiber.RuntimeFiber<void> = Effect.runFork(Effect.void)
+            clients.add(client)
+            client.write(": \n\n")
+            if (lastId !== null && lastId !== "" && known === undefined) client.write("event: reset\ndata: {}\n\n")
             stop = () => {
               clients.delete(client)
+              room()
               Effect.runFork(Fiber.interrupt(fiber))
             }
+            client.rejoin()
           },
+          pull: () => room(),
           cancel: () => stop(),
         },
-        new ByteLengthQueuingStrategy({ highWaterMark: mostWaiting }),
+        new ByteLengthQueuingStrategy({ highWaterMark: waitingBytes }),
       )
       return new Response(body, {
         headers: { "content-type": "text/event-stream", "cache-control": "no-store", "x-accel-buffering": "no" },

@@ -1,38 +1,31 @@
 /**
  * The whole server as one function from requests to replies, for Bun, for an app's own server and for tests.
  */
-import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
-import * as HttpServer from "@effect/platform/HttpServer"
-import * as OpenApi from "@effect/platform/OpenApi"
 import * as Secrets from "@smithers/core/Secrets"
-import { ports, type StorageShape } from "@smithers/core/Storage"
+import type { StorageShape } from "@smithers/core/Storage"
+import * as Thrown from "@smithers/core/Thrown"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Events from "../events/Stream.ts"
 import type * as Mcp from "../mcp/Http.ts"
 import * as Exposition from "../metrics/Exposition.ts"
 import * as Prometheus from "../metrics/Prometheus.ts"
 import { includes } from "../operations/Caller.ts"
-import { Database, type DatabaseInfo } from "../operations/database.ts"
-import type { CommandFailed } from "../operations/Errors.ts"
-import { Processes, type ProcessesShape } from "../operations/Processes.ts"
-import { WorkflowFiles, type WorkflowFilesShape } from "../operations/WorkflowFiles.ts"
-import { Api } from "./Api.ts"
 import * as Guard from "./Guard.ts"
-import * as Handlers from "./Handlers.ts"
+import * as Hooks from "./Hooks.ts"
 import type { Page } from "./Static.ts"
+import type { Services, Web } from "./Web.ts"
 
-export interface AppOptions extends Guard.GuardOptions {
-  readonly storage: StorageShape
+export interface AppOptions extends Guard.GuardOptions, Services {
   /** A second handle on the same store, from which events are read. */
   readonly tail: StorageShape
-  readonly processes: ProcessesShape
+  /** Returns the hooks that count now. Default: none. */
+  readonly hooks?: () => ReadonlyArray<Hooks.Hook>
+  readonly streams?: Partial<Events.StreamBounds>
+  /** Is told of what the server itself has failed with. Default: nobody is. */
+  readonly report?: (problem: string) => void
   /** Answers requests on `/mcp`. Default: nothing is there. */
   readonly mcp?: Mcp.Handler
-  readonly files: WorkflowFilesShape
-  /** Examines the database. */
-  readonly check: Effect.Effect<typeof DatabaseInfo.Type, CommandFailed>
   /** Answers on all paths that are not of the API. Default: nothing is there. */
   readonly page?: Page
 }
@@ -84,23 +77,19 @@ const streamOf = (query: URLSearchParams) => {
 /** Makes the server. */
 export const make = (options: AppOptions): Effect.Effect<App, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const { tail, processes, files, check, mcp, page } = options
+    const { tail, processes, files, check, mcp, page, hooks = () => [], report = () => {} } = options
     const admit = Guard.make(options)
-    const events = yield* Events.make(tail)
+    const events = yield* Events.make(tail, options.streams)
+    const deliver = Hooks.make(options.storage, hooks)
     const statistics = yield* Effect.cachedWithTTL(options.storage.statistics, Exposition.cacheFor)
     const storage = { ...options.storage, statistics }
     const metrics = yield* Exposition.make(storage)
-    const store = Layer.mergeAll(
-      Layer.succeedContext(ports(storage)),
-      Layer.succeed(Processes, processes),
-      Layer.succeed(WorkflowFiles, files),
-      Layer.succeed(Database, { check }),
-    )
-    const { handler, dispose } = HttpApiBuilder.toWebHandler(
-      Layer.merge(Layer.provide(Handlers.layer, store), HttpServer.layerContext),
-    )
-    yield* Effect.addFinalizer(() => Effect.promise(dispose))
-    let description: string | undefined
+    let loaded: Promise<Web> | undefined
+    const web = (): Promise<Web> => {
+      loaded ??= import("./Web.ts").then(({ make }) => make({ storage, processes, files, check }))
+      return loaded
+    }
+    yield* Effect.addFinalizer(() => Effect.promise(async () => (await loaded)?.dispose()))
     const answer = async (given: Request): Promise<Response> => {
       const admitted = await admit(given)
       if (admitted instanceof Response) return admitted
@@ -112,8 +101,7 @@ export const make = (options: AppOptions): Effect.Effect<App, never, Scope.Scope
         return isReady ? Response.json({ status: "ok" }) : Guard.refuse(503, "StoreUnavailable", "The store cannot be read now.")
       }
       if (pathname === "/api/v1/openapi.json") {
-        description ??= JSON.stringify(OpenApi.fromApi(Api))
-        return new Response(description, { headers: { "content-type": "application/json" } })
+        return new Response((await web()).description(), { headers: { "content-type": "application/json" } })
       }
       if (pathname === "/api/v1/events" && request.method === "GET") {
         if (caller === undefined || !includes(caller.scope, "read")) return forbidden("events", "read")
@@ -137,12 +125,15 @@ export const make = (options: AppOptions): Effect.Effect<App, never, Scope.Scope
         return new Response(Secrets.text(text.value), { headers: { "content-type": Prometheus.contentType } })
       }
       if (pathname.startsWith("/api/")) {
-        if (caller !== undefined) Handlers.admit(request, caller)
-        return inOurForm(await handler(request))
+        return inOurForm(await (await web()).handle(request, caller))
       }
+      if (pathname.startsWith("/hooks/") && request.method === "POST") return deliver(request)
       if (pathname === "/mcp" && mcp !== undefined && caller !== undefined) return mcp(request, caller)
       return page?.(request) ?? Guard.refuse(404, "NoSuchPath", "There is nothing on this path.")
     }
     return (request) =>
-      answer(request).then(withHeaders, () => withHeaders(Guard.refuse(500, "Defect", "The server could not answer.")))
+      answer(request).then(withHeaders, (thrown: unknown) => {
+        report(Secrets.text(`${request.method} ${new URL(request.url).pathname}: ${Thrown.describe(thrown).message}`))
+        return withHeaders(Guard.refuse(500, "Defect", "The server could not answer. Its log says more."))
+      })
   })

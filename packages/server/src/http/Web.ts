@@ -1,0 +1,58 @@
+/**
+ * The API as a web handler. Loaded with the first request: a server listens before.
+ */
+import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
+import * as HttpServer from "@effect/platform/HttpServer"
+import * as OpenApi from "@effect/platform/OpenApi"
+import { ports, type StorageShape } from "@smithers/core/Storage"
+import type * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type { CallerShape } from "../operations/Caller.ts"
+import { Database, type DatabaseInfo } from "../operations/database.ts"
+import type { CommandFailed } from "../operations/Errors.ts"
+import { Processes, type ProcessesShape } from "../operations/Processes.ts"
+import { WorkflowFiles, type WorkflowFilesShape } from "../operations/WorkflowFiles.ts"
+import { Api } from "./Api.ts"
+import * as Handlers from "./Handlers.ts"
+
+/** What the operations work with. */
+export interface Services {
+  readonly storage: StorageShape
+  readonly processes: ProcessesShape
+  readonly files: WorkflowFilesShape
+  /** Examines the database. */
+  readonly check: Effect.Effect<typeof DatabaseInfo.Type, CommandFailed>
+}
+
+export interface Web {
+  readonly handle: (request: Request, caller: CallerShape | undefined) => Promise<Response>
+  /** Describes the API as OpenAPI. */
+  readonly description: () => string
+  readonly dispose: () => Promise<void>
+}
+
+let described: string | undefined
+
+/** Makes the handler of the API. */
+export const make = ({ storage, processes, files, check }: Services): Web => {
+  const services = Layer.mergeAll(
+    Layer.succeedContext(ports(storage)),
+    Layer.succeed(Processes, processes),
+    Layer.succeed(WorkflowFiles, files),
+    Layer.succeed(Database, { check }),
+  )
+  const { handler, dispose } = HttpApiBuilder.toWebHandler(
+    Layer.merge(Layer.provide(Handlers.layer, services), HttpServer.layerContext),
+  )
+  return {
+    handle: (request, caller) => {
+      if (caller !== undefined) Handlers.admit(request, caller)
+      return handler(request)
+    },
+    description: () => {
+      described ??= JSON.stringify(OpenApi.fromApi(Api))
+      return described
+    },
+    dispose,
+  }
+}

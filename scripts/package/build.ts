@@ -394,7 +394,7 @@ export const build = async (): Promise<void> => {
   cpSync(join(root, "LICENSE"), join(folder, "LICENSE"))
   cpSync(join(root, "templates"), join(folder, "templates"), { recursive: true })
   // Agents read them as resources.
-  cpSync(join(root, "docs"), join(folder, "docs"), { recursive: true, filter: (path) => !path.endsWith(".json") })
+  cpSync(join(root, "docs"), join(folder, "docs"), { recursive: true, filter: (path) => !/\.(json|png)$/.test(path) })
   const changelog = join(root, "packages", facade, "CHANGELOG.md")
   if (existsSync(changelog)) cpSync(changelog, join(folder, "CHANGELOG.md"))
 }

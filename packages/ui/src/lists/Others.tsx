@@ -14,6 +14,10 @@ import { Tree } from "../run/Tree.tsx"
 import { format } from "../state/Url.ts"
 import * as Times from "../text/Times.ts"
 
+/** A path from the root of the project on, where it is in there. */
+const within = (root: string | undefined, path: string): string =>
+  root !== undefined && path.startsWith(`${root}/`) ? path.slice(root.length + 1) : path
+
 export const Workflows = () => {
   const { data, error } = useQuery(Queries.at<WorkflowList>("/workflows"))
   return (
@@ -43,7 +47,7 @@ export const Workflows = () => {
                   <td>
                     <Link href={format({ view: "workflow", id: name, query: {} })}>{name}</Link>
                   </td>
-                  <td className="soft">{path.startsWith(`${data.root}/`) ? path.slice(data.root.length + 1) : path}</td>
+                  <td className="soft">{within(data.root, path)}</td>
                 </tr>
               ))}
             </tbody>
@@ -57,6 +61,7 @@ export const Workflows = () => {
 export const Workflow = ({ name }: { readonly name: string }) => {
   const { go } = usePlace()
   const { data, error } = useQuery(Queries.at<Described>(path("workflows", name)))
+  const project = useQuery(Queries.at<WorkflowList>("/workflows"))
   const [isBusy, setBusy] = useState(false)
   const [problem, setProblem] = useState<unknown>()
   const start = async (input: unknown): Promise<void> => {
@@ -78,7 +83,7 @@ export const Workflow = ({ name }: { readonly name: string }) => {
           <Link href="/workflows">Workflows</Link>
           <span className="soft">/</span>
           <h1>{name}</h1>
-          <span className="soft cut">{data?.file}</span>
+          <span className="soft cut">{data === undefined ? "" : within(project.data?.root, data.file)}</span>
           <span className="grow" />
           <Link href={format({ view: "runs", query: { workflow: data?.workflow ?? name } })}>its runs</Link>
         </div>

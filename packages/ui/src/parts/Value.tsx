@@ -17,7 +17,7 @@ const kindOf = (line: string): string | undefined =>
   /^(\+\+\+|---|diff |index )/.test(line)
     ? "file"
     : line.startsWith("@@")
-      ? "gap"
+      ? "hunk"
       : line.startsWith("+")
         ? "added"
         : line.startsWith("-")

@@ -110,7 +110,7 @@ export const Drawer = ({ runId, nodeId, kind, details, nodes, waits, frame, unti
       </header>
       <div className="inside" role="tabpanel" aria-label={panel}>
         {problem === undefined ? null : <Problem error={problem} />}
-        {panel === "about" ? <About {...{ node, attempt, attempts, open, frame }} /> : null}
+        {panel === "about" ? <About {...{ node, attempt, attempts, open, frame, until }} /> : null}
         {panel === "chat" && attempt !== undefined ? <Chat {...{ runId, nodeId, iteration, attempt }} /> : null}
         {panel === "output" ? <Output {...{ runId, nodeId, iteration, frame }} given={node} /> : null}
         {panel === "diff" ? <Compare {...{ runId, nodeId, iteration, attempts }} /> : null}
@@ -126,12 +126,15 @@ const About = ({
   attempts,
   open,
   frame,
+  until,
 }: {
   readonly node: NodeSummary | undefined
   readonly attempt: AttemptSummary | undefined
   readonly attempts: ReadonlyArray<AttemptSummary>
   readonly open: ReadonlyArray<WaitSummary>
   readonly frame: number | undefined
+  /** The time of the frame, as of which everything is told. */
+  readonly until: number | undefined
 }) => {
   const { change } = usePlace()
   const error = attempt?.error ?? node?.error ?? null
@@ -157,7 +160,7 @@ const About = ({
             </dd>
             <dt>took</dt>
             <dd>
-              <Took from={node.startedAt} to={node.finishedAt} />
+              <Took from={node.startedAt} to={node.finishedAt ?? until ?? null} />
               {node.finishedAt === null ? " so far" : ""}
             </dd>
           </>
@@ -165,9 +168,7 @@ const About = ({
         {node?.retryAt == null ? null : (
           <>
             <dt>next attempt</dt>
-            <dd>
-              <Ago at={node.retryAt} />
-            </dd>
+            <dd>{until === undefined ? <Ago at={node.retryAt} /> : <Clock at={node.retryAt} />}</dd>
           </>
         )}
         {node?.passes == null ? null : (

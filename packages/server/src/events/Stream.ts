@@ -101,7 +101,9 @@ export const make = (
 
     const encoded = ({ seq, ...event }: LoggedEvent): Message => {
       const logged = { seq, ...event }
-      return { seq, data: `data: ${JSON.stringify(Secrets.value({ ...logged, text: describe(logged) }))}\n\n` }
+      // Errors are instances of classes, which are not looked into.
+      const plain: unknown = JSON.parse(JSON.stringify({ ...logged, text: describe(logged) }))
+      return { seq, data: `data: ${JSON.stringify(Secrets.value(plain))}\n\n` }
     }
     const read = (runId: string, afterSeq: number) =>
       store.events(runId, { afterSeq, limit: pageSize }).pipe(

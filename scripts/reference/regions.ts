@@ -35,6 +35,7 @@ import * as Sql from "@smithers/sqlite/Sql"
 import { SchemaAST as AST } from "effect"
 import * as Testing from "smithers-orchestrator/testing"
 import ts from "typescript"
+import { api } from "./api.ts"
 import { remedies } from "./remedies.ts"
 import { cell, code, docOf, exportsOf, fieldDocs, fileOf, methodsOf, optionsOf, read, root, table } from "./source.ts"
 
@@ -811,6 +812,8 @@ export const region = (what: string): string => {
       return exitCodes()
     case "json":
       return json()
+    case "api":
+      return api()
     case "error":
       return fieldTable(
         fieldsOf(

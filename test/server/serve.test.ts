@@ -6,6 +6,7 @@ import { onStorage } from "@smithers/core/Smithers"
 import * as SqliteStorage from "@smithers/sqlite/SqliteStorage"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import { connect, Unreachable } from "smithers-orchestrator/client"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import * as Fixture from "../cli/Fixture.ts"
 import { slow } from "../cli/fixtures/workflows.ts"
@@ -247,6 +248,18 @@ describe("smithers serve", () => {
     expect(metrics.text).toContain('smithers_runs{status="finished",workflow="ship"}')
     for (const path of ["/healthz", "/readyz"]) expect((await server.ask(path, undefined, { token: "" })).status).toBe(200)
     expect((await server.ask("/", undefined, { token: "" })).status).toBe(200)
+  })
+
+  it("stands beside a run that is started with --serve, as long as the command lasts", async () => {
+    const gate = folder.file("beside")
+    const child = folder.start(["up", "workflow.ts#slow", "--input", JSON.stringify({ gate }), "--run-id", "beside", "--serve"])
+    await Fixture.until(() => child.said().stderr.includes("Listening on"), "it listens")
+    const [, url] = /Listening on (\S+)\./.exec(child.said().stderr) ?? []
+    const client = connect({ baseUrl: url as string, token: server.token })
+    await Fixture.until(async () => (await client.listRuns({ q: "beside" })).runs[0]?.status === "running", "the run is at work")
+    writeFileSync(gate, "")
+    expect((await child.result).code).toBe(0)
+    await expect(client.countRuns()).rejects.toBeInstanceOf(Unreachable)
   })
 
   it("keeps its token in a file of its own, and closes streams when it is stopped", async () => {

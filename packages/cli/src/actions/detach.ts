@@ -23,6 +23,8 @@ interface Detached {
     readonly noSnapshots: boolean
     readonly hot: boolean
     readonly otel: boolean
+    readonly serve: boolean
+    readonly port: number | undefined
     readonly wait: boolean
     readonly uncancel: boolean
     readonly onIncompatible: "fail" | "rerun" | undefined
@@ -71,6 +73,8 @@ export const detach = ({ settings, runId, file, root, target, input, isResume }:
       ...(settings.noSnapshots ? ["--no-snapshots"] : []),
       ...(settings.hot ? ["--hot"] : []),
       ...(settings.otel ? ["--otel"] : []),
+      ...(settings.serve ? ["--serve"] : []),
+      ...(settings.port === undefined ? [] : [`--port=${settings.port}`]),
       ...(settings.wait ? ["--wait"] : []),
       ...(settings.uncancel ? ["--uncancel"] : []),
     ]

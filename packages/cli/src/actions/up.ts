@@ -29,8 +29,9 @@ import { readAmounts } from "../Amounts.ts"
 import { type Database, filename, locate, named, nameFor, nearest, open, sourceOf, wholeRun } from "../Database.ts"
 import type { Reply } from "../Definition.ts"
 import { InvalidUsage, InvalidWorkflowFile, NoSource, NoSuchRun, type Tagged } from "../Errors.ts"
-import type { Host } from "../Host.ts"
+import { Host } from "../Host.ts"
 import { inputOf, sourceFor, targetOf } from "../NewRun.ts"
+import { rootOf } from "../Project.ts"
 import { Screen } from "../Screen.ts"
 import { owners } from "../Stores.ts"
 import { definitionFor, isFileName, load, looksLikeFile, nameOrNone, type WorkflowModule } from "../WorkflowFile.ts"
@@ -57,6 +58,8 @@ export interface UpOptions {
   readonly noSnapshots: boolean
   readonly hot: boolean
   readonly otel: boolean
+  readonly serve: boolean
+  readonly port: number | undefined
   readonly wait: boolean
   readonly uncancel: boolean
   readonly detach: boolean
@@ -349,6 +352,16 @@ const agents = Layer.unwrapEffect(
   ),
 )
 
+/** Serves the database beside the run, until the scope closes. */
+const serving = ({ settings: { port = 0 }, file, folder }: Work) =>
+  Effect.gen(function* () {
+    const { self } = yield* Host
+    const { listening } = yield* Effect.promise(() => import("./serve.ts"))
+    const options = { host: undefined, tokenFile: undefined, allowHost: [], port, command: "up" }
+    const { url, tokenFile } = yield* listening({ self, file, root: realPath(rootOf(folder)) }, options)
+    yield* (yield* Screen).log(`Listening on ${url}. The token is in ${tokenFile}.`)
+  })
+
 const work = (task: Work) =>
   Effect.gen(function* () {
     const { settings: options, storage, runId, existing } = task
@@ -375,6 +388,7 @@ const work = (task: Work) =>
               worktrees,
             ),
           )
+          if (options.serve) yield* serving(task)
           return yield* Effect.provide(
             Effect.gen(function* () {
               const engine = yield* Engine

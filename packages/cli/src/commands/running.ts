@@ -39,6 +39,8 @@ export const runOptions = {
   wait: flag("wait", "Stay until the run has ended, also while it waits for approvals, signals or timers"),
   uncancel: flag("uncancel", "Resume a cancelled run: steps that were undone or interrupted run again"),
   otel,
+  serve: flag("serve", "Serve the API and the page while the command lasts, and print their address"),
+  port: integer("port", "Port of --serve. Default: any free one"),
   detach: flag("detach", "Run in a background process, and print the run id, process id and log file"),
   root: text(
     "root",

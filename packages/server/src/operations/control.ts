@@ -22,6 +22,10 @@ const now = (runId: string) =>
     ({ run }) => ({ run }),
   )
 
+/** Time for the process of a run to apply a command or to leave the run, in milliseconds, and between two looks at it. */
+const patienceMs = 5000
+const pauseMs = 50
+
 export const resume = define({
   name: "resume",
   title: "Begins work on a run that no process works on.",
@@ -30,9 +34,17 @@ export const resume = define({
   output: Controlled,
   run: ({ runId }) =>
     Effect.gen(function* () {
-      const { run } = yield* now(runId)
-      const { isWorking, begin } = yield* Processes
-      if (!isWorking(run, yield* Clock.currentTimeMillis)) yield* begin(runId)
+      const [reader, { isWorking, begin }] = [yield* RunReader, yield* Processes]
+      for (let left = patienceMs; ; left -= pauseMs) {
+        const { run, hasPendingCommands } = yield* reader.run(runId)
+        if (!isWorking(run, yield* Clock.currentTimeMillis)) {
+          yield* begin(runId)
+          break
+        }
+        // A process that is about to leave the run may not see what has just been told it.
+        if (!hasPendingCommands || left <= 0) break
+        yield* Effect.sleep(pauseMs)
+      }
       return yield* now(runId)
     }),
 })

@@ -27,7 +27,9 @@ import * as Worktrees from "@smithers/core/Worktrees"
 import * as JsxCtx from "@smithers/jsx/Ctx"
 import * as Mdx from "@smithers/jsx/Mdx"
 import * as PromptInput from "@smithers/jsx/PromptInput"
+import * as Hooks from "@smithers/server/http/Hooks"
 import * as Listen from "@smithers/server/http/Listen"
+import * as OwnFile from "@smithers/server/http/OwnFile"
 import * as Tokens from "@smithers/server/http/Tokens"
 import * as Person from "@smithers/server/mcp/Person"
 import * as ServerErrors from "@smithers/server/operations/Errors"
@@ -539,6 +541,8 @@ const modules: { readonly [path: string]: object } = {
   "packages/cli/src/Errors.ts": CliErrors,
   "packages/server/src/operations/Errors.ts": ServerErrors,
   "packages/server/src/http/Tokens.ts": Tokens,
+  "packages/server/src/http/OwnFile.ts": OwnFile,
+  "packages/server/src/http/Hooks.ts": Hooks,
   "packages/server/src/http/Listen.ts": Listen,
   "packages/server/src/mcp/Person.ts": Person,
 }

@@ -27,7 +27,11 @@ const chapters: ReadonlyArray<{ readonly title: string; readonly folder: string;
       "services",
     ],
   },
-  { title: "Guides: waiting", folder: "guides", first: ["approvals", "select", "gates", "human-tasks", "signals", "timers"] },
+  {
+    title: "Guides: waiting",
+    folder: "guides",
+    first: ["approvals", "select", "gates", "human-tasks", "signals", "events", "timers"],
+  },
   {
     title: "Guides: failure",
     folder: "guides",

@@ -147,6 +147,7 @@ export const remedies: ReadonlyArray<{
       RequestChanged: "Look at the current request, and decide on that one.",
       NotAnApprover: "Let one of `approvers` decide.",
       SignalIdTaken: "Send the other signal under an id of its own.",
+      EventIdTaken: "Publish the other event under an id of its own.",
       NoSuchSchedule: "List the schedules, or add one with this id.",
       ScheduleIdTaken: "Choose another id, or replace the schedule.",
       ScheduleBusy: "Wait for the end of `runId`, cancel it, or choose another overlap policy.",

@@ -314,6 +314,8 @@ describe("with --json every command", () => {
         ["replay", "letter"],
         ["cache", "list"],
         ["cache", "clear", "--all"],
+        ["publish", "merged", "--id", "pr-12", "--data", "{}"],
+        ["published"],
         ["schedule", "add", "chat.ts", "--cron", "@daily", "--tz", "Europe/Berlin", "--id", "daily"],
         ["schedule", "pause", "daily"],
         ["schedule", "unpause", "daily"],

@@ -216,6 +216,24 @@ describe("smithers serve", () => {
     expect(await ask("schedules/nap")).toMatchObject({ status: 404, body: { error: { tag: "NoSuchSchedule" } } })
   })
 
+  it("publishes events to the runs that wait for them, once, and tells who took them", async () => {
+    const { ask } = server
+    await ask("runs", { workflow: "workflow.ts#pay", input: { order: "o9" }, runId: "pays" })
+    await becomes("pays", "waiting-event")
+    const { body: waits } = await ask("runs/pays/waits")
+    const [{ name, correlation }] = waits.waits
+    const event = { name, id: "delivery-1", payload: { amount: 3 }, ...(correlation === null ? {} : { correlation }) }
+    const published = await ask("publish", event)
+    expect([published.status, published.body.event.takenBy]).toMatchObject([200, [{ runId: "pays" }]])
+    expect((await ask("publish", event)).body).toEqual(published.body)
+    expect(await ask("publish", { ...event, payload: { amount: 4 } })).toMatchObject({
+      status: 409,
+      body: { error: { tag: "EventIdTaken" } },
+    })
+    expect((await ask("published?id=delivery-1")).body.events).toEqual([published.body.event])
+    expect((await ask("publish", { name, payload: 1 })).status).toBe(400)
+  })
+
   it("tells events as they happen, and goes on behind the last one that a client has seen, without a gap", async () => {
     const first = await server.follow("runs=there,ship-done", (messages) => messages.length >= 5)
     const last = first.at(-2)?.id as string

@@ -16,7 +16,7 @@ const { ps, inspect, node, logs, events, why, output, scores, chat, tools, costs
 const { serve, ui, mcp, tokenAdd, tokenList, tokenRemove, hookAdd, hookList, hookRemove } = Serving
 const { scheduleAdd, scheduleList, scheduleShow, schedulePause, scheduleUnpause, scheduleRunNow, scheduleRemove } = Scheduling
 const { timeline, show, diff } = LookingBack
-const { approve, budget, deny, answer, signal, inbox } = Deciding
+const { approve, budget, deny, answer, signal, publish, published, inbox } = Deciding
 const { init, eject, graph, check, replay, agents } = Writing
 const { workflowList, workflowRun, workflowPath, workflowShow, workflowCreate, workflowDoctor } = Writing
 const { dbPath, dbCheck, dbVacuum, dbPrune, cacheList, cacheClear, limitList, limitSet, completions } = Keeping
@@ -28,7 +28,7 @@ export const groups: ReadonlyArray<readonly [title: string, definitions: Readonl
   ["Schedule", [scheduleAdd, scheduleList, scheduleShow, schedulePause, scheduleUnpause, scheduleRunNow, scheduleRemove]],
   ["Watch", [ps, why, inspect, node, output, scores, chat, tools, costs, logs, events, metrics]],
   ["Look back", [timeline, show, diff]],
-  ["Decide", [inbox, approve, deny, answer, budget, signal]],
+  ["Decide", [inbox, approve, deny, answer, budget, signal, publish, published]],
   [
     "Write",
     [

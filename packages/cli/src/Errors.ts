@@ -312,6 +312,7 @@ const inputTags: ReadonlySet<string> = new Set([
   "RunIdTaken",
   "SignalIdTaken",
   "NoSuchSchedule",
+  "EventIdTaken",
   "NoSuchToken",
   "TokenNameTaken",
   "UnsafeToken",

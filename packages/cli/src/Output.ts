@@ -12,6 +12,7 @@ import * as Errors from "@smithers/core/Errors"
 import { Limit } from "@smithers/core/Limits"
 import * as Memory from "@smithers/core/Memory"
 import * as PlanBounds from "@smithers/core/PlanBounds"
+import { PublishedEvent } from "@smithers/core/Published"
 import * as Replay from "@smithers/core/ReplayFinding"
 import * as RunAt from "@smithers/core/RunAt"
 import { RunEvent, StrayRead, WaitKind } from "@smithers/core/RunEvent"
@@ -464,6 +465,12 @@ export const ScheduleTick = Schema.Struct({ db: Schema.String, tick: Tick })
 
 /** `schedule rm` */
 export const ScheduleRemoved = Schema.Struct({ db: Schema.String, scheduleId: Schema.String })
+
+/** `publish` */
+export const Published = Schema.Struct({ db: Schema.String, event: PublishedEvent })
+
+/** `published` */
+export const PublishedList = Schema.Struct({ db: Schema.String, events: Schema.Array(PublishedEvent), hasMore: Schema.Boolean })
 
 /** `mcp add` */
 export const McpClients = Schema.Struct({

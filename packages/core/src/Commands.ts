@@ -8,8 +8,10 @@ import * as Decision from "./Decision.ts"
 import {
   AlreadyDecided,
   AlreadyLeft,
+  EventIdTaken,
   InvalidAnswer,
   InvalidCommand,
+  InvalidSetting,
   NodeEnded,
   NodeNotFound,
   NotAnApprover,
@@ -30,11 +32,12 @@ import { issuesOf } from "./JsonSchema.ts"
 import * as Millis from "./Millis.ts"
 import * as Names from "./Names.ts"
 import * as PlanText from "./PlanText.ts"
+import type { PublishedEvent, PublishedFilter } from "./Published.ts"
 import { undoneBy } from "./Records.ts"
 import type { NewRun } from "./RunOwnership.ts"
 import { RunReader, requestSeqOf, type WaitSummary } from "./RunReader.ts"
 import * as Secrets from "./Secrets.ts"
-import type * as Settings from "./Settings.ts"
+import * as Settings from "./Settings.ts"
 import * as Status from "./Status.ts"
 import { defined } from "./Struct.ts"
 
@@ -203,6 +206,62 @@ export const signalOrCreate = Effect.fn("Commands.signalOrCreate")(function* (
   const sent = yield* signalOf(runId, name, options)
   yield* checkSignal(sent, yield* inbox.deliverOrCreate(sent, create))
 })
+
+/** Options of {@link publish}. */
+export interface PublishOptions {
+  /** JSON that matches the schema of the waits. */
+  readonly payload?: unknown
+  /** Only waits with the same correlation take the event. */
+  readonly correlation?: string
+  /** Id to deduplicate by, and id of the signals. An equal event with the same id is ignored, a different one fails with `EventIdTaken`. */
+  readonly id: string
+  /** Time for which the event is kept for a wait to come, if no wait is open. Default: `"1 day"`. */
+  readonly keep?: Millis.DurationLike
+}
+
+const publishNames: Settings.Names<PublishOptions> = { payload: true, correlation: true, id: true, keep: true }
+
+/**
+ * Publishes an event to every run with an open wait for a signal of this name and correlation. If there is none, it is kept, and the first
+ * such wait to open takes it. Returns the event with the runs that took it. Durable before this completes; repeat it with the same `id` after
+ * a crash. Fails with `InvalidSetting` or `EventIdTaken`.
+ */
+export const publish = Effect.fn("Commands.publish")(function* (
+  name: string,
+  options: PublishOptions,
+): Effect.fn.Return<PublishedEvent, StoreError | InvalidSetting | EventIdTaken, Inbox> {
+  yield* Settings.only("publish", options, publishNames)
+  const keepMs = yield* Settings.duration("keep", options.keep, "1 day", Millis.zero)
+  const named = storable(yield* Settings.filled("name", name, "the name of an event"))
+  const id = storable(yield* Settings.filled("id", options.id, "an id to deduplicate by"))
+  const correlation = yield* Settings.text("correlation", options.correlation)
+  const copied = options.payload === undefined ? undefined : toJson(options.payload)
+  if (copied !== undefined && Either.isLeft(copied)) {
+    const { path, problem } = copied.left
+    return yield* new InvalidSetting({
+      setting: "payload",
+      received: Millis.show(options.payload),
+      expected: `JSON: ${path} ${problem}`,
+    })
+  }
+  const secret = Secrets.problemIn([copied?.right ?? null, named, correlation ?? null, id])
+  if (secret !== undefined)
+    return yield* new InvalidSetting({ setting: "payload", received: `a secret (${secret.secret})`, expected: "free of secrets" })
+  const at = yield* Millis.now
+  const event = {
+    ...{ id, name: named, at, keptUntil: Millis.after(at, keepMs) },
+    ...(correlation === undefined ? {} : { correlation: storable(correlation) }),
+    ...(copied === undefined ? {} : { payload: copied.right }),
+  }
+  const kept = yield* (yield* Inbox).publish(event)
+  const contentOf = (one: { readonly name: string; readonly correlation?: string | null; readonly payload?: unknown }) =>
+    canonical([one.name, one.correlation ?? null, (one.payload ?? null) as Json])
+  return contentOf(kept) === contentOf(event) ? kept : yield* new EventIdTaken({ id, name: kept.name })
+})
+
+/** Lists published events, the latest first, with the runs that took them. Read only. */
+export const published = (filter: PublishedFilter = {}): Effect.Effect<ReadonlyArray<PublishedEvent>, StoreError, Inbox> =>
+  Effect.flatMap(Inbox, (inbox) => inbox.published(filter))
 
 type Signal = Extract<Command, { readonly _tag: "Signal" }>
 

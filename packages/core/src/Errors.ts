@@ -548,6 +548,16 @@ export class SignalIdTaken extends Schema.TaggedError<SignalIdTaken>()("SignalId
 }
 
 /** There is no schedule of this id. Nothing was changed. */
+/** Another event was published under the id. */
+export class EventIdTaken extends Schema.TaggedError<EventIdTaken>()("EventIdTaken", {
+  id: Schema.String,
+  name: Schema.String,
+}) {
+  override get message(): string {
+    return `Another event "${this.name}" was published under the id "${this.id}". Nothing was published. Publish the other one under an id of its own.`
+  }
+}
+
 export class NoSuchSchedule extends Schema.TaggedError<NoSuchSchedule>()("NoSuchSchedule", { scheduleId: Schema.String }) {
   override get message(): string {
     return `There is no schedule "${this.scheduleId}" in this store. List the schedules, or add one with this id.`

@@ -6,6 +6,7 @@ import type * as Effect from "effect/Effect"
 import type { Json } from "./Codec.ts"
 import type { ErrorInfo, RunEnded, RunNotFound, StoreError, Uncompensated, WaitExpired, WorkflowMismatch } from "./Errors.ts"
 import type { Millis } from "./Millis.ts"
+import type { NewEvent, PublishedEvent, PublishedFilter } from "./Published.ts"
 import type { NewRun } from "./RunOwnership.ts"
 import type * as Status from "./Status.ts"
 
@@ -119,6 +120,14 @@ export interface InboxShape {
   readonly deliverResponse: (
     command: InboxMessage<Response>,
   ) => Effect.Effect<Command, StoreError | RunNotFound | RunEnded | WaitExpired>
+  /**
+   * Stores an event and delivers it as a signal to each run that has an open wait with its name and correlation: all or nothing. If there is
+   * none, the first such wait that opens until `keptUntil` takes it. An event with a known id does nothing. Returns the stored event.
+   */
+  readonly publish: (event: NewEvent) => Effect.Effect<PublishedEvent, StoreError>
+  /** Delivers kept events to waits that have opened since, and returns their number. Engines and supervisors call it. */
+  readonly deliverPublished: (now: Millis) => Effect.Effect<number, StoreError>
+  readonly published: (filter: PublishedFilter) => Effect.Effect<ReadonlyArray<PublishedEvent>, StoreError>
   /** Commands for runs that this process owns, oldest first. A frame that consumes them deletes them. */
   readonly pending: Effect.Effect<ReadonlyArray<InboxMessage>, StoreError>
   /**

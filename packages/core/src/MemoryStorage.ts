@@ -42,6 +42,7 @@ import * as VersionSignal from "./internal/versionSignal.ts"
 import { defaultLimit, type Fact, type FactWrite, newest, search } from "./Memory.ts"
 import * as Millis from "./Millis.ts"
 import * as Pauses from "./Pauses.ts"
+import * as Published from "./Published.ts"
 import * as Records from "./Records.ts"
 import * as RedactedStorage from "./RedactedStorage.ts"
 import { type Exclusion, mergeStuck, type NewRun, newRunProblem, type OpenResult } from "./RunOwnership.ts"
@@ -157,6 +158,8 @@ const bare = (): Storage.StorageShape => {
   const facts = new Map<string, Fact>()
   const scores = new Map<string, { readonly score: Score; readonly leaseUntil: number | undefined }>()
   const schedules = new Map<string, Schedules.Schedule>()
+  /** Published events by id, in the order in which they came. */
+  const events = new Map<string, Published.PublishedEvent>()
   /** Ticks of schedules, in the order in which they were made. */
   const ticks = new Map<string, ReadonlyArray<Schedules.Tick>>()
   const dueScore = (key: ScoreKey) => {
@@ -347,6 +350,23 @@ const bare = (): Storage.StorageShape => {
       passOn(command)
       return command.command
     })
+  }
+  /** Runs with an open wait for an event, that with the oldest wait first. */
+  const awaiting = ({ name, correlation }: Pick<Published.PublishedEvent, "name" | "correlation">): ReadonlyArray<string> => {
+    const waits = [...stored.values()].flatMap((entry) => openWaitsOf(entry))
+    const meant = waits.filter((wait) => wait.kind === "signal" && wait.name === name && wait.correlation === correlation)
+    return [...new Set(meant.sort(oldestFirst).map(({ runId }) => runId))]
+  }
+  /** Delivers an event to runs, and notes it. A run that has ended meanwhile takes nothing. */
+  const hand = (event: Published.PublishedEvent, runIds: ReadonlyArray<string>, at: Millis.Millis): Published.PublishedEvent => {
+    const taken = runIds.filter((runId) => {
+      const message = { id: compositeKey("signal", event.id), runId, at, command: Published.signalOf(event) }
+      return Either.isRight(Either.flatMap(stands(runId), (entry) => put(entry, message, false, inTime)))
+    })
+    const given = { ...event, takenBy: [...event.takenBy, ...taken.map((runId) => ({ runId, at }))] }
+    events.set(event.id, given)
+    if (taken.length > 0) news.bump()
+    return given
   }
   const commandsOf = (runId: string): ReadonlyArray<InboxMessage> =>
     [...inbox.values()].filter((command) => command.runId === runId)
@@ -935,6 +955,31 @@ const bare = (): Storage.StorageShape => {
     deliverResponse: (command) =>
       delivering(() =>
         Either.flatMap(stands(command.runId), (entry) => put(entry, command, false, () => checkDeadline(entry, command))),
+      ),
+    publish: ({ correlation = null, ...event }) =>
+      Effect.sync(() => {
+        for (const [id, { keptUntil }] of events) if (keptUntil < event.at - Published.knownForMs) events.delete(id)
+        const known = events.get(event.id)
+        if (known !== undefined) return known
+        const made: Published.PublishedEvent = { ...event, correlation, takenBy: [] }
+        return hand(made, awaiting(made), event.at)
+      }),
+    deliverPublished: (now) =>
+      Effect.sync(() => {
+        let count = 0
+        for (const event of [...events.values()]) {
+          if (event.takenBy.length > 0 || event.keptUntil <= now) continue
+          const [first] = awaiting(event)
+          if (first !== undefined && hand(event, [first], now).takenBy.length > 0) count++
+        }
+        return count
+      }),
+    published: ({ id, limit = 100 }) =>
+      Effect.sync(() =>
+        [...events.values()]
+          .filter((event) => id === undefined || event.id === id)
+          .reverse()
+          .slice(0, limit),
       ),
     pending: Effect.sync(() => [...inbox.values()]),
     changes: news.after,

@@ -168,6 +168,10 @@ export const make = (storage: StorageShape): StorageShape => {
     deleteSchedule: storage.deleteSchedule,
     scheduleTicks: (scheduleId, limit) => read(storage.scheduleTicks(scheduleId, limit)),
     noteStuck: (runId, note, now) => Effect.suspend(() => storage.noteStuck(runId, Secrets.value(note), now)),
+    // The command has looked for secrets, and says where; what is stored has none in any case.
+    publish: (event) => Effect.suspend(() => storage.publish(Secrets.value(event))),
+    deliverPublished: storage.deliverPublished,
+    published: (filter) => read(storage.published(filter)),
     deliver: (message, options) => delivering(message, (cleaned) => storage.deliver(cleaned, options)),
     deliverOrCreate: (message, create) =>
       Effect.zipRight(

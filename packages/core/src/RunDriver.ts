@@ -29,7 +29,7 @@ import {
   WorkflowMismatch,
 } from "./Errors.ts"
 import { type NodeKey, nodeKey, shownId } from "./Ids.ts"
-import type { Command, InboxMessage } from "./Inbox.ts"
+import type { Command, InboxMessage, InboxShape } from "./Inbox.ts"
 import * as Attempts from "./internal/attempts.ts"
 import type * as Callers from "./internal/callers.ts"
 import * as Capture from "./internal/capture.ts"
@@ -125,6 +125,14 @@ const initial = (runId: string, { budgets = noBudgets, deadline, depth = 0, star
 })
 
 const noBudgets: ReadonlyArray<Budget.Claim> = []
+
+const isSignalAwaited = (event: RunEvent): boolean => event._tag === "WaitStarted" && event.kind === "signal"
+
+/** Delivers kept events to waits that are open. What fails here is made up for by the next one who calls it, such as a supervisor. */
+const deliverPublished = (inbox: InboxShape, now: Millis.Millis): Effect.Effect<void> =>
+  Effect.catchAll(Effect.asVoid(inbox.deliverPublished(now)), (error) =>
+    Effect.logWarning(`published events could not be delivered: ${error.message}`),
+  )
 
 const undecided = {
   starts: [],
@@ -486,7 +494,8 @@ const loop = (
                 for (const { nodeId, iteration } of due) unscored.delete(nodeKey(nodeId, iteration))
               })
             })
-      return isTraced ? Effect.tap(scored, () => Tracing.waits(frame.state, built.events)) : scored
+      const delivered = built.events.some(isSignalAwaited) ? Effect.tap(scored, () => deliverPublished(inbox, now)) : scored
+      return isTraced ? Effect.tap(delivered, () => Tracing.waits(frame.state, built.events)) : delivered
     }
     /** Rolls back a frame whose content the store refuses, except for the events it was given, and fails the node at fault. */
     const takeBack = (error: StoreRefused): Effect.Effect<void, StoreRefused> =>
@@ -558,6 +567,7 @@ const loop = (
     if (created === undefined) {
       // It was released in order, perhaps before its attempts were recorded: they did not kill its process.
       const reason = frame.state.status === "running" ? "crash" : "shutdown"
+      yield* deliverPublished(inbox, now)
       const commands = (yield* inbox.pending).filter((command) => command.runId === runId)
       // A command to run a node again reopens the run.
       const retried = commands.flatMap(({ command }) => (command._tag === "Retry" ? [command.nodeId] : []))

@@ -60,6 +60,8 @@ export {
   deny,
   type LeaveOptions,
   pause,
+  publish,
+  published,
   retryNode,
   signal,
   unpause,

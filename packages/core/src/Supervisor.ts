@@ -371,6 +371,7 @@ export const once = <E extends WorkerError, R>(
     const { worker, report } = options
     const { maxConcurrent, maxCrashes } = yield* read(options)
     const { runJob } = yield* makeWorkers(maxCrashes, report)
+    yield* (yield* Inbox).deliverPublished(yield* Millis.now)
     yield* fireDue(yield* Schedules, report, yield* Millis.now)
     const { runs } = yield* (yield* RunOwnership).runnable(yield* Millis.now)
     const take = (due: RunnableRun) =>
@@ -440,6 +441,10 @@ export const makeWith = <E extends WorkerError, R>(
         Effect.as(Effect.logWarning(`schedules could not be fired: ${error.message}`), unfired),
       )
       taken.push(...fired.actions)
+      // One whose publisher or whose taker died before it was handed over.
+      yield* Effect.catchAll(inbox.deliverPublished(now), (error) =>
+        Effect.logWarning(`published events could not be delivered: ${error.message}`),
+      )
       const { runs, nextAt } = yield* ownership.runnable(now, leaveOut)
       const firstAt = Math.min(nextAt ?? Number.POSITIVE_INFINITY, fired.nextAt ?? Number.POSITIVE_INFINITY)
       let waitMs = Math.min(lookMs, firstAt - now, ...pauses.map(({ leftMs }) => leftMs))

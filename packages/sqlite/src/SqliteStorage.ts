@@ -31,6 +31,7 @@ import * as Migrations from "./internal/migrations.ts"
 import * as Outputs from "./internal/outputs.ts"
 import * as Owner from "./internal/owner.ts"
 import * as Plans from "./internal/plans.ts"
+import * as Published from "./internal/published.ts"
 import * as Queries from "./internal/queries.ts"
 import * as Queue from "./internal/queue.ts"
 import * as Reader from "./internal/reader.ts"
@@ -124,6 +125,7 @@ const makeWriter = (
     const slots = Slots.make(connection, me)
     const claims = Claims.make(connection, me, slots)
     const schedules = Schedules.make(connection, claims)
+    const published = Published.make(connection, claims)
     const texts = Texts.make(connection)
     const facts = Facts.make(connection)
     const scores = Scores.make(connection, me)
@@ -244,6 +246,21 @@ const makeWriter = (
           run: () => Either.right(schedules.remove(scheduleId)),
           synchronous: "full",
         }),
+      publish: (event) =>
+        queue.write({
+          operation: "publish",
+          run: () => Either.right(published.publish(event)),
+          onCommit: changes.bump,
+          synchronous: "full",
+        }),
+      deliverPublished: (now) =>
+        Effect.gen(function* () {
+          // Most looks find nothing to deliver, and take no lock.
+          if (!(yield* read("deliverPublished", () => Either.right(published.isDue(now))))) return 0
+          const run = () => Either.right(published.deliver(now))
+          return yield* queue.write({ operation: "deliverPublished", run, onCommit: changes.bump })
+        }),
+      published: (filter) => read("published", () => Either.right(published.find(filter))),
       scheduleTicks: (scheduleId, limit) => read("scheduleTicks", () => Either.right(schedules.ticks(scheduleId, limit))),
       facts: (filter) => read("facts", () => Either.right(facts.find(filter))),
       putFact: (write) => queue.write({ operation: "putFact", run: () => Either.right(facts.put(write)), synchronous: "full" }),

@@ -114,6 +114,36 @@ export const signal = define({
   action: () => import("../actions/decide.ts").then(({ signal }) => signal),
 })
 
+export const publish = define({
+  path: ["publish"],
+  summary: "Publishes an event to every run that waits for a signal of its name and correlation.",
+  details: "If no run waits for it, it is kept, and the first such wait to open takes it. The same id counts once.",
+  examples: [
+    { line: `smithers publish merged --id pr-12 --correlation pr-12 --data '{"by":"ann"}'`, does: "Publishes an event with data." },
+  ],
+  parameters: {
+    name: argument("name", "The name of the event"),
+    id: text("id", "id", "Idempotency key: publishing the same event again has no effect; another event with this id is refused"),
+    data: text("data", "JSON|@file|-", "Payload as JSON, from a file, or from standard input"),
+    correlation: text("correlation", "text", "Correlation key: only waits with the same key take the event"),
+    keep: text("keep", "time", "Time for which it is kept for a wait to come, such as 12h. Default: 1d"),
+  },
+  output: Output.Published,
+  action: () => import("../actions/publish.ts").then(({ publish }) => publish),
+})
+
+export const published = define({
+  path: ["published"],
+  summary: "Lists published events, latest first, with the runs that took them.",
+  examples: [{ line: "smithers published --id pr-12", does: "Shows who took an event." }],
+  parameters: {
+    id: text("id", "id", "Only the event with this id"),
+    limit: integer("limit", "Maximum number of events. Default: 50", 1),
+  },
+  output: Output.PublishedList,
+  action: () => import("../actions/publish.ts").then(({ list }) => list),
+})
+
 export const inbox = define({
   path: ["inbox"],
   summary: "Lists the requests of all runs that wait for a person, with the commands that answer them.",

@@ -56,6 +56,8 @@ export const routes = {
   deny: post<typeof Waits.deny>("/runs/:runId/deny"),
   answer: post<typeof Waits.answer>("/runs/:runId/answer"),
   signal: post<typeof Waits.signal>("/runs/:runId/signal"),
+  publish: post<typeof Waits.publish>("/publish"),
+  listPublished: get<typeof Waits.listPublished>("/published"),
   resume: post<typeof Control.resume>("/runs/:runId/resume"),
   cancel: post<typeof Control.cancel>("/runs/:runId/cancel"),
   pause: post<typeof Control.pause>("/runs/:runId/pause"),

@@ -259,6 +259,14 @@ export const workflows = HttpApiGroup.make("workflows")
       .annotateContext(about(Workflows.revertRun)),
   )
 
+export const published = HttpApiGroup.make("published")
+  .add(post("publish", "/publish").setPayload(strict(Waits.publish.input)).addSuccess(Waits.publish.output))
+  .add(
+    get("list", "/published")
+      .setUrlParams(Schema.Struct({ id: Schema.optional(Schema.String), limit }))
+      .addSuccess(Waits.listPublished.output),
+  )
+
 const SchedulePath = Schema.Struct({ id: Schema.String })
 
 export const schedules = HttpApiGroup.make("schedules")
@@ -313,6 +321,7 @@ export class Api extends HttpApi.make("smithers")
   .add(control)
   .add(workflows)
   .add(schedules)
+  .add(published)
   .addError(BadRequest)
   .addError(Refused)
   .addError(NotFound)

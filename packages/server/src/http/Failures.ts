@@ -50,6 +50,7 @@ const conflicts: ReadonlySet<string> = new Set([
   "RunEnded",
   "RunFenced",
   "SignalIdTaken",
+  "EventIdTaken",
   "RunIdTaken",
   "ScheduleIdTaken",
   "ScheduleBusy",

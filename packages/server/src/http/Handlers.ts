@@ -106,6 +106,12 @@ const workflows = HttpApiBuilder.group(Api, "workflows", (handlers) =>
     .handle("revert", ({ path, payload }) => perform(Workflows.revertRun, { runId: path.id, ...payload })),
 )
 
+const published = HttpApiBuilder.group(Api, "published", (handlers) =>
+  handlers
+    .handle("publish", ({ payload }) => perform(Waits.publish, payload))
+    .handle("list", ({ urlParams }) => perform(Waits.listPublished, urlParams)),
+)
+
 const schedules = HttpApiBuilder.group(Api, "schedules", (handlers) =>
   handlers
     .handle("list", () => perform(Schedules.listSchedules, {}))
@@ -118,4 +124,6 @@ const schedules = HttpApiBuilder.group(Api, "schedules", (handlers) =>
 )
 
 /** The API with its handlers. */
-export const layer = HttpApiBuilder.api(Api).pipe(Layer.provide([runs, nodes, store, decisions, control, workflows, schedules]))
+export const layer = HttpApiBuilder.api(Api).pipe(
+  Layer.provide([runs, nodes, store, decisions, control, workflows, schedules, published]),
+)

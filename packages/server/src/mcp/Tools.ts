@@ -165,6 +165,8 @@ export const tools: ReadonlyArray<Tool> = [
   tool("plan_diff", Workflows.diffPlan, { idempotent: true }),
   tool("start_run", Workflows.startRun, { more: "Follow it with watch_run." }),
   tool("signal", Waits.signal, { idempotent: true }),
+  tool("publish", Waits.publish, { idempotent: true }),
+  tool("list_published", Waits.listPublished),
   tool("retry", Control.retry, { more: "Continue the run with resume afterwards." }),
   tool("resume", Control.resume, { idempotent: true }),
   tool("cancel", Control.cancel, { destructive: true, idempotent: true }),

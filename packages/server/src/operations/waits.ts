@@ -5,6 +5,8 @@
 import * as BudgetCommands from "@smithers/core/BudgetCommands"
 import * as Commands from "@smithers/core/Commands"
 import type { RunNotFound, StoreError } from "@smithers/core/Errors"
+import type * as Millis from "@smithers/core/Millis"
+import { PublishedEvent } from "@smithers/core/Published"
 import { PendingKind } from "@smithers/core/RunEvent"
 import { RunReader, WaitSummary } from "@smithers/core/RunReader"
 import { defined } from "@smithers/core/Struct"
@@ -158,6 +160,36 @@ export const answer = define({
   input: Schema.Struct({ ...asked, value: Schema.Unknown }),
   output: Receipt,
   run: ({ value, ...input }) => decide(input, "human", (options) => Commands.answer(input.runId, input.node, value, options)),
+})
+
+export const publish = define({
+  name: "publish",
+  title: "Publishes an event to every run that waits for a signal of its name and correlation. The same id counts once.",
+  scope: "operate",
+  input: Schema.Struct({
+    name: Schema.String,
+    id: Schema.String,
+    correlation: Schema.optional(Schema.String),
+    payload: Schema.optional(Schema.Unknown),
+    keep: Schema.optional(Schema.String).annotations({
+      description: "Time for which it is kept for a wait to come, such as 12 hours. Default: 1 day",
+    }),
+  }),
+  output: Schema.Struct({ event: PublishedEvent }),
+  run: ({ name, id, correlation, payload, keep }) => {
+    // A text that is no duration is refused there.
+    const kept = keep as Millis.DurationLike | undefined
+    return Effect.map(Commands.publish(name, { id, ...defined({ correlation, payload, keep: kept }) }), (event) => ({ event }))
+  },
+})
+
+export const listPublished = define({
+  name: "list_published",
+  title: "Lists published events, latest first, with the runs that took them.",
+  scope: "read",
+  input: Schema.Struct({ id: Schema.optional(Schema.String), limit: limitField }),
+  output: Schema.Struct({ events: Schema.Array(PublishedEvent) }),
+  run: (filter) => Effect.map(Commands.published(defined(filter)), (events) => ({ events })),
 })
 
 export const signal = define({

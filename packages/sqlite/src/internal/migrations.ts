@@ -19,6 +19,7 @@ import * as Generations from "./generations.ts"
 import * as Layout21 from "./layout21.ts"
 import * as Layout24 from "./layout24.ts"
 import * as Owner from "./owner.ts"
+import * as Published from "./published.ts"
 import * as Schedules from "./schedules.ts"
 import * as Scores from "./scores.ts"
 import * as Slots from "./slots.ts"
@@ -518,6 +519,7 @@ export const migrations: ReadonlyArray<Migration> = [
   { layout: 26, protocol: 5, sql: chains },
   // A column that no process of a released version knows, as those are of an older protocol.
   { layout: 27, protocol: 5, sql: starts },
+  { layout: 28, protocol: 5, sql: Published.sql },
 ]
 
 /** Layout and protocol of a database. */

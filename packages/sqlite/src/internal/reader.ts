@@ -19,6 +19,7 @@ import * as Migrations from "./migrations.ts"
 import * as Outputs from "./outputs.ts"
 import * as Owner from "./owner.ts"
 import * as Plans from "./plans.ts"
+import * as Published from "./published.ts"
 import * as Queries from "./queries.ts"
 import * as Schedules from "./schedules.ts"
 import * as Scores from "./scores.ts"
@@ -46,6 +47,7 @@ const open = (filename: string) => {
         connection,
         claims,
         schedules: Schedules.make(connection, claims),
+        published: Published.make(connection, claims),
         states: States.make(connection, Outputs.make(connection)),
         queries: Queries.make(connection, Plans.make(connection), Texts.make(connection)),
         conversations: Conversations.make(connection, Texts.make(connection)),
@@ -170,6 +172,9 @@ export const make = (patience: Patience): Effect.Effect<StorageShape, StoreError
       release: refuse("release"),
       noteStuck: refuse("noteStuck"),
       prepareOutputs: refuse("prepareOutputs"),
+      publish: refuse("publish"),
+      deliverPublished: refuse("deliverPublished"),
+      published: (filter) => read("published", ({ published }) => Either.right(published.find(filter))),
       deliver: refuse("deliver"),
       deliverOrCreate: refuse("deliverOrCreate"),
       deliverResponse: refuse("deliverResponse"),

@@ -60,10 +60,10 @@ for (const [name, store] of stores) {
         // Too late.
         expect((yield* order.run({ of: "z" }, { runId: "d" })).status).toBe("waiting-event")
         expect((yield* Smithers.published()).map(({ id, takenBy }) => [id, takenBy.length])).toEqual([
-          ["e3", 0],
           ["e2", 0],
-          ["none", 0],
+          ["e3", 0],
           ["e1", 1],
+          ["none", 0],
         ])
       }).pipe(on),
     )

@@ -246,7 +246,7 @@ export const publish = Effect.fn("Commands.publish")(function* (
   }
   const secret = Secrets.problemIn([copied?.right ?? null, named, correlation ?? null, id])
   if (secret !== undefined)
-    return yield* new InvalidSetting({ setting: "payload", received: `a secret (${secret.secret})`, expected: "free of secrets" })
+    return yield* new InvalidSetting({ setting: "payload", received: "refused", expected: `without secrets: ${secret.problem}` })
   const at = yield* Millis.now
   const event = {
     ...{ id, name: named, at, keptUntil: Millis.after(at, keepMs) },

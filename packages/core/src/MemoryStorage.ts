@@ -978,7 +978,7 @@ const bare = (): Storage.StorageShape => {
       Effect.sync(() =>
         [...events.values()]
           .filter((event) => id === undefined || event.id === id)
-          .reverse()
+          .sort((left, right) => right.at - left.at || (left.id < right.id ? -1 : 1))
           .slice(0, limit),
       ),
     pending: Effect.sync(() => [...inbox.values()]),

@@ -18,7 +18,7 @@ CREATE TABLE smithers_published (
   at_ms INTEGER NOT NULL,
   kept_until INTEGER NOT NULL, -- time until which a wait that opens takes it, if no run has taken it
   is_taken INTEGER -- 1 once a run has taken it
-) STRICT;
+) STRICT, WITHOUT ROWID;
 CREATE INDEX smithers_published_kept ON smithers_published (kept_until) WHERE is_taken IS NULL;
 
 -- The runs that took an event.
@@ -111,7 +111,7 @@ export const make = (connection: Connection, claims: Pick<Claims, "deliver">): P
     find: ({ id, limit = 100 }) =>
       connection
         .prepare<EventRow>(
-          `SELECT ${columns} FROM smithers_published p WHERE ?1 IS NULL OR p.id = ?1 ORDER BY p.at_ms DESC, p.rowid DESC LIMIT ?2`,
+          `SELECT ${columns} FROM smithers_published p WHERE ?1 IS NULL OR p.id = ?1 ORDER BY p.at_ms DESC, p.id LIMIT ?2`,
         )
         .values(id ?? null, limit)
         .map(eventOf),

@@ -4,7 +4,6 @@
  */
 import * as Schema from "effect/Schema"
 import type { Json } from "./Codec.ts"
-import type { Command } from "./Inbox.ts"
 import * as Millis from "./Millis.ts"
 
 /** An event to publish. */
@@ -31,8 +30,8 @@ export const PublishedEvent = Schema.Struct({
 export interface PublishedEvent extends Schema.Schema.Type<typeof PublishedEvent> {}
 
 /** The signal that a run is given of an event. */
-export const signalOf = ({ id, name, correlation, payload }: PublishedEvent): Extract<Command, { readonly _tag: "Signal" }> => ({
-  ...{ _tag: "Signal", id, name },
+export const signalOf = ({ id, name, correlation, payload }: PublishedEvent) => ({
+  ...({ _tag: "Signal", id, name } as const),
   ...(correlation === null ? {} : { correlation }),
   ...(payload === undefined ? {} : { payload: payload as Json }),
 })

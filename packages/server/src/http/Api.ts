@@ -260,11 +260,17 @@ export const workflows = HttpApiGroup.make("workflows")
   )
 
 export const published = HttpApiGroup.make("published")
-  .add(post("publish", "/publish").setPayload(strict(Waits.publish.input)).addSuccess(Waits.publish.output))
+  .add(
+    post("publish", "/publish")
+      .setPayload(strict(Waits.publish.input))
+      .addSuccess(Waits.publish.output)
+      .annotateContext(about(Waits.publish)),
+  )
   .add(
     get("list", "/published")
-      .setUrlParams(Schema.Struct({ id: Schema.optional(Schema.String), limit }))
-      .addSuccess(Waits.listPublished.output),
+      .setUrlParams(strict(Schema.Struct({ id: Schema.optional(Schema.String), limit })))
+      .addSuccess(Waits.listPublished.output)
+      .annotateContext(about(Waits.listPublished)),
   )
 
 const SchedulePath = Schema.Struct({ id: Schema.String })

@@ -9,9 +9,32 @@ import { type Message, reader } from "./Sse.ts"
 export type Note = { readonly runs: ReadonlyArray<string> } | { readonly reset: true }
 export type Link = "live" | "connecting" | "offline" | "hidden"
 
+/** A run that a tab looks at, and the last event that it has. */
+interface Watched {
+  readonly runId: string
+  readonly seq: number
+}
+
 interface Shared {
   readonly note?: Note
   readonly link?: Link
+  /** What a tab looks at; `null` for nothing any more. */
+  readonly watch?: { readonly tab: string; readonly run: Watched | null }
+  /** A new leader asks every tab what it looks at. */
+  readonly ask?: true
+}
+
+const tab = Math.random().toString(36).slice(2)
+
+/** What each tab looks at, with this one. Runs among these are told of event by event, others within a tenth of a second. */
+const watched = new Map<string, Watched>()
+let onWatch: (run: Watched | undefined) => void = () => {}
+
+/** Says which run this tab looks at. */
+export const watch = (run: Watched | undefined): void => {
+  if (run === undefined) watched.delete(tab)
+  else watched.set(tab, run)
+  onWatch(run)
 }
 
 const name = "smithers-events"
@@ -22,11 +45,26 @@ const delays = { first: 250, most: 4_000 }
 /** Milliseconds without any byte after which a stream counts as dead; the server sends a comment every 15 s. */
 const silence = 40_000
 
+/** Runs that one stream tells of event by event. */
+const mostRuns = 50
+
 /** Follows the events until it is stopped. Returns the way to stop. */
 export const follow = (onNote: (note: Note) => void, onLink: (link: Link) => void): (() => void) => {
   const channel = typeof BroadcastChannel === "undefined" ? undefined : new BroadcastChannel(name)
   let stop: AbortController | undefined
-  let last: string | undefined
+  /** Ends the stream for one with other runs. */
+  let turnStream: (() => void) | undefined
+  let turning: ReturnType<typeof setTimeout> | undefined
+  const runsNow = (): ReadonlyArray<Watched> =>
+    [...new Map([...watched.values()].map((run) => [run.runId, run])).values()]
+      // Ids are joined by commas; a run with one in its id is told of with all others.
+      .filter(({ runId }) => !runId.includes(","))
+      .toSorted((left, right) => (left.runId < right.runId ? -1 : 1))
+      .slice(0, mostRuns)
+  const turnSoon = (): void => {
+    clearTimeout(turning)
+    turning = setTimeout(() => turnStream?.(), 30)
+  }
 
   const tell = (shared: Shared): void => {
     if (shared.note !== undefined) onNote(shared.note)
@@ -37,31 +75,75 @@ export const follow = (onNote: (note: Note) => void, onLink: (link: Link) => voi
     channel.onmessage = ({ data }: MessageEvent<Shared>) => {
       if (data.note !== undefined) onNote(data.note)
       if (data.link !== undefined) onLink(data.link)
+      if (data.ask === true) channel.postMessage({ watch: { tab, run: watched.get(tab) ?? null } } satisfies Shared)
+      if (data.watch !== undefined) {
+        if (data.watch.run === null) watched.delete(data.watch.tab)
+        else watched.set(data.watch.tab, data.watch.run)
+        turnSoon()
+      }
     }
   }
+  onWatch = (run) => {
+    channel?.postMessage({ watch: { tab, run: run ?? null } } satisfies Shared)
+    turnSoon()
+  }
+  const leave = (): void => channel?.postMessage({ watch: { tab, run: null } } satisfies Shared)
 
   const read = async (signal: AbortSignal): Promise<void> => {
+    channel?.postMessage({ ask: true } satisfies Shared)
+    let isTurned = false
     for (let delay = delays.first; !signal.aborted; ) {
-      tell({ link: "connecting" })
+      if (!isTurned) tell({ link: "connecting" })
       const began = Date.now()
+      isTurned = false
       try {
-        await stream(signal)
+        isTurned = await stream(signal)
       } catch {
         // Whatever cut it off, the cure is the same.
       }
       if (signal.aborted) return
+      if (isTurned) continue
       tell({ link: "offline" })
       delay = Date.now() - began > 10_000 ? delays.first : Math.min(delays.most, delay * 2)
       await pause(delay, signal)
     }
   }
 
-  const stream = async (signal: AbortSignal): Promise<void> => {
+  /** Reads one stream to its end. Completes with `true` if it was ended for one with other runs. */
+  const stream = async (signal: AbortSignal): Promise<boolean> => {
     const cut = new AbortController()
-    const both = AbortSignal.any([signal, cut.signal])
+    const followed = runsNow()
+    const names = followed.map(({ runId }) => runId).join(",")
+    let isTurned = false
+    turnStream = () => {
+      if (
+        runsNow()
+          .map(({ runId }) => runId)
+          .join(",") === names
+      )
+        return
+      isTurned = true
+      cut.abort()
+    }
+    try {
+      await pieces(followed, AbortSignal.any([signal, cut.signal]), cut)
+    } catch (error) {
+      if (!isTurned) throw error
+    } finally {
+      turnStream = undefined
+    }
+    return isTurned
+  }
+
+  const pieces = async (followed: ReadonlyArray<Watched>, both: AbortSignal, cut: AbortController): Promise<void> => {
     let watch = setTimeout(() => cut.abort(), silence)
-    const response = await fetch(address("/events", { all: 1, inbox: 1 }), {
-      headers: headers({ accept: "text/event-stream", ...(last === undefined ? {} : { "last-event-id": last }) }),
+    const runIds = followed.length === 0 ? undefined : followed.map(({ runId }) => runId).join(",")
+    const response = await fetch(address("/events", { all: 1, inbox: 1, runs: runIds }), {
+      headers: headers({
+        accept: "text/event-stream",
+        // Events that the tabs have are not sent again.
+        ...(followed.length === 0 ? {} : { "last-event-id": followed.map(({ seq }) => seq).join(".") }),
+      }),
       signal: both,
     })
     if (!response.ok || response.body === null) throw new Error(`${response.status}`)
@@ -73,11 +155,14 @@ export const follow = (onNote: (note: Note) => void, onLink: (link: Link) => voi
       if (runs.size > 0) tell({ note: { runs: [...runs] } })
       runs.clear()
     }
-    const take = ({ event, data, id }: Message): void => {
-      if (id !== undefined) last = id
+    const take = ({ event, data }: Message): void => {
       if (event === "reset") return tell({ note: { reset: true } })
-      const runId = runIn(data)
-      if (runId === undefined) return
+      const said = saidIn(data)
+      if (said === undefined) return
+      const { runId, seq } = said
+      // A stream that begins again goes on behind the last event.
+      if (seq !== undefined)
+        for (const [tab, run] of watched) if (run.runId === runId && run.seq < seq) watched.set(tab, { runId, seq })
       runs.add(runId)
       if (isDue) return
       isDue = true
@@ -118,18 +203,24 @@ export const follow = (onNote: (note: Note) => void, onLink: (link: Link) => voi
     }
   }
   document.addEventListener("visibilitychange", turn)
+  window.addEventListener("pagehide", leave)
   if (document.visibilityState === "visible") start()
   return () => {
     document.removeEventListener("visibilitychange", turn)
+    window.removeEventListener("pagehide", leave)
+    onWatch = () => {}
+    leave()
     end()
     channel?.close()
   }
 }
 
-const runIn = (data: string): string | undefined => {
+/** The run of a message, and the number of its event. */
+const saidIn = (data: string): { readonly runId: string; readonly seq: number | undefined } | undefined => {
   try {
     const value: unknown = JSON.parse(data)
-    return typeof value === "object" && value !== null && "runId" in value ? String(value.runId) : undefined
+    if (typeof value !== "object" || value === null || !("runId" in value)) return undefined
+    return { runId: String(value.runId), seq: "seq" in value && typeof value.seq === "number" ? value.seq : undefined }
   } catch {
     return undefined
   }

@@ -4,6 +4,7 @@ import { keepPreviousData, useQuery } from "@tanstack/react-query"
 import { useCallback, useEffect, useMemo, useState } from "react"
 import { Link } from "wouter"
 import type * as Answers from "../api/Answers.ts"
+import { watch } from "../api/Live.ts"
 import * as Queries from "../api/Queries.ts"
 import { useKeys } from "../app/Keyboard.ts"
 import { useIsNarrow } from "../app/Now.ts"
@@ -59,6 +60,14 @@ export const Run = ({ runId }: { readonly runId: string }) => {
   const allWaits = useQuery({ ...Queries.waits(runId), enabled: tab === "timeline" || query.node !== undefined })
   const waits = allWaits.data ?? none
   const [isForking, setForking] = useState(false)
+  // Of the run that one looks at every event is told at once.
+  const isKnown = seq !== undefined
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the stream begins at the first event that is not known yet
+  useEffect(() => {
+    if (seq === undefined) return
+    watch({ runId, seq })
+    return () => watch(undefined)
+  }, [runId, isKnown])
 
   const onFrame = useCallback(
     (next: number | undefined) => change({ frame: next === undefined ? undefined : String(next) }, { replace: true }),

@@ -2,7 +2,7 @@
  * Measures the runtime and writes `bench/RESULTS.md` and `bench/results.json`. Every workload runs in a process of its own, on a
  * database of its own; figures of one row come from one run of this program, since only their ratios carry over to another
  * machine. `bun run bench` for everything, `bun run bench quick` for the small sizes, which are not written, and
- * `bun run bench agents sql long lists` for those parts alone, whose rows replace the ones of before. `bun run bench --check` measures fresh
+ * `bun run bench agents sql long lists page` for those parts alone, whose rows replace the ones of before. `bun run bench --check` measures fresh
  * processes alone, writes nothing, and ends with 1 if a ratio is far beyond what it was: a guard, not a measurement.
  */
 import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
@@ -15,7 +15,7 @@ import { freshFigures } from "./freshFigures.ts"
 const isQuick = process.argv.includes("quick")
 const repeats = isQuick ? 1 : 5
 /** Sections that can be measured alone. */
-const sections = ["agents", "sql", "redaction", "long", "lists", "lookback", "snapshots", "fresh"] as const
+const sections = ["agents", "sql", "redaction", "long", "lists", "lookback", "snapshots", "fresh", "page"] as const
 const chosen = sections.filter((section) => process.argv.includes(section))
 const isMeasured = (section?: (typeof sections)[number]): boolean =>
   chosen.length === 0 || (section !== undefined && chosen.includes(section))
@@ -455,6 +455,11 @@ if (isMeasured()) {
   )
 }
 
+if (isMeasured("page") && !isQuick) {
+  const found = JSON.parse(lastLineOf("page.ts")) as typeof goals
+  for (const { goal: text, reached, holds } of found) goal(text, reached, holds)
+}
+
 if (isMeasured()) {
   const coldRuns = Array.from({ length: 9 }, () => {
     const empty = processMs([here("empty.ts")])
@@ -492,7 +497,7 @@ const document = [
   "step. The first run in a process includes compiling and is a column of its own; then the workload is repeated until the process",
   "is warm, as is the limit, and the median is the figure. Bytes are of the whole database, all tables and the log included. What is",
   "told to a waiting run is told a few hundred times, to a run of its own each time, in two processes at moments of no pattern. Parts that",
-  "can be measured alone (agents, transactions, redaction, long runs, lists, snapshots) may be of a later moment than the rest, and of a busier machine.",
+  "can be measured alone (agents, transactions, redaction, long runs, lists, snapshots, the page) may be of a later moment than the rest, and of a busier machine.",
   "",
   ...heading,
   ...allRows.map(line),

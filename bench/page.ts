@@ -284,7 +284,7 @@ const measure = async (stage: Stage.Stage): Promise<void> => {
     }
     look()
   })
-  await stage.becomes("live", "finished")
+  await page.locator(".head .chip", { hasText: "finished" }).waitFor({ timeout: 60_000 })
   await page.waitForTimeout(500)
   const seen = new Map(await page.evaluate(() => [...(Reflect.get(window, "seenFrames") as Map<number, number>)]))
   const { frames } = (await stage.server().ask("runs/live/timeline?limit=1000")).body as {

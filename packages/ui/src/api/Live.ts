@@ -5,8 +5,8 @@
 import { address, headers } from "./Client.ts"
 import { type Message, reader } from "./Sse.ts"
 
-/** Something happened to these runs; or anything may have (`reset`). */
-export type Note = { readonly runs: ReadonlyArray<string> } | { readonly reset: true }
+/** Something happened to these runs, or to the requests to people; or anything may have happened (`reset`). */
+export type Note = { readonly runs: ReadonlyArray<string> } | { readonly inbox: true } | { readonly reset: true }
 export type Link = "live" | "connecting" | "offline" | "hidden"
 
 /** A run that a tab looks at, and the last event that it has. */
@@ -157,6 +157,7 @@ export const follow = (onNote: (note: Note) => void, onLink: (link: Link) => voi
     }
     const take = ({ event, data }: Message): void => {
       if (event === "reset") return tell({ note: { reset: true } })
+      if (event === "inbox") return tell({ note: { inbox: true } })
       const said = saidIn(data)
       if (said === undefined) return
       const { runId, seq } = said

@@ -121,25 +121,31 @@ export const inbox = queryOptions({
 export const at = <A>(path: string, query: Query = {}, key: string = path) =>
   queryOptions({ queryKey: [key, path, query], queryFn: ({ signal }) => get<A>(path, query, signal) })
 
+/** Parts that are told first of what has happened. */
+export const listeners = new Set<(note: Note) => void>()
+
 /**
  * Asks again for what something has happened to: at once at first, and while much happens only as often as the server keeps up with.
  */
 export const makeRefresher = (client: QueryClient) => {
   const waiting = new Set<string>()
-  let [isEverything, isBusy] = [false, false]
+  let [isEverything, isInbox, isBusy] = [false, false, false]
   const work = async (): Promise<void> => {
     if (isBusy) return
     isBusy = true
-    while (isEverything || waiting.size > 0) {
+    while (isEverything || isInbox || waiting.size > 0) {
       const begin = performance.now()
       const runs = new Set(waiting)
-      const all = isEverything
+      const [all, inbox] = [isEverything, isInbox]
       waiting.clear()
       isEverything = false
+      isInbox = false
       await client.invalidateQueries({
         predicate: ({ queryKey: [kind, id] }) => {
           if (kind === "frame") return false
-          return all || (kind === "run" ? runs.has(String(id)) : kind === "runs" || kind === "inbox" || kind === "counts")
+          if (all) return true
+          if (kind === "run") return runs.has(String(id))
+          return kind === "inbox" ? inbox : kind === "runs" || kind === "counts"
         },
       })
       // As long again as the answers took, so that half of the time is left for people.
@@ -148,7 +154,9 @@ export const makeRefresher = (client: QueryClient) => {
     isBusy = false
   }
   return (note: Note): void => {
+    for (const listener of listeners) listener(note)
     if ("reset" in note) isEverything = true
+    else if ("inbox" in note) isInbox = true
     else for (const run of note.runs) waiting.add(run)
     void work()
   }

@@ -1,6 +1,6 @@
 /** @jsxImportSource react */
 /** The page of a run: what it is, why it waits, its frames, its plan, its timeline, its events, and the node one has chosen. */
-import { keepPreviousData, useQuery } from "@tanstack/react-query"
+import { keepPreviousData, useQuery, useQueryClient } from "@tanstack/react-query"
 import { useCallback, useEffect, useMemo, useState } from "react"
 import { Link } from "wouter"
 import type * as Answers from "../api/Answers.ts"
@@ -42,7 +42,7 @@ export const Run = ({ runId }: { readonly runId: string }) => {
   const tab: TabName = tabs.find(({ name }) => name === query.tab)?.name ?? "plan"
   const overview = useQuery(Queries.run(runId))
   const seq = overview.data?.seq
-  const { marks } = useMarks(runId, seq)
+  const marks = useMarks(runId, seq)
   const asked = number(query.frame)
   // A frame that the run has not got to is the present.
   const frame = asked !== undefined && (marks.length === 0 || asked < (marks.at(-1)?.frame ?? 0)) ? asked : undefined
@@ -59,6 +59,14 @@ export const Run = ({ runId }: { readonly runId: string }) => {
   })
   const allWaits = useQuery({ ...Queries.waits(runId), enabled: tab === "timeline" || query.node !== undefined })
   const waits = allWaits.data ?? none
+  // The frame before is likely to be the next one.
+  const before = frame === undefined ? undefined : marks[Marks.indexAt(marks, frame) - 1]?.frame
+  const client = useQueryClient()
+  useEffect(() => {
+    if (before === undefined || frame === undefined) return
+    const timer = setTimeout(() => void client.prefetchQuery(Queries.plan(runId, before)), 50)
+    return () => clearTimeout(timer)
+  }, [client, runId, frame, before])
   const [isForking, setForking] = useState(false)
   // Of the run that one looks at every event is told at once.
   const isKnown = seq !== undefined

@@ -1,42 +1,68 @@
 /** @jsxImportSource react */
 /** The frames of a run as a slider that the whole page follows. */
-import { useEffect, useState } from "react"
-import { frames } from "../api/Queries.ts"
+import { useEffect, useRef, useState } from "react"
+import type { FramePage } from "../api/Answers.ts"
+import type { Note } from "../api/Live.ts"
+import { frames, listeners } from "../api/Queries.ts"
 import { useKeys } from "../app/Keyboard.ts"
 import { Clock } from "../parts/Basics.tsx"
 import * as Marks from "../travel/Marks.ts"
 
-/** The marks of all frames of a run, read on from where one has got to as it goes on. */
-export const useMarks = (
-  runId: string,
-  seq: number | undefined,
-): { readonly marks: ReadonlyArray<Marks.Mark>; readonly isWhole: boolean } => {
-  const [found, setFound] = useState<{
-    readonly runId: string
-    readonly marks: ReadonlyArray<Marks.Mark>
-    readonly isWhole: boolean
-  }>({ runId, marks: [], isWhole: false })
-  const known = found.runId === runId ? found.marks : []
-  const last = known.at(-1)?.seq ?? 0
-  // biome-ignore lint/correctness/useExhaustiveDependencies: it reads on from `last`, and `known` belongs to it
-  useEffect(() => {
-    if (seq === undefined || last >= seq) return
-    const cut = new AbortController()
-    const read = async (): Promise<void> => {
-      let marks = known
-      for (let after: number | null = last; after !== null && !cut.signal.aborted; ) {
-        const page: Awaited<ReturnType<typeof frames>> = await frames(runId, after, cut.signal)
-        marks = [...marks, ...page.frames.map(Marks.markOf)]
-        after = page.frames.length === 0 ? null : page.next
-        setFound({ runId, marks, isWhole: after === null })
+/** Reads on in the frames of a run, one page after another and never two at once. */
+const readerOf = (runId: string, show: (marks: ReadonlyArray<Marks.Mark>) => void) => {
+  const cut = new AbortController()
+  let marks: ReadonlyArray<Marks.Mark> = []
+  let [isBusy, isDue] = [false, false]
+  const work = async (): Promise<void> => {
+    isBusy = true
+    try {
+      while (isDue) {
+        isDue = false
+        for (let after: number | null = marks.at(-1)?.seq ?? 0; after !== null; ) {
+          const page: FramePage = await frames(runId, after, cut.signal)
+          after = page.frames.length === 0 ? null : page.next
+          if (page.frames.length === 0) continue
+          marks = [...marks, ...page.frames.map(Marks.markOf)]
+          show(marks)
+        }
       }
+    } catch {
+      // Frames that cannot be read now are read with the next event, or when the server is there again.
+    } finally {
+      isBusy = false
     }
-    // What cannot be read now is read with the next event, or when the server is there again.
-    read().catch(() => undefined)
-    return () => cut.abort()
-  }, [runId, seq, last])
-  return { marks: known, isWhole: found.isWhole }
+  }
+  const more = (): void => {
+    isDue = true
+    if (!isBusy && !cut.signal.aborted) void work()
+  }
+  return { more, last: () => marks.at(-1)?.seq ?? 0, stop: () => cut.abort() }
 }
+
+/** The marks of all frames of a run, read on from where one has got to as soon as something happens in it. `seq` is its last known event. */
+export const useMarks = (runId: string, seq: number | undefined): ReadonlyArray<Marks.Mark> => {
+  const [found, setFound] = useState<{ readonly runId: string; readonly marks: ReadonlyArray<Marks.Mark> }>({ runId, marks: none })
+  const reader = useRef<ReturnType<typeof readerOf>>(undefined)
+  useEffect(() => {
+    const mine = readerOf(runId, (marks) => setFound({ runId, marks }))
+    reader.current = mine
+    mine.more()
+    const listen = (note: Note): void => {
+      if ("reset" in note || ("runs" in note && note.runs.includes(runId))) mine.more()
+    }
+    listeners.add(listen)
+    return () => {
+      listeners.delete(listen)
+      mine.stop()
+    }
+  }, [runId])
+  useEffect(() => {
+    if (seq !== undefined && reader.current !== undefined && reader.current.last() < seq) reader.current.more()
+  }, [seq])
+  return found.runId === runId ? found.marks : none
+}
+
+const none: ReadonlyArray<Marks.Mark> = []
 
 interface Props {
   readonly marks: ReadonlyArray<Marks.Mark>

@@ -57,6 +57,7 @@ const long = [
   "test/smithers/hot.test.ts",
   "test/smithers/processes.test.ts",
   "test/smithers/revertKilled.test.ts",
+  "test/smithers/sandboxes.test.tsx",
   "test/smithers/transactions.test.tsx",
   "test/workspace/attacks.test.ts",
   "test/workspace/crashes.test.ts",

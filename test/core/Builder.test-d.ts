@@ -10,6 +10,7 @@ import type { ErrorInfo } from "@smithers/core/ErrorInfo"
 import type * as Errors from "@smithers/core/Errors"
 import type { LoggedEvent } from "@smithers/core/RunReader"
 import type { RunResult } from "@smithers/core/RunResult"
+import type { StepSandbox } from "@smithers/core/Sandboxes"
 import * as Smithers from "@smithers/core/Smithers"
 import type { NarrowPorts } from "@smithers/core/Storage"
 import type * as Transaction from "@smithers/core/Transaction"
@@ -329,6 +330,7 @@ export const contexts = () => {
           readonly lastHeartbeat: unknown
           readonly signal: AbortSignal
           readonly cwd: string
+          readonly sandbox: StepSandbox | undefined
           readonly [Transaction.attemptKey]?: Transaction.Attempt | undefined
           readonly runId: string
           readonly stepId: string

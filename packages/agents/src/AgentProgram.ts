@@ -45,7 +45,8 @@ import * as ToolSession from "./ToolSession.ts"
  */
 export const run = (call: AgentCall, tools: ToolSettings = {}): ReturnType<AgentRunnerShape["run"]> =>
   Effect.gen(function* () {
-    const { rights: granted = {}, commands, prices = {} } = tools
+    const { rights: granted = {}, prices = {} } = tools
+    const commands = call.commands ?? tools.commands
     const rights = call.rights === undefined ? granted : yield* ToolSession.narrow(granted, call.rights, call.context.stepId)
     let session: ToolSession.ToolSession | undefined
     const open = (): ToolSession.ToolSession => {

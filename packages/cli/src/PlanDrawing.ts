@@ -68,6 +68,10 @@ const worktreeText = (worktree: object): string => {
   return oneLine(`worktree ${id}${typeof branch === "string" && branch !== id ? ` on ${branch}` : ""}`)
 }
 
+/** A sandbox, by its provider. */
+const sandboxText = (sandbox: object): string =>
+  oneLine(`sandbox ${Thrown.get(sandbox, "id")} (${Thrown.get(sandbox, "provider")})`)
+
 /** Describes a node beyond its kind and id. */
 const remarks = ({ details, status, left, winners, parts: counts }: GraphNode): string => {
   const {
@@ -86,6 +90,7 @@ const remarks = ({ details, status, left, winners, parts: counts }: GraphNode): 
     rights,
     budget,
     worktree,
+    sandbox,
     maxDepth,
     maxItems,
     excess,
@@ -97,6 +102,7 @@ const remarks = ({ details, status, left, winners, parts: counts }: GraphNode): 
     typeof rights === "object" && rights !== null ? rightsText(rights) : undefined,
     typeof budget === "object" && budget !== null ? budgetText(budget) : undefined,
     typeof worktree === "object" && worktree !== null ? worktreeText(worktree) : undefined,
+    typeof sandbox === "object" && sandbox !== null ? sandboxText(sandbox) : undefined,
     typeof needs === "object" && needs !== null ? `needs ${[...new Set(Object.values(needs))].join(", ")}` : undefined,
     Array.isArray(cases) ? `one of ${oneLine([...cases, ...(hasElse === true ? ["otherwise"] : [])].join(", "))}` : undefined,
     typeof maxIterations === "number" ? `at most ${maxIterations} times` : undefined,

@@ -1,9 +1,16 @@
 /**
- * The files of tasks, saved and restored by git, and their worktrees. The code for it is loaded with the first use.
+ * The files of tasks, saved and restored by git, their worktrees and their sandboxes. The code for it is loaded with the first use.
  */
+
+import * as Sandboxes from "@smithers/core/Sandboxes"
 import * as Snapshots from "@smithers/core/Workspaces"
 import * as Worktrees from "@smithers/core/Worktrees"
+import * as Layer from "effect/Layer"
 
 export const workspaces = Snapshots.lazy(async () => (await import("@smithers/workspace/GitWorkspaces")).layer())
 
-export const worktrees = Worktrees.lazy(async () => (await import("@smithers/workspace/GitWorktrees")).layer)
+/** Worktrees, and sandboxes. */
+export const worktrees = Layer.provideMerge(
+  Sandboxes.lazy(async (made) => (await import("@smithers/sandbox/Sandboxes")).sandboxes(made)),
+  Worktrees.lazy(async () => (await import("@smithers/workspace/GitWorktrees")).layer),
+)

@@ -10,6 +10,7 @@ import type { AttemptJournal, AttemptSuspended, JournalError } from "./AgentJour
 import * as Bounds from "./Bounds.ts"
 import type { Budget } from "./Budget.ts"
 import type { Codec } from "./Codec.ts"
+import type { CommandRunnerShape } from "./CommandRunner.ts"
 import type { AgentFailed, BudgetExceeded, InvalidOutput, NonRetryable, ToolRightsExceeded } from "./Errors.ts"
 import type { StepRights } from "./Isolation.ts"
 
@@ -37,6 +38,8 @@ export interface AgentCall {
   readonly budget?: Budget | undefined
   /** Rights of the tools of the step, within those of the runtime. Default: those of the runtime. */
   readonly rights?: StepRights | undefined
+  /** Runs the commands of the tools of the step. Default: as the runtime does. */
+  readonly commands?: CommandRunnerShape | undefined
   /** Receives each turn as it finishes, including failed ones. */
   readonly onTurn: (turn: AgentTurn) => void
 }

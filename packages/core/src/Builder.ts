@@ -18,6 +18,7 @@ import * as Parser from "./internal/parser.ts"
 import type { LimitName } from "./Limits.ts"
 import type * as Plan from "./Plan.ts"
 import type * as RetryPolicy from "./RetryPolicy.ts"
+import type { Patch, PatchConflict, ProviderName, SandboxLimits, SandboxProvider, SandboxResult } from "./Sandboxes.ts"
 import type { StepContext } from "./StepProgram.ts"
 
 export { type Caught, caughtOf, type Failure } from "./internal/caught.ts"
@@ -619,6 +620,25 @@ export interface WorktreeOptions {
   readonly onEnd?: "keep" | "remove"
 }
 
+/** Options of `$.sandbox`. */
+export interface SandboxOptions {
+  /** `local` copies the files of the root; `worktree` has them in a work tree of git; or a provider of your own. Default: `local`. */
+  readonly provider?: ProviderName | SandboxProvider
+  /** Hosts that commands inside reach. Default: none. */
+  readonly allowNetwork?: ReadonlyArray<string>
+  /** Files and directories to copy although git ignores them, from the root, such as `node_modules`. Default: none. */
+  readonly include?: ReadonlyArray<string>
+  /** Bounds of each command inside. Default: those of commands elsewhere. */
+  readonly limits?: SandboxLimits
+  /**
+   * The review of the patch before it is applied. `approve` asks in the inbox; `auto` applies it; a function says `true` or `false`, or a Promise or an Effect of one.
+   * Default: `approve`.
+   */
+  readonly review?: "approve" | "auto" | ((patch: Patch) => boolean | Promise<boolean> | Effect.Effect<boolean, unknown>)
+  /** Names of those who may approve. Default: anyone. */
+  readonly approvers?: ReadonlyArray<string>
+}
+
 /** The time of `$.race`. */
 interface RaceTime<Input, N extends Needs> extends Omit<Region<Condition<Input, N>>, "onTimeout"> {
   /** Nodes whose values `timeout` receives, by name. */
@@ -958,6 +978,14 @@ export interface Builder<out Input, in Given = never> {
   readonly worktree: <Body extends AnyNode>(
     options: WorktreeOptions & { readonly id: string; readonly body: Body },
   ) => Node<Value<Body>, Services<Body>, WrittenBy<Body>, Errors<Body>>
+  /**
+   * A region whose steps work in a sandbox: a copy of the root, in which commands run isolated. Behind it, its patch is reviewed and applied to the root. Its value says what
+   * was changed. Steps of child runs work outside of it. Fails with `SandboxFailed` if it cannot be opened, and with `PatchConflict`, which keeps the patch, if the
+   * root has changed meanwhile.
+   */
+  readonly sandbox: <Body extends AnyNode>(
+    options: SandboxOptions & { readonly id: string; readonly body: Body },
+  ) => Node<SandboxResult, Services<Body>, WrittenBy<Body>, Errors<Body> | PatchConflict>
   /**
    * Runs branches at the same time; the first one to finish wins. The time of a signal, a decision or a deadline counts, not
    * the time at which the run applies it. At equal times the order of branches decides. The others are left like scopes, or

@@ -76,6 +76,15 @@ export const removalId = (worktree: NodeId): NodeId => `${worktree}${removalSuff
 /** The id of the worktree that a step removes. */
 export const worktreeOfRemoval = (nodeId: NodeId): NodeId => nodeId.slice(0, -removalSuffix.length)
 
+/** The parts of a region in a sandbox, besides its steps. */
+export type SandboxPart = "open" | "patch" | "review" | "apply" | "close" | "sandbox"
+
+/** The id of a part of a region in a sandbox. */
+export const sandboxPartId = (sandbox: NodeId, part: SandboxPart): NodeId => `${sandbox}~${part}`
+
+/** The id of the sandbox of a part. */
+export const sandboxOfPart = (nodeId: NodeId): NodeId => nodeId.slice(0, nodeId.lastIndexOf("~"))
+
 /** The id of the try around a worktree that is removed. */
 export const removedId = (worktree: NodeId): NodeId => `${worktree}~removed`
 

@@ -2,6 +2,7 @@
  * Nodes made from authors' options, with every default and every rule. A front end names the node and adapts the author's
  * functions; it passes all other options on unchanged. Options may come from untyped code.
  */
+import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
@@ -11,19 +12,31 @@ import * as Bounds from "./Bounds.ts"
 import * as Budget from "./Budget.ts"
 import * as Codec from "./Codec.ts"
 import { saysNo } from "./Condition.ts"
-import type { SelectOption } from "./Decision.ts"
+import { Decision, type SelectOption } from "./Decision.ts"
 import * as DeclaredError from "./DeclaredError.ts"
 import type { ErrorInfo } from "./ErrorInfo.ts"
 import { InvalidRequest } from "./Errors.ts"
-import { type NodeId, partId, removalId, removedId, timeoutId, worktreeOfRemoval } from "./Ids.ts"
+import {
+  type NodeId,
+  partId,
+  removalId,
+  removedId,
+  type SandboxPart,
+  sandboxOfPart,
+  sandboxPartId,
+  timeoutId,
+  worktreeOfRemoval,
+} from "./Ids.ts"
 import { parseHost, type StepRights } from "./Isolation.ts"
 import { toJson } from "./internal/json.ts"
+import * as Workplace from "./internal/workplace.ts"
 import * as Worktrees from "./internal/worktree.ts"
 import * as Limits from "./Limits.ts"
 import * as Millis from "./Millis.ts"
 import * as Names from "./Names.ts"
 import * as Plan from "./Plan.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
+import { Patch, PatchConflict, providerNames, type SandboxLimits, type SandboxProvider, SandboxResult } from "./Sandboxes.ts"
 import type { StepContext } from "./StepProgram.ts"
 import { defined } from "./Struct.ts"
 import * as Thrown from "./Thrown.ts"
@@ -182,12 +195,13 @@ export const worktree = (
 ): Either.Either<Plan.Sequence | Plan.TryCatch, Problem> =>
   checked(() => {
     const worktree: Plan.Worktree = {
+      _tag: "Worktree",
       id,
       path: pathOf(options.path),
       branch: refOf(options, "branch"),
       base: refOf(options, "base"),
     }
-    const region: Plan.Sequence = { _tag: "Sequence", children, worktree }
+    const region: Plan.Sequence = { _tag: "Sequence", children, place: worktree }
     if (oneOf(options, "onEnd", ["keep", "remove"]) === "keep") return region
     const leaf = { id: removalId(id), needs: [], codec: removalCodec, table: undefined, skipIf: undefined }
     // In items of a list, the ids have a prefix.
@@ -196,7 +210,163 @@ export const worktree = (
     return { _tag: "TryCatch", id: removedId(id), try: region, catch: undefined, finally: removing }
   })
 
-const removalCodec = Codec.makeUnknown(Removal)
+/** It has no table, and no value any more once a run is resumed. */
+const removalCodec = Codec.makeUnknown(Schema.UndefinedOr(Removal))
+
+/** The names of the options of a sandbox. */
+export const sandboxOptions = ["provider", "allowNetwork", "include", "limits", "review", "approvers"] as const
+
+/**
+ * Makes a region whose steps work in a sandbox. Options: `provider`, `allowNetwork`, `include`, `limits`, `review` and `approvers`. Steps of its own open it before the
+ * region, take its patch behind it, have that reviewed, apply it, and close the sandbox. Its value is a `SandboxResult`. `tableOf` names the tables of these steps.
+ */
+export const sandbox = (
+  id: NodeId,
+  children: ReadonlyArray<Plan.Node>,
+  options: Options,
+  words: Words,
+  tableOf: (id: NodeId) => string,
+): Either.Either<Plan.TryCatch, Problem> =>
+  checked(() => {
+    const { review = "approve" } = options
+    if (review !== "approve" && review !== "auto" && typeof review !== "function")
+      return refuse(`"review" must be "approve", "auto", or a function of the patch`)
+    if (options.approvers !== undefined && review !== "approve")
+      return refuse(`it has "approvers", and "review" asks nobody: leave "review" out`)
+    const place: Plan.Sandbox = {
+      _tag: "Sandbox",
+      id,
+      provider: providerOf(options.provider),
+      allowNetwork: hostsOf(options),
+      include: includedOf(options),
+      limits: sandboxLimitsOf(options.limits),
+    }
+    const part = <Context>(
+      of: SandboxPart,
+      codec: Codec.Codec<unknown, unknown>,
+      needs: ReadonlyArray<Plan.Need>,
+      act: (sandbox: Plan.Sandbox, context: StepContext<unknown> & Context) => unknown,
+      more: Options = {},
+    ): Plan.Step => {
+      const leaf = { id: sandboxPartId(id, of), needs, codec, table: tableOf(sandboxPartId(id, of)), skipIf: undefined }
+      // In items of a list, the ids have a prefix.
+      const run = (context: StepContext<unknown> & Context) => act({ ...place, id: sandboxOfPart(context.stepId) }, context)
+      return Either.getOrElse(step({ ...leaf, run, cacheKey: () => null }, more, words), refuse)
+    }
+    const opening = part<object>("open", madeCodec, [], (sandbox, { runId }) =>
+      Effect.map(Workplace.openSandbox(sandbox, runId), ({ made }) => ({ made })),
+    )
+    const patching = part<{ readonly opened: typeof Made.Type }>(
+      "patch",
+      patchCodec,
+      [{ name: "opened", target: opening, pass: "current" }],
+      (sandbox, { runId, opened }) => Workplace.patch(sandbox, runId, opened.made),
+    )
+    const ofPatch: Plan.Need = { name: "patch", target: patching, pass: "current" }
+    const reviewing =
+      review === "approve"
+        ? reviewBy(id, tableOf(sandboxPartId(id, "review")), ofPatch, approversOf(options, words), words)
+        : typeof review === "function"
+          ? part<{ readonly patch: Patch }>("review", acceptedCodec, [ofPatch], (_, { patch }) =>
+              patch.changes.length === 0 ? false : fn<(patch: Patch) => unknown>(review, "review")(patch),
+            )
+          : undefined
+    const applying = part<{ readonly patch: Patch; readonly review?: boolean | Decision | undefined }>(
+      "apply",
+      resultCodec,
+      [
+        ofPatch,
+        ...(reviewing === undefined ? [] : [{ name: "review", target: reviewing, pass: "current", isOptional: true } as const]),
+      ],
+      (sandbox, { runId, patch, review: decided }) => {
+        const { changes, left, diff, log, usage } = patch
+        const result = (status: SandboxResult["status"]): SandboxResult => ({
+          ...{ status, left, diff, log, usage },
+          files: changes.map(({ path }) => path),
+        })
+        if (changes.length === 0) return result("unchanged")
+        const isAccepted = typeof decided === "object" ? decided.approved : decided === true
+        if (reviewing !== undefined && !isAccepted) return result("rejected")
+        return Effect.as(Workplace.apply(sandbox, runId, patch), result("applied"))
+      },
+      { error: PatchConflict },
+    )
+    // A region that has failed keeps its files, so that a retry goes on with them.
+    const closing = part<{ readonly result?: SandboxResult | undefined }>(
+      "close",
+      closedCodec,
+      [{ name: "result", target: applying, pass: "current", isOptional: true }],
+      (sandbox, { runId, result }) =>
+        result === undefined ? { isClosed: false } : Effect.as(Workplace.close(sandbox, runId), { isClosed: true }),
+    )
+    const region: Plan.Sequence = { _tag: "Sequence", children, place }
+    const body: Plan.Sequence = {
+      _tag: "Sequence",
+      children: [opening, region, patching, ...(reviewing === undefined ? [] : [reviewing]), applying],
+    }
+    return { _tag: "TryCatch", id: sandboxPartId(id, "sandbox"), try: body, catch: undefined, finally: closing }
+  })
+
+const Made = Schema.Struct({ made: Schema.String })
+const madeCodec = Codec.makeUnknown(Made)
+const patchCodec = Codec.makeUnknown(Patch)
+const acceptedCodec = Codec.makeUnknown(Schema.Boolean)
+const resultCodec = Codec.makeUnknown(SandboxResult)
+const closedCodec = Codec.makeUnknown(Schema.Struct({ isClosed: Schema.Boolean }))
+const decisionCodec = Codec.makeUnknown(Decision)
+
+/** Asks people for their decision on a patch. Denied, or with nothing to decide, the run goes on. */
+const reviewBy = (
+  id: NodeId,
+  table: string,
+  patch: Plan.Need,
+  approvers: ReadonlyArray<string> | Plan.Computation | undefined,
+  words: Words,
+): Plan.Wait => {
+  const leaf: Leaf = {
+    id: sandboxPartId(id, "review"),
+    needs: [patch],
+    codec: decisionCodec,
+    table,
+    skipIf: ({ patch }) => (patch as Patch).changes.length === 0,
+  }
+  const request = ({ patch }: Plan.PredicateContext) => {
+    const { changes, diff } = patch as Patch
+    return {
+      title: `Apply the work of sandbox "${id}"? It changes ${changes.length} file${changes.length === 1 ? "" : "s"}.`,
+      summary: diff,
+    }
+  }
+  const made = Either.getOrElse(wait("approval", leaf, { request, onDeny: "continue" }, words), refuse)
+  return made.target.kind === "approval" ? { ...made, target: { ...made.target, approvers } } : made
+}
+
+const providerOf = (value: unknown): Plan.Sandbox["provider"] => {
+  if (value === undefined) return "local"
+  const known = providerNames.find((name) => name === value)
+  if (known !== undefined) return known
+  const isProvider =
+    isObject(value) && typeof value.name === "string" && ["open", "patch", "close"].every((part) => isFunction(value[part]))
+  if (!isProvider)
+    return refuse(`"provider" must be ${providerNames.map((name) => JSON.stringify(name)).join(" or ")}, or a SandboxProvider`)
+  // Its functions are called as it declares them; what they give is checked where it is used.
+  return value as unknown as SandboxProvider
+}
+
+const includedOf = (options: Options): ReadonlyArray<string> | undefined => {
+  const include = textsOf(options, "include", "paths from the root")
+  const stray = include?.find((path) => path.startsWith("/") || path.includes("\0") || leaves(path))
+  return stray === undefined ? include : refuse(`"include" ${JSON.stringify(stray)} leads outside the root of the runtime`)
+}
+
+const sandboxLimitsOf = (value: unknown): SandboxLimits | undefined => {
+  if (value === undefined) return undefined
+  if (!isObject(value)) return refuse(`"limits" must be an object`)
+  checkNames("limits", value, ["timeout", "memoryBytes", "maxProcesses", "maxFileBytes"])
+  const { timeout, ...counts } = value
+  for (const [name, count] of Object.entries(counts)) if (count !== undefined) countOf(`limits.${name}`, count)
+  return { ...counts, ...defined({ timeout: timeout === undefined ? undefined : durationOf(`"limits.timeout"`, timeout) }) }
+}
 
 const pathOf = (path: unknown): string | undefined =>
   path === undefined || (typeof path === "string" && path !== "" && !path.includes("\0"))
@@ -244,15 +414,21 @@ const rightsOf = (options: Options, agents: ReadonlyArray<AnyAgent>, words: Word
       refuse(`"allowTools" lists ${JSON.stringify(stray)}, which no agent of it has: it ${there}`)
     }
   }
-  const allowNetwork = textsOf(options, "allowNetwork", 'hosts such as "api.github.com"')
-  for (const host of allowNetwork ?? [])
-    Either.getOrElse(parseHost(host), (problem) => refuse(`"allowNetwork" ${JSON.stringify(host)} ${problem}`))
+  const allowNetwork = hostsOf(options)
   const { root } = options
   if (root !== undefined && (typeof root !== "string" || root === "" || root.includes("\0")))
     return refuse(`"root" must be the path of a directory, from the root of the runtime`)
   if (root !== undefined && leaves(root)) return refuse(`"root" ${JSON.stringify(root)} leads outside the root of the runtime`)
   const isReadOnly = flag(options, "readOnly", words) ? true : undefined
   return defined({ allowTools, allowNetwork, root, isReadOnly })
+}
+
+/** The hosts that commands reach. */
+const hostsOf = (options: Options): ReadonlyArray<string> | undefined => {
+  const allowNetwork = textsOf(options, "allowNetwork", 'hosts such as "api.github.com"')
+  for (const host of allowNetwork ?? [])
+    Either.getOrElse(parseHost(host), (problem) => refuse(`"allowNetwork" ${JSON.stringify(host)} ${problem}`))
+  return allowNetwork
 }
 
 /** `true` for a relative path that leads above where it begins. */

@@ -16,6 +16,7 @@ import type { Queue } from "./Limits.ts"
 import type { Millis } from "./Millis.ts"
 import type { RetryPolicy } from "./RetryPolicy.ts"
 import type { RunState } from "./RunState.ts"
+import type { ProviderName, SandboxLimits, SandboxProvider } from "./Sandboxes.ts"
 
 /** A value that a node takes from another one, under its own name. */
 export interface Need {
@@ -202,6 +203,7 @@ export interface Step extends Provisional, Drawn {
 
 /** A work tree of git that the steps of a region work in, instead of the directory of the runtime. */
 export interface Worktree {
+  readonly _tag: "Worktree"
   readonly id: NodeId
   /** Default: `.smithers/worktrees/<run>/<id>`. */
   readonly path: string | undefined
@@ -210,6 +212,19 @@ export interface Worktree {
   /** The commit, branch or tag that a new branch begins at. Default: the commit that is checked out. */
   readonly base: string | undefined
 }
+
+/** A sandbox that the steps of a region work in. */
+export interface Sandbox {
+  readonly _tag: "Sandbox"
+  readonly id: NodeId
+  readonly provider: ProviderName | SandboxProvider
+  readonly allowNetwork: ReadonlyArray<string> | undefined
+  readonly include: ReadonlyArray<string> | undefined
+  readonly limits: SandboxLimits | undefined
+}
+
+/** A place that the steps of a region work in, instead of the directory of the runtime. */
+export type Workplace = Worktree | Sandbox
 
 /** Runs children one after another. */
 export interface Sequence extends Provisional {
@@ -221,8 +236,8 @@ export interface Sequence extends Provisional {
   readonly gives?: string
   /** The budget of all agents inside; of the whole run with the id `""`. */
   readonly budget?: Budget & { readonly id: string }
-  /** The worktree of all steps inside. */
-  readonly worktree?: Worktree
+  /** The place of all steps inside. */
+  readonly place?: Workplace
 }
 
 /** Runs children at the same time, at most `maxConcurrency` in progress. */

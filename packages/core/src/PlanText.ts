@@ -90,7 +90,11 @@ export interface Details {
       readonly needsApproval?: WaitDetails
     }
   readonly Wait: Named & Held & Needing & WaitDetails & { readonly kind: Plan.WaitTarget["kind"] }
-  readonly Sequence: Pending & { readonly budget?: BudgetDetails | undefined; readonly worktree?: Plan.Worktree | undefined }
+  readonly Sequence: Pending & {
+    readonly budget?: BudgetDetails | undefined
+    readonly worktree?: Omit<Plan.Worktree, "_tag"> | undefined
+    readonly sandbox?: SandboxDetails | undefined
+  }
   readonly Parallel: { readonly maxConcurrency?: Count | undefined; readonly failFast?: true | undefined }
   readonly Branch: Needing & {
     /** Of a switch, the names of its cases. */
@@ -258,6 +262,23 @@ const budgetOf = ({ limits, onReached, ...named }: Budget & { readonly id?: Node
   onReached,
 })
 
+/** A sandbox in a plan. */
+interface SandboxDetails {
+  readonly id: NodeId
+  readonly provider: string
+  readonly allowNetwork?: ReadonlyArray<string> | undefined
+}
+
+const placeOf = (place: Plan.Workplace | undefined) => {
+  if (place === undefined) return {}
+  if (place._tag === "Worktree") {
+    const { _tag, ...worktree } = place
+    return { worktree }
+  }
+  const { id, provider, allowNetwork } = place
+  return { sandbox: { id, provider: typeof provider === "string" ? provider : provider.name, allowNetwork } }
+}
+
 /** The details of a node, without those at their default. */
 const detailsOf = (node: Plan.Node): Details[keyof Details] => {
   switch (node._tag) {
@@ -268,7 +289,7 @@ const detailsOf = (node: Plan.Node): Details[keyof Details] => {
       return { kind: node.target.kind, label, meta, table, ...waitDetails(node), ...held(node) }
     }
     case "Sequence":
-      return { pending: pendingOf(node), budget: node.budget && budgetOf(node.budget), worktree: node.worktree }
+      return { pending: pendingOf(node), budget: node.budget && budgetOf(node.budget), ...placeOf(node.place) }
     case "Parallel":
       return { maxConcurrency: countOf(node.maxConcurrency), failFast: node.failFast || undefined }
     case "Branch":

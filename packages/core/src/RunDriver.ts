@@ -53,7 +53,7 @@ import type { SlotQueue } from "./internal/slotQueue.ts"
 import type * as Suspects from "./internal/suspects.ts"
 import * as Tracing from "./internal/tracing.ts"
 import * as Turn from "./internal/turn.ts"
-import * as Worktree from "./internal/worktree.ts"
+import * as Workplace from "./internal/workplace.ts"
 import * as Metrics from "./Metrics.ts"
 import * as Millis from "./Millis.ts"
 import type * as Plan from "./Plan.ts"
@@ -830,8 +830,8 @@ const loop = (
           const refusal = limited.launch(start)
           const isAsking = start.step.agentSpec !== undefined
           const budgets = isAsking ? Claims.of(plan, start.position, frame.state, start.iteration) : noBudgets
-          const worktree = Worktree.around(plan, start.position)
-          const context = { record, pass, needs, input: values.input, state: frame.state, now, budgets, refusal, worktree }
+          const place = Workplace.around(plan, start.position)
+          const context = { record, pass, needs, input: values.input, state: frame.state, now, budgets, refusal, place }
           yield* attempts.launch(start, context)
         }
         // A plan that does not settle cannot decide which attempts to stop.

@@ -39,6 +39,7 @@ import { toJson } from "./internal/json.ts"
 import * as Jumps from "./internal/jumps.ts"
 import { giveJson } from "./internal/sharedValue.ts"
 import * as StepMemory from "./internal/stepMemory.ts"
+import type { Opened } from "./internal/workplace.ts"
 import type { Queue } from "./Limits.ts"
 import * as Memory from "./Memory.ts"
 import * as Millis from "./Millis.ts"
@@ -46,6 +47,7 @@ import type * as Plan from "./Plan.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 import * as RunState from "./RunState.ts"
 import type { CachedOutput } from "./RunStore.ts"
+import { PatchConflict, SandboxFailed, type StepSandbox, stepSandbox } from "./Sandboxes.ts"
 import * as Secrets from "./Secrets.ts"
 import { defined } from "./Struct.ts"
 import * as Thrown from "./Thrown.ts"
@@ -77,8 +79,10 @@ export interface StepContext<Input> {
    * characters of the ids are percent-encoded.
    */
   readonly idempotencyKey: string
-  /** The directory that the step works in: that of its worktree; otherwise the working directory of the process. */
+  /** The directory that the step works in: that of its worktree or sandbox; otherwise the working directory of the process. */
   readonly cwd: string
+  /** The sandbox around the step, where there is one. */
+  readonly sandbox: StepSandbox | undefined
   /** For `Sql.transaction`. */
   readonly [Transaction.attemptKey]?: Transaction.Attempt | undefined
 }
@@ -153,10 +157,10 @@ export interface Attempt {
   readonly epoch: number
   readonly transact: Transaction.Transact
   readonly journal: Omit<AttemptJournal, "decision">
-  /** The reason the attempt cannot begin: it holds no slot of the limit that its step names, or its worktree cannot be opened. */
-  readonly refusal: SlotError | WorktreeFailed | undefined
-  /** The directory of the worktree around the step. */
-  readonly worktree: string | undefined
+  /** The reason the attempt cannot begin: it holds no slot of the limit that its step names, or its place cannot be opened. */
+  readonly refusal: SlotError | WorktreeFailed | SandboxFailed | undefined
+  /** The worktree or the sandbox around the step. */
+  readonly place: Opened | undefined
   /** Looks up an output of an earlier run, and derives the key to store this one under. */
   readonly cache: CacheEntry | undefined
   readonly workflow: string
@@ -491,7 +495,11 @@ const call = (attempt: Attempt, onBeat: () => void): Effect.Effect<unknown, unkn
         return keyOf(attempt)
       },
       get cwd() {
-        return attempt.worktree ?? process.cwd()
+        return attempt.place?.directory ?? process.cwd()
+      },
+      get sandbox() {
+        const { directory, commands } = attempt.place ?? {}
+        return directory === undefined || commands === undefined ? undefined : stepSandbox(directory, commands)
       },
       get [Transaction.attemptKey]() {
         return transactional(attempt)
@@ -579,7 +587,7 @@ const ask = (
     const looked = cache === undefined || cache.declared.isOwnKey ? undefined : yield* lookUp(attempt, cache, prompt)
     if (looked?.hit !== undefined) return new PromptLookedUp(looked, undefined)
     const services = yield* Effect.context<unknown>()
-    const rights = rightsIn(listed, attempt.worktree)
+    const rights = rightsIn(listed, attempt.place?.directory)
     const asked = runner.value.run({
       agents,
       prompt,
@@ -590,6 +598,7 @@ const ask = (
       isText,
       corrections,
       rights,
+      ...defined({ commands: attempt.place?.commands }),
       budget,
       context: {
         input: attempt.input,
@@ -684,7 +693,8 @@ const forbids = (thrown: unknown): NotRetried | undefined => {
   if (thrown instanceof BudgetExceeded) return "budget"
   if (thrown instanceof InvalidOutput && thrown.isFinal === true) return "unstorable"
   if (thrown instanceof UnknownLimit || thrown instanceof InvalidLimit) return "plan"
-  if (thrown instanceof WorktreeFailed) return thrown.isTransient ? undefined : "worktree"
+  if (thrown instanceof WorktreeFailed || thrown instanceof SandboxFailed) return thrown.isTransient ? undefined : "worktree"
+  if (thrown instanceof PatchConflict) return "worktree"
   if (thrown instanceof InvalidTimeout || thrown instanceof ToolRightsExceeded) return "plan"
   if (thrown instanceof InvalidError) return "unstorable"
   if (Thrown.isSlip(thrown) || Transaction.isOfCode(thrown)) return "slip"

@@ -88,7 +88,10 @@ export interface PartFailure {
 /** The state of the run while a task runs, and of its attempt. */
 export interface TaskCtx<S extends Schemas = Schemas, Input = Undeclared>
   extends Ctx<S, Input>,
-    Pick<StepContext<Input>, "heartbeat" | "lastHeartbeat" | "signal" | "cwd" | "attempt" | "idempotencyKey" | typeof attemptKey> {
+    Pick<
+      StepContext<Input>,
+      "heartbeat" | "lastHeartbeat" | "signal" | "cwd" | "sandbox" | "attempt" | "idempotencyKey" | typeof attemptKey
+    > {
   readonly taskId: string
 }
 

@@ -10,6 +10,7 @@ import type {
   Caught,
   Failure,
   MemoryOptions,
+  SandboxOptions,
   ScoreContext,
   Scorer,
   Startable,
@@ -303,6 +304,14 @@ export interface BudgetProps extends GroupProps, Budget.Options {
 export interface WorktreeProps extends GroupProps, WorktreeOptions {
   /** Default: `branch` or, without one, `path`. */
   readonly id?: string
+}
+
+/**
+ * Props of a region whose steps work in a sandbox: a copy of the root, in which commands run isolated. Behind it, its patch is reviewed and applied to the root. Tasks of
+ * child runs work outside of it.
+ */
+export interface SandboxProps extends GroupProps, SandboxOptions {
+  readonly id: string
 }
 
 /** Props of children that run concurrently. A failure inside fails the run once the running siblings have ended. */

@@ -97,6 +97,7 @@ export interface Smithers<S extends Schemas, I extends Codec.AnySchema, A = unkn
   readonly Budget: typeof Components.Budget
   readonly Aspects: typeof Components.Budget
   readonly Worktree: typeof Components.Worktree
+  readonly Sandbox: typeof Components.Sandbox
   readonly Parallel: typeof Components.Parallel
   readonly Branch: typeof Components.Branch
   readonly Loop: Props.LoopComponent<S, Decoded<I>>
@@ -151,6 +152,7 @@ export const createSmithers = <
     Budget: Components.Budget,
     Aspects: Components.Aspects,
     Worktree: Components.Worktree,
+    Sandbox: Components.Sandbox,
     Parallel: Components.Parallel,
     Branch: Components.Branch,
     Loop: Components.Loop,

@@ -36,6 +36,9 @@ export const Aspects = Budget as typeof Budget
 /** Runs its children in sequence, in a work tree of git of their own. */
 export const Worktree = host<Props.Component<Props.WorktreeProps, "Worktree">>("Worktree")
 
+/** Runs its children in sequence, in a sandbox, and applies their work to the root of the runtime. */
+export const Sandbox = host<Props.Component<Props.SandboxProps, "Sandbox">>("Sandbox")
+
 /** Runs its children concurrently. */
 export const Parallel = host<Props.Component<Props.ParallelProps, "Parallel">>("Parallel")
 

@@ -37,7 +37,7 @@ import {
   words,
 } from "./internal/elements.ts"
 import type { Placed } from "./internal/identity.ts"
-import type { Lowering } from "./internal/lowering.ts"
+import { type Lowering, untypedTable } from "./internal/lowering.ts"
 import { checkNames, type NamedPart, partsOf } from "./internal/parts.ts"
 import { madeAfter } from "./internal/provisional.ts"
 import type { Read, TaskIndex } from "./internal/reads.ts"
@@ -118,6 +118,18 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
         const made = tolerateUnsettled(
           () => inTree(node),
           () => inTree(bare(node)),
+        )
+        return { ...made, ...waits }
+      }
+      case "Sandbox": {
+        const inSandbox = (of: HostNode): Node =>
+          orRefuse(
+            node,
+            NodeOptions.sandbox(idOf(node), inside(node), of.props, words, () => untypedTable),
+          )
+        const made = tolerateUnsettled(
+          () => inSandbox(node),
+          () => inSandbox(bare(node)),
         )
         return { ...made, ...waits }
       }

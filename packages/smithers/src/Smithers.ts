@@ -10,6 +10,7 @@ import * as Engine from "@smithers/core/Engine"
 import { InvalidSetting, type StoreError } from "@smithers/core/Errors"
 import type { LimitSettings } from "@smithers/core/Limits"
 import * as Millis from "@smithers/core/Millis"
+import * as Sandboxes from "@smithers/core/Sandboxes"
 import * as Settings from "@smithers/core/Settings"
 import * as Core from "@smithers/core/Smithers"
 import type { Ports } from "@smithers/core/Storage"
@@ -33,10 +34,13 @@ export * from "@smithers/core/Smithers"
 /** The services needed to run a workflow: an engine, its store, and a runner of agents. */
 export type Runtime = Core.Runtime | AgentRunner
 
-/** Saves the files of tasks, and makes worktrees, by git. Its code is loaded with the first of them. */
+/** Saves the files of tasks, makes worktrees by git, and sandboxes. Their code is loaded with the first of them. */
 const workspaces = Layer.merge(
   Workspaces.lazy(async () => (await import("@smithers/workspace/GitWorkspaces")).layer()),
-  Worktrees.lazy(async () => (await import("@smithers/workspace/GitWorktrees")).layer),
+  Layer.provideMerge(
+    Sandboxes.lazy(async (worktrees) => (await import("@smithers/sandbox/Sandboxes")).sandboxes(worktrees)),
+    Worktrees.lazy(async () => (await import("@smithers/workspace/GitWorktrees")).layer),
+  ),
 )
 
 /** An engine on a given store, for workflows with and without agents. Fails with {@link InvalidSetting} for an invalid option, and with a {@link StoreError} if limits cannot be stored. */

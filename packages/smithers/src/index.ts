@@ -32,6 +32,7 @@ export {
   Race,
   Ralph,
   Saga,
+  Sandbox,
   Scope,
   Sequence,
   Signal,

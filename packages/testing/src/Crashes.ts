@@ -123,7 +123,7 @@ const commits = (frames: ReadonlyArray<Frame>): ReadonlyArray<Point> =>
  * world.
  */
 export const everywhere = <I, R>(
-  workflow: Pick<Runs<I, unknown, R>, "start">,
+  workflow: Pick<Runs<I, unknown, R, unknown>, "start">,
   input: I,
   settings: CrashOptions = {},
 ): Effect.Effect<CrashReport, CrashError, Lives.Outside<R>> =>

@@ -34,7 +34,7 @@ import { toleranceMs } from "./intervals.ts"
 import * as Patience from "./patience.ts"
 import * as Tracing from "./tracing.ts"
 import * as Turn from "./turn.ts"
-import * as Worktree from "./worktree.ts"
+import * as Workplace from "./workplace.ts"
 
 /**
  * Least time between two writes of an attempt's heartbeat details (ms): often enough to resume from, and rare enough to be
@@ -108,8 +108,8 @@ export interface Attempts {
       /** Budgets that its agents draw on. */
       readonly budgets: ReadonlyArray<Budget.Claim>
       readonly refusal: SlotError | undefined
-      /** The worktree around the step. */
-      readonly worktree: Plan.Worktree | undefined
+      /** The place around the step. */
+      readonly place: Plan.Workplace | undefined
     },
   ) => Effect.Effect<void, never, unknown>
   /** Removes an attempt that has ended, and returns its result. */
@@ -218,7 +218,7 @@ export const make = (options: AttemptsOptions): Attempts => {
     return Effect.flatten(Patience.retryWhileBusy(made, options.onOutage))
   }
 
-  const launch: Attempts["launch"] = (start, { record, pass, input, needs, state, now, budgets, refusal, worktree }) => {
+  const launch: Attempts["launch"] = (start, { record, pass, input, needs, state, now, budgets, refusal, place }) => {
     const { step, iteration, attempt } = start
     const key = nodeKey(step.id, iteration)
     const { cache } = step
@@ -254,7 +254,7 @@ export const make = (options: AttemptsOptions): Attempts => {
     const ending = StepProgram.ending()
     const turns: Array<AgentTurn> = []
     const beat: Beat = { details: undefined, isWritten: true, isWriting: false }
-    const given: Omit<StepProgram.Attempt, "refusal" | "worktree"> = {
+    const given: Omit<StepProgram.Attempt, "refusal" | "place"> = {
       step,
       runId,
       iteration,
@@ -306,13 +306,16 @@ export const make = (options: AttemptsOptions): Attempts => {
       readFacts: (filter) => Patience.retryWhileBusy(options.memory.facts({ ...filter, now }), options.onOutage),
     }
     Metrics.attemptsStarted.unsafeUpdate(1, Metrics.tagged(workflow))
-    const inPlace = (directory: string | undefined) =>
-      options.capture(start, StepProgram.run({ ...given, refusal, worktree: directory }), directory)
+    const inPlace = (opened: Workplace.Opened | undefined) => {
+      const program = StepProgram.run({ ...given, refusal, place: opened })
+      // A sandbox has a patch instead.
+      return opened?.commands === undefined ? options.capture(start, program, opened?.directory) : program
+    }
     const captured =
-      worktree === undefined || refusal !== undefined
+      place === undefined || refusal !== undefined
         ? inPlace(undefined)
-        : Effect.matchEffect(Worktree.open(worktree, runId), {
-            onFailure: (failed) => StepProgram.run({ ...given, refusal: failed, worktree: undefined }),
+        : Effect.matchEffect(Workplace.open(place, runId), {
+            onFailure: (failed) => StepProgram.run({ ...given, refusal: failed, place: undefined }),
             onSuccess: inPlace,
           })
     const labels = { runId, workflow, nodeId: step.id, iteration, attempt }

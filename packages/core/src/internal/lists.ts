@@ -213,12 +213,12 @@ const copy = (root: Plan.Node, prefix: string): Plan.Node => {
       case "Wait":
         return { ...node, id: renamed(node.id), needs: needsOf(node.needs) }
       case "Sequence": {
-        const { budget, worktree } = node
+        const { budget, place } = node
         return {
           ...node,
           children: node.children.map(of),
           ...(budget === undefined ? {} : { budget: { ...budget, id: `${prefix}${budget.id}` } }),
-          ...(worktree === undefined ? {} : { worktree: { ...worktree, id: `${prefix}${worktree.id}` } }),
+          ...(place === undefined ? {} : { place: { ...place, id: `${prefix}${place.id}` } }),
         }
       }
       case "Parallel":

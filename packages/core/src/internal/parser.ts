@@ -56,6 +56,7 @@ const mapKeys = new Set([
   ...limitKeys,
 ])
 const parallelKeys = new Set(["maxConcurrency", "maxItems", "failFast"])
+const sandboxKeys = new Set(["id", "body", ...NodeOptions.sandboxOptions])
 const worktreeKeys = new Set(["id", "body", ...NodeOptions.worktreeOptions])
 
 const words: NodeOptions.Words = {
@@ -309,6 +310,18 @@ export const make = (workflow: string, prefix = "") => {
     return { plan: orRefuse(where, NodeOptions.worktree(id, [node(where, options.body, `"body"`)], options, words)) }
   }
 
+  const sandbox = (options: Loose) => {
+    const id = identify("sandbox", options?.id)
+    const where = `sandbox "${id}"`
+    checkKeys(where, options, sandboxKeys)
+    return {
+      plan: orRefuse(
+        where,
+        NodeOptions.sandbox(id, [node(where, options.body, `"body"`)], options, words, (part) => `${workflow}_${part}`),
+      ),
+    }
+  }
+
   const race = (branches: Loose, options: Loose = {}) => {
     checkKeys("race", options, raceKeys)
     if (typeof branches !== "object" || branches === null) refuse("race", "its branches must be an object of nodes by name")
@@ -348,6 +361,7 @@ export const make = (workflow: string, prefix = "") => {
     scope,
     budget,
     worktree,
+    sandbox,
     race,
     map,
     approval: wait("approval", (_, { options }) => {

@@ -1,6 +1,5 @@
 /**
- * Steps in a worktree: the one that a step works in, and the step that removes it behind its region. A worktree is opened before each attempt in it, so that one which
- * is gone when a run is resumed elsewhere is made again.
+ * Worktrees of regions: their directories and branches, and the step that removes one behind its region.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -10,20 +9,11 @@ import type * as Plan from "../Plan.ts"
 import { WorktreeFailed, Worktrees } from "../Worktrees.ts"
 import { digest } from "./digest.ts"
 
-/** Returns the innermost worktree around a position of a plan. */
-export const around = (plan: Plan.Plan, position: number): Plan.Worktree | undefined => {
-  for (let above = plan.parent(position); above >= 0; above = plan.parent(above)) {
-    const outer = plan.node(above)
-    if (outer._tag === "Sequence" && outer.worktree !== undefined) return outer.worktree
-  }
-  return undefined
-}
-
 /** Characters of an id that a name of a directory or a branch keeps at most. */
 const mostCharacters = 60
 
 /** Names a directory or a branch after an id. An id that is no such name has a digest behind it, so that different ids have different names. */
-const nameOf = (id: string): string => {
+export const nameOf = (id: string): string => {
   const slug = id
     .toLowerCase()
     .replaceAll(/[^a-z0-9_]+/g, "-")
@@ -41,11 +31,12 @@ const placeOf = ({ id, path, branch }: Plan.Worktree, runId: string): { readonly
   branch: branch ?? `smithers/${nameOf(runId)}/${nameOf(id)}`,
 })
 
-/** Tells whether a directory is in a worktree that a run has for itself: a fork of the run works in another one. */
-export const isOwn = (runId: string, root: string): boolean => root.includes(`/${ownDirectory(runId)}/`)
+/** Tells whether a directory is in a worktree or a sandbox that a run has for itself: a fork of the run works in another one. */
+export const isOwn = (runId: string, root: string): boolean =>
+  [ownDirectory(runId), `.smithers/sandboxes/${nameOf(runId)}`].some((directory) => root.includes(`/${directory}/`))
 
 /** The directory that the runtime works in. */
-const rootFor = (nodeId: NodeId) =>
+export const rootFor = (nodeId: NodeId) =>
   Effect.map(
     Effect.serviceOption(AgentRunner),
     (runner) => Option.getOrUndefined(runner)?.workspace?.({ nodeId, agents: [] })?.root ?? ".",

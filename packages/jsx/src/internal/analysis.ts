@@ -252,6 +252,8 @@ export const analyze = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>
     const taken = kindOf(id)
     if (taken !== undefined) refuse(node, `the id is taken by a ${taken}`)
   }
+  // The steps of a sandbox itself write there, and no task has to.
+  if (!writers.has(untypedTable) && [...entries.keys()].some(({ type }) => type === "Sandbox")) writers.set(untypedTable, [])
   const layout: TaskIndex = { tasks: layoutTasks, writers, loops, groups: layoutGroups }
 
   const targetOf = ({ nodeId, table }: PendingRead): TreeNode | undefined => {

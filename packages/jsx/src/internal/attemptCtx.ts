@@ -82,4 +82,7 @@ export class AttemptCtx {
   get cwd() {
     return this.#context.cwd
   }
+  get sandbox() {
+    return this.#context.sandbox
+  }
 }

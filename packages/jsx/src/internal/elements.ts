@@ -30,6 +30,7 @@ export const known = {
   Sequence: new Set(["skipIf", "children"]),
   Budget: new Set(["id", ...Budget.optionNames, "skipIf", "children"]),
   Worktree: new Set(["id", ...NodeOptions.worktreeOptions, "skipIf", "children"]),
+  Sandbox: new Set(["id", ...NodeOptions.sandboxOptions, "skipIf", "children"]),
   Parallel: new Set(["children", "maxConcurrency", "maxItems", "failFast", "skipIf"]),
   Branch: new Set(["if", "then", "else", "skipIf"]),
   Loop: new Set(["id", "until", "maxIterations", "onMaxReached", "skipIf", "children"]),

@@ -82,7 +82,7 @@ export class RunStalled extends Schema.TaggedError<RunStalled>()("RunStalled", {
 const keyOf = (runId: string, nodeId: string, iteration: number): string => `${runId} ${nodeKey(nodeId, iteration)}`
 
 export const live = <I, R>(
-  workflow: Pick<Runs<I, unknown, R>, "start">,
+  workflow: Pick<Runs<I, unknown, R, unknown>, "start">,
   input: I,
   options: Options<R>,
 ): Effect.Effect<Life, RunError | RunStalled | InvalidSetting> =>
@@ -118,7 +118,7 @@ interface World {
 
 /** Works on the run until it has ended, or the process dies (`undefined`). */
 const work = <I, R>(
-  workflow: Pick<Runs<I, unknown, R>, "start">,
+  workflow: Pick<Runs<I, unknown, R, unknown>, "start">,
   input: I,
   { respond = Responder.agreeing, services, atOnce, delay, around = (step) => step.run, ...options }: Options<R>,
   { passage, disk, mortal, calls, nodes, told, worktrees }: World,
@@ -196,7 +196,7 @@ const bury = (disk: StorageShape, passage: Passage.Passage): Effect.Effect<void,
 
 const lifeOf = (
   disk: StorageShape,
-  result: RunResult<unknown>,
+  result: RunResult<unknown, unknown>,
 ): Effect.Effect<Pick<Life, "result" | "rows" | "timeline">, StoreError | RunNotFound> =>
   Effect.gen(function* () {
     const rows = new Map<string, Row>()
@@ -212,7 +212,7 @@ const lifeOf = (
   })
 
 /** Returns the parts of a result that must be equal in every run. */
-const essenceOf = (result: RunResult<unknown>): unknown => {
+const essenceOf = (result: RunResult<unknown, unknown>): unknown => {
   if (result.status === "finished") return { status: result.status, output: result.output }
   return result.status === "failed" ? { status: result.status, error: result.error.message } : { status: result.status }
 }

@@ -36,7 +36,7 @@ export interface Layout {
 const isLeafAt = ({ ends }: Outline, at: number): boolean => ends[at] === at + 1
 
 const isFramed = ({ kind, node }: Item): boolean =>
-  !frameless.has(kind) || (typeof node.details.worktree === "object" && node.details.worktree !== null)
+  !frameless.has(kind) || [node.details.worktree, node.details.sandbox].some((place) => typeof place === "object" && place !== null)
 
 /** Children beside one another beyond this are set in several columns. */
 const mostInColumn = 24

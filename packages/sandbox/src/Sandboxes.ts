@@ -1,0 +1,297 @@
+/**
+ * The providers of sandboxes that a runtime has: `local`, a copy of the root, and `worktree`, a work tree of git. Commands run under the isolation of commands, each with
+ * a network of its own, and with the files of the sandbox alone. `make` builds others from a way to run commands.
+ */
+import { randomUUID } from "node:crypto"
+import { appendFileSync, existsSync, mkdirSync, readFileSync, realpathSync, renameSync, writeFileSync } from "node:fs"
+import { readdir, rename, rm } from "node:fs/promises"
+import { join } from "node:path"
+import type { CommandError, CommandResult, CommandRunnerShape, Options } from "@smithers/core/CommandRunner"
+import * as Digest from "@smithers/core/Digest"
+import { covers, type Network, type Policy, parseHost } from "@smithers/core/Isolation"
+import {
+  type OpenSandbox,
+  type Patch,
+  PatchConflict,
+  type SandboxCommand,
+  type SandboxesShape,
+  SandboxFailed,
+  type SandboxLimits,
+  type SandboxProvider,
+  type SandboxRequest,
+} from "@smithers/core/Sandboxes"
+import type { WorktreeFailed, WorktreesShape } from "@smithers/core/Worktrees"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Application from "./internal/application.ts"
+import { isWithin } from "./internal/paths.ts"
+import * as Tree from "./internal/tree.ts"
+import * as Runner from "./Runner.ts"
+
+/** A provider as `make` completes it. */
+export interface ProviderParts {
+  readonly name: string
+  /** The limits that its commands are held to. Default: all. */
+  readonly limits?: SandboxProvider["limits"]
+  /** Runs commands in an open sandbox. The options have the limits and the network of the request. */
+  readonly commands: (sandbox: { readonly directory: string; readonly request: SandboxRequest }) => CommandRunnerShape
+  /** Makes the directory of the files. Default: a copy of the root. */
+  readonly tree?: {
+    readonly open: (request: SandboxRequest, directory: string) => Effect.Effect<void, WorktreeFailed>
+    readonly remove: (request: SandboxRequest, directory: string) => Effect.Effect<void, WorktreeFailed>
+  }
+  /** Ends what lives outside of commands, such as a container. Default: nothing. */
+  readonly close?: (request: SandboxRequest) => Effect.Effect<void, SandboxFailed>
+}
+
+const slug = (id: string): string => {
+  const plain = id
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9_]+/g, "-")
+    .slice(0, 60)
+    .replaceAll(/^-+|-+$/g, "")
+  return plain === id ? plain : `${plain}-${Digest.ofValue(id).slice(0, 8)}`
+}
+
+/** The directory of a sandbox: `.smithers/sandboxes/<run>/<id>` below the root. */
+export const directoryOf = ({ root, runId, id }: Pick<SandboxRequest, "root" | "runId" | "id">): string =>
+  join(realpathSync(root), ".smithers", "sandboxes", slug(runId), slug(id))
+
+const failed = ({ id }: SandboxRequest, problem: string, isTransient = false) =>
+  new SandboxFailed({ sandbox: id, problem, isTransient })
+
+const attempt = <A>(request: SandboxRequest, act: () => Promise<A>): Effect.Effect<A, SandboxFailed> =>
+  Effect.tryPromise({
+    try: act,
+    catch: (error) => failed(request, error instanceof Error ? error.message : String(error), !(error instanceof Tree.Unpatchable)),
+  })
+
+/** The files of a sandbox, as they were made. */
+interface Made {
+  readonly made: string
+  readonly tree: string
+}
+
+const readMade = (directory: string): Made | undefined => {
+  const file = join(directory, "made")
+  if (!existsSync(file)) return undefined
+  const made = readFileSync(file, "utf8").trim()
+  const tree = join(directory, made, "tree")
+  return /^[0-9a-f-]{36}$/.test(made) && existsSync(tree) ? { made, tree } : undefined
+}
+
+const ignoreAll = (directory: string): void => {
+  const all = join(directory, "..", "..")
+  mkdirSync(directory, { recursive: true, mode: 0o700 })
+  const file = join(all, ".gitignore")
+  if (!existsSync(file)) writeFileSync(file, "*\n")
+}
+
+/** The smaller of two bounds. */
+const least = (one: number | undefined, other: number | undefined): number | undefined =>
+  one === undefined ? other : other === undefined ? one : Math.min(one, other)
+
+/** The hosts that both the sandbox and the command allow. */
+export const networkOf = (allowed: ReadonlyArray<string>, wanted: Network | undefined): Network => {
+  if (allowed.length === 0 || wanted === "none") return "none"
+  if (wanted === undefined || wanted === "all") return allowed
+  const hosts = allowed.flatMap((host) => Either.match(parseHost(host), { onLeft: () => [], onRight: (parsed) => [parsed] }))
+  const both = wanted.filter((host) =>
+    Either.match(parseHost(host), { onLeft: () => false, onRight: (parsed) => hosts.some((one) => covers(one, parsed)) }),
+  )
+  return both.length === 0 ? "none" : both
+}
+
+/** The options of a command, held to the limits and the network of its sandbox, and to its directory. */
+const boundedBy = (request: SandboxRequest, directory: string, options: Options): Options => {
+  const { timeout, memoryBytes, maxProcesses, maxFileBytes }: SandboxLimits = request.limits ?? {}
+  const { policy } = options
+  const isInside = isWithin(directory, policy.root)
+  const bounded: Policy = {
+    ...policy,
+    root: isInside ? policy.root : directory,
+    cwd: isInside ? policy.cwd : directory,
+    network: networkOf(request.allowNetwork ?? [], policy.network),
+    maxProcesses: least(policy.maxProcesses, maxProcesses),
+    maxFileBytes: least(policy.maxFileBytes, maxFileBytes),
+    ownProcesses: true,
+  }
+  const times = [options.timeout, timeout].flatMap((time) => (time === undefined ? [] : [Duration.toMillis(time)]))
+  return {
+    ...options,
+    policy: bounded,
+    ...(times.length === 0 ? {} : { timeout: Math.min(...times) }),
+    memoryBytes: least(options.memoryBytes, memoryBytes),
+  }
+}
+
+/** Characters of the end of its output that are kept of a command, and commands that are kept. */
+const tailLength = 500
+const mostCommands = 50
+
+/** Writes each command that ends into the log of its sandbox. */
+const logged = (directory: string, runner: CommandRunnerShape, request: SandboxRequest, tree: string): CommandRunnerShape => ({
+  ...runner,
+  run: (argv, options) =>
+    Effect.suspend(() => {
+      const begun = performance.now()
+      const write = (exitCode: number | null, tail: string): void => {
+        const durationMs = Math.round(performance.now() - begun)
+        const line: SandboxCommand = {
+          command: argv.join(" ").slice(0, tailLength),
+          exitCode,
+          durationMs,
+          tail: tail.slice(-tailLength),
+        }
+        if (existsSync(directory)) appendFileSync(join(directory, "log.jsonl"), `${JSON.stringify(line)}\n`, { mode: 0o600 })
+      }
+      return runner.run(argv, boundedBy(request, tree, options)).pipe(
+        Effect.tap(({ exitCode, stdout, stderr }: CommandResult) =>
+          Effect.sync(() => write(exitCode ?? null, `${stdout.text}${stderr.text}`)),
+        ),
+        Effect.tapError((error: CommandError) => Effect.sync(() => write(null, error.message))),
+        Effect.onInterrupt(() => Effect.sync(() => write(null, "it was interrupted"))),
+      )
+    }),
+})
+
+const readLog = (directory: string): ReadonlyArray<SandboxCommand> => {
+  const file = join(directory, "log.jsonl")
+  if (!existsSync(file)) return []
+  return readFileSync(file, "utf8")
+    .split("\n")
+    .flatMap((line) => (line === "" ? [] : [JSON.parse(line)]))
+}
+
+/** Makes a provider whose files are in a directory of this machine, from a way to run commands there. */
+export const make = (parts: ProviderParts): SandboxProvider => {
+  const locks = new Map<string, Effect.Semaphore>()
+  /** One operation at a time on a sandbox: parallel steps open the same one. */
+  const alone = <A, E>(directory: string, effect: Effect.Effect<A, E>): Effect.Effect<A, E> => {
+    const lock = locks.get(directory) ?? Effect.unsafeMakeSemaphore(1)
+    locks.set(directory, lock)
+    return lock.withPermits(1)(effect)
+  }
+  const asFailed = (request: SandboxRequest) => (error: WorktreeFailed) => failed(request, error.problem, error.isTransient)
+  const at = <A>(
+    request: SandboxRequest,
+    use: (directory: string) => Effect.Effect<A, SandboxFailed>,
+  ): Effect.Effect<A, SandboxFailed> =>
+    Effect.suspend(() => {
+      if (!existsSync(request.root)) return failed(request, `the root of the runtime does not exist: ${request.root}.`)
+      const directory = directoryOf(request)
+      return alone(directory, use(directory))
+    })
+
+  const makeAnew = (request: SandboxRequest, directory: string): Effect.Effect<Made, SandboxFailed> =>
+    Effect.gen(function* () {
+      const root = realpathSync(request.root)
+      yield* attempt(request, () => sweep(directory))
+      ignoreAll(directory)
+      const made = randomUUID()
+      const place = join(directory, made)
+      const tree = join(place, "tree")
+      if (parts.tree === undefined) yield* attempt(request, () => Tree.copyRoot(root, tree, request.include ?? []))
+      else yield* Effect.mapError(parts.tree.open(request, tree), asFailed(request))
+      yield* attempt(request, () => Tree.copyTree(tree, join(place, "base")))
+      // From here on it is there.
+      writeFileSync(join(directory, "made.new"), made)
+      renameSync(join(directory, "made.new"), join(directory, "made"))
+      return { made, tree }
+    })
+
+  return {
+    name: parts.name,
+    limits: parts.limits ?? ["timeout", "memoryBytes", "maxProcesses", "maxFileBytes"],
+    open: (request) =>
+      at(request, (directory) =>
+        Effect.gen(function* () {
+          const { made, tree } = readMade(directory) ?? (yield* makeAnew(request, directory))
+          const commands = parts.commands({ directory: tree, request })
+          return { directory: tree, made, commands: logged(join(directory, made), commands, request, tree) } satisfies OpenSandbox
+        }),
+      ),
+    patch: (request) =>
+      at(request, (directory) =>
+        Effect.gen(function* () {
+          const found = readMade(directory)
+          if (found === undefined)
+            return yield* failed(request, "its files are gone, and with them what its steps had done. Start the run again.")
+          const place = join(directory, found.made)
+          const { bytes, ...compared } = yield* attempt(request, () => Tree.compare(place, "base", found.tree))
+          const log = readLog(place)
+          return {
+            made: found.made,
+            ...compared,
+            log: log.slice(-mostCommands),
+            usage: {
+              commands: log.length,
+              commandMs: log.reduce((sum, { durationMs }) => sum + durationMs, 0),
+              changedBytes: bytes,
+            },
+          } satisfies Patch
+        }),
+      ),
+    close: (request) =>
+      at(request, (directory) =>
+        Effect.gen(function* () {
+          if (parts.close !== undefined) yield* parts.close(request)
+          const found = readMade(directory)
+          // Git removes no work tree with work in it, and forgets one that is gone.
+          if (found !== undefined) yield* attempt(request, () => rm(found.tree, { recursive: true, force: true, maxRetries: 3 }))
+          if (parts.tree !== undefined && found !== undefined)
+            yield* Effect.mapError(parts.tree.remove(request, found.tree), asFailed(request))
+          yield* attempt(request, async () => {
+            await sweep(directory)
+            await removeEmpty(join(directory, ".."))
+          })
+          locks.delete(directory)
+        }),
+      ),
+  }
+}
+
+/** Removes what is there of a sandbox, whole or half made. Out of the way first, so that no half of it is found. */
+const sweep = async (directory: string): Promise<void> => {
+  if (!existsSync(directory)) return
+  const gone = `${directory}.gone-${randomUUID()}`
+  await rename(directory, gone)
+  await rm(gone, { recursive: true, force: true, maxRetries: 3 })
+}
+
+const removeEmpty = async (directory: string): Promise<void> => {
+  const left = await readdir(directory).catch(() => ["?"])
+  if (left.length === 0) await rm(directory, { recursive: true, force: true })
+}
+
+/** A copy of the root, whose commands are isolated from the machine: by bubblewrap on Linux, by sandbox-runtime on macOS. */
+export const local = (runner: CommandRunnerShape = Runner.make(Runner.defaultIsolation)): SandboxProvider =>
+  make({ name: "local", commands: () => runner })
+
+/** A work tree of git with a branch of its own, in which commands are isolated from the machine. Its branch is kept, the directory is removed. */
+export const worktree = (
+  worktrees: WorktreesShape,
+  runner: CommandRunnerShape = Runner.make(Runner.defaultIsolation),
+): SandboxProvider => {
+  const of = ({ root, runId, id }: SandboxRequest, path: string) => ({ root, path, branch: `smithers/${slug(runId)}/${slug(id)}` })
+  return make({
+    name: "worktree",
+    commands: () => runner,
+    tree: {
+      open: (request, path) => Effect.asVoid(worktrees.open(of(request, path))),
+      remove: (request, path) => Effect.asVoid(worktrees.remove(of(request, path))),
+    },
+  })
+}
+
+/** The sandboxes of a runtime. */
+export const sandboxes = (worktrees: WorktreesShape): SandboxesShape => ({
+  providers: { local: local(), worktree: worktree(worktrees) },
+  apply: (request, patch) =>
+    Effect.flatMap(
+      attempt(request, () => Application.apply(realpathSync(request.root), join(directoryOf(request), "applied.json"), patch)),
+      (paths) =>
+        paths.length === 0 ? Effect.void : new PatchConflict({ sandbox: request.id, paths: [...paths], diff: patch.diff }),
+    ),
+})

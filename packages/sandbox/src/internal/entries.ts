@@ -1,0 +1,83 @@
+/**
+ * The files of a directory, as sandboxes copy and compare them: regular files and symbolic links, never through a link. What a patch must not hold is left out.
+ */
+import { createHash } from "node:crypto"
+import { constants } from "node:fs"
+import { lstat, open, readdir, readlink } from "node:fs/promises"
+import { join, posix } from "node:path"
+import type { PatchedFile } from "@smithers/core/Sandboxes"
+
+/** A file or a link, with its content. */
+export interface Entry {
+  readonly kind: PatchedFile["kind"]
+  readonly content: Buffer
+}
+
+/** The digest that names the content and the kind of an entry. */
+export const digestOf = ({ kind, content }: Entry): string => `${kind}:${createHash("sha256").update(content).digest("hex")}`
+
+/** Names of files that hold keys and logins, which no sandbox sees. */
+const secret = /^(\.env(\..+)?|\.netrc|\.npmrc|\.pypirc|\.pgpass|id_(rsa|dsa|ecdsa|ed25519)|.+\.(pem|key|p12|pfx))$/i
+/** Of these, the ones without keys. */
+const harmless = /^\.env\.(example|sample|template|dist)$/i
+const secretDirectories = new Set([".ssh", ".aws", ".gnupg", ".kube", ".docker"])
+
+/** The reason a path is in no sandbox and no patch; `undefined` where it may be. */
+export const exclusion = (path: string): string | undefined => {
+  const names = path.split("/")
+  const name = names.at(-1) ?? ""
+  // File systems that fold cases would take .GIT for .git.
+  if (names.some((one) => one.toLowerCase() === ".git")) return "git's own directory stays as it is"
+  if (names[0]?.toLowerCase() === ".smithers") return "it belongs to the runtime"
+  if (secret.test(name) && !harmless.test(name)) return "it may hold secrets"
+  if (names.some((one) => secretDirectories.has(one.toLowerCase()))) return "it may hold secrets"
+  if (/\.(db|sqlite3?)(-wal|-shm|-journal)$/i.test(name)) return "it belongs to a database"
+  return undefined
+}
+
+/** The first bytes of a SQLite file: the database of the run may be among the files of its root. */
+const sqliteHeader = Buffer.from("SQLite format 3\0", "latin1")
+export const isDatabase = (content: Buffer): boolean => content.subarray(0, sqliteHeader.length).equals(sqliteHeader)
+
+const isMissing = (error: unknown): boolean =>
+  error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR")
+
+/** Reads an entry. `undefined` where there is none, `"other"` for a directory, a device or a socket. */
+export const read = async (path: string): Promise<Entry | "other" | undefined> => {
+  try {
+    const found = await lstat(path)
+    if (found.isSymbolicLink()) return { kind: "link", content: Buffer.from(await readlink(path)) }
+    if (!found.isFile()) return "other"
+    const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+    try {
+      return { kind: (found.mode & 0o100) === 0 ? "file" : "executable", content: await file.readFile() }
+    } finally {
+      await file.close()
+    }
+  } catch (error) {
+    if (isMissing(error)) return undefined
+    throw error
+  }
+}
+
+/** Lists files, links and others below a directory, without following links. Excluded directories are listed, and not entered. */
+export const list = async (root: string, below = ""): Promise<ReadonlyArray<string>> => {
+  const paths: Array<string> = []
+  const walk = async (directory: string): Promise<void> => {
+    const found = await readdir(join(root, directory), { withFileTypes: true })
+    for (const one of found.sort((a, b) => (a.name < b.name ? -1 : 1))) {
+      const path = directory === "" ? one.name : `${directory}/${one.name}`
+      if (one.isDirectory() && exclusion(path) === undefined) await walk(path)
+      else paths.push(path)
+    }
+  }
+  await walk(below)
+  return paths
+}
+
+/** `true` if a link in a place points outside of the root. */
+export const escapes = (path: string, target: string): boolean => {
+  if (posix.isAbsolute(target)) return true
+  const led = posix.normalize(posix.join(posix.dirname(path), target))
+  return led === ".." || led.startsWith("../")
+}

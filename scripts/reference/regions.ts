@@ -19,6 +19,7 @@ import * as Errors from "@smithers/core/Errors"
 import * as Isolation from "@smithers/core/Isolation"
 import * as Memory from "@smithers/core/Memory"
 import * as RunEvent from "@smithers/core/RunEvent"
+import * as Sandboxes from "@smithers/core/Sandboxes"
 import * as Scores from "@smithers/core/Scores"
 import * as Status from "@smithers/core/Status"
 import * as Transaction from "@smithers/core/Transaction"
@@ -504,6 +505,8 @@ const examplesOf: { readonly [name: string]: { readonly [field: string]: unknown
     problem: "the branch fix/login is checked out in /srv/site-login. Name another branch, or remove that worktree.",
     isTransient: false,
   },
+  SandboxFailed: { sandbox: "fix", problem: "there is no space left on the disk", isTransient: true },
+  PatchConflict: { sandbox: "fix", paths: ["src/login.ts"], diff: "--- a/src/login.ts" },
   NoGit: { problem: "there is no program git" },
   WorkspaceFailed: { operation: "snapshot", root: "/srv/site", problem: "More than 20000 new files." },
   SnapshotMissing: { root: "/srv/site", snapshot: "0d1f6c2a9e4b" },
@@ -524,6 +527,7 @@ const modules: { readonly [path: string]: object } = {
   "packages/core/src/Memory.ts": Memory,
   "packages/core/src/Workspaces.ts": Workspaces,
   "packages/core/src/Worktrees.ts": Worktrees,
+  "packages/core/src/Sandboxes.ts": Sandboxes,
   "packages/agents/src/commandLine/Errors.ts": CommandLineErrors,
   "packages/agents/src/ConfinedFiles.ts": ConfinedFiles,
   "packages/agents/src/DoomLoop.ts": DoomLoop,

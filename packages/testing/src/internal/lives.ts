@@ -15,6 +15,7 @@ import * as Status from "@smithers/core/Status"
 import type { StepContext } from "@smithers/core/StepProgram"
 import { type Ports, ports, type StorageShape } from "@smithers/core/Storage"
 import { defined } from "@smithers/core/Struct"
+import * as Thrown from "@smithers/core/Thrown"
 import type { RunError, Runs } from "@smithers/core/Workflow"
 import { Worktrees, type WorktreesShape } from "@smithers/core/Worktrees"
 import * as Context from "effect/Context"
@@ -214,5 +215,7 @@ const lifeOf = (
 /** Returns the parts of a result that must be equal in every run. */
 const essenceOf = (result: RunResult<unknown, unknown>): unknown => {
   if (result.status === "finished") return { status: result.status, output: result.output }
-  return result.status === "failed" ? { status: result.status, error: result.error.message } : { status: result.status }
+  return result.status === "failed"
+    ? { status: result.status, error: Thrown.get(result.error, "message") }
+    : { status: result.status }
 }

@@ -13,7 +13,7 @@ import { digest } from "./digest.ts"
 const mostCharacters = 60
 
 /** Names a directory or a branch after an id. An id that is no such name has a digest behind it, so that different ids have different names. */
-export const nameOf = (id: string): string => {
+const nameOf = (id: string): string => {
   const slug = id
     .toLowerCase()
     .replaceAll(/[^a-z0-9_]+/g, "-")

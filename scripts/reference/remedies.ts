@@ -236,7 +236,7 @@ export const remedies: ReadonlyArray<{
     where: "Sandboxes",
     module: "packages/core/src/Sandboxes.ts",
     errors: {
-      SandboxFailed: "Do what `problem` says, and resume the run. Where files were lost, start the run again.",
+      SandboxFailed: "Do what `problem` says, and resume the run. If its files were lost, start the run again.",
       PatchConflict:
         "Bring the files that `paths` names back, and retry the node `<id>~apply`; or apply the patch by hand with `git apply`.",
     },

@@ -8,21 +8,20 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { expect, it } from "@effect/vitest"
 import { type SandboxRequest, type StepSandbox, stepSandbox } from "@smithers/core/Sandboxes"
+import * as Bubblewrap from "@smithers/sandbox/Bubblewrap"
 import { local, sandboxes } from "@smithers/sandbox/Sandboxes"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
 import { afterAll, describe } from "vitest"
 
 /** The reason these tests are skipped. */
-const missing = (() => {
-  if (process.platform !== "linux") return "sandboxes are isolated by bubblewrap on Linux only"
-  try {
-    execFileSync("bwrap", ["--unshare-all", "--ro-bind", "/", "/", "true"], { stdio: "ignore" })
-    return undefined
-  } catch {
-    return "bubblewrap is not installed, or this machine refuses namespaces"
-  }
-})()
+const missing = await Effect.runPromise(
+  Effect.match(Effect.scoped(Layer.build(Bubblewrap.layer)), {
+    onFailure: ({ problem }) => problem,
+    onSuccess: () => undefined,
+  }),
+)
 
 const folders: Array<string> = []
 afterAll(() => {

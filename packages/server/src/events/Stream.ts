@@ -68,6 +68,7 @@ interface Client {
   isBehind: boolean
   readonly isAllowed: () => boolean
   readonly write: (text: string) => void
+  readonly send: (bytes: Uint8Array) => void
   /** Resolves once it has room for more. */
   readonly drained: () => Promise<void>
   /** Sends what it has missed, as fast as it reads. */
@@ -110,16 +111,29 @@ export const make = (
         Effect.map((events) => events.map(encoded)),
         Effect.catchTag("RunNotFound", () => Effect.succeed<ReadonlyArray<Message>>([])),
       )
-    const deliver = (client: Client, runId: string, messages: ReadonlyArray<Message>): void => {
-      let at = client.at.get(runId) ?? 0
+    /** Bytes of the events of a page that a client has not got, and its position after them. Clients with one position share them. */
+    const bytesOf = (client: Client, runId: string, messages: ReadonlyArray<Message>) => {
+      const at = new Map(client.at)
       let text = ""
       for (const { seq, data } of messages) {
-        if (seq <= at) continue
-        at = seq
-        client.at.set(runId, seq)
-        text += `event: run\nid: ${client.runs.map((run) => client.at.get(run) ?? 0).join(".")}\n${data}`
+        if (seq <= (at.get(runId) ?? 0)) continue
+        at.set(runId, seq)
+        text += `event: run\nid: ${client.runs.map((run) => at.get(run) ?? 0).join(".")}\n${data}`
       }
-      if (text !== "") client.write(text)
+      return { bytes: encoder.encode(text), last: at.get(runId) ?? 0 }
+    }
+    const deliver = (
+      client: Client,
+      runId: string,
+      messages: ReadonlyArray<Message>,
+      shared = new Map<string, ReturnType<typeof bytesOf>>(),
+    ): void => {
+      const position = client.runs.map((run) => `${run} ${client.at.get(run) ?? 0}`).join("\n")
+      const known = shared.get(position) ?? bytesOf(client, runId, messages)
+      shared.set(position, known)
+      if (known.bytes.length === 0) return
+      client.at.set(runId, known.last)
+      client.send(known.bytes)
     }
     /** Sends what a client has missed; it is up to date once it has the last event that the tailer has read. */
     const catchUp = (client: Client, runId: string) =>
@@ -142,10 +156,11 @@ export const make = (
           // Its first client is still catching up.
           if (head === undefined) break
           const page = yield* read(runId, head)
+          const shared = new Map<string, ReturnType<typeof bytesOf>>()
           for (const client of clients) {
             if (client.isBehind || !client.runs.includes(runId)) continue
             // A client behind the tailer gets the rest from its own pages.
-            if ((client.at.get(runId) ?? 0) >= head) deliver(client, runId, page)
+            if ((client.at.get(runId) ?? 0) >= head) deliver(client, runId, page, shared)
             else client.rejoin()
           }
           heads.set(runId, Math.max(head, page.at(-1)?.seq ?? head))
@@ -238,11 +253,12 @@ export const make = (
               wantsAll: all,
               wantsInbox: inbox,
               ...{ caller, isAllowed, openedAt: performance.now(), isBehind: true },
-              write: (text) => {
+              write: (text) => client.send(encoder.encode(text)),
+              send: (bytes) => {
                 if (!clients.has(client)) return
                 // A client that falls behind comes again with its position.
                 if ((controller.desiredSize ?? 0) <= 0) client.close()
-                else controller.enqueue(encoder.encode(text))
+                else controller.enqueue(bytes)
               },
               drained: () =>
                 new Promise((resolve) => {

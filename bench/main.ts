@@ -15,7 +15,7 @@ import { freshFigures } from "./freshFigures.ts"
 const isQuick = process.argv.includes("quick")
 const repeats = isQuick ? 1 : 5
 /** Sections that can be measured alone. */
-const sections = ["agents", "sql", "redaction", "long", "lists", "lookback", "snapshots", "fresh", "page"] as const
+const sections = ["agents", "sql", "redaction", "long", "lists", "lookback", "snapshots", "server", "fresh", "page"] as const
 const chosen = sections.filter((section) => process.argv.includes(section))
 const isMeasured = (section?: (typeof sections)[number]): boolean =>
   chosen.length === 0 || (section !== undefined && chosen.includes(section))
@@ -318,6 +318,21 @@ if (isMeasured("snapshots")) {
   goal("snapshot of 20,000 unchanged files under 250 ms", beside("unchanged", "rawUnchanged"), under("unchanged", 250))
   goal("with 10 changes under 350 ms", beside("changed", "rawChanged"), under("changed", 350))
   goal("restore of those under 400 ms, saved before and compared after", beside("restored", "rawRestored"), under("restored", 400))
+}
+if (isMeasured("server")) {
+  const { p50, p99, gaps, connections, messages } = JSON.parse(lastLineOf("server.ts", "streams", isQuick ? "3" : "15")) as Record<
+    "p50" | "p99" | "gaps" | "connections" | "messages",
+    number
+  >
+  const told = `${p50} ms, p99 ${p99} ms, ${gaps} gaps in ${messages.toLocaleString("en")} messages over ${connections} connections`
+  goal(
+    "200 streams of 50 events per second, half of them cut off every 1.5 s: p99 from commit to client under 20 ms, no gap",
+    told,
+    p99 < 20 && gaps === 0,
+  )
+  const { serve, ps } = JSON.parse(lastLineOf("server.ts", "listening", isQuick ? "1" : "7")) as Record<"serve" | "ps", number>
+  const listening = `${serve.toFixed(0)} ms (\`ps\` ${ps.toFixed(0)} ms)`
+  goal("`smithers serve` listens within 120 ms beyond `smithers ps`, from source", listening, serve - ps < 120)
 }
 if (isMeasured("redaction")) {
   const texts = Array.from({ length: repeats }, () => JSON.parse(run("redaction.ts", "texts", "100")) as Record<string, number>)

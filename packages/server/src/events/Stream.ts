@@ -11,6 +11,7 @@ import * as Secrets from "@smithers/core/Secrets"
 import * as Status from "@smithers/core/Status"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import { describe } from "../views/Progress.ts"
 
@@ -19,6 +20,9 @@ const pageSize = 500
 
 /** Most runs of one stream. */
 export const mostRuns = 100
+
+/** Events of a run that are kept for clients that come again. */
+const mostRecent = 1000
 
 /** Bounds of streams. */
 export interface StreamBounds {
@@ -99,6 +103,10 @@ export const make = (
     const { waitingBytes, streams, streamsOfCaller, longestMs, keepAliveMs } = { ...bounds, ...given }
     const clients = new Set<Client>()
     const heads = new Map<string, number>()
+    /** The last events of the runs that are followed, encoded. */
+    const recent = new Map<string, ReadonlyArray<Message>>()
+    /** When each of them was created; 0 if it was not there. */
+    const origins = new Map<string, number>()
 
     const encoded = ({ seq, ...event }: LoggedEvent): Message => {
       const logged = { seq, ...event }
@@ -135,12 +143,29 @@ export const make = (
       client.at.set(runId, known.last)
       client.send(known.bytes)
     }
+    /** Keeps what was read of a run, newest last and without a gap. */
+    const keep = (runId: string, page: ReadonlyArray<Message>): void => {
+      const kept = recent.get(runId) ?? []
+      const last = kept.at(-1)?.seq
+      const more = last === undefined ? page : page.filter(({ seq }) => seq > last)
+      if (more.length === 0) return
+      const isNext = last === undefined || more[0]?.seq === last + 1
+      recent.set(runId, isNext ? [...kept, ...more].slice(-mostRecent) : [...more])
+    }
+    /** Events of a run after one, from what is kept if that is enough. */
+    const pageOf = (runId: string, after: number) => {
+      const kept = recent.get(runId) ?? []
+      const [first, last] = [kept[0]?.seq ?? 0, kept.at(-1)?.seq ?? 0]
+      return after >= first - 1 && after < last
+        ? Effect.succeed(kept.slice(after - first + 1, after - first + 1 + pageSize))
+        : read(runId, after)
+    }
     /** Sends what a client has missed; it is up to date once it has the last event that the tailer has read. */
     const catchUp = (client: Client, runId: string) =>
       Effect.gen(function* () {
         for (;;) {
           yield* Effect.promise(client.drained)
-          const page = yield* read(runId, client.at.get(runId) ?? 0)
+          const page = yield* pageOf(runId, client.at.get(runId) ?? 0)
           deliver(client, runId, page)
           if (page.length < pageSize) break
         }
@@ -148,27 +173,43 @@ export const make = (
         heads.set(runId, client.at.get(runId) ?? 0)
       })
     const lookOnce = Effect.gen(function* () {
+      isDue = false
       const followed = new Set([...clients].flatMap(({ runs }) => runs))
-      for (const runId of heads.keys()) if (!followed.has(runId)) heads.delete(runId)
+      for (const runId of heads.keys())
+        if (!followed.has(runId)) {
+          heads.delete(runId)
+          recent.delete(runId)
+          origins.delete(runId)
+        }
       for (const runId of followed) {
         for (;;) {
           const head = heads.get(runId)
           // Its first client is still catching up.
           if (head === undefined) break
-          const page = yield* read(runId, head)
+          const kept = recent.get(runId)?.at(-1)?.seq ?? 0
+          const from = Math.max(head, kept)
+          const page = yield* read(runId, from)
+          keep(runId, page)
           const shared = new Map<string, ReturnType<typeof bytesOf>>()
           for (const client of clients) {
             if (client.isBehind || !client.runs.includes(runId)) continue
             // A client behind the tailer gets the rest from its own pages.
-            if ((client.at.get(runId) ?? 0) >= head) deliver(client, runId, page, shared)
+            if ((client.at.get(runId) ?? 0) >= from) deliver(client, runId, page, shared)
             else client.rejoin()
           }
-          heads.set(runId, Math.max(head, page.at(-1)?.seq ?? head))
+          heads.set(runId, Math.max(from, page.at(-1)?.seq ?? from))
           if (page.length < pageSize) break
         }
       }
     })
     const look = (yield* Effect.makeSemaphore(1)).withPermits(1)(lookOnce)
+    let isDue = false
+    /** Looks, unless that is about to happen: many clients may come at once. */
+    const lookSoon = Effect.suspend(() => {
+      if (isDue) return Effect.void
+      isDue = true
+      return look
+    })
     /** When each run that has not ended was changed; a run that is not among them any more has ended. */
     const changedAt = Effect.map(
       store.runs({ status: open, limit: mostWatched + 1 }),
@@ -277,25 +318,29 @@ export const make = (
                 controller.close()
               },
             }
-            /** Begins anew where the position of a client is not one of the run: another database may stand in its place. */
+            /** Begins anew where the position of a client is not one of the run: another run or database may stand in its place. */
             const checked = Effect.gen(function* () {
-              const lost: Array<string> = []
+              let isLost = false
               for (const runId of runs) {
-                const length = yield* store.run(runId).pipe(
-                  Effect.map(({ seq }) => seq),
-                  Effect.catchTag("RunNotFound", () => Effect.succeed(0)),
-                )
-                if ((client.at.get(runId) ?? 0) > length) lost.push(runId)
+                const found = yield* Effect.catchTag(Effect.asSome(store.run(runId)), "RunNotFound", () => Effect.succeedNone)
+                const [length, origin] = Option.isSome(found) ? [found.value.seq, found.value.run.createdAt] : [0, 0]
+                if (origins.get(runId) !== origin) {
+                  recent.delete(runId)
+                  heads.delete(runId)
+                }
+                origins.set(runId, origin)
+                if ((client.at.get(runId) ?? 0) <= length) continue
+                client.at.set(runId, 0)
+                isLost = true
               }
-              for (const runId of lost) client.at.set(runId, 0)
-              if (lost.length > 0) client.write("event: reset\ndata: {}\n\n")
+              if (isLost) client.write("event: reset\ndata: {}\n\n")
             })
             const missed = Effect.gen(function* () {
-              if (known !== undefined) yield* checked
+              yield* checked
               for (const runId of runs) yield* catchUp(client, runId)
               client.isBehind = false
               // What happened between its last page and now was told to nobody, or to others.
-              yield* look
+              yield* lookSoon
             })
             let fiber: Fiber.RuntimeFiber<void> = Effect.runFork(Effect.void)
             clients.add(client)

@@ -48,10 +48,12 @@ describe.skipIf(Stage.missing !== undefined)(
       "/runs/login-form?tab=events",
       "/runs/login-form?tab=values",
       "/runs/login-form?tab=costs",
+      "/runs/login-form?tab=compare&frame=5",
       "/runs/nightly-import?node=parse",
       "/inbox",
       "/workflows",
       "/workflows/release",
+      "/schedules?at=mornings",
       "/costs?by=workflow",
       "/database",
     ]
@@ -70,6 +72,7 @@ describe.skipIf(Stage.missing !== undefined)(
       stage = await Stage.open()
       await stage.start("login-form", undefined, { feature: "a login form" }, ["team-web"])
       await stage.start("outage-7", "survey")
+      await stage.server().ask("schedules", { workflow: "release", cron: "0 9 * * 1-5", id: "mornings", input: { feature: "x" } })
       await stage.start("nightly-import", "broken")
       await stage.becomes("login-form", "waiting-approval")
       await stage.becomes("outage-7", "waiting-approval")

@@ -143,6 +143,30 @@ describe.skipIf(Stage.missing !== undefined)(
       await page.context().close()
     })
 
+    it("lists schedules with their next and last ticks, pauses one, runs it now, and removes it", async () => {
+      const { status } = await stage.server().ask("schedules", {
+        workflow: `workflows/release.ts#survey`,
+        cron: "0 9 * * 1-5",
+        tz: "Europe/Berlin",
+        id: "mornings",
+      })
+      expect(status).toBe(200)
+      const page = await stage.page("/schedules")
+      await page.getByRole("button", { name: "mornings" }).click()
+      await page.getByLabel("Schedule mornings").getByText("none yet").waitFor()
+      await page.getByRole("button", { name: "Run now" }).click()
+      await page
+        .getByRole("link", { name: /^mornings@/ })
+        .first()
+        .waitFor()
+      await page.getByRole("button", { name: "Pause" }).click()
+      await page.getByText("paused").first().waitFor()
+      await page.getByRole("button", { name: "Remove…" }).click()
+      await page.getByRole("button", { name: "Remove the schedule" }).click()
+      await page.getByText("No schedules.").waitFor()
+      await page.context().close()
+    })
+
     it("pauses and cancels a run", async () => {
       await stage.start("cancelled", "hold", { gate: stage.folder.file("never") })
       const page = await stage.page("/runs/cancelled")
@@ -202,6 +226,8 @@ describe.skipIf(Stage.missing !== undefined)(
       await statusChip(page, "waits for a person")
       const runId = decodeURIComponent(new URL(page.url()).pathname.split("/")[2] ?? "")
       expect(await runOf(runId)).toMatchObject({ forkedFrom: { runId: "forked", frame } })
+      await page.getByRole("tab", { name: "Compare" }).click()
+      await page.getByText(/^forked \(waiting-approval\) → .*: \d+ nodes? differs?$/).waitFor()
       await page.getByRole("link", { name: "forked", exact: true }).click()
       await page.getByRole("link", { name: "1 fork" }).click()
       await page.locator(".runrow", { hasText: runId }).waitFor()

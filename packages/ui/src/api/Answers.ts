@@ -3,6 +3,7 @@ import type * as Costs from "@smithers/server/operations/costs"
 import type * as Database from "@smithers/server/operations/database"
 import type * as Nodes from "@smithers/server/operations/nodes"
 import type * as Runs from "@smithers/server/operations/runs"
+import type * as Schedules from "@smithers/server/operations/schedules"
 import type * as Travel from "@smithers/server/operations/travel"
 import type * as Decisions from "@smithers/server/operations/waits"
 import type * as Workflows from "@smithers/server/operations/workflows"
@@ -32,6 +33,9 @@ export type Counts = Answer<typeof Database.countRuns>
 export type DatabaseInfo = Answer<typeof Database.readDatabase>
 export type RunCosts = Answer<typeof Costs.readCosts>
 export type AllCosts = Answer<typeof Costs.readAllCosts>
+
+export type ScheduleList = Answer<typeof Schedules.listSchedules>
+export type ShownSchedule = Answer<typeof Schedules.readSchedule>
 
 export type WorkflowList = Answer<typeof Workflows.listWorkflows>
 export type Described = Answer<typeof Workflows.describeWorkflow>

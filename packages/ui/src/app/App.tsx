@@ -17,6 +17,7 @@ const Run = lazy(() => import("../run/Run.tsx").then(({ Run }) => ({ default: Ru
 const others = () => import("../lists/Others.tsx")
 const Workflows = lazy(() => others().then(({ Workflows }) => ({ default: Workflows })))
 const Workflow = lazy(() => others().then(({ Workflow }) => ({ default: Workflow })))
+const Schedules = lazy(() => import("../lists/Schedules.tsx").then(({ Schedules }) => ({ default: Schedules })))
 const Costs = lazy(() => others().then(({ Costs }) => ({ default: Costs })))
 const Database = lazy(() => others().then(({ Database }) => ({ default: Database })))
 
@@ -24,6 +25,7 @@ const pages = [
   { view: "runs", label: "Runs" },
   { view: "inbox", label: "Inbox" },
   { view: "workflows", label: "Workflows" },
+  { view: "schedules", label: "Schedules" },
   { view: "costs", label: "Costs" },
   { view: "database", label: "Database" },
 ] as const
@@ -65,6 +67,7 @@ export const App = () => {
     goRuns: toPlace("runs"),
     goInbox: toPlace("inbox"),
     goWorkflows: toPlace("workflows"),
+    goSchedules: toPlace("schedules"),
     goCosts: toPlace("costs"),
     goDatabase: toPlace("database"),
   })
@@ -132,6 +135,8 @@ const View = ({ place: { view, id = "" } }: { readonly place: Place }) => {
       return <Workflows />
     case "workflow":
       return <Workflow key={id} name={id} />
+    case "schedules":
+      return <Schedules />
     case "costs":
       return <Costs />
     case "database":

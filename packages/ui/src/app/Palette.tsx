@@ -16,6 +16,7 @@ const pages: ReadonlyArray<readonly [label: string, place: Place]> = [
   ["Runs that wait for a person", { view: "runs", query: { status: "person" } }],
   ["Runs that retry", { view: "runs", query: { status: "retrying" } }],
   ["Workflows", { view: "workflows", query: {} }],
+  ["Schedules", { view: "schedules", query: {} }],
   ["Costs", { view: "costs", query: {} }],
   ["Database", { view: "database", query: {} }],
 ]

@@ -8,11 +8,12 @@ import * as Queries from "../api/Queries.ts"
 import { useKeys } from "../app/Keyboard.ts"
 import { usePlace } from "../app/Place.ts"
 import { Ago, Chip, Clock, Problem, Tabs, Took } from "../parts/Basics.tsx"
-import { Changes, TextDiff, Value } from "../parts/Value.tsx"
+import { Value } from "../parts/Value.tsx"
 import { toneOf } from "../plan/Tone.ts"
 import { list, number } from "../state/Url.ts"
 import * as Times from "../text/Times.ts"
 import { useTell } from "./Actions.tsx"
+import { NodeChanges } from "./Compare.tsx"
 import { Decide } from "./Decide.tsx"
 
 interface Props {
@@ -505,27 +506,7 @@ const Compare = ({
         {select(b, "After", (to) => change({ at: `${a},${to}` }))}
       </div>
       {error === null ? null : <Problem error={error} />}
-      {data === undefined ? null : (
-        <>
-          <h3>Output</h3>
-          <Changes changes={data.output} />
-          {data.before?.error === data.after?.error ? null : (
-            <>
-              <h3>Error</h3>
-              <TextDiff before={data.before?.error ?? ""} after={data.after?.error ?? ""} label="Error" />
-            </>
-          )}
-          {(["prompts", "replies"] as const).map((part) => {
-            const [before, after] = [(data.before?.turns[part] ?? []).join("\n\n"), (data.after?.turns[part] ?? []).join("\n\n")]
-            return before === "" && after === "" ? null : (
-              <section key={part} className="stack">
-                <h3>{part === "prompts" ? "Prompts" : "Replies"}</h3>
-                <TextDiff {...{ before, after }} label={part} />
-              </section>
-            )
-          })}
-        </>
-      )}
+      {data === undefined ? null : <NodeChanges {...data} />}
     </>
   )
 }

@@ -17,6 +17,7 @@ import { format, joined, list, number, runAddress } from "../state/Url.ts"
 import * as Times from "../text/Times.ts"
 import * as Marks from "../travel/Marks.ts"
 import { ForkDialog, RunActions, WhyActions } from "./Actions.tsx"
+import { Compare } from "./Compare.tsx"
 import { Drawer } from "./Drawer.tsx"
 import { Graph } from "./Graph.tsx"
 import { Log } from "./Log.tsx"
@@ -24,13 +25,14 @@ import { Slider, useMarks } from "./Slider.tsx"
 import { Timeline } from "./Timeline.tsx"
 import { Tree } from "./Tree.tsx"
 
-type TabName = "plan" | "timeline" | "events" | "values" | "costs"
+type TabName = "plan" | "timeline" | "events" | "values" | "costs" | "compare"
 const tabs = [
   { name: "plan", label: "Plan" },
   { name: "timeline", label: "Timeline" },
   { name: "events", label: "Events" },
   { name: "values", label: "Input & output" },
   { name: "costs", label: "Costs" },
+  { name: "compare", label: "Compare" },
 ] as const satisfies ReadonlyArray<{ readonly name: TabName; readonly label: string }>
 
 const none: ReadonlyArray<never> = []
@@ -176,6 +178,7 @@ export const Run = ({ runId }: { readonly runId: string }) => {
           {tab === "events" ? <Log {...{ runId, frame, onNode, onFrame }} /> : null}
           {tab === "values" ? <Values overview={overview.data} /> : null}
           {tab === "costs" ? <RunCosts runId={runId} /> : null}
+          {tab === "compare" ? <Compare {...{ runId, frame, onNode }} origin={run.forkedFrom?.runId} /> : null}
         </div>
         {query.node === undefined ? null : (
           <Drawer

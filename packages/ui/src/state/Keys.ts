@@ -7,6 +7,7 @@ export const commands = [
   { name: "goRuns", keys: ["g r"], where: "all", says: "Go to the runs" },
   { name: "goInbox", keys: ["g i"], where: "all", says: "Go to the inbox" },
   { name: "goWorkflows", keys: ["g w"], where: "all", says: "Go to the workflows" },
+  { name: "goSchedules", keys: ["g s"], where: "all", says: "Go to the schedules" },
   { name: "goCosts", keys: ["g c"], where: "all", says: "Go to the costs" },
   { name: "goDatabase", keys: ["g d"], where: "all", says: "Go to the database" },
   { name: "next", keys: ["j"], where: "list", says: "Next one" },

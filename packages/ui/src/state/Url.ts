@@ -1,6 +1,6 @@
 /** All state of the page, in its address. Pure: an address in, a place out, and back. */
 
-export const views = ["runs", "run", "inbox", "workflows", "workflow", "costs", "database"] as const
+export const views = ["runs", "run", "inbox", "schedules", "workflows", "workflow", "costs", "database"] as const
 export type View = (typeof views)[number]
 
 /** What one looks at. Fields that are `undefined` are at their default, and not in the address. */
@@ -24,6 +24,7 @@ export const names = [
   "open",
   "from",
   "to",
+  "against",
   // Filters.
   "status",
   "workflow",
@@ -56,6 +57,7 @@ export const parse = (path: string, search: string): Place => {
     case "workflows":
       return id === undefined ? { view: "workflows", query } : { view: "workflow", id, query }
     case "inbox":
+    case "schedules":
     case "costs":
     case "database":
       return { view: first, query }
@@ -78,6 +80,7 @@ const paths: { readonly [V in View]: string } = {
   inbox: "/inbox",
   workflows: "/workflows",
   workflow: "/workflows",
+  schedules: "/schedules",
   costs: "/costs",
   database: "/database",
 }

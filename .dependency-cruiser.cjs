@@ -18,7 +18,7 @@ const mayImport = {
   sandbox: ["core"],
   workspace: ["core"],
   hot: ["core"],
-  testing: ["core", "jsx", "agents"],
+  testing: ["core", "jsx", "agents", "sandbox"],
   patterns: ["core", "jsx"],
   server: ["core"],
   ui: ["core", "server"],

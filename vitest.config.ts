@@ -54,6 +54,7 @@ const long = [
   "test/server/secrets.test.ts",
   "test/server/security.test.ts",
   "test/server/serve.test.ts",
+  "test/testing/sandboxChecks.test.ts",
   "test/smithers/clock.test.ts",
   "test/smithers/hot.test.ts",
   "test/smithers/processes.test.ts",

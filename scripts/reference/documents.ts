@@ -62,6 +62,7 @@ const chapters: ReadonlyArray<{ readonly title: string; readonly folder: string;
       "tools",
       "step-rights",
       "worktrees",
+      "sandboxes",
       "tool-approvals",
       "agent-crashes",
       "provider-errors",

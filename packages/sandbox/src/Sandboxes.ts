@@ -285,13 +285,15 @@ export const worktree = (
   })
 }
 
+/** Applies a patch to the root of a request, as `SandboxesShape.apply` says. */
+export const apply: SandboxesShape["apply"] = (request, patch) =>
+  Effect.flatMap(
+    attempt(request, () => Application.apply(realpathSync(request.root), join(directoryOf(request), "applied.json"), patch)),
+    (paths) => (paths.length === 0 ? Effect.void : new PatchConflict({ sandbox: request.id, paths: [...paths], diff: patch.diff })),
+  )
+
 /** The sandboxes of a runtime. */
 export const sandboxes = (worktrees: WorktreesShape): SandboxesShape => ({
   providers: { local: local(), worktree: worktree(worktrees) },
-  apply: (request, patch) =>
-    Effect.flatMap(
-      attempt(request, () => Application.apply(realpathSync(request.root), join(directoryOf(request), "applied.json"), patch)),
-      (paths) =>
-        paths.length === 0 ? Effect.void : new PatchConflict({ sandbox: request.id, paths: [...paths], diff: patch.diff }),
-    ),
+  apply,
 })

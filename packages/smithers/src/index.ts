@@ -16,6 +16,7 @@ export { defineTool } from "@smithers/agents/defineTool"
 export { applyPatch, bash, edit, grep, read, write } from "@smithers/agents/tools"
 export type { Agent, AnyAgent } from "@smithers/core/Agent"
 export type { RunResult } from "@smithers/core/RunResult"
+export type { OpenSandbox, Patch, SandboxProvider, SandboxRequest, SandboxResult } from "@smithers/core/Sandboxes"
 export type { Ctx, TaskCtx } from "@smithers/jsx/Ctx"
 export {
   Approval,
@@ -48,6 +49,8 @@ export {
 export { dedent } from "@smithers/jsx/Dedent"
 export { type RenderedPlan, type RenderOptions, renderPlan } from "@smithers/jsx/renderPlan"
 export { createSmithers, type JsxWorkflow } from "@smithers/jsx/Workflow"
+export { make as commandRunner } from "@smithers/sandbox/Runner"
+export { make as sandboxProvider, type ProviderParts } from "@smithers/sandbox/Sandboxes"
 export { mdxPlugin } from "./mdx-plugin.ts"
 export { type RunWorkflowOptions, runWorkflow } from "./runWorkflow.ts"
 export * as Smithers from "./Smithers.ts"

@@ -15,6 +15,7 @@ import * as MemoryStorage from "@smithers/core/MemoryStorage"
 import * as Millis from "@smithers/core/Millis"
 import type { RunReaderShape, WaitSummary } from "@smithers/core/RunReader"
 import type { RunResult } from "@smithers/core/RunResult"
+import { Sandboxes } from "@smithers/core/Sandboxes"
 import * as Settings from "@smithers/core/Settings"
 import type { Runtime } from "@smithers/core/Smithers"
 import * as Status from "@smithers/core/Status"
@@ -39,6 +40,7 @@ import * as Directories from "./internal/directories.ts"
 import * as Frames from "./internal/frames.ts"
 import * as Instrument from "./internal/instrument.ts"
 import * as Passage from "./internal/passage.ts"
+import * as Trees from "./internal/trees.ts"
 import * as Timeline from "./Timeline.ts"
 
 /** Options of a test runtime. */
@@ -231,6 +233,7 @@ const build = (options: TestRuntimeOptions): Effect.Effect<Context.Context<Servi
       Context.add(Engine.Engine, engine),
       Context.add(AgentRunner, agentsOf(passage)),
       Context.add(Worktrees, yield* Directories.make),
+      Context.add(Sandboxes, yield* Trees.make),
     )
     return Context.add(base, TestRuntime, shapeOf(passage, storage, base, frames))
   })

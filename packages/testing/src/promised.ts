@@ -28,7 +28,7 @@ const promised = async <A, E>(effect: Effect.Effect<A, E>): Promise<A> => {
  * ```
  */
 export const crashEverywhere = <I, A>(
-  workflow: Runs<I, A, AgentRunner>,
+  workflow: Runs<I, A, AgentRunner, unknown>,
   input: I,
   options?: Crashes.CrashOptions,
 ): Promise<Crashes.CrashReport> => promised(Crashes.everywhere<I, AgentRunner>(workflow, input, options))

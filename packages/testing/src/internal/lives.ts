@@ -11,6 +11,7 @@ import * as Millis from "@smithers/core/Millis"
 import type { RunResult } from "@smithers/core/RunResult"
 import * as RunState from "@smithers/core/RunState"
 import type { Frame } from "@smithers/core/RunStore"
+import { Sandboxes, type SandboxesShape } from "@smithers/core/Sandboxes"
 import * as Status from "@smithers/core/Status"
 import type { StepContext } from "@smithers/core/StepProgram"
 import { type Ports, ports, type StorageShape } from "@smithers/core/Storage"
@@ -22,6 +23,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberRef from "effect/FiberRef"
+import * as Option from "effect/Option"
 import type * as Scheduler from "effect/Scheduler"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
@@ -32,6 +34,7 @@ import * as Timeline from "../Timeline.ts"
 import * as Directories from "./directories.ts"
 import type * as Instrument from "./instrument.ts"
 import type * as Passage from "./passage.ts"
+import * as Trees from "./trees.ts"
 
 /** Id of the only run in a store. */
 const runId = "run"
@@ -97,9 +100,10 @@ export const live = <I, R>(
       const nodes = new Map<string, string>()
       const told = new Set<string>()
       const worktrees = yield* Directories.make
+      const sandboxes = yield* Trees.make
       for (let fault = options.fault; ; fault = undefined) {
         const mortal = MortalStorage.make(disk, fault, (frame) => frames.push(frame))
-        const result = yield* work(workflow, input, options, { passage, disk, mortal, calls, nodes, told, worktrees })
+        const result = yield* work(workflow, input, options, { passage, disk, mortal, calls, nodes, told, worktrees, sandboxes })
         if (result !== undefined) return { ...(yield* lifeOf(disk, result)), calls, nodes, frames }
         yield* bury(disk, passage)
       }
@@ -115,6 +119,7 @@ interface World {
   /** Responses so far, by request. */
   readonly told: Set<string>
   readonly worktrees: WorktreesShape
+  readonly sandboxes: SandboxesShape
 }
 
 /** Works on the run until it has ended, or the process dies (`undefined`). */
@@ -122,7 +127,7 @@ const work = <I, R>(
   workflow: Pick<Runs<I, unknown, R, unknown>, "start">,
   input: I,
   { respond = Responder.agreeing, services, atOnce, delay, around = (step) => step.run, ...options }: Options<R>,
-  { passage, disk, mortal, calls, nodes, told, worktrees }: World,
+  { passage, disk, mortal, calls, nodes, told, worktrees, sandboxes }: World,
 ) =>
   Effect.gen(function* () {
     // The scope of a dead process is never closed, which would wait for its fibers.
@@ -146,6 +151,10 @@ const work = <I, R>(
       Context.add(Engine.Engine, engine),
       Context.add(AgentRunner, TestRuntime.agentsOf(passage)),
       Context.add(Worktrees, worktrees),
+      Context.add(
+        Sandboxes,
+        Option.getOrElse(Context.getOption(services, Sandboxes), () => sandboxes),
+      ),
     )
     // Services excluded from `R` in one are in the other.
     const context = whole as Context.Context<Engine.Engine | Ports | AgentRunner | R>

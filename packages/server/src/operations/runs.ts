@@ -1,6 +1,7 @@
 /**
  * Reads runs.
  */
+import { StoredGeneration } from "@smithers/core/CodeGeneration"
 import { parseNodeKey } from "@smithers/core/Ids"
 import { PendingKind } from "@smithers/core/RunEvent"
 import { RunDetails, RunOverview, RunReader, RunSummary, WaitSummary } from "@smithers/core/RunReader"
@@ -187,8 +188,10 @@ export const explainRun = define({
         ),
       }),
     ),
+    /** The code that it is at work with, or was, if that was watched. */
+    code: Schema.optional(StoredGeneration),
   }),
-  run: ({ runId }) => explain(runId, undefined),
+  run: ({ runId }) => Effect.map(explain(runId, undefined), ({ generations: _, ...explained }) => explained),
 })
 
 /** Explains a run. `db` is the value of `--db` for the commands. */
@@ -219,5 +222,6 @@ export const explain = (runId: string, db: string | undefined) =>
       ...(isOver || isOwnerAlive || status === "cancelled" ? [] : [{ kind: "resume", runId } as const]),
       ...(Status.isEnded(status) ? [] : [{ kind: "cancel", runId } as const]),
     ]
-    return { runId, status, ...found, actions, signals }
+    const { generations } = details
+    return { runId, status, ...found, actions, signals, generations, ...defined({ code: generations?.at(-1) }) }
   })

@@ -92,7 +92,7 @@ export default defineConfig({
       // Files of a single process begin when all others have ended.
       { extends: true, test: { name: "alone", include: alone, poolOptions: { forks: { singleFork: true } } } },
       { extends: true, test: { name: "node", include: node } },
-      { extends: true, test: { name: "browser", include: browser } },
+      { extends: true, test: { name: "browser", include: browser, poolOptions: { forks: { singleFork: true } } } },
       { extends: true, test: { name: "package", include: packaged, globalSetup: "test/package/setup.ts" } },
     ],
     pool: "forks",

@@ -307,6 +307,78 @@ describe("steps in a sandbox", () => {
     )
   })
 
+  it.live("have one for each item of a list, and what loses a race leaves nothing behind", () => {
+    const root = repository()
+    const flow = declare().build(($) =>
+      $.sequence(
+        $.map({
+          id: "files",
+          items: () => ["x", "y"],
+          key: (item) => item,
+          body: (item) =>
+            $.sandbox({
+              id: "one",
+              review: "auto",
+              body: $.step("write", {
+                output: Text,
+                needs: { item },
+                run: ({ cwd, item }) => {
+                  writeFileSync(join(cwd, `${item}.txt`), readdirSync(cwd).sort().join())
+                  return cwd
+                },
+              }),
+            }),
+        }),
+        $.race({
+          slow: $.sandbox({ id: "slow", review: "auto", body: $.step("sleep", { output: Text, run: () => Effect.never }) }),
+          fast: $.timer("soon", { duration: "300 millis" }),
+        }),
+      ),
+    )
+    return on(
+      root,
+      Effect.gen(function* () {
+        yield* flow.execute({}, { runId: "r" })
+        expect([textOf(root, "x.txt"), textOf(root, "y.txt")]).toEqual([".gitignore,a.txt,gone.txt", ".gitignore,a.txt,gone.txt"])
+        expect(readdirSync(join(root, ".smithers/sandboxes"))).toEqual([".gitignore"])
+      }),
+    )
+  })
+
+  it.live("find their files when a run is resumed by another runtime, and give no patch where they were lost", () => {
+    const root = repository()
+    const filename = join(root, "smithers.db")
+    let isReady = false
+    const flow = declare().build(($) =>
+      $.sandbox({
+        id: "fix",
+        review: "auto",
+        body: $.sequence(
+          $.step("first", { output: Text, run: ({ cwd }) => work(cwd) }),
+          $.step("second", {
+            output: Text,
+            retry: false,
+            run: ({ cwd }) => {
+              if (!isReady) throw new Error("not yet")
+              return textOf(cwd, "lib/new.txt") ?? "nothing"
+            },
+          }),
+        ),
+      }),
+    )
+    return Effect.gen(function* () {
+      yield* Effect.flip(on(root, flow.execute({}, { runId: "found" }), filename))
+      yield* Effect.flip(on(root, flow.execute({}, { runId: "lost" }), filename))
+      isReady = true
+      rmSync(join(root, ".smithers/sandboxes/lost"), { recursive: true })
+      const lost = yield* Effect.flip(on(root, flow.resume("lost"), filename))
+      expect(String(lost)).toContain("its files were lost while its steps worked")
+      expect(filesOf(root)).toEqual(untouched)
+      expect((yield* on(root, flow.resume("found"), filename)).status).toBe("applied")
+      expect(filesOf(root)).toEqual(worked)
+    })
+  })
+
   it.live("fail where the provider does not exist, and in a runtime without sandboxes", () => {
     const root = repository()
     expect(() =>

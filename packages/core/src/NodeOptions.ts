@@ -36,6 +36,7 @@ import * as Millis from "./Millis.ts"
 import * as Names from "./Names.ts"
 import * as Plan from "./Plan.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
+import * as RunState from "./RunState.ts"
 import { Patch, PatchConflict, providerNames, type SandboxLimits, type SandboxProvider, SandboxResult } from "./Sandboxes.ts"
 import type { StepContext } from "./StepProgram.ts"
 import { defined } from "./Struct.ts"
@@ -245,12 +246,13 @@ export const sandbox = (
       of: SandboxPart,
       codec: Codec.Codec<unknown, unknown>,
       needs: ReadonlyArray<Plan.Need>,
-      act: (sandbox: Plan.Sandbox, context: StepContext<unknown> & Context) => unknown,
+      act: (sandbox: Plan.Sandbox, context: StepContext<unknown> & Context, state: RunState.RunState) => unknown,
       more: Options = {},
     ): Plan.Step => {
       const leaf = { id: sandboxPartId(id, of), needs, codec, table: tableOf(sandboxPartId(id, of)), skipIf: undefined }
       // In items of a list, the ids have a prefix.
-      const run = (context: StepContext<unknown> & Context) => act({ ...place, id: sandboxOfPart(context.stepId) }, context)
+      const run = (context: StepContext<unknown> & Context, state: RunState.RunState) =>
+        act({ ...place, id: sandboxOfPart(context.stepId) }, context, state)
       return Either.getOrElse(step({ ...leaf, run, cacheKey: () => null }, more, words), refuse)
     }
     const opening = part<object>("open", madeCodec, [], (sandbox, { runId }) =>
@@ -291,13 +293,15 @@ export const sandbox = (
       },
       { error: PatchConflict },
     )
-    // A region that has failed keeps its files, so that a retry goes on with them.
+    // After a failure or a cancellation of the run its files are kept, so that a retry goes on with them.
     const closing = part<{ readonly result?: SandboxResult | undefined }>(
       "close",
       closedCodec,
       [{ name: "result", target: applying, pass: "current", isOptional: true }],
-      (sandbox, { runId, result }) =>
-        result === undefined ? { isClosed: false } : Effect.as(Workplace.close(sandbox, runId), { isClosed: true }),
+      (sandbox, { runId, result }, state) =>
+        result === undefined && mayGoOn(state)
+          ? { isClosed: false }
+          : Effect.as(Workplace.close(sandbox, runId), { isClosed: true }),
     )
     const region: Plan.Sequence = { _tag: "Sequence", children, place }
     const body: Plan.Sequence = {
@@ -306,6 +310,10 @@ export const sandbox = (
     }
     return { _tag: "TryCatch", id: sandboxPartId(id, "sandbox"), try: body, catch: undefined, finally: closing }
   })
+
+/** Tells whether a retry or a resume may come back to what was left without an end. */
+const mayGoOn = (state: RunState.RunState): boolean =>
+  state.cancel !== undefined || RunState.records(state).some(({ status }) => status === "failed")
 
 const Made = Schema.Struct({ made: Schema.String })
 const madeCodec = Codec.makeUnknown(Made)

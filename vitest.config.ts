@@ -48,6 +48,7 @@ const long = [
   "test/patterns43/Patterns.test.ts",
   "test/sandbox/Isolation.test.ts",
   "test/sandbox/escapes.test.ts",
+  "test/sandbox/patches.test.ts",
   "test/sandbox/kills.test.ts",
   "test/sqlite/Families.test.ts",
   "test/scripts/compatibility.test.ts",

@@ -219,7 +219,9 @@ export const make = (parts: ProviderParts): SandboxProvider => {
           if (found === undefined)
             return yield* failed(request, "its files are gone, and with them what its steps had done. Start the run again.")
           const place = join(directory, found.made)
-          const { bytes, ...compared } = yield* attempt(request, () => Tree.compare(place, "base", found.tree))
+          const { bytes, ...compared } = yield* attempt(request, () =>
+            Tree.compare(realpathSync(request.root), place, "base", found.tree),
+          )
           const log = readLog(place)
           return {
             made: found.made,

@@ -1,6 +1,7 @@
 /**
  * Applies a patch to a root. Its intent is in a file before the first change, and each file is replaced by a rename, so that a call which was cut off is completed by the
- * next one. A file is replaced only where it is as the sandbox began with it, or already as the patch has it.
+ * next one. A file is replaced only where it is as the sandbox began with it, or already as the patch has it. Where a file was changed after a call that was cut off, the next
+ * one takes back what that had done.
  */
 
 import { createHash, randomUUID } from "node:crypto"
@@ -13,6 +14,14 @@ import { digestOf, type Entry, escapes, exclusion, read } from "./entries.ts"
 interface Progress {
   readonly patch: string
   readonly phase: "intent" | "done"
+  /** The files as they were before the first change. */
+  readonly old: ReadonlyArray<Old>
+}
+
+/** A file as it was; `null` where there was none. */
+interface Old {
+  readonly path: string
+  readonly entry: { readonly kind: Entry["kind"]; readonly content: string } | null
 }
 
 const entryOf = ({ kind, encoding, content }: NonNullable<Change["after"]>): Entry => ({
@@ -75,7 +84,7 @@ const note = async (file: string, progress: Progress): Promise<void> => {
   await replace(file, { kind: "file", content: Buffer.from(JSON.stringify(progress)) })
 }
 
-/** Applies a patch, and returns the paths that stand in its way. With any of them nothing was changed. */
+/** Applies a patch, and returns the paths that stand in its way. With any of them the root is as it was without the patch. */
 export const apply = async (root: string, progressFile: string, patch: Patch): Promise<ReadonlyArray<string>> => {
   const named = createHash("sha256")
     .update(JSON.stringify([patch.made, patch.changes]))
@@ -97,8 +106,14 @@ export const apply = async (root: string, progressFile: string, patch: Patch): P
     if (now === change.before) open.push(change)
     else conflicts.push(change.path)
   }
-  if (conflicts.length > 0) return conflicts
-  await note(progressFile, { patch: named, phase: "intent" })
+  const hasBegun = before?.patch === named
+  if (conflicts.length > 0) {
+    if (hasBegun) await takeBack(root, before.old, patch.changes)
+    await rm(progressFile, { force: true })
+    return conflicts
+  }
+  const old = hasBegun ? before.old : await Promise.all(open.map(({ path }) => oldOf(root, path)))
+  await note(progressFile, { patch: named, phase: "intent", old })
   // What is removed makes room for directories of the same name.
   for (const { path } of open.filter(({ after }) => after === null)) {
     await rm(join(root, path), { force: true })
@@ -109,8 +124,35 @@ export const apply = async (root: string, progressFile: string, patch: Patch): P
     await mkdir(dirname(join(root, path)), { recursive: true })
     await replace(join(root, path), entryOf(after))
   }
-  await note(progressFile, { patch: named, phase: "done" })
+  await note(progressFile, { patch: named, phase: "done", old: [] })
   return []
+}
+
+const oldOf = async (root: string, path: string): Promise<Old> => {
+  const found = await read(join(root, path))
+  const entry = found === undefined || found === "other" ? null : { kind: found.kind, content: found.content.toString("base64") }
+  return { path, entry }
+}
+
+/** Brings back the files that are as the patch has them. Others are of someone else. */
+const takeBack = async (root: string, old: ReadonlyArray<Old>, changes: ReadonlyArray<Change>): Promise<void> => {
+  const wanted = new Map(changes.map(({ path, after }) => [path, after === null ? null : digestOf(entryOf(after))]))
+  const isApplied = async (path: string): Promise<boolean> => {
+    if (await isBlocked(root, path)) return false
+    const found = await read(join(root, path))
+    return found !== "other" && (found === undefined ? null : digestOf(found)) === wanted.get(path)
+  }
+  // What was added makes room for what was removed.
+  for (const { path, entry } of old.filter(({ entry }) => entry === null)) {
+    if (entry !== null || !(await isApplied(path))) continue
+    await rm(join(root, path), { force: true })
+    await removeEmpty(root, dirname(path))
+  }
+  for (const { path, entry } of old) {
+    if (entry === null || !(await isApplied(path))) continue
+    await mkdir(dirname(join(root, path)), { recursive: true })
+    await replace(join(root, path), { kind: entry.kind, content: Buffer.from(entry.content, "base64") })
+  }
 }
 
 const removeEmpty = async (root: string, directory: string): Promise<void> => {

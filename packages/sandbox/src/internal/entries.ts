@@ -60,6 +60,26 @@ export const read = async (path: string): Promise<Entry | "other" | undefined> =
   }
 }
 
+/**
+ * Reads entries below a root that others have filled. Where a directory of a path is a link, or no directory, there is nothing: it would lead to files that are not of the
+ * root.
+ */
+export const readerOf = (root: string): ((path: string) => Promise<Entry | "other" | undefined>) => {
+  const known = new Map<string, Promise<boolean>>([["", lstat(root).then((found) => found.isDirectory())]])
+  const isDirectory = (path: string): Promise<boolean> => {
+    const earlier = known.get(path)
+    if (earlier !== undefined) return earlier
+    const looked = isDirectory(parentOf(path)).then(
+      async (isReached) => isReached && (await lstat(join(root, path)).catch(() => undefined))?.isDirectory() === true,
+    )
+    known.set(path, looked)
+    return looked
+  }
+  return async (path) => ((await isDirectory(parentOf(path))) ? read(join(root, path)) : undefined)
+}
+
+const parentOf = (path: string): string => path.slice(0, Math.max(0, path.lastIndexOf("/")))
+
 /** Lists files, links and others below a directory, without following links. Excluded directories are listed, and not entered. */
 export const list = async (root: string, below = ""): Promise<ReadonlyArray<string>> => {
   const paths: Array<string> = []

@@ -6,7 +6,7 @@ import { constants } from "node:fs"
 import { copyFile, lstat, mkdir, open, readlink, symlink } from "node:fs/promises"
 import { dirname, join } from "node:path"
 import type { Change, LeftOut, Patch } from "@smithers/core/Sandboxes"
-import { digestOf, type Entry, escapes, exclusion, isDatabase, list, read } from "./entries.ts"
+import { digestOf, type Entry, escapes, exclusion, isDatabase, list, readerOf } from "./entries.ts"
 
 /** Git without settings of the user, and without programs that the settings of a repository name. */
 const git = (
@@ -99,8 +99,9 @@ const patched = ({ kind, content }: Entry): NonNullable<Change["after"]> =>
 /** The problem of a patch that cannot be taken. */
 export class Unpatchable extends Error {}
 
-/** Compares a tree with what it began with. */
+/** Compares a tree with what it began with. `root` says which files git tracks: those are compared whatever `.gitignore` says of them. */
 export const compare = async (
+  root: string,
   directory: string,
   base: string,
   tree: string,
@@ -108,15 +109,20 @@ export const compare = async (
   const changes: Array<Change> = []
   const left: Array<LeftOut> = []
   let bytes = 0
-  const [before, after, ignored] = [await list(join(directory, base)), await list(tree), await ignoredOf(directory, tree)]
+  const from = join(directory, base)
+  const [before, after, tracked] = [new Set(await list(from)), await list(tree), await trackedOf(root)]
+  // What was there before is ignored by the rules of before: no new rule hides a change of it.
+  const [ignoredBefore, ignoredAfter] = [await ignoredOf(directory, from), await ignoredOf(directory, tree)]
+  const isIgnored = (path: string): boolean => !tracked.has(path) && (before.has(path) ? ignoredBefore : ignoredAfter).has(path)
+  const [readBefore, readAfter] = [readerOf(from), readerOf(tree)]
   for (const path of [...new Set([...before, ...after])].sort()) {
-    if (ignored.has(path)) continue
+    if (isIgnored(path)) continue
     const excluded = exclusion(path)
     if (excluded !== undefined) {
       left.push({ path, reason: excluded })
       continue
     }
-    const [old, now] = [await read(join(directory, base, path)), await read(join(tree, path))]
+    const [old, now] = [await readBefore(path), await readAfter(path)]
     if (now === "other" && old === undefined) {
       const isDirectory = (await lstat(join(tree, path)).catch(() => undefined))?.isDirectory() === true
       if (!isDirectory) left.push({ path, reason: "it is neither a file nor a link" })
@@ -142,6 +148,10 @@ export const compare = async (
   }
   return { changes, left, diff: await diffOf(directory, base, tree, changes), bytes }
 }
+
+/** The files of a root that git tracks. */
+const trackedOf = async (root: string): Promise<ReadonlySet<string>> =>
+  new Set(((await git(root, ["ls-files", "-z", "--cached"])) ?? "").split("\0").filter((path) => path !== ""))
 
 /** Files that the .gitignore files of a tree name, as what is built is. The repository that git asks for is an empty one beside the tree. */
 const ignoredOf = async (directory: string, tree: string): Promise<ReadonlySet<string>> => {

@@ -149,3 +149,15 @@ it("marks frames in which something failed, the plan changed, or a fork began", 
   expect(Marks.nextFailure(marks, 1)?.frame).toBe(3)
   expect(Marks.nextFailure(marks, 3)?.frame).toBe(3)
 })
+
+it("marks are made of events alone until their frames are read: one for each frame, with its failures and waits", () => {
+  const event = (seq: number, number: number, _tag: string) => ({
+    ...{ seq, frame: number, at: 1_000 * number, text: `${_tag} ${seq}` },
+    event: { _tag, nodeId: "a", iteration: 0 } as unknown as Marks.FrameLike["events"][number],
+  })
+  const marks = Marks.ofEvents([event(4, 2, "AttemptStarted"), event(5, 3, "AttemptFailed"), event(6, 3, "WaitStarted")])
+  expect(marks).toMatchObject([
+    { frame: 2, at: 2_000, seq: 4, hasFailure: false, hasWait: false, text: "AttemptStarted 4" },
+    { frame: 3, at: 3_000, seq: 6, hasFailure: true, hasWait: true, failed: [{ nodeId: "a", iteration: 0 }] },
+  ])
+})

@@ -2,11 +2,18 @@
  * What happens, as it happens: one stream of events per browser. The tab that holds a lock reads it and tells the others. A hidden tab
  * gives the lock up. Whoever comes back or was cut off asks for everything again, so nothing is missed.
  */
+import type { LoggedEvent } from "@smithers/core/RunReader"
 import { address, headers } from "./Client.ts"
 import { type Message, reader } from "./Sse.ts"
 
+/** An event of a run that a tab looks at. */
+export type LiveEvent = LoggedEvent & { readonly text: string }
+
 /** Something happened to these runs, or to the requests to people; or anything may have happened (`reset`). */
-export type Note = { readonly runs: ReadonlyArray<string> } | { readonly inbox: true } | { readonly reset: true }
+export type Note =
+  | { readonly runs: ReadonlyArray<string>; readonly events: ReadonlyArray<LiveEvent> }
+  | { readonly inbox: true }
+  | { readonly reset: true }
 export type Link = "live" | "connecting" | "offline" | "hidden"
 
 /** A run that a tab looks at, and the last event that it has. */
@@ -149,11 +156,13 @@ export const follow = (onNote: (note: Note) => void, onLink: (link: Link) => voi
     if (!response.ok || response.body === null) throw new Error(`${response.status}`)
     tell({ link: "live", note: { reset: true } })
     const runs = new Set<string>()
+    let events: Array<LiveEvent> = []
     let isDue = false
     const flush = (): void => {
       isDue = false
-      if (runs.size > 0) tell({ note: { runs: [...runs] } })
+      if (runs.size > 0) tell({ note: { runs: [...runs], events } })
       runs.clear()
+      events = []
     }
     const take = ({ event, data }: Message): void => {
       if (event === "reset") return tell({ note: { reset: true } })
@@ -161,6 +170,7 @@ export const follow = (onNote: (note: Note) => void, onLink: (link: Link) => voi
       const said = saidIn(data)
       if (said === undefined) return
       const { runId, seq } = said
+      if (event === "run") events.push(said as LiveEvent)
       // A stream that begins again goes on behind the last event.
       if (seq !== undefined)
         for (const [tab, run] of watched) if (run.runId === runId && run.seq < seq) watched.set(tab, { runId, seq })
@@ -217,11 +227,10 @@ export const follow = (onNote: (note: Note) => void, onLink: (link: Link) => voi
 }
 
 /** The run of a message, and the number of its event. */
-const saidIn = (data: string): { readonly runId: string; readonly seq: number | undefined } | undefined => {
+const saidIn = (data: string): { readonly runId: string; readonly seq?: number } | undefined => {
   try {
     const value: unknown = JSON.parse(data)
-    if (typeof value !== "object" || value === null || !("runId" in value)) return undefined
-    return { runId: String(value.runId), seq: "seq" in value && typeof value.seq === "number" ? value.seq : undefined }
+    return typeof value === "object" && value !== null && "runId" in value ? (value as { readonly runId: string }) : undefined
   } catch {
     return undefined
   }

@@ -2,17 +2,28 @@
 /** The frames of a run as a slider that the whole page follows. */
 import { useEffect, useRef, useState } from "react"
 import type { FramePage } from "../api/Answers.ts"
-import type { Note } from "../api/Live.ts"
+import type { LiveEvent, Note } from "../api/Live.ts"
 import { frames, listeners } from "../api/Queries.ts"
 import { useKeys } from "../app/Keyboard.ts"
 import { Clock } from "../parts/Basics.tsx"
 import * as Marks from "../travel/Marks.ts"
 
+/** Milliseconds after which frames are read whose events the stream has told of. */
+const readsAfter = 400
+
 /** Reads on in the frames of a run, one page after another and never two at once. */
 const readerOf = (runId: string, show: (marks: ReadonlyArray<Marks.Mark>) => void) => {
   const cut = new AbortController()
   let marks: ReadonlyArray<Marks.Mark> = []
+  // Events that the stream has told of, of frames that are not read yet.
+  let told: ReadonlyArray<LiveEvent> = []
   let [isBusy, isDue] = [false, false]
+  let soon: ReturnType<typeof setTimeout> | undefined
+  const last = (): number => marks.at(-1)?.seq ?? 0
+  const showAll = (): void => {
+    told = told.filter(({ seq }) => seq > last())
+    show(told.length === 0 ? marks : [...marks, ...Marks.ofEvents(told)])
+  }
   const work = async (): Promise<void> => {
     isBusy = true
     try {
@@ -23,7 +34,7 @@ const readerOf = (runId: string, show: (marks: ReadonlyArray<Marks.Mark>) => voi
           after = page.frames.length === 0 ? null : page.next
           if (page.frames.length === 0) continue
           marks = [...marks, ...page.frames.map(Marks.markOf)]
-          show(marks)
+          showAll()
         }
       }
     } catch {
@@ -36,7 +47,24 @@ const readerOf = (runId: string, show: (marks: ReadonlyArray<Marks.Mark>) => voi
     isDue = true
     if (!isBusy && !cut.signal.aborted) void work()
   }
-  return { more, last: () => marks.at(-1)?.seq ?? 0, stop: () => cut.abort() }
+  /** Shows frames of events at once if none is missing before them, and reads them a little later. */
+  const take = (events: ReadonlyArray<LiveEvent>): void => {
+    const known = told.at(-1)?.seq ?? last()
+    const fresh = events.filter(({ seq }) => seq > known)
+    if (fresh.length === 0) return
+    if (known === 0 || fresh[0]?.seq !== known + 1) return more()
+    told = [...told, ...fresh]
+    showAll()
+    soon ??= setTimeout(() => {
+      soon = undefined
+      more()
+    }, readsAfter)
+  }
+  const stop = (): void => {
+    clearTimeout(soon)
+    cut.abort()
+  }
+  return { more, take, last, stop }
 }
 
 /** The marks of all frames of a run, read on from where one has got to as soon as something happens in it. `seq` is its last known event. */
@@ -48,7 +76,11 @@ export const useMarks = (runId: string, seq: number | undefined): ReadonlyArray<
     reader.current = mine
     mine.more()
     const listen = (note: Note): void => {
-      if ("reset" in note || ("runs" in note && note.runs.includes(runId))) mine.more()
+      if ("reset" in note) return mine.more()
+      if (!("runs" in note) || !note.runs.includes(runId)) return
+      const events = note.events.filter((event) => event.runId === runId)
+      if (events.length === 0) mine.more()
+      else mine.take(events)
     }
     listeners.add(listen)
     return () => {

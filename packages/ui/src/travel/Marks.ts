@@ -40,6 +40,28 @@ export const markOf = ({ frame, at, lastSeq, events, plan, forks, texts }: Frame
   text: (texts ?? events.map(({ _tag }) => words(_tag))).slice(0, 4).join("; "),
 })
 
+/** Marks of the frames of some events in order, before their frames were read: changes of the plan and forks are not known yet. */
+export const ofEvents = (
+  events: ReadonlyArray<{
+    readonly frame: number
+    readonly at: number
+    readonly seq: number
+    readonly event: FrameLike["events"][number]
+    readonly text: string
+  }>,
+): ReadonlyArray<Mark> =>
+  [...Map.groupBy(events, ({ frame }) => frame)].map(([frame, all]) =>
+    markOf({
+      frame,
+      at: all[0]?.at ?? 0,
+      lastSeq: all.at(-1)?.seq ?? 0,
+      events: all.map(({ event }) => event),
+      texts: all.map(({ text }) => text),
+      plan: { added: [], removed: [], changed: [] },
+      forks: [],
+    }),
+  )
+
 /** `AttemptStarted` as `attempt started`. */
 export const words = (tag: string): string =>
   tag.replace(/([a-z])([A-Z])/g, (_, before: string, after: string) => `${before} ${after}`).toLowerCase()

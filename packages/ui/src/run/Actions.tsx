@@ -1,6 +1,8 @@
 /** @jsxImportSource react */
 /** What one can tell a run: buttons, and the dialogs of those that need more than a press. */
+
 import type { RunOverview } from "@smithers/core/RunReader"
+import type { EndedStatus } from "@smithers/core/Status"
 import { useQueryClient } from "@tanstack/react-query"
 import { useEffect, useState } from "react"
 import { Link } from "wouter"
@@ -35,18 +37,14 @@ export const useTell = (runId: string) => {
   return { tell, isBusy, problem }
 }
 
-const ended: ReadonlySet<string> = new Set(["finished", "failed", "cancelled"])
+const ended: { readonly [S in EndedStatus]: true } = { finished: true, failed: true, cancelled: true, continued: true }
 
 export const RunActions = ({ overview, onFork }: { readonly overview: RunOverview; readonly onFork: () => void }) => {
   const { runId, status, isPaused } = overview.run
   const { tell, isBusy, problem } = useTell(runId)
   const [open, setOpen] = useState<"signal" | "cancel">()
   const verbs: ReadonlyArray<readonly [Verb, string]> = [
-    ...(ended.has(status)
-      ? []
-      : isPaused || status === "paused"
-        ? [["unpause", "Unpause"] as const]
-        : [["pause", "Pause"] as const]),
+    ...(status in ended ? [] : isPaused || status === "paused" ? [["unpause", "Unpause"] as const] : [["pause", "Pause"] as const]),
   ]
   return (
     <div className="bar">
@@ -55,7 +53,7 @@ export const RunActions = ({ overview, onFork }: { readonly overview: RunOvervie
           {label}
         </button>
       ))}
-      {ended.has(status) ? null : (
+      {status in ended ? null : (
         <>
           <button type="button" onClick={() => setOpen("signal")}>
             Signal…

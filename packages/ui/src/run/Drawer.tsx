@@ -1,7 +1,9 @@
 /** @jsxImportSource react */
 /** Everything about one node: its attempts, the conversation, output, error, waits, files, and differences between attempts. */
+
 import type { ErrorCause } from "@smithers/core/ErrorInfo"
 import type { AttemptSummary, NodeSummary, WaitSummary } from "@smithers/core/RunReader"
+import type { SettledStatus } from "@smithers/core/Status"
 import { useQuery } from "@tanstack/react-query"
 import type { Details, Transcript } from "../api/Answers.ts"
 import * as Queries from "../api/Queries.ts"
@@ -30,6 +32,9 @@ interface Props {
 }
 
 type Panel = "about" | "chat" | "output" | "diff" | "files"
+
+/** Statuses of a step that can be run again. */
+const settled: { readonly [S in SettledStatus]: true } = { finished: true, skipped: true, failed: true }
 
 export const Drawer = ({ runId, nodeId, kind, details, nodes, waits, frame, until }: Props) => {
   const { place, change } = usePlace()
@@ -93,10 +98,7 @@ export const Drawer = ({ runId, nodeId, kind, details, nodes, waits, frame, unti
               </select>
             </label>
           ) : null}
-          {frame === undefined &&
-          node !== undefined &&
-          node.kind === "step" &&
-          ["failed", "finished", "skipped"].includes(node.status) ? (
+          {frame === undefined && node !== undefined && node.kind === "step" && node.status in settled ? (
             <button type="button" disabled={isBusy} onClick={() => void tell("retry", { node: nodeId, iteration })}>
               {node.status === "failed" ? "Retry" : "Run again"}
             </button>

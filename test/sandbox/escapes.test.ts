@@ -28,6 +28,9 @@ afterAll(() => {
   for (const folder of folders) rmSync(folder, { recursive: true, force: true })
 })
 
+/** A host of sandboxes, to be killed. */
+const hostProgram = join(import.meta.dirname, "fixtures/host.ts")
+
 const canary = "canary-3f9a1c"
 process.env.SANDBOX_CANARY = canary
 
@@ -236,6 +239,23 @@ describe.skipIf(missing !== undefined)(`a command in a sandbox${missing === unde
     ),
   )
 
+  it.live("ends with a host that is killed, and its files are found again", () =>
+    opened((sandbox, { root, ...request }) =>
+      Effect.gen(function* () {
+        const command = "echo work > work.txt; setsid sleep 3953.25 & sleep 3953.25"
+        const host = spawn("bun", [hostProgram, "run", root, command], { stdio: "ignore" })
+        const isUp = () => existsSync(join(sandbox.directory, "work.txt")) && processesWith("3953.25").length > 2
+        yield* Effect.repeat(Effect.sleep(20), { until: isUp, times: 500 })
+        expect(isUp()).toBe(true)
+        host.kill("SIGKILL")
+        yield* Effect.sleep(700)
+        expect(processesWith("3953.25")).toEqual([])
+        const { changes } = yield* provider.patch({ root, ...request })
+        expect(changes.map(({ path }) => path)).toEqual(["work.txt"])
+      }),
+    ),
+  )
+
   it.live("listens on port 5173 as another does in its own sandbox, each reached from its own side", () => {
     const serving = (name: string) =>
       `mkdir -p /tmp/www; echo ${name} > /tmp/www/name; (cd /tmp/www; exec python3 -m http.server 5173 --bind 127.0.0.1 >/dev/null 2>&1) & for i in $(seq 100); do (echo > /dev/tcp/127.0.0.1/5173) 2>/dev/null && break; sleep 0.05; done; sleep 0.5; python3 -c "import urllib.request; print(urllib.request.urlopen('http://127.0.0.1:5173/name').read().decode())"`
@@ -248,6 +268,31 @@ describe.skipIf(missing !== undefined)(`a command in a sandbox${missing === unde
 })
 
 describe("an application", () => {
+  it.live("by a host that is killed is completed by the next one", () => {
+    const root = rootOf()
+    const request: SandboxRequest = { root, runId: "r", id: "s" }
+    const names = Array.from({ length: 1500 }, (_, index) => `made/${index}.txt`)
+    const count = () =>
+      existsSync(join(root, "made")) ? readdirSync(join(root, "made")).filter((name) => name.endsWith(".txt")).length : 0
+    return Effect.gen(function* () {
+      const { directory } = yield* provider.open(request)
+      mkdirSync(join(directory, "made"))
+      for (const name of names) writeFileSync(join(directory, name), name)
+      const patch = yield* provider.patch(request)
+      const host = spawn("bun", [hostProgram, "apply", root], { stdio: "ignore" })
+      yield* Effect.repeat(Effect.sleep(2), { until: () => count() > 10, times: 5000 })
+      host.kill("SIGKILL")
+      yield* Effect.promise(() => new Promise((done) => host.once("exit", done)))
+      const atKill = count()
+      expect(atKill).toBeGreaterThan(10)
+      expect(atKill).toBeLessThan(names.length)
+      yield* real.apply(request, patch)
+      expect(names.filter((name) => readFileSync(join(root, name), "utf8") !== name)).toEqual([])
+      expect(readdirSync(join(root, "made"))).toHaveLength(names.length)
+      yield* provider.close(request)
+    })
+  })
+
   it.live("that was cut off is completed, and one that is done changes nothing any more", () => {
     const root = rootOf()
     const request: SandboxRequest = { root, runId: "r", id: "cut" }

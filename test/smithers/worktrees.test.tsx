@@ -245,6 +245,31 @@ describe("a region whose worktree is removed at its end", () => {
     )
   })
 
+  it.live("removes it once, also where a later step fails and another runtime resumes the run", () => {
+    const { root } = repository()
+    const filename = join(root, "smithers.db")
+    let isReady = false
+    const later = declare().build(($) =>
+      $.sequence(
+        $.worktree({ id: "fix", onEnd: "remove", body: $.step("in", { output: Text, run: ({ cwd }) => cwd }) }),
+        $.step("later", {
+          output: Text,
+          retry: false,
+          run: () => {
+            if (!isReady) throw new Error("not yet")
+            return "done"
+          },
+        }),
+      ),
+    )
+    return Effect.gen(function* () {
+      yield* Effect.flip(on(root, later.execute({}, { runId: "r" }), filename))
+      isReady = true
+      expect(yield* on(root, later.resume("r"), filename)).toBe("done")
+      expect(existsSync(join(root, ".smithers/worktrees/r/fix"))).toBe(false)
+    })
+  })
+
   it.live("keeps it with work that no commit has, also where the region fails", () => {
     const { root } = repository()
     const made = flow((cwd) => {

@@ -4,7 +4,7 @@
  * one takes back what that had done.
  */
 
-import { createHash, randomUUID } from "node:crypto"
+import { createHash } from "node:crypto"
 import { chmod, lstat, mkdir, open, readFile, rename, rm, rmdir, symlink } from "node:fs/promises"
 import { dirname, join } from "node:path"
 import type { Change, Patch } from "@smithers/core/Sandboxes"
@@ -29,9 +29,10 @@ const entryOf = ({ kind, encoding, content }: NonNullable<Change["after"]>): Ent
   content: Buffer.from(content, encoding),
 })
 
-/** Replaces a file by a rename, so that it is never half written. */
+/** Replaces a file by a rename, so that it is never half written. What a call that was cut off has left is in the place where the next one writes. */
 const replace = async (path: string, { kind, content }: Entry): Promise<void> => {
-  const temporary = join(dirname(path), `.smithers-${randomUUID()}`)
+  const temporary = join(dirname(path), `.smithers-${createHash("sha256").update(path).digest("hex").slice(0, 16)}`)
+  await rm(temporary, { force: true })
   try {
     if (kind === "link") await symlink(content.toString("utf8"), temporary)
     else {

@@ -30,6 +30,7 @@ afterAll(() => {
 
 /** A host of sandboxes, to be killed. */
 const hostProgram = join(import.meta.dirname, "fixtures/host.ts")
+const hostWith = (...args: ReadonlyArray<string>) => spawn(process.execPath, [hostProgram, ...args], { stdio: "ignore" })
 
 const canary = "canary-3f9a1c"
 process.env.SANDBOX_CANARY = canary
@@ -45,6 +46,7 @@ const rootOf = () => {
   writeFileSync(join(root, ".ssh/config"), canary)
   writeFileSync(join(root, "smithers.db"), Buffer.concat([Buffer.from("SQLite format 3\0", "latin1"), Buffer.from(canary)]))
   writeFileSync(join(root, "smithers.db-wal"), canary)
+  writeFileSync(join(root, "smithers.db.token"), canary)
   return root
 }
 
@@ -102,7 +104,7 @@ describe.skipIf(missing !== undefined)(`a command in a sandbox${missing === unde
   it.live("reads no key, login or database of the root, by any path", () =>
     opened((sandbox, { root }) =>
       Effect.gen(function* () {
-        const script = `cat .env deploy.pem .ssh/config smithers.db smithers.db-wal ${root}/.env ${root}/smithers.db ../../../../../.env; grep -rs ${canary.slice(0, 9)} . ${root}; ls -a ${root}`
+        const script = `cat .env deploy.pem .ssh/config smithers.db smithers.db-wal smithers.db.token ${root}/.env ${root}/smithers.db ../../../../../.env; grep -rs ${canary.slice(0, 9)} . ${root}; ls -a ${root}`
         const { out } = yield* sh(sandbox, script)
         expect(out).not.toContain(canary)
         expect(out).toContain("No such file or directory")
@@ -243,7 +245,7 @@ describe.skipIf(missing !== undefined)(`a command in a sandbox${missing === unde
     opened((sandbox, { root, ...request }) =>
       Effect.gen(function* () {
         const command = "echo work > work.txt; setsid sleep 3953.25 & sleep 3953.25"
-        const host = spawn("bun", [hostProgram, "run", root, command], { stdio: "ignore" })
+        const host = hostWith("run", root, command)
         const isUp = () => existsSync(join(sandbox.directory, "work.txt")) && processesWith("3953.25").length > 2
         yield* Effect.repeat(Effect.sleep(20), { until: isUp, times: 500 })
         expect(isUp()).toBe(true)
@@ -279,7 +281,7 @@ describe("an application", () => {
       mkdirSync(join(directory, "made"))
       for (const name of names) writeFileSync(join(directory, name), name)
       const patch = yield* provider.patch(request)
-      const host = spawn("bun", [hostProgram, "apply", root], { stdio: "ignore" })
+      const host = hostWith("apply", root)
       yield* Effect.repeat(Effect.sleep(2), { until: () => count() > 10, times: 5000 })
       host.kill("SIGKILL")
       yield* Effect.promise(() => new Promise((done) => host.once("exit", done)))

@@ -17,7 +17,7 @@ export interface Entry {
 export const digestOf = ({ kind, content }: Entry): string => `${kind}:${createHash("sha256").update(content).digest("hex")}`
 
 /** Names of files that hold keys and logins, which no sandbox sees. */
-const secret = /^(\.env(\..+)?|\.netrc|\.npmrc|\.pypirc|\.pgpass|id_(rsa|dsa|ecdsa|ed25519)|.+\.(pem|key|p12|pfx))$/i
+const secret = /^(\.env(\..+)?|\.netrc|\.npmrc|\.pypirc|\.pgpass|id_(rsa|dsa|ecdsa|ed25519)|.+\.(pem|key|p12|pfx|token))$/i
 /** Of these, the ones without keys. */
 const harmless = /^\.env\.(example|sample|template|dist)$/i
 const secretDirectories = new Set([".ssh", ".aws", ".gnupg", ".kube", ".docker"])
@@ -31,7 +31,8 @@ export const exclusion = (path: string): string | undefined => {
   if (names[0]?.toLowerCase() === ".smithers") return "it belongs to the runtime"
   if (secret.test(name) && !harmless.test(name)) return "it may hold secrets"
   if (names.some((one) => secretDirectories.has(one.toLowerCase()))) return "it may hold secrets"
-  if (/\.(db|sqlite3?)(-wal|-shm|-journal)$/i.test(name)) return "it belongs to a database"
+  // Beside a database are its log, its locks and the token of its server.
+  if (/\.(db|sqlite3?)[-.][^/]+$/i.test(name)) return "it belongs to a database"
   return undefined
 }
 

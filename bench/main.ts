@@ -326,7 +326,7 @@ if (isMeasured("server")) {
   >
   const told = `${p50} ms, p99 ${p99} ms, ${gaps} gaps in ${messages.toLocaleString("en")} messages over ${connections} connections`
   goal(
-    "200 streams of 50 events per second, half of them cut off every 1.5 s: p99 from commit to client under 20 ms, no gap",
+    "200 streams of 50 events per second, half of them cut off every one to two seconds: p99 from commit to client under 20 ms, no gap",
     told,
     p99 < 20 && gaps === 0,
   )

@@ -37,7 +37,7 @@ const median = (values: ReadonlyArray<number>): number =>
     0.5,
   )
 
-/** 200 clients follow one run; half of them are cut off every 1.5 s, and go on behind the last event that they have. */
+/** 200 clients follow one run; half of them are cut off every one to two seconds, and go on behind the last event that they have. */
 const streams = async (folder: string) => {
   const { child, said } = await listen(folder, "serve", "--port", "0", "--json")
   const { url, tokenFile } = JSON.parse(said.split("\n")[0] ?? "") as { readonly url: string; readonly tokenFile: string }
@@ -53,7 +53,7 @@ const streams = async (folder: string) => {
     let last = 0
     while (!isEnded.value) {
       const cut = new AbortController()
-      const timer = index % 2 === 0 ? undefined : setTimeout(() => cut.abort(), 1500)
+      const timer = index % 2 === 0 ? undefined : setTimeout(() => cut.abort(), 1000 + index * 5)
       const connectedAt = Date.now()
       connections++
       const headers = { authorization: `Bearer ${token}`, ...(last === 0 ? {} : { "last-event-id": String(last) }) }

@@ -169,8 +169,8 @@ export const make = (
           deliver(client, runId, page)
           if (page.length < pageSize) break
         }
-        // Others may be further. Reading again what they have had does no harm.
-        heads.set(runId, client.at.get(runId) ?? 0)
+        // What it has read before the tailer, the tailer reads for all others.
+        if (!heads.has(runId)) heads.set(runId, client.at.get(runId) ?? 0)
       })
     const lookOnce = Effect.gen(function* () {
       isDue = false

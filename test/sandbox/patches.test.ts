@@ -2,7 +2,17 @@
  * Patches of sandboxes whose files someone has prepared to deceive whoever reads or applies them. Needs no isolation.
  */
 import { execFileSync, spawn } from "node:child_process"
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { expect, it } from "@effect/vitest"
@@ -100,6 +110,28 @@ it.live("an application that was killed is taken back where someone has changed 
     }
     yield* apply(request, patch)
     expect([text(root, "added/new.txt"), text(root, last), text(root, "gone/old.txt")]).toEqual(["two\n", "two\n", null])
+    yield* provider.close(request)
+  }),
+)
+
+it.live("what a command has locked is read and removed nevertheless, by a user without the rights of root", () =>
+  Effect.gen(function* () {
+    const script = [join(import.meta.dirname, "fixtures/locked.ts")]
+    const isRoot = process.getuid?.() === 0
+    const [program, ...args] = isRoot ? ["setpriv", "--reuid", "65534", "--clear-groups", "bun", ...script] : ["bun", ...script]
+    const said = yield* Effect.sync(() =>
+      execFileSync(program ?? "", args, { encoding: "utf8", cwd: tmpdir(), env: { PATH: process.env.PATH } }),
+    )
+    expect(JSON.parse(said)).toEqual({ files: ["locked/in.txt", "sealed.txt"], left: [] })
+  }),
+)
+
+it.effect("files of logins and stores of keys are in no sandbox", () =>
+  Effect.gen(function* () {
+    const names = [".git-credentials", ".htpasswd", "release.jks", "team.kdbx", "id_ed25519_sk", "login.ppk", "my.keystore"]
+    const request = requestFor(Object.fromEntries([...names, "plain.txt"].map((name) => [name, "hush"])))
+    const { directory } = yield* provider.open(request)
+    expect(readdirSync(directory)).toEqual(["plain.txt"])
     yield* provider.close(request)
   }),
 )

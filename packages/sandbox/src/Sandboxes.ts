@@ -241,7 +241,7 @@ export const make = (parts: ProviderParts): SandboxProvider => {
           if (parts.close !== undefined) yield* parts.close(request)
           const found = readMade(directory)
           // Git removes no work tree with work in it, and forgets one that is gone.
-          if (found !== undefined) yield* attempt(request, () => rm(found.tree, { recursive: true, force: true, maxRetries: 3 }))
+          if (found !== undefined) yield* attempt(request, () => Tree.remove(found.tree))
           if (parts.tree !== undefined && found !== undefined)
             yield* Effect.mapError(parts.tree.remove(request, found.tree), asFailed(request))
           yield* attempt(request, async () => {
@@ -259,7 +259,7 @@ const sweep = async (directory: string): Promise<void> => {
   if (!existsSync(directory)) return
   const gone = `${directory}.gone-${randomUUID()}`
   await rename(directory, gone)
-  await rm(gone, { recursive: true, force: true, maxRetries: 3 })
+  await Tree.remove(gone)
 }
 
 const removeEmpty = async (directory: string): Promise<void> => {

@@ -17,7 +17,8 @@ export interface Entry {
 export const digestOf = ({ kind, content }: Entry): string => `${kind}:${createHash("sha256").update(content).digest("hex")}`
 
 /** Names of files that hold keys and logins, which no sandbox sees. */
-const secret = /^(\.env(\..+)?|\.netrc|\.npmrc|\.pypirc|\.pgpass|id_(rsa|dsa|ecdsa|ed25519)|.+\.(pem|key|p12|pfx|token))$/i
+const secret =
+  /^(\.env(\..+)?|\.netrc|\.npmrc|\.pypirc|\.pgpass|\.htpasswd|\.git-credentials|id_(rsa|dsa|ecdsa|ed25519)(_sk)?|.+\.(pem|key|p12|pfx|jks|keystore|kdbx|ppk|token))$/i
 /** Of these, the ones without keys. */
 const harmless = /^\.env\.(example|sample|template|dist)$/i
 const secretDirectories = new Set([".ssh", ".aws", ".gnupg", ".kube", ".docker"])

@@ -3,7 +3,7 @@
  */
 import { execFile } from "node:child_process"
 import { constants } from "node:fs"
-import { copyFile, lstat, mkdir, open, readlink, symlink } from "node:fs/promises"
+import { chmod, copyFile, lstat, mkdir, open, readdir, readlink, rm, symlink } from "node:fs/promises"
 import { dirname, join } from "node:path"
 import type { Change, LeftOut, Patch } from "@smithers/core/Sandboxes"
 import { digestOf, type Entry, escapes, exclusion, isDatabase, list, readerOf } from "./entries.ts"
@@ -82,6 +82,29 @@ export const copyRoot = async (root: string, to: string, include: ReadonlyArray<
 /** Copies all files of a tree. */
 export const copyTree = async (tree: string, to: string): Promise<void> => copyAll(tree, to, await list(tree))
 
+/** Gives this user back what a command has locked: directories that cannot be entered or changed, and files that cannot be read. Follows no link. */
+const unlock = async (directory: string): Promise<void> => {
+  const { mode } = await lstat(directory)
+  if ((mode & 0o700) !== 0o700) await chmod(directory, (mode & 0o777) | 0o700)
+  for (const one of await readdir(directory, { withFileTypes: true })) {
+    const path = join(directory, one.name)
+    if (one.isDirectory()) await unlock(path)
+    else if (one.isFile()) {
+      const { mode: own } = await lstat(path)
+      if ((own & 0o400) === 0) await chmod(path, (own & 0o777) | 0o400)
+    }
+  }
+}
+
+/** Removes a directory with all that is in it, also where a command has locked some of that. */
+export const remove = async (directory: string): Promise<void> => {
+  const once = () => rm(directory, { recursive: true, force: true, maxRetries: 3 })
+  await once().catch(async () => {
+    await unlock(directory)
+    await once()
+  })
+}
+
 /** Bytes of all changed files of a patch together. It is stored with the run. */
 const mostBytes = 16 * 1024 * 1024
 
@@ -109,6 +132,7 @@ export const compare = async (
   const changes: Array<Change> = []
   const left: Array<LeftOut> = []
   let bytes = 0
+  await unlock(tree)
   const from = join(directory, base)
   const [before, after, tracked] = [new Set(await list(from)), await list(tree), await trackedOf(root)]
   // What was there before is ignored by the rules of before: no new rule hides a change of it.

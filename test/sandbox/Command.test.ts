@@ -102,8 +102,15 @@ describe.each(isolations)("a command under %s", (name, layer, isHere) => {
   })
 
   here("is asked to end: what it starts gets the signal, and its exit code is its own", async () => {
+    let terminate: (() => void) | undefined
     const result = await of("trap 'echo tidied; exit 7' TERM; echo ready; while true; do sleep 0.05; done", {
-      onStarted: (command) => setTimeout(() => command.terminate(), 400),
+      onStarted: (command) => {
+        terminate = () => command.terminate()
+      },
+      // Before that the shell has no trap yet.
+      onOutput: (_, chunk) => {
+        if (Buffer.from(chunk).toString() === "ready\n") terminate?.()
+      },
     })
     expect(result).toMatchObject({ _tag: "Right", right: { exitCode: 7, stdout: { text: "ready\ntidied\n" } } })
   })

@@ -66,8 +66,8 @@ it("steps that have each read thirty others take little more than those that hav
       30,
     ),
   )
-  // Thirty ids of 36 letters are 1.2 KB by themselves.
-  expect(alike.whole / count).toBeLessThan(3200)
+  // Thirty ids of 36 letters are 1.2 KB by themselves; the empty tables of a store are 300 bytes for each of 200 steps.
+  expect(alike.whole / count).toBeLessThan(3400)
   for (const { of } of [thirty, alike]) {
     expect(of("smithers_nodes")[1]).toBeLessThan(1.3 * none.of("smithers_nodes")[1] + 4096)
     const [, size, unused] = of("smithers_reads")

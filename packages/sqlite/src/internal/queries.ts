@@ -224,6 +224,8 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
   const isOlder = "(created_at, run_id) < (SELECT created_at, run_id FROM smithers_runs WHERE run_id = ?6)"
   const selectOlderRuns = prepare<SummaryRow>(listing(isOlder))
   const selectTheseRuns = prepare<SummaryRow>(listing(`run_id IN (SELECT value FROM json_each(?7)) AND (?6 IS NULL OR ${isOlder})`))
+  const selectChildren = prepare<[runId: string]>("SELECT run_id FROM smithers_runs WHERE parent_run_id = ?")
+  const selectForks = prepare<[runId: string]>("SELECT run_id FROM smithers_runs WHERE forked_from = ?")
   const selectRun = prepare<[...SummaryRow, ...DetailsRow]>(
     `SELECT ${summaryColumns}, r.input, r.output, r.ending, r.failure, r.cancel,
        (SELECT i.command FROM smithers_inbox i WHERE i.run_id = r.run_id AND i.frame IS NULL AND i.command ->> '$._tag' = 'Cancel'
@@ -416,7 +418,11 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
       const { status, workflow = null, tag = null, isChild, parent = null, forkedFrom = null, runIds, before, limit = 100 } = filter
       const wanted = status === undefined ? null : JSON.stringify(status)
       const size = status === undefined ? limit : Math.max(limit, batch)
-      const these = runIds === undefined ? null : JSON.stringify(runIds)
+      // Few runs have relatives: an index finds those, where a page of all runs would be walked to its end.
+      const relatives =
+        parent !== null ? selectChildren.values(parent) : forkedFrom !== null ? selectForks.values(forkedFrom) : undefined
+      const meant = runIds ?? relatives?.map(([runId]) => runId)
+      const these = meant === undefined ? null : JSON.stringify(meant)
       const child = isChild === undefined ? null : Number(isChild)
       const page = (after: string | undefined) => {
         const which = [wanted, workflow, tag, size, parent] as const

@@ -327,6 +327,7 @@ describe("with --json every command", () => {
         ["token", "list"],
         ["token", "rm", "ann"],
         ["hook", "add", "pay", "paid"],
+        ["hook", "add", "merged"],
         ["hook", "list"],
         ["hook", "rm", "pay", "paid"],
         ["workflow", "show", "chat.ts"],

@@ -365,6 +365,16 @@ describe("a server", () => {
       })
       expect(await send(secret, body, { id: "d-4", path: "/hooks/pay/paid?run=p3&correlation=o2" })).toMatchObject({ status: 200 })
       expect(await send(secret, "{", { id: "d-5" })).toMatchObject({ status: 400 })
+      const event = await Effect.runPromise(Hooks.add(file(), { workflow: null, signal: "paid", createdAt: 1 }))
+      hooks = await Effect.runPromise(Hooks.list(file()))
+      const late = { id: "d-7", path: "/hooks/paid?correlation=o7" }
+      // Nobody waits yet: the event is kept, and the first that comes takes it.
+      expect(await send(event, body, late)).toMatchObject({ status: 200, text: expect.stringContaining('"runs":[]') })
+      expect(await local.run(pay.execute({ order: "o7" }, { runId: "p7" }))).toMatchObject({ amount: 3 })
+      expect(await send(event, body, late)).toMatchObject({ status: 200, text: expect.stringContaining('"runs":["p7"]') })
+      expect(await send(event, '{"amount":4}', late)).toMatchObject({ status: 409, tag: "EventIdTaken" })
+      expect(await send(secret, body, late)).toMatchObject({ status: 401 })
+      expect(await send(event, body, { id: "d-8", path: "/hooks/paid?run=p7" })).toMatchObject({ status: 400 })
       await Effect.runPromise(Hooks.remove(file(), { workflow: "pay", signal: "paid" }))
       hooks = await Effect.runPromise(Hooks.list(file()))
       expect((await send(secret, body, { id: "d-6" })).status).toBe(401)

@@ -506,7 +506,7 @@ export const TokenAdded = Schema.Struct({ ...tokenFields, token: Schema.String }
 /** `token list` */
 export const TokenList = Schema.Struct({ tokens: Schema.Array(Schema.Struct({ ...tokenFields, createdAt: Schema.Number })) })
 
-const hookFields = { workflow: Schema.String, signal: Schema.String }
+const hookFields = { workflow: Schema.NullOr(Schema.String), signal: Schema.String }
 
 /** `hook add` */
 export const HookAdded = Schema.Struct({ ...hookFields, path: Schema.String, secret: Schema.String })

@@ -13,11 +13,16 @@ export const fileOf = (db: string): string => `${db}.hooks`
 interface HookOptions {
   readonly db: string | undefined
   readonly workflow: string
-  readonly signal: string
+  readonly signal: string | undefined
 }
 
-export const add = ({ db, workflow, signal }: HookOptions) =>
+/** The name of a hook: two words are a workflow and its signal, and one is an event. */
+const nameOf = ({ workflow, signal }: Omit<HookOptions, "db">) =>
+  signal === undefined ? { workflow: null, signal: workflow } : { workflow, signal }
+
+export const add = ({ db, ...words }: HookOptions) =>
   Effect.gen(function* () {
+    const { workflow, signal } = nameOf(words)
     const file = fileOf(yield* locate(db))
     const secret = yield* Hooks.add(file, { workflow, signal, createdAt: yield* Clock.currentTimeMillis })
     const path = Hooks.pathOf({ workflow, signal })
@@ -34,13 +39,22 @@ export const list = ({ db }: Pick<HookOptions, "db">) =>
       path: Hooks.pathOf({ workflow, signal }),
       createdAt,
     }))
-    const rows = hooks.map(({ workflow, signal, path, createdAt }) => [workflow, signal, path, new Date(createdAt).toISOString()])
-    const text = rows.length === 0 ? "There are no hooks." : table(["WORKFLOW", "SIGNAL", "PATH", "ADDED"], rows)
+    const rows = hooks.map(({ workflow, signal, path, createdAt }) => [
+      workflow ?? "",
+      signal,
+      path,
+      new Date(createdAt).toISOString(),
+    ])
+    const text = rows.length === 0 ? "There are no hooks." : table(["WORKFLOW", "SIGNAL OR EVENT", "PATH", "ADDED"], rows)
     return { value: { hooks }, text }
   })
 
-export const remove = ({ db, workflow, signal }: HookOptions) =>
+export const remove = ({ db, ...words }: HookOptions) =>
   Effect.gen(function* () {
+    const { workflow, signal } = nameOf(words)
     yield* Hooks.remove(fileOf(yield* locate(db)), { workflow, signal })
-    return { value: { workflow, signal }, text: `Removed the hook for "${signal}" of ${workflow}.` }
+    return {
+      value: { workflow, signal },
+      text: `Removed the hook for ${workflow === null ? `event "${signal}"` : `"${signal}" of ${workflow}`}.`,
+    }
   })

@@ -111,14 +111,20 @@ export const tokenRemove = define({
   action: () => import("../actions/token.ts").then(({ remove }) => remove),
 })
 
-const hook = { workflow: argument("workflow", "Name of the workflow"), signal: argument("signal", "Name of the signal") }
+const hook = {
+  workflow: argument("workflow", "Name of the workflow, or of an event"),
+  signal: optionalArgument("signal", "Name of the signal of the workflow; without it the hook publishes an event"),
+}
 
 export const hookAdd = define({
   path: ["hook", "add"],
-  summary: "Adds a webhook for a signal of a workflow, and prints its secret once.",
+  summary: "Adds a webhook for a signal of a workflow, or for an event, and prints its secret once.",
   details:
-    "Services send POST /hooks/<workflow>/<signal> with the payload as JSON, signed as the Standard Webhooks specification says: webhook-id, webhook-timestamp and webhook-signature. The signal goes to each run of the workflow that waits for it, with ?correlation=<text> to those with this correlation, with ?run=<id> to one run. A delivery with the same id counts once.",
-  examples: [{ line: "smithers hook add pay paid", does: "Adds a hook for the signal paid of pay." }],
+    "Services send POST /hooks/<workflow>/<signal> with the payload as JSON, signed as the Standard Webhooks specification says: webhook-id, webhook-timestamp and webhook-signature. The signal goes to each run of the workflow that waits for it, with ?correlation=<text> to those with this correlation, with ?run=<id> to one run. A delivery with the same id counts once. The hook of an event, POST /hooks/<event>, publishes it: it is kept if no run waits.",
+  examples: [
+    { line: "smithers hook add pay paid", does: "Adds a hook for the signal paid of pay." },
+    { line: "smithers hook add merged", does: "Adds a hook that publishes the event merged." },
+  ],
   parameters: hook,
   output: Output.HookAdded,
   action: () => import("../actions/hook.ts").then(({ add }) => add),

@@ -14,24 +14,33 @@ import { failureOf } from "./Failures.ts"
 import { refuse } from "./Guard.ts"
 import * as OwnFile from "./OwnFile.ts"
 
-/** There is a hook for this signal already. */
-export class HookExists extends Schema.TaggedError<HookExists>()("HookExists", { workflow: Schema.String, signal: Schema.String }) {
+/** A signal of a workflow, or, without a workflow, an event that goes to whichever runs wait for it. */
+const name = { workflow: Schema.NullOr(Schema.String), signal: Schema.String }
+
+/** The name of a hook, as words of a command and in messages. */
+const said = ({ workflow, signal }: Name) =>
+  workflow === null
+    ? { words: signal, text: `event "${signal}"` }
+    : { words: `${workflow} ${signal}`, text: `"${signal}" of ${workflow}` }
+
+/** There is a hook for this signal or event already. */
+export class HookExists extends Schema.TaggedError<HookExists>()("HookExists", name) {
   override get message(): string {
-    return `There is a hook for "${this.signal}" of ${this.workflow} already. Remove it first for a new secret: smithers hook rm ${this.workflow} ${this.signal}`
+    const { words, text } = said(this)
+    return `There is a hook for ${text} already. Remove it first for a new secret: smithers hook rm ${words}`
   }
 }
 
-/** There is no hook for this signal. */
-export class NoSuchHook extends Schema.TaggedError<NoSuchHook>()("NoSuchHook", { workflow: Schema.String, signal: Schema.String }) {
+/** There is no hook for this signal or event. */
+export class NoSuchHook extends Schema.TaggedError<NoSuchHook>()("NoSuchHook", name) {
   override get message(): string {
-    return `There is no hook for "${this.signal}" of ${this.workflow}. List them: smithers hook list`
+    return `There is no hook for ${said(this).text}. List them: smithers hook list`
   }
 }
 
 /** A hook as its file holds it. */
 export const Hook = Schema.Struct({
-  workflow: Schema.String,
-  signal: Schema.String,
+  ...name,
   createdAt: Schema.Number,
   /** `whsec_` and the key in base64. */
   secret: Schema.String.pipe(Schema.pattern(/^whsec_[A-Za-z0-9+/]{43}=$/)),
@@ -48,7 +57,10 @@ const isNamed =
     hook.workflow === workflow && hook.signal === signal
 
 /** Path of a hook on a server. */
-export const pathOf = ({ workflow, signal }: Name): string => `/hooks/${encodeURIComponent(workflow)}/${encodeURIComponent(signal)}`
+export const pathOf = ({ workflow, signal }: Name): string =>
+  ["/hooks", ...(workflow === null ? [] : [workflow]), signal]
+    .map((part, index) => (index === 0 ? part : encodeURIComponent(part)))
+    .join("/")
 
 /** Reads the hooks of a file. */
 export const list = (path: string): Effect.Effect<ReadonlyArray<Hook>, OwnFile.UnsafeToken> =>
@@ -100,7 +112,7 @@ const isSigned = (secret: string, id: string, timestamp: number, body: string, s
 
 const Delivery = Schema.Struct({ digest: Schema.String, runs: Schema.Array(Schema.String) })
 
-/** Handles deliveries to `/hooks/<workflow>/<signal>`. */
+/** Handles deliveries to `/hooks/<workflow>/<signal>` and, for events, to `/hooks/<event>`. */
 export const make = (storage: StorageShape, hooks: () => ReadonlyArray<Hook>): ((request: Request) => Promise<Response>) => {
   const unsigned = refuse(
     401,
@@ -109,6 +121,15 @@ export const make = (storage: StorageShape, hooks: () => ReadonlyArray<Hook>): (
   )
   const deliver = ({ workflow, signal }: Name, id: string, body: string, query: URLSearchParams) =>
     Effect.gen(function* () {
+      if (workflow === null) {
+        const correlation = query.get("correlation")
+        const { takenBy, keptUntil } = yield* Commands.publish(signal, {
+          id: `hook ${signal} ${id}`,
+          ...(correlation === null ? {} : { correlation }),
+          ...(body === "" ? {} : { payload: JSON.parse(body) as unknown }),
+        })
+        return Response.json({ runs: takenBy.map(({ runId }) => runId), keptUntil })
+      }
       const [reader, memory, at] = [yield* RunReader, yield* Memory, yield* Clock.currentTimeMillis]
       const payload = body === "" ? undefined : (JSON.parse(body) as unknown)
       const [runId, correlation] = [query.get("run") ?? undefined, query.get("correlation") ?? undefined]
@@ -161,8 +182,9 @@ export const make = (storage: StorageShape, hooks: () => ReadonlyArray<Hook>): (
     const isTimely = Number.isSafeInteger(timestamp) && Math.abs(now / 1000 - timestamp) <= windowSeconds
     if (hook === undefined || !/^[\w.:-]{1,200}$/.test(id) || !isTimely) return unsigned.clone()
     if (!isSigned(hook.secret, id, timestamp, body, signatures)) return unsigned.clone()
-    if ([...searchParams.keys()].some((name) => name !== "run" && name !== "correlation"))
-      return refuse(400, "InvalidRequest", "A delivery has the fields run and correlation.")
+    const fields = hook.workflow === null ? ["correlation"] : ["run", "correlation"]
+    if ([...searchParams.keys()].some((name) => !fields.includes(name)))
+      return refuse(400, "InvalidRequest", `A delivery to this path has only the fields ${fields.join(" and ")}.`)
     try {
       JSON.parse(body === "" ? "{}" : body)
     } catch {

@@ -6,6 +6,7 @@ import { constants } from "node:fs"
 import { lstat, open, readdir, readlink } from "node:fs/promises"
 import { join, posix } from "node:path"
 import type { PatchedFile } from "@smithers/core/Sandboxes"
+import { isSecretFile } from "@smithers/core/SecretFiles"
 
 /** A file or a link, with its content. */
 export interface Entry {
@@ -16,13 +17,6 @@ export interface Entry {
 /** The digest that names the content and the kind of an entry. */
 export const digestOf = ({ kind, content }: Entry): string => `${kind}:${createHash("sha256").update(content).digest("hex")}`
 
-/** Names of files that hold keys and logins, which no sandbox sees. */
-const secret =
-  /^(\.env(\..+)?|\.netrc|\.npmrc|\.pypirc|\.pgpass|\.htpasswd|\.git-credentials|id_(rsa|dsa|ecdsa|ed25519)(_sk)?|.+\.(pem|key|p12|pfx|jks|keystore|kdbx|ppk|token))$/i
-/** Of these, the ones without keys. */
-const harmless = /^\.env\.(example|sample|template|dist)$/i
-const secretDirectories = new Set([".ssh", ".aws", ".gnupg", ".kube", ".docker"])
-
 /** The reason a path is in no sandbox and no patch; `undefined` where it may be. */
 export const exclusion = (path: string): string | undefined => {
   const names = path.split("/")
@@ -30,8 +24,7 @@ export const exclusion = (path: string): string | undefined => {
   // File systems that fold cases would take .GIT for .git.
   if (names.some((one) => one.toLowerCase() === ".git")) return "git's own directory stays as it is"
   if (names[0]?.toLowerCase() === ".smithers") return "it belongs to the runtime"
-  if (secret.test(name) && !harmless.test(name)) return "it may hold secrets"
-  if (names.some((one) => secretDirectories.has(one.toLowerCase()))) return "it may hold secrets"
+  if (isSecretFile(path)) return "it may hold secrets"
   // Beside a database are its log, its locks and the token of its server.
   if (/\.(db|sqlite3?)[-.][^/]+$/i.test(name)) return "it belongs to a database"
   return undefined

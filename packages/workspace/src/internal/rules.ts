@@ -1,19 +1,5 @@
 /** Files that are never saved, by their names. A restore never touches them. */
 
-/** Names that hold secrets as a rule. */
-const secretNames = [
-  /^\.env/,
-  /^\.netrc$/,
-  /^\.git-credentials$/,
-  /^\.pgpass$/,
-  /^\.htpasswd$/,
-  /^id_(?:rsa|dsa|ecdsa|ed25519)(?:_sk)?$/,
-  /\.(?:pem|key|p12|pfx|jks|keystore|kdbx|ppk)$/i,
-]
-
-/** Directories that hold secrets as a rule. */
-const secretDirectories = new Set([".ssh", ".gnupg", ".aws"])
-
 /** Patterns, as `git ls-files --exclude` takes them, of what the runtime itself writes. */
 export const runtimePatterns = [".smithers", "smithers.db*"]
 
@@ -36,11 +22,4 @@ export const isDatabaseName = (path: string): boolean => /\.(?:db3?|sqlite3?|sdb
 export const isOfRuntime = (path: string): boolean => {
   const names = path.split("/")
   return names.some((name) => name === ".smithers") || (names.at(-1) ?? "").startsWith("smithers.db")
-}
-
-/** `true` of a path whose name is one of secrets. */
-export const isSecret = (path: string): boolean => {
-  const names = path.split("/")
-  const name = names.at(-1) ?? ""
-  return secretNames.some((one) => one.test(name)) || names.slice(0, -1).some((one) => secretDirectories.has(one))
 }

@@ -16,6 +16,7 @@ import {
   utimesSync,
 } from "node:fs"
 import { dirname, join } from "node:path"
+import { isSecretFile } from "@smithers/core/SecretFiles"
 import type { NoGit, SkipReason } from "@smithers/core/Workspaces"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
@@ -160,7 +161,7 @@ export const start = (repository: Repository, index: string, another: string | u
     const links = new Set(entries.filter(({ mode, tag }) => mode === "160000" || tag === "M").map(({ path }) => path))
     const foreign = listed
       .map(({ path }) => path)
-      .filter((path) => !path.startsWith(prefix) || links.has(path) || Rules.isSecret(path) || Rules.isOfRuntime(path))
+      .filter((path) => !path.startsWith(prefix) || links.has(path) || isSecretFile(path) || Rules.isOfRuntime(path))
     yield* remove(repository, index, [...new Set(foreign)])
   })
 
@@ -302,7 +303,7 @@ const decide = (
         if (!isNew) removed.add(path)
       }
       if (path.endsWith("/")) return leave("repository")
-      if (Rules.isSecret(path)) return leave("secret")
+      if (isSecretFile(path)) return leave("secret")
       if (isInUse(path)) return leave("database")
       const stat = lstatSync(fileOf(repository, path), { throwIfNoEntry: false })
       if (stat === undefined || stat.isDirectory()) {

@@ -2,7 +2,7 @@
  * Schedules from the terminal. Each command and each supervisor is a process of its own, on the clock of the machine.
  */
 import { Database } from "bun:sqlite"
-import { writeFileSync } from "node:fs"
+import { readFileSync, writeFileSync } from "node:fs"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { type Folder, folder } from "./Fixture.ts"
 
@@ -49,12 +49,15 @@ describe("a schedule", () => {
     await until(() => hasFired(first) || hasFired(second), 75_000)
     const [killed, other] = hasFired(first) ? [first, second] : [second, first]
     killed.kill("SIGKILL")
-    await until(() => runs().some(({ status }) => status === "finished"), 40_000)
+    await until(() => runs().length > 0 && runs().every(({ status }) => status === "finished"), 40_000)
     other.kill("SIGTERM")
     await Promise.all([killed.result, other.result])
     const { value } = await place.json("schedule", "show", "beat")
     const { last } = value as { readonly last: ReadonlyArray<{ readonly runId: string | null; readonly tick: number }> }
     expect(new Set(last.map(({ tick }) => tick)).size).toBe(last.length)
+    // Each step ran once, whichever process had the run.
+    const beats = readFileSync(place.file("beats.txt"), "utf8").trim().split("\n")
+    expect(beats.toSorted()).toEqual(runs().map(({ run_id }) => run_id))
     expect(runs().map(({ run_id }) => run_id)).toEqual(last.flatMap(({ runId }) => (runId === null ? [] : [runId])).sort())
   }, 150_000)
 

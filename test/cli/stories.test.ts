@@ -330,7 +330,7 @@ export default smithers(() => (
     const endless = await place.json("up", "rounds.tsx", "--run-id", "endless")
     const error = { _tag: "LoopLimitReached", nodeId: "review", maxIterations: 5, isDefault: true }
     expect(endless).toMatchObject({ code: 1, value: { status: "failed", error } })
-    expect((await place.run("why", "endless")).stdout).toContain("Set maxIterations (Infinity for no limit) and resume the run")
+    expect((await place.run("why", "endless")).stdout).toContain("Set maxIterations (Infinity for no limit), or onMaxReached")
     writeFileSync(place.file("rounds.tsx"), loop(" maxIterations={Infinity}"))
     expect((await place.run("graph", "rounds.tsx")).stdout).toContain("loop review (without a limit)")
   })

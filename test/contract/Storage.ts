@@ -889,30 +889,33 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
       }),
     )
 
-    holds("a frame begins nothing, and hears of no child run, where its run was told to stop and does not know it", (storage) =>
-      Effect.gen(function* () {
-        const onward: ReadonlyArray<RunEvent> = [
-          { _tag: "AttemptStarted", nodeId: "s", iteration: 0, attempt: 1 },
-          { _tag: "WaitStarted", nodeId: "sub", iteration: 0, kind: "subflow", name: "child" },
-        ]
-        for (const [index, _tag] of (["Cancel", "Pause"] as const).entries()) {
-          const runId = `r${index}`
-          const run = yield* journal(runId)
-          yield* run.commit([started, { _tag: "WaitStarted", nodeId: "w", iteration: 0, kind: "subflow", name: "w" }])
-          yield* tell(storage, "s", runId, { _tag: "Signal", name: "go" })
-          yield* run.commit([onward[0] as RunEvent])
-          yield* tell(storage, "x", runId, { _tag })
-          const ended: RunEvent = { _tag: "SubflowEnded", nodeId: "w", iteration: 0, status: "cancelled" }
-          for (const event of [{ ...onward[0], nodeId: "t" } as RunEvent, onward[1] as RunEvent, ended]) {
-            expect(yield* Effect.flip(run.commit([event]))).toMatchObject({ _tag: "StaleFrame", runId })
-            expect(yield* Effect.flip(run.commit([event], { consumed: ["s"] }))).toMatchObject({ _tag: "StaleFrame", runId })
-            expect((yield* storage.load(runId)).seq).toBe(run.state().seq)
+    holds(
+      "a frame begins nothing, finishes nothing, and hears of no child run, where its run was told to stop and does not know it",
+      (storage) =>
+        Effect.gen(function* () {
+          const onward: ReadonlyArray<RunEvent> = [
+            { _tag: "AttemptStarted", nodeId: "s", iteration: 0, attempt: 1 },
+            { _tag: "WaitStarted", nodeId: "sub", iteration: 0, kind: "subflow", name: "child" },
+          ]
+          for (const [index, _tag] of (["Cancel", "Pause"] as const).entries()) {
+            const runId = `r${index}`
+            const run = yield* journal(runId)
+            yield* run.commit([started, { _tag: "WaitStarted", nodeId: "w", iteration: 0, kind: "subflow", name: "w" }])
+            yield* tell(storage, "s", runId, { _tag: "Signal", name: "go" })
+            yield* run.commit([onward[0] as RunEvent])
+            yield* tell(storage, "x", runId, { _tag })
+            const ended: RunEvent = { _tag: "SubflowEnded", nodeId: "w", iteration: 0, status: "cancelled" }
+            const finished: RunEvent = { _tag: "RunFinished" }
+            for (const event of [{ ...onward[0], nodeId: "t" } as RunEvent, onward[1] as RunEvent, ended, finished]) {
+              expect(yield* Effect.flip(run.commit([event]))).toMatchObject({ _tag: "StaleFrame", runId })
+              expect(yield* Effect.flip(run.commit([event], { consumed: ["s"] }))).toMatchObject({ _tag: "StaleFrame", runId })
+              expect((yield* storage.load(runId)).seq).toBe(run.state().seq)
+            }
+            yield* run.commit([{ _tag: "AttemptInterrupted", nodeId: "s", iteration: 0, attempt: 1, reason: "shutdown" }])
+            yield* run.commit([ended], { consumed: ["x"] })
+            yield* run.commit([{ ...onward[0], nodeId: "t" } as RunEvent])
           }
-          yield* run.commit([{ _tag: "AttemptInterrupted", nodeId: "s", iteration: 0, attempt: 1, reason: "shutdown" }])
-          yield* run.commit([ended], { consumed: ["x"] })
-          yield* run.commit([{ ...onward[0], nodeId: "t" } as RunEvent])
-        }
-      }),
+        }),
     )
 
     holds("a child run that goes on after its end is paused where an ancestor is, or is to be", (storage) =>

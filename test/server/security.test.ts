@@ -140,6 +140,7 @@ describe("a server", () => {
     const decision = { node: "ok", requestId: "1-a", digest: "a" }
     if (last === "approve" || last === "deny") return decision
     if (last === "answer") return { ...decision, value: 1 }
+    if (last === "publish") return { name: "a", id: "1" }
     if (last === "signal") return { name: "a", id: "1" }
     if (last === "retry") return { node: "ok" }
     if (last === "leave") return { node: "ok", outcome: "completed" }

@@ -127,7 +127,7 @@ it.scopedLive(
         const treated = Effect.forEach(
           families,
           ({ kind, runId }) =>
-            treat(kind, runId, 500 + Math.random() * 2500).pipe(
+            treat(kind, runId, 300 + Math.random() * 1700).pipe(
               Effect.map((came) => ({ kind, runId, isLate: false, ...came })),
               // Nothing can be told to a family that was faster.
               Effect.catchTag("RunEnded", ({ status }) => Effect.succeed({ kind, runId, isLate: true, wrong: [], status })),

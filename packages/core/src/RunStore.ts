@@ -127,17 +127,18 @@ export const hasTimedOut = ({ events }: Frame): boolean =>
 /** Tells whether a frame ends its run for a successor. */
 export const isContinued = ({ events }: Pick<Frame, "events">): boolean => events.some(({ _tag }) => _tag === "RunContinued")
 
-/** Tells whether a frame starts an attempt or a child run, or uses the result of one. */
+/** Tells whether a frame starts an attempt or a child run, uses the result of one, or finishes the run. */
 export const isOnward = ({ events }: Frame): boolean =>
   events.some(
     (event) =>
       event._tag === "AttemptStarted" ||
+      event._tag === "RunFinished" ||
       event._tag === "SubflowEnded" ||
       (event._tag === "WaitStarted" && event.kind === "subflow"),
   )
 
 /**
- * Tells whether a frame contradicts commands that it has not read. Either it makes {@link isOnward progress} although a
+ * Tells whether a frame contradicts commands that it has not read. Either it makes {@link isOnward progress} or finishes the run although a
  * cancellation or a pause is among them. Or it ends a wait as timed out although a decision or an answer is. Or it ends the run for
  * a successor, which any of them was for. The frame of a revert does neither: what
  * it says has happened before.

@@ -1,5 +1,5 @@
 /**
- * What a new run is made of: the input that people give, and the source by which its code is found again.
+ * Reads the input of a new run, and names the source by which its code is found again.
  */
 import { dirname, relative } from "node:path"
 import { InvalidInput, unnamed } from "@smithers/core/Errors"

@@ -969,8 +969,7 @@ const bare = (): Storage.StorageShape => {
         let count = 0
         for (const event of [...events.values()]) {
           if (event.takenBy.length > 0 || event.keptUntil <= now) continue
-          const [first] = awaiting(event)
-          if (first !== undefined && hand(event, [first], now).takenBy.length > 0) count++
+          if (awaiting(event).some((runId) => hand(event, [runId], now).takenBy.length > 0)) count++
         }
         return count
       }),

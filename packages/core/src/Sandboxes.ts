@@ -39,7 +39,7 @@ export interface SandboxRequest {
 export interface OpenSandbox {
   /** The directory of its files, with symbolic links resolved. */
   readonly directory: string
-  /** Identifies these files. Differs if they had to be made anew. */
+  /** Id of these files. Another one if they were lost and made again. */
   readonly made: string
   /** Runs commands inside. */
   readonly commands: CommandRunnerShape
@@ -81,7 +81,7 @@ export interface SandboxCommand extends Schema.Schema.Type<typeof SandboxCommand
 
 /** The work that was done in a sandbox. */
 export const Patch = Schema.Struct({
-  /** Which files it was taken of: the `made` of the sandbox. */
+  /** Id of the files that it was taken of: the `made` of the sandbox. */
   made: Schema.String,
   changes: Schema.Array(Change),
   left: Schema.Array(LeftOut),

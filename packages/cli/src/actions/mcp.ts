@@ -85,7 +85,7 @@ const serving = ({ db, root: folder, readOnly, allowApprove, forRun }: McpOption
 
 interface Configuration {
   readonly client: string
-  /** Where it belongs: a file, relative to the project, or a command line. */
+  /** The place of the text: a file, relative to the project, or a shell. */
   readonly place: string
   readonly text: string
 }

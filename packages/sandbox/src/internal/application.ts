@@ -8,7 +8,7 @@ import { createHash } from "node:crypto"
 import { chmod, lstat, mkdir, open, readFile, rename, rm, rmdir, symlink } from "node:fs/promises"
 import { dirname, join } from "node:path"
 import type { Change, Patch } from "@smithers/core/Sandboxes"
-import { digestOf, type Entry, escapes, exclusion, read } from "./entries.ts"
+import { digestOf, type Entry, escapes, exclusion, isMissing, read } from "./entries.ts"
 
 /** The record of an application, beside the sandbox. */
 interface Progress {
@@ -52,11 +52,16 @@ const replace = async (path: string, { kind, content }: Entry): Promise<void> =>
   }
 }
 
+/** Gives nothing where nothing is, and fails with any other error: a note that is taken for missing would let half of a patch stay. */
+const noneIfMissing = (error: unknown): undefined => {
+  if (!isMissing(error)) throw error
+}
+
 /** `true` if a directory of a path is a link, or something else in its place. The work would leave the root, or not fit. */
 const isBlocked = async (root: string, path: string): Promise<boolean> => {
   const names = path.split("/").slice(0, -1)
   for (let depth = 1; depth <= names.length; depth++) {
-    const found = await lstat(join(root, ...names.slice(0, depth))).catch(() => undefined)
+    const found = await lstat(join(root, ...names.slice(0, depth))).catch(noneIfMissing)
     if (found === undefined) return false
     if (!found.isDirectory()) return true
   }
@@ -70,7 +75,7 @@ const isStray = ({ path, after }: Change): boolean =>
   (after?.kind === "link" && escapes(path, entryOf(after).content.toString("utf8")))
 
 const progressOf = async (file: string): Promise<Progress | undefined> => {
-  const text = await readFile(file, "utf8").catch(() => undefined)
+  const text = await readFile(file, "utf8").catch(noneIfMissing)
   if (text === undefined) return undefined
   try {
     return JSON.parse(text)
@@ -115,7 +120,7 @@ export const apply = async (root: string, progressFile: string, patch: Patch): P
   }
   const old = hasBegun ? before.old : await Promise.all(open.map(({ path }) => oldOf(root, path)))
   await note(progressFile, { patch: named, phase: "intent", old })
-  // What is removed makes room for directories of the same name.
+  // Removals come first: they make room for directories of the same name.
   for (const { path } of open.filter(({ after }) => after === null)) {
     await rm(join(root, path), { force: true })
     await removeEmpty(root, dirname(path))

@@ -34,7 +34,8 @@ export const exclusion = (path: string): string | undefined => {
 const sqliteHeader = Buffer.from("SQLite format 3\0", "latin1")
 export const isDatabase = (content: Buffer): boolean => content.subarray(0, sqliteHeader.length).equals(sqliteHeader)
 
-const isMissing = (error: unknown): boolean =>
+/** `true` of an error that says that there is nothing on a path. */
+export const isMissing = (error: unknown): boolean =>
   error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR")
 
 /** Reads an entry. `undefined` where there is none, `"other"` for a directory, a device or a socket. */

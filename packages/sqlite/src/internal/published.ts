@@ -103,8 +103,8 @@ export const make = (connection: Connection, claims: Pick<Claims, "deliver">): P
     deliver: (now) => {
       let count = 0
       for (const event of selectDue.values(now, 1000).map(eventOf)) {
-        const [first] = awaiting(event)
-        if (first !== undefined) count += hand(event, [first], now)
+        // The next one takes it where a run ends at this moment.
+        if (awaiting(event).some((runId) => hand(event, [runId], now) > 0)) count++
       }
       return count
     },

@@ -13,10 +13,12 @@ import * as Schema from "effect/Schema"
 import { Smithers } from "smithers-orchestrator"
 import * as Connection from "../../packages/sqlite/src/internal/connection.ts"
 import * as Migrations from "../../packages/sqlite/src/internal/migrations.ts"
+import * as NewLayout from "../../packages/sqlite/src/internal/newLayout.ts"
 import * as Canary from "../canary/Canary.ts"
 import * as History from "../contract/History.ts"
 import { newFile, query, rawConnection, using } from "./Fixture.ts"
 import { begin, workflow } from "./fixtures/layouts.ts"
+import { schemaOf, schemaOfSteps } from "./fixtures/newLayout.ts"
 
 const { journal, later, leaseMs, started, step } = History
 
@@ -138,6 +140,21 @@ describe("a migration", () => {
       connection.close()
       expect(Either.isLeft(checked) && checked.left).toBeInstanceOf(StoreTooOld)
       expect(Either.isLeft(checked) ? checked.left.message : "").toContain("A command that writes")
+    }),
+  )
+})
+
+describe("a new database", () => {
+  it.scoped("is made at once, and has the tables that all steps make one after another", () =>
+    Effect.gen(function* () {
+      const filename = yield* newFile
+      yield* using({ filename }, () => Effect.void)
+      const database = yield* rawConnection(filename)
+      expect(schemaOf(database)).toEqual(schemaOfSteps())
+      expect(NewLayout.layout).toBe(present.layout)
+      const steps = yield* query(filename, "SELECT id FROM smithers_migrations ORDER BY id")
+      expect(steps.map(([id]) => id)).toEqual(Migrations.migrations.map(({ layout }) => layout))
+      expect(yield* query(filename, "SELECT layout, protocol FROM smithers_store")).toEqual([[present.layout, present.protocol]])
     }),
   )
 })

@@ -92,6 +92,21 @@ interface BunStatement {
   readonly finalize: () => void
 }
 
+/** Prepares a statement when it is first used. A process uses few of the statements of a store, and preparing them all takes longer than a step. */
+const whenUsed = <Row extends ReadonlyArray<Value>>(prepare: () => Statement<Row>): Statement<Row> => {
+  let prepared: Statement<Row> | undefined
+  return {
+    run: (...values) => {
+      prepared ??= prepare()
+      return prepared.run(...values)
+    },
+    values: (...values) => {
+      prepared ??= prepare()
+      return prepared.values(...values)
+    },
+  }
+}
+
 const makeBun = (): Driver => {
   const { Database, SQLiteError, constants }: typeof import("bun:sqlite") = require("bun:sqlite")
   const connect = ({ file, readOnly }: Location) => {
@@ -105,13 +120,15 @@ const makeBun = (): Driver => {
       const database = connect(location)
       /** By their text: what is prepared at each use would otherwise be kept until the end, each time. */
       const prepared = new Map<string, ReturnType<typeof database.prepare>>()
+      const statementOf = (sql: string): ReturnType<typeof database.prepare> => {
+        const statement = prepared.get(sql) ?? database.prepare(sql)
+        prepared.set(sql, statement)
+        return statement
+      }
       return {
-        prepare: <Row extends ReadonlyArray<Value>>(sql: string): Statement<Row> => {
-          const statement = prepared.get(sql) ?? database.prepare(sql)
-          prepared.set(sql, statement)
+        prepare: <Row extends ReadonlyArray<Value>>(sql: string): Statement<Row> =>
           // The driver's types have neither row types nor this restriction of values.
-          return statement as unknown as Statement<Row>
-        },
+          whenUsed(() => statementOf(sql) as unknown as Statement<Row>),
         query: (sql) => {
           // The types lack the option for integers.
           const statement = database.prepare(sql) as unknown as BunStatement

@@ -18,6 +18,7 @@ import { Superseded } from "./failures.ts"
 import * as Generations from "./generations.ts"
 import * as Layout21 from "./layout21.ts"
 import * as Layout24 from "./layout24.ts"
+import * as NewLayout from "./newLayout.ts"
 import * as Owner from "./owner.ts"
 import * as Published from "./published.ts"
 import * as Schedules from "./schedules.ts"
@@ -643,9 +644,12 @@ const migrate = (
       outcome = new StoreInUse({ found: found.layout, supported: ours.layout, owners })
       return
     }
+    // A new database gets at once what these steps would make of it.
+    const isMade = found.layout === 0 && steps.some(({ layout }) => layout === NewLayout.layout)
+    if (isMade) connection.execute(NewLayout.sql)
     for (const { layout, protocol, sql, rewrite } of steps) {
       if (layout <= found.layout) continue
-      connection.execute(sql)
+      if (!isMade || layout > NewLayout.layout) connection.execute(sql)
       if (found.layout > 0) rewrite?.(connection)
       connection.prepare("INSERT OR REPLACE INTO smithers_store (id, layout, protocol) VALUES (1, ?, ?)").run(layout, protocol)
       connection.prepare("INSERT INTO smithers_migrations (id, at_ms) VALUES (?, ?)").run(layout, now)

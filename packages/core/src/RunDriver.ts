@@ -366,6 +366,7 @@ const loop = (
       memory,
       capture: (start, program, worktree) =>
         Capture.around({ snapshots, onOutage, runId, epoch, start, worktree, graceMs: options.graceMs }, capturing(), program),
+      isCaptured: ({ step }) => Capture.isWanted(step, capturing()),
       onOutage,
       graceMs: options.graceMs,
       dailyBudget: options.dailyBudget,
@@ -832,7 +833,8 @@ const loop = (
           const budgets = isAsking ? Claims.of(plan, start.position, frame.state, start.iteration) : noBudgets
           const place = Workplace.around(plan, start.position)
           const context = { record, pass, needs, input: values.input, state: frame.state, now, budgets, refusal, place }
-          yield* attempts.launch(start, context)
+          const launched = attempts.launch(start, context)
+          if (launched !== undefined) yield* launched
         }
         // A plan that does not settle cannot decide which attempts to stop.
         if (frame.state.cancel !== undefined && isStale) yield* attempts.stopAll("cancelled")
@@ -845,9 +847,10 @@ const loop = (
         const news = wakeAt === undefined ? intake.filled : Effect.raceFirst(intake.filled, Jumps.pauseUntil(wakeAt))
         let [hasJumped, isTurn, isReloaded] = [false, false, false]
         for (let isNews = false; !isNews; ) {
-          yield* Effect.interruptible(Turn.beforeMany(clock, isPartial ? Effect.yieldNow() : news))
+          if (!(intake.isFilled() && Turn.isEarly(clock)))
+            yield* Effect.interruptible(Turn.beforeMany(clock, isPartial ? Effect.yieldNow() : news))
           // Attempts that end at the same moment go into one frame.
-          if (attempts.size() > 1) yield* Effect.yieldNow()
+          if (attempts.working() > 1) yield* Effect.yieldNow()
           now = Millis.unsafeNow(clock)
           // After a clock jump, due times change.
           if (wakeAt !== undefined && intervals.look()) hasJumped = true

@@ -96,6 +96,8 @@ export interface Ending {
   controller: AbortController | undefined
   /** The output that a transaction of its code stored. */
   settled: Transaction.Settled | undefined
+  /** The promise that its code returned. */
+  promised: PromiseLike<unknown> | undefined
   /** Calls that wait for slots of limits, since when, and the time that such waits took before. Monotonic time. */
   readonly slotWaits: { count: number; since: number; totalMs: number }
 }
@@ -106,6 +108,7 @@ export const ending = (): Ending => ({
   isAborted: false,
   controller: undefined,
   settled: undefined,
+  promised: undefined,
   slotWaits: { count: 0, since: 0, totalMs: 0 },
 })
 
@@ -216,7 +219,55 @@ class LimitExceeded {
 
 /** Runs the attempt. It is interrupted, not failed, when its fiber is. */
 export const run = (attempt: Attempt): Effect.Effect<AttemptResult, never, unknown> =>
-  Effect.catchAllCause(attempt.step.memory?.remember === undefined ? produce(attempt) : remembering(attempt), (cause) => {
+  judged(attempt, attempt.step.memory?.remember === undefined ? produce(attempt) : remembering(attempt))
+
+/**
+ * Begins an attempt whose code stands alone, without limits, cache, memory or agents: calls it. Returns the result if it is known by
+ * then, and otherwise the program that is left, to be forked in an uninterruptible region. `undefined` if something stands around the
+ * code: {@link run} it.
+ */
+export const begin = (attempt: Attempt): { readonly result: AttemptResult } | { readonly rest: Program } | undefined => {
+  const { step, cache, refusal, missing } = attempt
+  if (refusal !== undefined || missing !== undefined || cache !== undefined) return undefined
+  if (step.agentSpec !== undefined || step.memory?.remember !== undefined) return undefined
+  if (step.timeoutMs !== undefined || step.computeTimeout !== undefined || step.heartbeatTimeoutMs !== undefined) return undefined
+  const called = enter(attempt, () => {})
+  const accepted = Either.isEither(called)
+    ? andThen(called as Either.Either<unknown, unknown>, (returned) => accept(attempt, returned, undefined))
+    : Effect.flatMap(called, (returned) => accept(attempt, returned, undefined))
+  if (Either.isEither(accepted) && Either.isRight(accepted)) return { result: accepted.right as AttemptResult }
+  const rest = Effect.interruptible(judged(attempt, accepted))
+  // It may be interrupted before it begins to wait.
+  const { ending, graceMs } = attempt
+  const giveUp = Effect.suspend(() => {
+    if (ending.isOver) return Effect.void
+    ending.isOver = true
+    abort(ending)
+    return ending.promised === undefined ? Effect.void : ended(ending.promised, graceMs)
+  })
+  return { rest: Effect.onInterrupt(rest, () => giveUp) }
+}
+
+type Program = Effect.Effect<AttemptResult, never, unknown>
+
+/** Continues at once after what is known already. What is thrown then is a defect, as it would be in an Effect. */
+const andThen = <A, B, E, E2, R>(
+  before: Either.Either<A, E>,
+  next: (value: A) => Effect.Effect<B, E2, R>,
+): Effect.Effect<B, E | E2, R> => {
+  if (Either.isLeft(before)) return Either.left(before.left)
+  try {
+    return next(before.right)
+  } catch (thrown) {
+    return Effect.die(thrown)
+  }
+}
+
+const judged = (
+  attempt: Attempt,
+  produced: Effect.Effect<AttemptResult, unknown, unknown>,
+): Effect.Effect<AttemptResult, never, unknown> =>
+  Effect.catchAllCause(produced, (cause) => {
     const [raised] = Cause.failures(cause)
     if (raised instanceof AttemptSuspended) return Effect.succeed<AttemptResult>({ _tag: "Suspended", request: raised.request })
     const failed = explain(cause, attempt.step)
@@ -369,15 +420,19 @@ const accept = (
     const isFinal = step.isConstant === true || isUnstorable(issues)
     return new InvalidOutput({ nodeId: step.id, issues, ...(isFinal ? { isFinal } : {}) })
   }
-  return Effect.flatMap(Effect.mapError(step.codec.encode(returned), refused), (output) => {
+  const encoded = step.codec.encode(returned)
+  const store = (output: Json | undefined): Effect.Effect<AttemptResult, InvalidOutput, unknown> => {
     const found = Secrets.problemIn(output)
     if (found !== undefined)
-      return new InvalidOutput({ nodeId: step.id, issues: [found.problem], isFinal: true, secret: found.secret })
-    return Effect.mapBoth(decodeShared(step.codec, output), {
-      onFailure: refused,
-      onSuccess: (value) => ({ _tag: "Succeeded", output, value, cachedFrom: undefined, cacheKey }) as const,
-    })
-  })
+      return Either.left(new InvalidOutput({ nodeId: step.id, issues: [found.problem], isFinal: true, secret: found.secret }))
+    const succeeded = (value: SharedValue): AttemptResult => ({ _tag: "Succeeded", output, value, cachedFrom: undefined, cacheKey })
+    const shared = decodeShared(step.codec, output)
+    return Either.isEither(shared)
+      ? Either.mapBoth(shared as Either.Either<SharedValue, Issues>, { onLeft: refused, onRight: succeeded })
+      : Effect.mapBoth(shared, { onFailure: refused, onSuccess: succeeded })
+  }
+  if (!Either.isEither(encoded)) return Effect.flatMap(Effect.mapError(encoded, refused), store)
+  return Either.flatMap(Either.mapLeft(encoded as Either.Either<Json | undefined, Issues>, refused), store as never)
 }
 
 /** Calls the step's code within its limits; a `timeout` function is called first. */
@@ -470,82 +525,95 @@ const takeSlot = (
   })
 
 const call = (attempt: Attempt, onBeat: () => void): Effect.Effect<unknown, unknown, unknown> =>
-  Effect.suspend(() => {
-    const { step, runId, ending } = attempt
-    const context: StepContext<unknown> = {
-      ...attempt.needs,
-      input: attempt.input,
-      heartbeat: (details) => {
-        if (ending.isOver) return
-        onBeat()
-        if (details === undefined) return
-        const copied = toJson(details)
-        if (Either.isLeft(copied)) throw new TypeError(`heartbeat details must be JSON: ${copied.left.path} ${copied.left.problem}`)
-        attempt.onHeartbeat(Secrets.value(copied.right))
-      },
-      lastHeartbeat: giveJson(attempt.lastHeartbeat),
-      get signal() {
-        return signalOf(ending)
-      },
-      runId,
-      stepId: step.id,
-      iteration: attempt.pass,
-      attempt: attempt.attempt,
-      get idempotencyKey() {
-        return keyOf(attempt)
-      },
-      get cwd() {
-        return attempt.place?.directory ?? process.cwd()
-      },
-      get sandbox() {
-        const { directory, commands } = attempt.place ?? {}
-        return directory === undefined || commands === undefined ? undefined : stepSandbox(directory, commands)
-      },
-      get [Transaction.attemptKey]() {
-        return transactional(attempt)
-      },
-    }
-    const end = (exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> =>
-      Effect.sync(() => {
-        ending.isOver = true
-        if (Exit.isInterrupted(exit)) abort(ending)
-      })
-    let returned: unknown
-    try {
-      const run = step.run as (context: StepContext<unknown>, state: RunState.RunState, noteRead: Plan.NoteRead) => unknown
-      returned = attempt.enter(() => run(context, attempt.state, attempt.onRead))
-    } catch (thrown) {
+  Effect.suspend(() => enter(attempt, onBeat))
+
+/** Calls the step's code. What it has returned or thrown at once is an Either. */
+const enter = (attempt: Attempt, onBeat: () => void): Effect.Effect<unknown, unknown, unknown> => {
+  const { step, runId, ending } = attempt
+  const context: StepContext<unknown> = {
+    ...attempt.needs,
+    input: attempt.input,
+    heartbeat: (details) => {
+      if (ending.isOver) return
+      onBeat()
+      if (details === undefined) return
+      const copied = toJson(details)
+      if (Either.isLeft(copied)) throw new TypeError(`heartbeat details must be JSON: ${copied.left.path} ${copied.left.problem}`)
+      attempt.onHeartbeat(Secrets.value(copied.right))
+    },
+    lastHeartbeat: giveJson(attempt.lastHeartbeat),
+    get signal() {
+      return signalOf(ending)
+    },
+    runId,
+    stepId: step.id,
+    iteration: attempt.pass,
+    attempt: attempt.attempt,
+    get idempotencyKey() {
+      return keyOf(attempt)
+    },
+    get cwd() {
+      return attempt.place?.directory ?? process.cwd()
+    },
+    get sandbox() {
+      const { directory, commands } = attempt.place ?? {}
+      return directory === undefined || commands === undefined ? undefined : stepSandbox(directory, commands)
+    },
+    get [Transaction.attemptKey]() {
+      return transactional(attempt)
+    },
+  }
+  const end = (exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> =>
+    Effect.sync(() => {
       ending.isOver = true
-      return Effect.fail(thrown)
-    }
-    if (Effect.isEffect(returned) && step.codec.isValue?.(returned) !== true) {
-      const problem = EffectVersion.problemOfEffect(returned)
-      if (problem === undefined) return Effect.onExit(returned as Effect.Effect<unknown, unknown, unknown>, end)
-      ending.isOver = true
-      return Effect.fail(new NonRetryable({ message: `what the step returned cannot be run: ${problem}` }))
-    }
-    if (EffectVersion.isEffect(returned)) {
-      ending.isOver = true
-      const message =
-        "the step returned an Effect of Effect 4, which Effect 3 cannot run: import effect ^3.22.1 in its file, which this package works with"
-      return Effect.fail(new NonRetryable({ message }))
-    }
-    if (!isThenable(returned)) {
-      ending.isOver = true
-      return Effect.succeed(returned)
-    }
-    const promised = returned
-    return Effect.onExit(
-      Effect.async<unknown, unknown>((resume) => {
-        promised.then(
-          (value) => resume(Effect.succeed(value)),
-          (reason: unknown) => resume(Effect.fail(reason)),
-        )
-        return ended(promised, attempt.graceMs)
-      }),
-      end,
-    )
+      if (Exit.isInterrupted(exit)) abort(ending)
+    })
+  let returned: unknown
+  try {
+    const run = step.run as (context: StepContext<unknown>, state: RunState.RunState, noteRead: Plan.NoteRead) => unknown
+    returned = attempt.enter(() => run(context, attempt.state, attempt.onRead))
+  } catch (thrown) {
+    ending.isOver = true
+    return Effect.fail(thrown)
+  }
+  if (Effect.isEffect(returned) && step.codec.isValue?.(returned) !== true) {
+    const problem = EffectVersion.problemOfEffect(returned)
+    if (problem === undefined) return Effect.onExit(returned as Effect.Effect<unknown, unknown, unknown>, end)
+    ending.isOver = true
+    return Effect.fail(new NonRetryable({ message: `what the step returned cannot be run: ${problem}` }))
+  }
+  if (EffectVersion.isEffect(returned)) {
+    ending.isOver = true
+    const message =
+      "the step returned an Effect of Effect 4, which Effect 3 cannot run: import effect ^3.22.1 in its file, which this package works with"
+    return Effect.fail(new NonRetryable({ message }))
+  }
+  if (!isThenable(returned)) {
+    ending.isOver = true
+    return Either.right(returned)
+  }
+  ending.promised = returned
+  return Effect.onExit(settled(returned, attempt.graceMs), end)
+}
+
+/** Waits for a promise. It is watched from now on, since a rejection that nobody has seen by then would end the process. */
+const settled = (promised: PromiseLike<unknown>, graceMs: number): Effect.Effect<unknown, unknown> => {
+  let known: Effect.Effect<unknown, unknown> | undefined
+  let waiting: ((known: Effect.Effect<unknown, unknown>) => void) | undefined
+  const settle = (as: Effect.Effect<unknown, unknown>): void => {
+    known = as
+    waiting?.(as)
+  }
+  promised.then(
+    (value) => settle(Effect.succeed(value)),
+    (reason: unknown) => settle(Effect.fail(reason)),
+  )
+  return Effect.async((resume) => {
+    if (known !== undefined) return resume(known)
+    waiting = resume
+    return ended(promised, graceMs)
   })
+}
 
 /**
  * Waits until a promise settles, but at most for the grace period. The cleanup of an interrupted attempt must not overlap with

@@ -171,7 +171,7 @@ const makeWriter = (
           frames.note(frame)
           if (isNews) changes.bump()
         }
-        return queue.write({ operation: "commit", run, onCommit, isGuarded: true })
+        return queue.write({ operation: "commit", run, onCommit, isGuarded: true, by: frame.runId })
       },
       fork: (request) =>
         Effect.zipRight(

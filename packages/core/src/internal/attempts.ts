@@ -51,7 +51,8 @@ interface InFlight {
   readonly start: Start
   /** Monotonic time. */
   readonly startedAt: number
-  readonly fiber: Fiber.RuntimeFiber<StepProgram.AttemptResult>
+  /** `undefined` if its code has ended within the call that began it. */
+  readonly fiber: Fiber.RuntimeFiber<StepProgram.AttemptResult> | undefined
   readonly ending: StepProgram.Ending
   readonly turns: ReadonlyArray<AgentTurn>
   readonly beat: Beat
@@ -90,12 +91,14 @@ interface Settled {
 
 export interface Attempts {
   readonly size: () => number
+  /** Number of attempts that a fiber works on. */
+  readonly working: () => number
   readonly keys: () => Iterable<NodeKey>
   /** Starts attempts with the code of this generation from now on. */
   readonly renew: (codeGeneration: number) => void
   /** Rows that attempts in flight have read so far, if any. */
   readonly reads: () => ReadonlyArray<readonly [reader: NodeKey, reads: Iterable<NodeKey>]>
-  /** Starts an attempt in its own fiber. */
+  /** Starts an attempt: at once if its code does nothing but return a value, otherwise in its own fiber, by the returned effect. */
   readonly launch: (
     start: Start,
     context: {
@@ -111,7 +114,7 @@ export interface Attempts {
       /** The place around the step. */
       readonly place: Plan.Workplace | undefined
     },
-  ) => Effect.Effect<void, never, unknown>
+  ) => Effect.Effect<void, never, unknown> | undefined
   /** Removes an attempt that has ended, and returns its result. */
   readonly settle: (key: NodeKey, exit: Exit.Exit<StepProgram.AttemptResult>) => Settled | undefined
   /** Interrupts an attempt without waiting for it. */
@@ -137,6 +140,8 @@ export interface AttemptsOptions {
     attempt: Effect.Effect<StepProgram.AttemptResult, never, unknown>,
     worktree: string | undefined,
   ) => Effect.Effect<StepProgram.AttemptResult, never, unknown>
+  /** `true` if snapshots of the workspace are taken around a step. */
+  readonly isCaptured: (start: Start) => boolean
   /** Called when the store cannot be read. */
   readonly onOutage: Patience.OnOutage
   readonly graceMs: number
@@ -201,6 +206,8 @@ export const make = (options: AttemptsOptions): Attempts => {
   const spans = new Map<NodeKey, Tracer.Span>()
   const annotated = Tracing.ofAttempts()
   let codeGeneration = 0
+  /** Number of attempts in flight that have a fiber. */
+  let forked = 0
 
   const heard = (key: NodeKey, beat: Beat) => (details: Json) => {
     beat.details = details
@@ -306,6 +313,33 @@ export const make = (options: AttemptsOptions): Attempts => {
       readFacts: (filter) => Patience.retryWhileBusy(options.memory.facts({ ...filter, now }), options.onOutage),
     }
     Metrics.attemptsStarted.unsafeUpdate(1, Metrics.tagged(workflow))
+    const begun = (fiber: InFlight["fiber"]): InFlight => {
+      const attempt: InFlight = {
+        ...{ start, startedAt, fiber, ending, turns, beat, reads },
+        codeGeneration: begunWith,
+        stop: undefined,
+      }
+      inFlight.set(key, attempt)
+      return attempt
+    }
+    const startedAt = Millis.unsafeSteady(clock)
+    const labels = { runId, workflow, nodeId: step.id, iteration, attempt }
+    const fork = (program: Effect.Effect<StepProgram.AttemptResult, never, unknown>) =>
+      Effect.flatMap(traced(program, key, labels), (program) =>
+        Effect.map(Effect.fork(program), (fiber) => {
+          const attempt = begun(fiber)
+          forked++
+          fiber.addObserver((exit) => (inFlight.get(key) === attempt ? onExit(key, exit) : undefined))
+        }),
+      )
+    const isAtOnce = place === undefined && !options.isTraced && Turn.isEarly(clock) && !options.isCaptured(start)
+    const known = isAtOnce ? StepProgram.begin({ ...given, refusal, place: undefined }) : undefined
+    if (known !== undefined && "result" in known) {
+      begun(undefined)
+      onExit(key, Exit.succeed(known.result))
+      return undefined
+    }
+    if (known !== undefined) return fork(known.rest)
     const inPlace = (opened: Workplace.Opened | undefined) => {
       const program = StepProgram.run({ ...given, refusal, place: opened })
       // A sandbox has a patch instead.
@@ -318,24 +352,7 @@ export const make = (options: AttemptsOptions): Attempts => {
             onFailure: (failed) => StepProgram.run({ ...given, refusal: failed, place: undefined }),
             onSuccess: inPlace,
           })
-    const labels = { runId, workflow, nodeId: step.id, iteration, attempt }
-    return Effect.flatMap(traced(captured, key, labels), (program) =>
-      Effect.map(Effect.fork(Effect.interruptible(Turn.before(clock, program))), (fiber) => {
-        const attempt: InFlight = {
-          start,
-          startedAt: Millis.unsafeSteady(clock),
-          fiber,
-          ending,
-          turns,
-          beat,
-          reads,
-          codeGeneration: begunWith,
-          stop: undefined,
-        }
-        inFlight.set(key, attempt)
-        fiber.addObserver((exit) => (inFlight.get(key) === attempt ? onExit(key, exit) : undefined))
-      }),
-    )
+    return fork(Effect.interruptible(Turn.before(clock, captured)))
   }
 
   /** Runs an attempt with its annotations and, if traced, within the spans of its step and of itself. */
@@ -368,6 +385,7 @@ export const make = (options: AttemptsOptions): Attempts => {
     const attempt = inFlight.get(key)
     if (attempt === undefined) return undefined
     inFlight.delete(key)
+    if (attempt.fiber !== undefined) forked--
     options.onSettled(key)
     const { start, startedAt } = attempt
     const at = { nodeId: start.step.id, iteration: start.iteration, attempt: start.attempt }
@@ -425,9 +443,11 @@ export const make = (options: AttemptsOptions): Attempts => {
   /** Interrupts before it aborts the signal, so that a result caused by the signal does not count. */
   const interrupt = ({ fiber, ending }: InFlight): Effect.Effect<void> =>
     Effect.zipRight(
-      Fiber.interruptAsFork(fiber, FiberId.none),
+      fiber === undefined ? Effect.void : Fiber.interruptAsFork(fiber, FiberId.none),
       Effect.sync(() => StepProgram.abort(ending)),
     )
+
+  const awaitEnd = ({ fiber }: InFlight): Effect.Effect<unknown> => (fiber === undefined ? Effect.void : Fiber.await(fiber))
 
   const stop: Attempts["stop"] = (key, reason) => {
     const attempt = inFlight.get(key)
@@ -468,6 +488,7 @@ export const make = (options: AttemptsOptions): Attempts => {
       drivers.clear()
     },
     size: () => inFlight.size,
+    working: () => forked,
     keys: () => inFlight.keys(),
     reads: () => [...inFlight].flatMap(([key, { reads }]) => (reads.made === undefined ? [] : [[key, reads.made] as const])),
     launch,
@@ -478,7 +499,7 @@ export const make = (options: AttemptsOptions): Attempts => {
       const attempts = [...inFlight.values()]
       return Effect.zipRight(
         Effect.forEach(attempts, interrupt, { discard: true }),
-        Effect.forEach(attempts, ({ fiber }) => Fiber.await(fiber), { discard: true }),
+        Effect.forEach(attempts, awaitEnd, { discard: true }),
       )
     }),
     abandon: (keys) =>
@@ -491,7 +512,7 @@ export const make = (options: AttemptsOptions): Attempts => {
           const settled = settle(key, Exit.interrupt(FiberId.none))
           if (settled !== undefined) events.push(settled.events[0])
           yield* interrupt(attempt)
-          yield* Fiber.await(attempt.fiber)
+          yield* awaitEnd(attempt)
         }
         // A fresh budget restarts the retry policy.
         for (const key of keys) drivers.delete(key)

@@ -70,6 +70,10 @@ const rootOf = (workspaces: WorkspacesShape, { start, worktree }: Attempt, wante
 const labelOf = (step: Plan.Step, iteration: number, attempt: number, moment: Snapshots.SnapshotMoment): string =>
   `${moment} ${step.id}${iteration === 0 ? "" : `, iteration ${iteration}`}, attempt ${attempt}`
 
+/** Tells whether snapshots may be taken around the attempts of a step. */
+export const isWanted = (step: Plan.Step, usual: boolean | undefined): boolean =>
+  step.snapshots ?? usual ?? step.agentSpec !== undefined
+
 /**
  * Takes snapshots before and after an attempt, where they are wanted: by its step, otherwise by what its workflow or the engine says
  * (`usual`), otherwise if an agent of it can write in a git work tree.
@@ -80,8 +84,8 @@ export const around = <A, R>(
   attempt: Effect.Effect<A, never, R>,
 ): Effect.Effect<A, never, R> => {
   const { step } = given.start
+  if (!isWanted(step, usual)) return attempt
   const wanted = step.snapshots ?? usual
-  if (wanted === false || (wanted === undefined && step.agentSpec === undefined)) return attempt
   return Effect.flatMap(Effect.serviceOption(Workspaces), (workspaces) =>
     Option.isNone(workspaces) ? attempt : captured(workspaces.value, given, wanted, attempt),
   )

@@ -9,6 +9,8 @@ export interface Intake<A> {
   readonly push: (item: A) => void
   /** Takes all items. */
   readonly drain: () => ReadonlyArray<A>
+  /** `true` if there is an item. */
+  readonly isFilled: () => boolean
   /** Completes once there is an item, without taking it. */
   readonly filled: Effect.Effect<void>
 }
@@ -27,6 +29,7 @@ export const make = <A>(): Intake<A> => {
       items = []
       return drained
     },
+    isFilled: () => items.length > 0,
     filled: Effect.async<void>((resume) => {
       if (items.length > 0) return resume(Effect.void)
       wake = () => {

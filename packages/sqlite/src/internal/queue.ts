@@ -27,6 +27,11 @@ interface Write<A, E> {
   readonly isGuarded?: boolean
   /** The job has its own transaction, which its refusal rolls back. */
   readonly isAlone?: boolean
+  /**
+   * The only one who submits this kind of job, one after another, and is not interrupted meanwhile. Its job runs at once if it also
+   * made the last write: there is nobody to share a transaction with.
+   */
+  readonly by?: string
 }
 
 /** The queue of a connection. A write that is interrupted before its turn does not run. */
@@ -39,6 +44,7 @@ export interface Queue {
 interface Job {
   readonly isGuarded: boolean
   readonly isAlone: boolean
+  readonly by: string | undefined
   /** Returns `true` once the job must not run again. */
   readonly isDone: () => boolean
   readonly synchronous: Synchronous
@@ -66,9 +72,12 @@ export const make = (connection: Connection, config: Config): Queue => {
   let isClosed = false
   let retry: ReturnType<typeof setTimeout> | undefined
   let pauseMs = firstPauseMs
+  /** Who made the last write, if that was one job. */
+  let last: string | undefined
 
   /** Runs a batch. Returns the jobs that remain since the database is locked. */
   const settle = (batch: ReadonlyArray<Job>): ReadonlyArray<Job> => {
+    last = batch.length === 1 ? batch[0]?.by : undefined
     try {
       connection.transact(batch.some((job) => job.synchronous === "full") ? "full" : "normal", () => {
         if (!batch.every(({ isGuarded }) => isGuarded)) config.guard()
@@ -140,40 +149,62 @@ export const make = (connection: Connection, config: Config): Queue => {
     if (!isScheduled && retry === undefined) schedule(queueMicrotask)
   }
 
+  const isIdle = (): boolean => !isScheduled && !isClosed && retry === undefined && waiting.length === 0
+
+  /** The job of a write, which gives its answer to `resume`. */
+  const jobOf = <A, E>(
+    { operation, run, onCommit, synchronous = config.synchronous, isGuarded = false, isAlone = false, by }: Write<A, E>,
+    resume: (answer: Effect.Effect<A, E | StoreError>) => void,
+  ): Job => {
+    let result: Either.Either<A, E>
+    let isRun = false
+    return {
+      isGuarded,
+      isAlone,
+      by,
+      isDone: () => isAlone && isRun,
+      synchronous,
+      deadline: performance.now() + config.patienceMs,
+      run: () => {
+        isRun = true
+        result = run()
+        return Either.isLeft(result)
+      },
+      succeed: () => {
+        if (Either.isRight(result)) onCommit?.(result.right)
+        resume(result)
+      },
+      fail: (thrown) => resume(failure(operation, config, thrown)),
+    }
+  }
+
+  /** Writes with the other jobs of this turn. */
+  const later = <A, E>(write: Write<A, E>): Effect.Effect<A, E | StoreError> =>
+    Effect.async((resume) => {
+      const job = jobOf(write, resume)
+      submit(job)
+      return Effect.sync(() => {
+        waiting = waiting.filter((other) => other !== job)
+      })
+    })
+
+  /** Writes at once. While the database is locked, the job waits like others. */
+  const atOnce = <A, E>(write: Write<A, E>): Effect.Effect<A, E | StoreError> => {
+    let answer: Effect.Effect<A, E | StoreError> | undefined
+    let resume = (given: Effect.Effect<A, E | StoreError>): void => {
+      answer = given
+    }
+    const left = settle([jobOf(write, (given) => resume(given))])
+    if (answer !== undefined) return answer
+    return Effect.async((later) => {
+      resume = later
+      for (const job of left) submit(job)
+    })
+  }
+
   return {
-    write: <A, E>({
-      operation,
-      run,
-      onCommit,
-      synchronous = config.synchronous,
-      isGuarded = false,
-      isAlone = false,
-    }: Write<A, E>) =>
-      Effect.async<A, E | StoreError>((resume) => {
-        let result: Either.Either<A, E>
-        let isRun = false
-        const job: Job = {
-          isGuarded,
-          isAlone,
-          isDone: () => isAlone && isRun,
-          synchronous,
-          deadline: performance.now() + config.patienceMs,
-          run: () => {
-            isRun = true
-            result = run()
-            return Either.isLeft(result)
-          },
-          succeed: () => {
-            if (Either.isRight(result)) onCommit?.(result.right)
-            resume(result)
-          },
-          fail: (thrown) => resume(failure(operation, config, thrown)),
-        }
-        submit(job)
-        return Effect.sync(() => {
-          waiting = waiting.filter((other) => other !== job)
-        })
-      }),
+    write: (write) =>
+      write.by === undefined ? later(write) : Effect.suspend(() => (isIdle() && last === write.by ? atOnce(write) : later(write))),
     close: () => {
       isClosed = true
       clearTimeout(retry)

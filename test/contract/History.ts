@@ -13,7 +13,6 @@ import type { Frame, OutputTable } from "@smithers/core/RunStore"
 import { Storage, type StorageShape } from "@smithers/core/Storage"
 import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
-import * as HashMap from "effect/HashMap"
 
 /** When the runs of the suite begin, in epoch milliseconds; each frame comes a second after the one before. */
 export const start = Millis.make(1_700_000_000_000)
@@ -89,9 +88,9 @@ export const step = (nodeId: string, table: string, output: Json | undefined, it
 /** A state as plain data, in which equal states are equal whatever the order in which they came to be. */
 export const plain = (state: RunState.RunState) => ({
   ...state,
-  nodes: Object.fromEntries(HashMap.toEntries(state.nodes).sort()),
+  nodes: Object.fromEntries([...state.nodes].sort()),
   unfinished: [...state.unfinished].sort(),
-  loopPasses: Object.fromEntries(HashMap.toEntries(state.loopPasses).sort()),
+  loopPasses: Object.fromEntries([...state.loopPasses].sort()),
 })
 
 const schema = (properties: { readonly [name: string]: JsonSchema }, required: ReadonlyArray<string> = []): JsonSchema => ({
@@ -410,8 +409,8 @@ const boundaryEvent = (state: RunState.RunState, nodeId: string, iteration: numb
 
 const loopEvent = (state: RunState.RunState, nodeId: string, iteration: number, roll: number): RunEvent => {
   const record = RunState.loop(state, nodeId, iteration)
-  const total = HashMap.get(state.loopPasses, nodeId)
-  const base = record?.base ?? (total._tag === "Some" ? total.value : 0)
+  const total = state.loopPasses.get(nodeId) ?? 0
+  const base = record?.base ?? total
   if (record !== undefined && roll % 9 === 0) return { _tag: "NodeReset", nodeId, iteration }
   if (record !== undefined && record.passes > 0 && roll % 5 === 2) {
     const mounting = (record.mounting?.count ?? -1) + 1

@@ -6,7 +6,6 @@ import * as Records from "@smithers/core/Records"
 import { RunEvent } from "@smithers/core/RunEvent"
 import * as RunState from "@smithers/core/RunState"
 import * as Effect from "effect/Effect"
-import * as HashMap from "effect/HashMap"
 import * as Schema from "effect/Schema"
 import * as EngineSimulator from "./simulation/EngineSimulator.ts"
 import * as Scenario from "./simulation/Scenario.ts"
@@ -176,7 +175,7 @@ describe("a loop", () => {
       passes: 2,
     })
     expect(RunState.loop(state, "l", 1)).toMatchObject({ iteration: 1, status: "running", startedAt: 4, base: 2, passes: 1 })
-    expect(HashMap.get(state.loopPasses, "l")).toMatchObject({ value: 3 })
+    expect(state.loopPasses.get("l")).toBe(3)
     expect(RunState.step(state, "l", 0)).toBeUndefined()
   })
 
@@ -226,7 +225,7 @@ describe("a run", () => {
     const before = fold({ _tag: "RunStarted", workflow: "w" }, started(1))
     const text = JSON.stringify(before)
     Object.freeze(before)
-    for (const record of HashMap.values(before.nodes)) Object.freeze(record)
+    for (const record of before.nodes.values()) Object.freeze(record)
     const after = RunState.apply(before, failed(1, { retryAt: 5 }), Millis.make(5))
     expect(JSON.stringify(before)).toBe(text)
     expect(after.seq).toBe(before.seq + 1)

@@ -8,6 +8,7 @@ import * as MemoryStorage from "@smithers/core/MemoryStorage"
 import * as Millis from "@smithers/core/Millis"
 import type * as Plan from "@smithers/core/Plan"
 import * as PlanLayout from "@smithers/core/PlanLayout"
+import type * as Records from "@smithers/core/Records"
 import type { RunEvent } from "@smithers/core/RunEvent"
 import * as RunRequest from "@smithers/core/RunRequest"
 import * as RunState from "@smithers/core/RunState"
@@ -23,7 +24,7 @@ import * as Exit from "effect/Exit"
 import * as FastCheck from "effect/FastCheck"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
-import * as HashMap from "effect/HashMap"
+
 import * as Schema from "effect/Schema"
 import * as Heap from "../../packages/core/src/internal/heap.ts"
 import { branch, loop, need, parallel, previous, sequence, step } from "./simulation/Nodes.ts"
@@ -650,7 +651,7 @@ describe("a plan of any size", () => {
       if (decision.outcome !== undefined) {
         expect(decision.outcome).toMatchObject(isUndone ? failedAt(`s${count - 1}`) : finished)
         // Each step, what undoes each but the last, and the saga.
-        if (isUndone) expect(HashMap.size(state.nodes)).toBe(2 * count)
+        if (isUndone) expect(state.nodes.size).toBe(2 * count)
         return seen / count
       }
       state = decision.state
@@ -667,7 +668,7 @@ describe("a plan of any size", () => {
       if (event === undefined) return expect.fail("nothing runs, and the run goes on")
       state = RunState.apply(state, event, Millis.zero)
       const key = nodeKey(event.nodeId, event.iteration)
-      state = { ...state, nodes: HashMap.modify(state.nodes, key, counted) }
+      state = { ...state, nodes: state.nodes.set(key, counted(state.nodes.get(key) as Records.NodeRecord)) }
       state = schedule.advance(state, [event], Millis.zero).state
     }
   }

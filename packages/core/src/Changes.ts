@@ -4,14 +4,13 @@
  *
  * A frame owns every column of the records it carries. Heartbeats are written beside frames, not in a record's row.
  */
-import * as HashMap from "effect/HashMap"
-import * as HashSet from "effect/HashSet"
-import * as Option from "effect/Option"
+
 import type { AgentTurn } from "./Agent.ts"
 import type { Json } from "./Codec.ts"
 import type { ErrorInfo } from "./Errors.ts"
 import { type NodeId, type NodeKey, nodeKey } from "./Ids.ts"
 import type * as Millis from "./Millis.ts"
+import { PersistentMap } from "./PersistentMap.ts"
 import * as Records from "./Records.ts"
 import type { RunEvent } from "./RunEvent.ts"
 import * as RunState from "./RunState.ts"
@@ -281,25 +280,25 @@ export const stateOf = (
   run: Omit<RunState.RunState, "nodes" | "failureCount" | "unfinished" | "loopPasses" | "uncommitted">,
   records: Iterable<Records.NodeRecord>,
 ): RunState.RunState => {
-  const nodes = HashMap.beginMutation(HashMap.empty<NodeKey, Records.NodeRecord>())
-  const loopPasses = HashMap.beginMutation(HashMap.empty<NodeId, number>())
-  const unfinished = HashSet.beginMutation(HashSet.empty<NodeKey>())
+  const nodes = new Map<NodeKey, Records.NodeRecord>()
+  const loopPasses = new Map<NodeId, number>()
+  const unfinished = new Map<NodeKey, true>()
   let failureCount = 0
   for (const record of records) {
     const key = nodeKey(record.nodeId, record.iteration)
-    HashMap.set(nodes, key, record)
+    nodes.set(key, record)
     if (Records.isFailed(record)) failureCount++
-    if (Records.isUnfinished(record)) HashSet.add(unfinished, key)
+    if (Records.isUnfinished(record)) unfinished.set(key, true)
     if (record.kind !== "loop") continue
-    const total = Option.getOrElse(HashMap.get(loopPasses, record.nodeId), () => 0)
-    if (record.base + record.passes > total) HashMap.set(loopPasses, record.nodeId, record.base + record.passes)
+    const total = loopPasses.get(record.nodeId) ?? 0
+    if (record.base + record.passes > total) loopPasses.set(record.nodeId, record.base + record.passes)
   }
   return {
     ...run,
-    nodes: HashMap.endMutation(nodes),
+    nodes: PersistentMap.of(nodes),
     failureCount,
-    unfinished: HashSet.endMutation(unfinished),
-    loopPasses: HashMap.endMutation(loopPasses),
+    unfinished: PersistentMap.of(unfinished),
+    loopPasses: PersistentMap.of(loopPasses),
     uncommitted: undefined,
   }
 }

@@ -2,8 +2,6 @@
  * The state of a run at an earlier time, folded from its log. A store supplies the events with their content, and the
  * heartbeats, which are no events.
  */
-import * as HashMap from "effect/HashMap"
-import * as HashSet from "effect/HashSet"
 import type { Json } from "./Codec.ts"
 import type { Millis } from "./Millis.ts"
 import type { StepRecord } from "./Records.ts"
@@ -74,11 +72,8 @@ export const stateAt = (
   log: Log,
   before: RunState.RunState = RunState.empty(runId),
 ): RunState.RunState => {
-  // These collections have no other owner yet, so the fold changes them in place.
-  const nodes = HashMap.beginMutation(before.nodes)
-  const unfinished = HashSet.beginMutation(before.unfinished)
   const origin = { runId, workflow, version, input, parent, budgets, depth, fork, chain }
-  let state: RunState.RunState = { ...before, ...origin, nodes, unfinished }
+  let state: RunState.RunState = { ...before, ...origin }
   const beats = log.beats[Symbol.iterator]()
   let beat = beats.next()
   const hear = (seq: number): void => {
@@ -93,8 +88,6 @@ export const stateAt = (
   }
   hear(log.seq)
   for (const record of log.finished ?? []) state = RunState.put(state, record)
-  HashMap.endMutation(nodes)
-  HashSet.endMutation(unfinished)
   return { ...state, seq: log.seq, frame: log.frame }
 }
 

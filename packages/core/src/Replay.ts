@@ -89,7 +89,7 @@ export const replay = <R>(
             (text) => Effect.sync(() => (known = { frame, text })),
           )
     const knownIds = new Set<NodeId>()
-    for (const key of recording.state.nodes) knownIds.add(key[1].nodeId)
+    for (const { nodeId } of recording.state.nodes.values()) knownIds.add(nodeId)
     for (const [index, { frame, isAfresh }] of recording.frames.entries()) {
       if (index > 0 && !isAfresh) continue
       for (const id of PlanText.decode(yield* planAt(frame)).positions.keys()) knownIds.add(id)

@@ -124,6 +124,8 @@ const initial = (runId: string, { budgets = noBudgets, deadline, depth = 0, star
   chain,
 })
 
+const none: ReadonlyArray<never> = []
+
 const noBudgets: ReadonlyArray<Budget.Claim> = []
 
 const isSignalAwaited = (event: RunEvent): boolean => event._tag === "WaitStarted" && event.kind === "signal"
@@ -476,7 +478,7 @@ const loop = (
     const commit = (
       changed: Frame["plan"],
     ): Effect.Effect<ReadonlyArray<Outbox.StartedChild>, StoreError | RunFenced | StaleFrame> => {
-      if (frame.isEmpty) return Effect.succeed([])
+      if (frame.isEmpty) return Effect.succeed(none)
       const { spawned, sent, started } = Outbox.make(plan, frame, now)
       const built = frame.build({ at: now, plan: changed, spawned, sent })
       options.control.stood = undefined
@@ -778,7 +780,7 @@ const loop = (
       const found = yield* Effect.forEach(others, (other) => childOf({ store, definition, values, runId }, other))
       // A process with the code of a child run drives it.
       for (const [index, { key }] of strays.entries()) if (found[index]?.length === 0) resting.add(key)
-      let adopted = [...Outbox.open(plan, frame.state), ...found.flat()]
+      let adopted: ReadonlyArray<Outbox.StartedChild> = [...Outbox.open(plan, frame.state), ...found.flat()]
       for (;;) {
         frame.mark()
         // Folds and plans until the plan settles, but not for ever without a commit.
@@ -816,8 +818,8 @@ const loop = (
         if (children === undefined) continue
         options.control.waiting = decision.waiting
         options.control.isPaused = decision.isPaused
-        yield* startChildren([...adopted, ...children])
-        adopted = []
+        if (adopted.length > 0 || children.length > 0) yield* startChildren([...adopted, ...children])
+        adopted = none
         commits.bump()
         if (ending !== undefined) {
           const { status } = frame.state

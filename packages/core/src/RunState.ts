@@ -2,9 +2,7 @@
  * The state of a run: a pure fold of its events. It holds encoded outputs, never decoded ones, so it does not depend on the
  * workflow's code. A run can be inspected without its code, and resumed by code that has changed.
  */
-import * as HashMap from "effect/HashMap"
-import * as HashSet from "effect/HashSet"
-import * as Option from "effect/Option"
+
 import type * as Budget from "./Budget.ts"
 import type { Json } from "./Codec.ts"
 import type { RunFailure, Uncompensated } from "./Errors.ts"
@@ -23,6 +21,7 @@ import {
   withdrawn,
 } from "./internal/transitions.ts"
 import type * as Millis from "./Millis.ts"
+import { PersistentMap } from "./PersistentMap.ts"
 import {
   type BoundaryRecord,
   type Exhausted,
@@ -69,13 +68,13 @@ export interface RunState {
   readonly version: string | undefined
   readonly input: Json | undefined
   readonly status: Status.RunStatus
-  readonly nodes: HashMap.HashMap<NodeKey, NodeRecord>
+  readonly nodes: PersistentMap<NodeKey, NodeRecord>
   /** Number of records that {@link isFailed} holds for; if it is 0, they need not be searched. */
   readonly failureCount: number
   /** Steps that {@link isUnfinished} holds for, so that they need not be searched. */
-  readonly unfinished: HashSet.HashSet<NodeKey>
+  readonly unfinished: PersistentMap<NodeKey, true>
   /** Passes started per loop over the whole run: the `base` of its next instance. */
-  readonly loopPasses: HashMap.HashMap<NodeId, number>
+  readonly loopPasses: PersistentMap<NodeId, number>
   /** Signals in order of arrival. */
   readonly signals: ReadonlyArray<Signal>
   readonly output: Json | undefined
@@ -135,10 +134,10 @@ export const empty = (runId: string): RunState => ({
   version: undefined,
   input: undefined,
   status: "running",
-  nodes: HashMap.empty(),
+  nodes: PersistentMap.empty(),
   failureCount: 0,
-  unfinished: HashSet.empty(),
-  loopPasses: HashMap.empty(),
+  unfinished: PersistentMap.empty(),
+  loopPasses: PersistentMap.empty(),
   signals: [],
   output: undefined,
   from: undefined,
@@ -161,19 +160,19 @@ export const empty = (runId: string): RunState => ({
 
 /** The record of a step in one iteration, if it has one. */
 export const step = (state: RunState, nodeId: NodeId, iteration: number): StepRecord | undefined => {
-  const record = Option.getOrUndefined(HashMap.get(state.nodes, nodeKey(nodeId, iteration)))
+  const record = state.nodes.get(nodeKey(nodeId, iteration))
   return record?.kind === "step" ? record : undefined
 }
 
 /** The record of a loop in one iteration of the loop around it, if it began. */
 export const loop = (state: RunState, nodeId: NodeId, iteration: number): LoopRecord | undefined => {
-  const record = Option.getOrUndefined(HashMap.get(state.nodes, nodeKey(nodeId, iteration)))
+  const record = state.nodes.get(nodeKey(nodeId, iteration))
   return record?.kind === "loop" ? record : undefined
 }
 
 /** The record of a boundary in one iteration of the loop around it, if it began. */
 export const boundary = (state: RunState, nodeId: NodeId, iteration: number): BoundaryRecord | undefined => {
-  const record = Option.getOrUndefined(HashMap.get(state.nodes, nodeKey(nodeId, iteration)))
+  const record = state.nodes.get(nodeKey(nodeId, iteration))
   return record?.kind === "boundary" ? record : undefined
 }
 
@@ -208,7 +207,7 @@ export const lastFailure = (state: RunState): StepRecord | undefined => {
 
 /** Loops that made all their passes without their `until` holding, by id. */
 export const exhausted = (state: RunState): ReadonlyArray<Exhausted> => {
-  if (HashMap.isEmpty(state.loopPasses)) return []
+  if (state.loopPasses.size === 0) return []
   const found = records(state).flatMap((record) =>
     record.kind === "loop" && record.isExhausted === true
       ? [{ nodeId: record.nodeId, iteration: record.iteration, passes: record.passes }]
@@ -220,13 +219,7 @@ export const exhausted = (state: RunState): ReadonlyArray<Exhausted> => {
 }
 
 /** All records, in no particular order. */
-export const records = (state: RunState): ReadonlyArray<NodeRecord> => {
-  const found: Array<NodeRecord> = []
-  HashMap.forEach(state.nodes, (record) => {
-    found.push(record)
-  })
-  return found
-}
+export const records = (state: RunState): ReadonlyArray<NodeRecord> => state.nodes.values()
 
 /**
  * Stands for all rows that were settled when a node began, among its reads. A component may read hundreds of outputs; naming
@@ -236,7 +229,7 @@ export const anyRow: NodeKey = "*/-1"
 
 /** Tells whether a row is settled: it has an output, or will never have one. */
 export const isSettledRow = (state: RunState, key: NodeKey): boolean => {
-  const record = Option.getOrUndefined(HashMap.get(state.nodes, key))
+  const record = state.nodes.get(key)
   return record?.kind === "step" && isSettled(record)
 }
 
@@ -376,8 +369,8 @@ const withoutSignal = (state: RunState, id: string): RunState => ({
 /** Steps that wait for something outside or for their next attempt. */
 export const pending = (state: RunState): ReadonlyArray<StepRecord> => {
   const found: Array<StepRecord> = []
-  for (const key of state.unfinished) {
-    const record = Option.getOrUndefined(HashMap.get(state.nodes, key))
+  for (const key of state.unfinished.keys()) {
+    const record = state.nodes.get(key)
     if (record?.kind === "step" && record.status !== "interrupted") found.push(record)
   }
   return found
@@ -400,35 +393,35 @@ const withdrawAll = (state: RunState, at: Millis.Millis): RunState => {
 export const put = (state: RunState, record: NodeRecord): RunState => {
   written = record
   const key = nodeKey(record.nodeId, record.iteration)
-  const before = state.failureCount === 0 ? undefined : Option.getOrUndefined(HashMap.get(state.nodes, key))
+  const before = state.failureCount === 0 ? undefined : state.nodes.get(key)
   const failureCount = state.failureCount + Number(isFailed(record)) - Number(before !== undefined && isFailed(before))
   const { unfinished: known } = state
-  const unfinished = isUnfinished(record) ? HashSet.add(known, key) : HashSet.size(known) === 0 ? known : HashSet.remove(known, key)
-  return { ...state, nodes: HashMap.set(state.nodes, key, record), failureCount, unfinished }
+  const unfinished = isUnfinished(record) ? known.set(key, true) : known.remove(key)
+  return { ...state, nodes: state.nodes.set(key, record), failureCount, unfinished }
 }
 
 /** Replaces the record of a loop, and counts the rows of its node. There are fewer after a revert has taken the loop back to an earlier pass. */
 export const putLoop = (state: RunState, record: LoopRecord): RunState => {
   const { nodeId, iteration, base, passes } = record
-  const total = Option.getOrElse(HashMap.get(state.loopPasses, nodeId), () => 0)
+  const total = state.loopPasses.get(nodeId) ?? 0
   const before = loop(state, nodeId, iteration)
   const next = put(state, record)
   const rows = base + passes
-  if (rows > total) return { ...next, loopPasses: HashMap.set(state.loopPasses, nodeId, rows) }
+  if (rows > total) return { ...next, loopPasses: state.loopPasses.set(nodeId, rows) }
   const isFewer = before !== undefined && before.base + before.passes === total && rows < total
   if (!isFewer) return next
   let left = 0
   for (const one of records(next)) if (one.kind === "loop" && one.nodeId === nodeId) left = Math.max(left, one.base + one.passes)
-  return { ...next, loopPasses: HashMap.set(state.loopPasses, nodeId, left) }
+  return { ...next, loopPasses: state.loopPasses.set(nodeId, left) }
 }
 
 const reset = (state: RunState, { nodeId, iteration, hasNewChild, isUnapproved }: Reset, at: Millis.Millis): RunState => {
-  const record = Option.getOrUndefined(HashMap.get(state.nodes, nodeKey(nodeId, iteration)))
+  const record = state.nodes.get(nodeKey(nodeId, iteration))
   if (record?.kind === "boundary")
     return put(state, { kind: "boundary", nodeId, iteration, ...timesOf(record), status: "interrupted" })
   if (record?.kind === "loop") {
     // It begins again after its existing rows.
-    const base = Option.getOrElse(HashMap.get(state.loopPasses, nodeId), () => 0)
+    const base = state.loopPasses.get(nodeId) ?? 0
     return put(state, { kind: "loop", nodeId, iteration, ...timesOf(record), status: "running", base, passes: 0 })
   }
   const before = record ?? unstarted(nodeId, iteration)
@@ -446,7 +439,7 @@ const reset = (state: RunState, { nodeId, iteration, hasNewChild, isUnapproved }
 }
 
 const foldLoop = (state: RunState, event: LoopEvent, at: Millis.Millis): RunState => {
-  const total = Option.getOrElse(HashMap.get(state.loopPasses, event.nodeId), () => 0)
+  const total = state.loopPasses.get(event.nodeId) ?? 0
   const { nodeId, iteration } = event
   const before = loop(state, nodeId, iteration)
   const reads = readsAfter(before, event, state.seq + 1)

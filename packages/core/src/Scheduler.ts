@@ -8,8 +8,6 @@
  * (`internal/openWaits`), boundaries, passes of loops, conditions, reads, and withdrawals.
  */
 
-import * as HashMap from "effect/HashMap"
-import * as HashSet from "effect/HashSet"
 import type { Json, SharedValue } from "./Codec.ts"
 import { type NodeId, type NodeKey, nodeKey } from "./Ids.ts"
 import * as Agenda from "./internal/agenda.ts"
@@ -520,7 +518,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
     emit({ _tag: "LoopAdvanced", nodeId, iteration, base, pass: made, ...reads.readsOf(position) })
     phases.fill(Phase.idle, position + 1, end(position))
     // Unfinished nodes of a pass end with it.
-    if (HashSet.size(state().unfinished) > 0) withdrawals.request()
+    if (state().unfinished.size > 0) withdrawals.request()
     passes.begin(position)
     if (journal.isStale() || passes.meet(position)) activate(position + 1)
   }
@@ -631,10 +629,7 @@ export const make = (plan: Plan.Plan, values: Values, options: ScheduleOptions):
   const beginWalk = (): void => {
     hasBegun = true
     if (options.running !== undefined) for (const key of options.running()) starts.addOrphan(key)
-    else
-      HashMap.forEach(state().nodes, (record, key) => {
-        if (record.kind === "step" && record.status === "running") starts.addOrphan(key)
-      })
+    else for (const [key, record] of state().nodes) if (record.kind === "step" && record.status === "running") starts.addOrphan(key)
     passes.note()
     boundaries.restoreFailure()
     activate(0)

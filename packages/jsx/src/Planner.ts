@@ -18,7 +18,6 @@ import type { OutputTable } from "@smithers/core/RunStore"
 import type { Values } from "@smithers/core/Scheduler"
 import { defined } from "@smithers/core/Struct"
 import * as Either from "effect/Either"
-import * as HashMap from "effect/HashMap"
 import * as Schema from "effect/Schema"
 import type * as React from "react"
 import * as Ctx from "./Ctx.ts"
@@ -308,7 +307,7 @@ const makeReading = (
     for (const one of left.values()) {
       if (one.step !== undefined || now.tasks.has(one.id) || !Retained.isDue(state, one)) continue
       const before = Retained.stateBefore(state, one)
-      const has = (key: NodeKey): boolean => HashMap.has(before.nodes, key) && values.outputs.has(key)
+      const has = (key: NodeKey): boolean => before.nodes.has(key) && values.outputs.has(key)
       const outputs = { has, get: (key: NodeKey): unknown => (has(key) ? values.outputs.get(key) : undefined) }
       const earlier = makeReading(blueprint, workflow, { ctxAt, stored: lowering.stored })
       if (recalled !== undefined) earlier.recall?.(recalled)
@@ -325,7 +324,7 @@ const makeReading = (
   let holders: Identity.Holders = new Map()
   let names: Identity.Names = new Map()
   const hasBegun = (state: RunState.RunState) => (kind: "loop" | "saga" | "try", id: string) =>
-    kind === "loop" ? HashMap.has(state.loopPasses, id) : HashMap.has(state.nodes, nodeKey(id, 0))
+    kind === "loop" ? state.loopPasses.has(id) : state.nodes.has(nodeKey(id, 0))
   /** Matches unnamed containers by the tasks they hold. Returns `true` if a name differs from the one that was rendered. */
   const recognise = (state: RunState.RunState, { placed }: Lowered): boolean => {
     const found = Identity.namesOf(placed(), holders, hasBegun(state))
@@ -467,7 +466,7 @@ const makeReading = (
     values = known
     // Before the first event, each state is a starting point: the one for the name, then that of the run.
     if (!hasObserved) rows = Rows.make(state)
-    const isBlank = HashMap.isEmpty(state.nodes)
+    const isBlank = state.nodes.size === 0
     if (drawn !== undefined && isBlank && blankFor === state.runId) return Either.right(drawn)
     try {
       return Either.right(drawAnew(state, isBlank))
@@ -487,7 +486,7 @@ const makeReading = (
     strayReads: (state) => {
       const found = new Map<string, StrayRead>()
       for (const read of [...renderedReads, ...functionReads.values()]) {
-        const isKnown = read.nodeId !== undefined && HashMap.has(state.nodes, nodeKey(read.nodeId, 0))
+        const isKnown = read.nodeId !== undefined && state.nodes.has(nodeKey(read.nodeId, 0))
         if (!isKnown && isStray(read)) found.set(compositeKey(read.nodeId ?? "", read.table), strayOf(read))
       }
       return [...found.values()]

@@ -16,7 +16,6 @@ import * as Scheduler from "@smithers/core/Scheduler"
 import * as Random from "@smithers/testing/Random"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import * as HashMap from "effect/HashMap"
 import * as CommandEvents from "../../../packages/core/src/internal/commandEvents.ts"
 import * as Behaviour from "./Behaviour.ts"
 import * as Ledger from "./Ledger.ts"
@@ -185,7 +184,7 @@ const live = ({ plan, scenario, ledger, random, clock, fault }: Process): number
   if (state.seq === 0) append({ _tag: "RunStarted", workflow: plan.workflow, input: values.input })
   else {
     append({ _tag: "RunResumed", epoch: 0, kept: 0, added: 0, removed: 0 })
-    for (const record of HashMap.values(state.nodes)) {
+    for (const record of state.nodes.values()) {
       if (record.kind !== "step" || record.status !== "running") continue
       const { nodeId, iteration, attempt } = record
       append({ _tag: "AttemptInterrupted", nodeId, iteration, attempt, reason: "crash" })
@@ -420,21 +419,23 @@ export const essence = ({ state, ending }: Pick<Simulated, "state" | "ending">):
   if (RunState.records(state).some((record) => record.kind === "boundary" && record.status !== "finished")) {
     return [ending.status, ending.output, state.output]
   }
-  const nodes = [...HashMap.values(state.nodes)].map((record) =>
-    record.kind === "loop"
-      ? [record.nodeId, record.iteration, record.status, record.base, record.passes]
-      : record.kind === "boundary"
-        ? [record.nodeId, record.iteration, record.status]
-        : [
-            record.nodeId,
-            record.iteration,
-            record.status,
-            record.output,
-            record.isSoft,
-            record.error?.message,
-            record.failures.length,
-          ],
-  )
+  const nodes = state.nodes
+    .values()
+    .map((record) =>
+      record.kind === "loop"
+        ? [record.nodeId, record.iteration, record.status, record.base, record.passes]
+        : record.kind === "boundary"
+          ? [record.nodeId, record.iteration, record.status]
+          : [
+              record.nodeId,
+              record.iteration,
+              record.status,
+              record.output,
+              record.isSoft,
+              record.error?.message,
+              record.failures.length,
+            ],
+    )
   const passes = [...state.loopPasses].sort(([left], [right]) => (left < right ? -1 : 1))
   const ordered = nodes.sort((left, right) => (String(left) < String(right) ? -1 : 1))
   return [ending.status, ending.output, state.output, ordered, passes, [...(ending.failures ?? [])].sort()]

@@ -5,7 +5,6 @@
  * its attempts, like a cancellation of the run; no `catch` inside sees that, and nothing outside has failed. All of it is
  * recorded in the state, so that another schedule can continue.
  */
-import * as HashMap from "effect/HashMap"
 import type { ErrorInfo } from "../ErrorInfo.ts"
 import type { NodeFailureName } from "../Errors.ts"
 import { parseNodeKey } from "../Ids.ts"
@@ -609,7 +608,7 @@ export const make = (host: Host): Boundaries => {
     restoreFailure,
     interruptBeside: () => {
       // The walk stops at the first failure; there may be others, in groups of their own.
-      if (failFast.length > 0) HashMap.forEach(state().nodes, interruptBeside)
+      if (failFast.length > 0) for (const record of state().nodes.values()) interruptBeside(record)
     },
     unwind,
     isRunHalted: () => isRootHalted,

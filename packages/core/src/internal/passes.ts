@@ -4,7 +4,6 @@
  * keeps growing fails. The nodes of a pass are in the state, so that a new schedule, even after a crash, tells new tasks from
  * old ones too.
  */
-import * as HashMap from "effect/HashMap"
 import { type NodeId, type NodeKey, nodeKey } from "../Ids.ts"
 import * as Plan from "../Plan.ts"
 import * as Records from "../Records.ts"
@@ -57,7 +56,7 @@ export const make = ({ plan, before, view, state, emit, isOver, readsOf, fail, a
   const leftOut = new Set<number>()
   const hasBegun = (loop: number, ids: ReadonlyArray<NodeId>): boolean => {
     const row = view.iterationOf(loop + 1)
-    return ids.some((id) => HashMap.has(state().nodes, nodeKey(id, row)))
+    return ids.some((id) => state().nodes.has(nodeKey(id, row)))
   }
 
   const note: Passes["note"] = () => {

@@ -4,8 +4,6 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import * as HashMap from "effect/HashMap"
-import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { decodeShared, type Json, makeUnknown, Outputs, type SharedValue } from "../Codec.ts"
 import type { Definition, Planner } from "../Definition.ts"
@@ -100,7 +98,7 @@ const readOutput = (
   Effect.suspend((): Effect.Effect<KeptOutput, never, unknown> => {
     const asStored = { give: () => giveJson(stored) }
     if (typeof from === "string") {
-      const record = Option.getOrUndefined(HashMap.get(state.nodes, from as NodeKey))
+      const record = state.nodes.get(from as NodeKey)
       const codec = record?.kind === "step" ? definition.codecOf(record.nodeId, record.table ?? "") : undefined
       if (codec === undefined) return Effect.succeed(asStored)
       const read = Effect.suspend(() => decodeShared(codec, stored))
@@ -153,7 +151,7 @@ export const plan = (planner: Planner, state: RunState.RunState, values: Values)
 /** The values that existed in an earlier state. */
 export const valuesAt = (values: Values, { nodes }: Pick<RunState.RunState, "nodes">): Values => {
   const has = (key: NodeKey): boolean => {
-    const record = Option.getOrUndefined(HashMap.get(nodes, key))
+    const record = nodes.get(key)
     return record?.kind === "step" && record.status === "finished" && values.outputs.has(key)
   }
   const outputs = { has, get: (key: NodeKey) => (has(key) ? values.outputs.get(key) : undefined) }

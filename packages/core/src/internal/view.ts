@@ -3,8 +3,6 @@
  * fixed; the state is read at each call.
  */
 import * as Either from "effect/Either"
-import * as HashMap from "effect/HashMap"
-import * as Option from "effect/Option"
 import type { Json } from "../Codec.ts"
 import type { ErrorInfo } from "../ErrorInfo.ts"
 import { type NodeKey, nodeKey } from "../Ids.ts"
@@ -124,8 +122,7 @@ export const make = ({ plan, values, state, armOf, isVacant = never, isKept = ne
   const loopRecord: View["loopRecord"] = (position) => RunState.loop(state(), plan.id(position), iterationOf(position))
   const boundaryRecord: View["boundaryRecord"] = (position) => RunState.boundary(state(), plan.id(position), iterationOf(position))
   const passesOf: View["passesOf"] = (loop) => {
-    const total = HashMap.get(state().loopPasses, plan.id(loop))
-    return total._tag === "Some" ? total.value : 0
+    return state().loopPasses.get(plan.id(loop)) ?? 0
   }
   /** The row of a loop's pass, by the row of the pass around it. */
   const rowWithin = (loop: number, iteration: number): number => {
@@ -330,7 +327,7 @@ export const make = ({ plan, values, state, armOf, isVacant = never, isKept = ne
     for (let inside = position; inside < end(position); inside++) {
       const node = at(inside)
       if (!("id" in node)) continue
-      const record = Option.getOrUndefined(HashMap.get(state().nodes, nodeKey(node.id, iterationOf(inside))))
+      const record = state().nodes.get(nodeKey(node.id, iterationOf(inside)))
       if (record !== undefined && isBegun(record)) return true
     }
     return false
@@ -394,8 +391,8 @@ export const make = ({ plan, values, state, armOf, isVacant = never, isKept = ne
     compose<Json>(
       position,
       (key) => {
-        const record = HashMap.get(state().nodes, key)
-        return record._tag === "Some" && record.value.kind === "step" ? record.value.output : undefined
+        const record = state().nodes.get(key)
+        return record?.kind === "step" ? record.output : undefined
       },
       {
         list: (items) => items.map((item) => item ?? null),

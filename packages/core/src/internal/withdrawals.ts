@@ -3,8 +3,6 @@
  * up or left. So every open row can be decided or answered. Requests to leave
  * a scope that the run will not reach end here, too.
  */
-import * as HashMap from "effect/HashMap"
-import * as Option from "effect/Option"
 import { type NodeKey, nodeKey } from "../Ids.ts"
 import type * as Plan from "../Plan.ts"
 import * as Records from "../Records.ts"
@@ -107,10 +105,10 @@ export const make = ({ plan, view, phases, journal, agenda, isHalted, isRunHalte
     close,
     isCutShort: () => isCutShort,
     strays: () => {
-      if (isRequested) strays = [...state().unfinished]
+      if (isRequested) strays = state().unfinished.keys()
       if (strays.length === 0) return empty
       const found = strays.flatMap((key) => {
-        const record = Option.getOrUndefined(HashMap.get(state().nodes, key))
+        const record = state().nodes.get(key)
         return isInFlight(record) && isStray(record) ? [record] : []
       })
       strays = found.map(({ nodeId, iteration }) => nodeKey(nodeId, iteration))
@@ -121,8 +119,9 @@ export const make = ({ plan, view, phases, journal, agenda, isHalted, isRunHalte
       // While the run is paused the walk does not reach nodes that the plan has.
       isRequested = isPaused()
       const found: Array<NodeKey> = []
-      for (const key of state().unfinished) {
-        const record = HashMap.unsafeGet(state().nodes, key)
+      for (const key of state().unfinished.keys()) {
+        const record = state().nodes.get(key)
+        if (record === undefined) continue
         if (Records.isToBeLeft(record) && !isPaused()) {
           // It is looked at again with all that happens.
           if (!isPassed(record)) isRequested = true

@@ -6,7 +6,6 @@ import type { NodeId } from "@smithers/core/Ids"
 import type * as Plan from "@smithers/core/Plan"
 import type { PlanText } from "@smithers/core/PlanText"
 import * as RunState from "@smithers/core/RunState"
-import * as HashMap from "effect/HashMap"
 
 /** A saga or a loop around a task. */
 interface Container {
@@ -99,7 +98,7 @@ export const stateBefore = (state: RunState.RunState, undoable: Undoable): RunSt
   const seq = Math.max(...rows)
   return {
     ...state,
-    nodes: HashMap.filter(state.nodes, (record) => record.kind !== "step" || (record.finishedSeq ?? 0) < seq),
+    nodes: state.nodes.filter((record) => record.kind !== "step" || (record.finishedSeq ?? 0) < seq),
   }
 }
 

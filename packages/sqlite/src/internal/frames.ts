@@ -260,8 +260,8 @@ export const make = (
   }
 
   const log = (runId: string, seq: number, frame: number, at: number, event: RunEvent): void => {
-    const { _tag, nodeId = null, iteration = null, attempt = null, ...rest } = stored(event) as LogEntry
-    insertEvent.run(runId, seq, frame, at, _tag, nodeId, iteration, attempt, writePayload(rest))
+    const { _tag, nodeId = null, iteration = null, attempt = null } = event as LogEntry
+    insertEvent.run(runId, seq, frame, at, _tag, nodeId, iteration, attempt, payloadOf(event))
   }
 
   /**
@@ -273,10 +273,10 @@ export const make = (
       guard()
       return selectClaim.values(runId, epoch).length > 0
     }
-    const { _tag, nodeId = null, iteration = null, attempt = null, ...rest } = stored(event) as LogEntry
+    const { _tag, nodeId = null, iteration = null, attempt = null } = event as LogEntry
     let changes = 0
     blame(0, () => {
-      const payload = writePayload(rest)
+      const payload = payloadOf(event)
       const insert = isUntold ? insertFirstUntold : insertFirst
       changes = insert.run(runId, firstSeq, frame, at, _tag, nodeId, iteration, attempt, payload, epoch, protocol).changes
     })
@@ -362,14 +362,16 @@ export const make = (
 const isOf = (event: RunEvent, { nodeId, iteration }: Records.NodeRecord): boolean =>
   "nodeId" in event && event.nodeId === nodeId && event.iteration === iteration
 
-/** An event, with the fields that have columns. */
+/** The fields of an event that have columns. */
 interface LogEntry {
   readonly _tag: string
   readonly nodeId?: string
   readonly iteration?: number
   readonly attempt?: number
-  readonly [field: string]: unknown
 }
+
+const hasColumn = (field: string): boolean =>
+  field === "_tag" || field === "nodeId" || field === "iteration" || field === "attempt"
 
 /**
  * Returns an event as stored: without content that other rows hold. The output of a child run has no row of this run before its
@@ -380,6 +382,18 @@ const stored = (event: RunEvent): RunEvent => {
   if (event._tag !== "AttemptFailed") return withoutContent(event)
   const { error: _, ...rest } = withoutContent(event) as typeof event
   return rest as RunEvent
+}
+
+/** Returns the fields of an event that have no column, as JSON; `null` if it has none, as most starts of attempts. */
+const payloadOf = (event: RunEvent): string | null => {
+  const shown = stored(event) as { readonly [field: string]: unknown }
+  let rest: { [field: string]: unknown } | undefined
+  for (const field in shown) {
+    if (hasColumn(field)) continue
+    rest ??= {}
+    rest[field] = shown[field]
+  }
+  return rest === undefined ? null : writePayload(rest)
 }
 
 const writePayload = (fields: { readonly [field: string]: unknown }): string | null => {

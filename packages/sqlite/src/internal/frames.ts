@@ -370,8 +370,7 @@ interface LogEntry {
   readonly attempt?: number
 }
 
-const hasColumn = (field: string): boolean =>
-  field === "_tag" || field === "nodeId" || field === "iteration" || field === "attempt"
+const hasColumn = (field: string): boolean => field === "_tag" || field === "nodeId" || field === "iteration" || field === "attempt"
 
 /**
  * Returns an event as stored: without content that other rows hold. The output of a child run has no row of this run before its

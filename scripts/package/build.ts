@@ -1,16 +1,18 @@
 /**
  * Builds the package that is published, out of the packages of the workspace: `bun run build`.
  *
- * What users import is compiled file by file, so that `effect` and `react` stay outside and a stack names the file it came from. The
- * program of the command is bundled with what only it needs. It imports the same files as users do: a workflow and the command that runs
- * it share one copy of everything.
+ * What users import is bundled into few files, since three hundred take a process 40 ms longer to load; names and lines are left as they
+ * are written, so that a stack can be read, and maps lead to the sources. `effect` and `react` stay outside. The program of commands that
+ * load workflows is bundled together with it: a workflow and the command that runs it share one copy of everything. Commands that load none
+ * are a bundle of their own, with all that they need and Effect too, of which they load only what they use.
  *
  * The folder is as it is published:
  * ```
  * package.json README.md LICENSE NOTICE
- * dist/   JavaScript, declarations and maps: the facade, and a folder for each package that it is made of
+ * dist/   declarations of the facade, with a folder for each package that it is made of
+ * dist/lib/    JavaScript and its maps
  * src/    the sources that the maps lead to
- * cli/    the program of the command
+ * cli/    the command, and the program of commands that load no workflow
  * page/   the page that it serves to browsers
  * templates/  the project that the command writes
  * ```
@@ -44,8 +46,12 @@ const program = "cli"
 
 const scope = "@smithers/"
 
-/** Packages of the workspace that the program holds in a copy of its own, with what they depend on: loaded file by file, they take longer. */
-const bundled: ReadonlySet<string> = new Set(["server"])
+/** Packages that are never in a bundle: users have them, or may leave them out. */
+const outside =
+  /^(?:effect|react|ai|zod|@ai-sdk\/mcp|@anthropic-ai\/sandbox-runtime|@effect\/(?:ai|experimental|sql)|@vscode\/ripgrep)(?:\/|$)/
+
+/** Those of them that commands which load no workflow have in their bundle. */
+const inside = /^effect(?:\/|$)/
 
 /** Folders of a package that users import something of; the rest of it is in the program alone. */
 const imported: { readonly [part: string]: ReadonlyArray<string> } = { server: ["client", "operations", "views"] }
@@ -102,6 +108,7 @@ const link = (file: string, dist: string): string =>
     })
 
 interface SourceMap {
+  readonly sourcesContent?: ReadonlyArray<string>
   readonly sources: ReadonlyArray<string>
   readonly mappings: string
 }
@@ -125,7 +132,7 @@ const compile = (): void => {
     outDir: "compiled",
     declaration: true,
     declarationMap: true,
-    sourceMap: true,
+    emitDeclarationOnly: true,
     // What Node 20 has, and Node 22 where there is SQLite.
     target: "ES2023",
     lib: ["ES2024", "DOM", "DOM.Iterable"],
@@ -145,8 +152,7 @@ const compile = (): void => {
   }
   cpSync(join(root, "packages", facade, "src", "mdx-modules.d.ts"), join(dist, "mdx-modules.d.ts"))
   // The command has a folder of its own.
-  for (const file of [join(sources, "bin.ts"), ...["js", "js.map", "d.ts", "d.ts.map"].map((end) => join(dist, `bin.${end}`))])
-    rmSync(file)
+  for (const file of [join(sources, "bin.ts"), ...["d.ts", "d.ts.map"].map((end) => join(dist, `bin.${end}`))]) rmSync(file)
 
   for (const file of filesIn(dist)) {
     if (file.endsWith(".map")) {
@@ -176,18 +182,23 @@ const goneFromEffect = [
   "ConfigError",
   "DefaultServices",
   "Either",
+  "Encoding",
   "ExecutionStrategy",
   "FastCheck",
   "FiberId",
   "FiberRef",
+  "FiberRefs",
   "GlobalValue",
   "JSONSchema",
   "List",
+  "Mailbox",
   "MetricBoundaries",
   "MetricLabel",
+  "MetricState",
   "ParseResult",
   "ScheduleDecision",
   "ScheduleIntervals",
+  "Secret",
 ].map((module) => `effect/${module}`)
 
 /**
@@ -258,59 +269,140 @@ check("react", react, "${react}")
   for (const source of Object.values(exports).filter((source) => source !== null)) {
     const module = basename(source, ".ts")
     const hasDefault = /^export default /m.test(readFileSync(join(root, "packages", facade, source), "utf8"))
-    const rest = hasDefault ? `export { default } from "../${module}.js"\n` : ""
+    const rest = hasDefault ? `export { default } from "../lib/${module}.js"\n` : ""
     writeFileSync(
       join(folder, "dist", "entry", `${module}.js`),
-      `${light.has(module) ? "" : `import "../${needs}"\n`}export * from "../${module}.js"\n${rest}`,
+      `${light.has(module) ? "" : `import "../${needs}"\n`}export * from "../lib/${module}.js"\n${rest}`,
     )
   }
 }
 
-/** Bundles the command with what only it needs. Gives the packages that are in the bundle. */
-const bundle = async (): Promise<ReadonlyArray<string>> => {
-  const out = join(folder, "cli")
-  const source = join(root, "packages", program, "src")
-  const outside = new Set(Object.keys(manifestOf([]).dependencies))
+interface Bundle {
+  /** Source files by the names of their modules in the bundle. */
+  readonly entries: Readonly<Record<string, string>>
+  readonly out: string
+  /** What stays outside: an import as the bundle names it. Bare names are as they are written, others are paths of sources. */
+  readonly outside: (path: string, importer: string) => string | undefined
+  readonly minify: boolean
+}
+
+/** Makes a bundle. Gives the folders of the packages that are in it. */
+const bundle = async ({ entries, out, outside, minify }: Bundle): Promise<ReadonlyArray<string>> => {
+  const stubs = join(root, "build", "entries")
+  rmSync(stubs, { recursive: true, force: true })
+  mkdirSync(stubs, { recursive: true })
+  for (const [name, source] of Object.entries(entries)) {
+    const hasDefault = /^export (?:default |\{ default)/m.test(readFileSync(source, "utf8"))
+    const rest = hasDefault ? `export { default } from ${JSON.stringify(source)}\n` : ""
+    writeFileSync(join(stubs, `${name}.ts`), `export * from ${JSON.stringify(source)}\n${rest}`)
+  }
   const result = await Bun.build({
-    entrypoints: [join(source, "main.ts")],
+    entrypoints: Object.keys(entries).map((name) => join(stubs, `${name}.ts`)),
     outdir: out,
-    target: "bun",
+    root: stubs,
+    // Also for Node: what runs in Bun alone is imported by name.
+    target: "node",
     splitting: true,
     sourcemap: "linked",
-    minify: { whitespace: true, syntax: true },
+    minify: minify ? { whitespace: true, syntax: true } : { syntax: true },
     naming: { chunk: "[name]-[hash].[ext]" },
     plugins: [
       {
         name: "smithers-outside",
         setup: (build) => {
-          build.onResolve({ filter: /^(effect|react|ai|zod)(\/|$)/ }, ({ path }) => ({ path, external: true }))
-          build.onResolve({ filter: /^@smithers\// }, ({ path }) => {
-            if (bundled.has(path.split("/")[1] ?? "")) return undefined
-            const module = moduleOf(path)
-            return module === undefined ? undefined : { path: `../dist/${module}.js`, external: true }
+          build.onResolve({ filter: /^(?:ini|toml|yaml)$/ }, ({ path, importer }) =>
+            // Parsers for options that name a file of settings, of which the command has none: seventy files to load.
+            importer.includes("/@effect/cli/") ? { path, namespace: "no-parser" } : undefined,
+          )
+          build.onLoad({ filter: /.*/, namespace: "no-parser" }, ({ path }) => ({
+            contents: `export const parse = () => { throw new Error("${path} is not in the bundle of the command") }`,
+            loader: "js",
+          }))
+          build.onResolve({ filter: /.*/ }, ({ path, importer }) => {
+            const isBare = !/^[./]/.test(path)
+            const given = isBare ? path : join(dirname(importer), path)
+            const name = /^(?:bun|node):/.test(path) ? path : outside(given, importer)
+            return name === undefined ? undefined : { path: name, external: true }
           })
+          // A module that files of users import by its path.
+          build.onLoad({ filter: /\/mdx-plugin\.ts$/ }, ({ path }) => ({
+            contents: readFileSync(path, "utf8").replace(
+              `import.meta.resolve("@smithers/jsx/PromptInput")`,
+              `import.meta.resolve("./PromptInput.js")`,
+            ),
+            loader: "ts",
+          }))
         },
       },
     ],
   })
-  if (!result.success) throw new AggregateError(result.logs, "the command could not be bundled")
-  const inside = new Set<string>()
+  if (!result.success) throw new AggregateError(result.logs, `${out} could not be bundled`)
+  const packages = new Set<string>()
   for (const { path } of result.outputs.filter(({ kind }) => kind === "sourcemap")) {
     const map: SourceMap = JSON.parse(readFileSync(path, "utf8"))
-    for (const file of map.sources) {
-      const [, name] = /.*\/node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(join(out, file)) ?? []
-      if (name !== undefined) inside.add(join(out, file).replace(/(.*\/node_modules\/(?:@[^/]+\/)?[^/]+)\/.*/, "$1"))
-      if (name !== undefined && outside.has(name)) throw new Error(`${name} is a dependency, and is in the bundle as well`)
+    const files = map.sources.map((file) => join(out, file))
+    for (const file of files) {
+      const [, found] = /(.*\/node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(file) ?? []
+      if (found !== undefined) packages.add(found)
     }
-    rmSync(path)
+    const published = files.map(publishedSource)
+    const code = path.replace(/\.map$/, "")
+    if (!minify && published.every((file) => file !== undefined)) {
+      const { sourcesContent: _, ...rest } = map
+      writeFileSync(path, JSON.stringify({ ...rest, sources: published.map((file) => relative(out, file)) }))
+      writeFileSync(code, readFileSync(code, "utf8").replace(/\n?\/\/# debugId=[^\n]*/g, ""))
+    } else {
+      rmSync(path)
+      writeFileSync(code, readFileSync(code, "utf8").replace(/\n?\/\/# (sourceMappingURL|debugId)=[^\n]*/g, ""))
+    }
   }
-  for (const { path } of result.outputs.filter(({ kind }) => kind !== "sourcemap")) {
-    if (existsSync(path)) writeFileSync(path, readFileSync(path, "utf8").replace(/\n?\/\/# (sourceMappingURL|debugId)=[^\n]*/g, ""))
-  }
-  cpSync(join(source, "signals.c"), join(out, "signals.c"))
+  return [...packages].sort()
+}
+
+/** The copy of a source in the package; `undefined` for one that is not published. */
+const publishedSource = (file: string): string | undefined => {
+  const [, part = "", path = ""] = /\/packages\/([^/]+)\/src\/(.*)$/.exec(file) ?? []
+  const copy = join(folder, "src", placeOf(part), path)
+  return part !== "" && existsSync(copy) ? copy : undefined
+}
+
+const command = (module: string): string => join(root, "packages", program, "src", module)
+
+const lib = join(folder, "dist", "lib")
+const cli = join(folder, "cli")
+
+/**
+ * Bundles what users import, with the program of commands that load workflows; and the program of those that load none. The state of a
+ * process that has just begun is in a module of its own, which both share.
+ */
+const bundleAll = async (): Promise<ReadonlyArray<string>> => {
+  const asked = new Set(Object.keys(dependencies()))
+  const isOutside = (path: string): boolean =>
+    outside.test(path) || asked.has(path.split("/", path.startsWith("@") ? 2 : 1).join("/"))
+  const modules = Object.values(readManifest(facade).exports).filter((source) => source !== null)
+  const shared = await bundle({
+    entries: {
+      ...Object.fromEntries(modules.map((source) => [basename(source, ".ts"), join(root, "packages", facade, source)])),
+      PromptInput: join(root, "packages", "jsx", "src", "PromptInput.ts"),
+      program: command("Program.ts"),
+    },
+    out: lib,
+    minify: false,
+    outside: (path) => (path === command("Launch.ts") ? "../../cli/launch.js" : isOutside(path) ? path : undefined),
+  })
+  const alone = await bundle({
+    entries: { main: command("main.ts"), launch: command("Launch.ts") },
+    out: cli,
+    minify: true,
+    outside: (path, importer) => {
+      if (path === command("Program.ts") && importer === command("main.ts")) return "../dist/lib/program.js"
+      return isOutside(path) && !inside.test(path) ? path : undefined
+    },
+  })
+  for (const out of [lib, cli]) cpSync(command("signals.c"), join(out, "signals.c"))
   const bin = readFileSync(join(root, "packages", facade, "src", "bin.ts"), "utf8")
-  writeFileSync(join(out, "bin.js"), bin.replace('"@smithers/cli"', '"./main.js"'), { mode: 0o755 })
-  return [...inside].sort()
+  writeFileSync(join(cli, "bin.js"), bin.replace('"@smithers/cli"', '"./main.js"'), { mode: 0o755 })
+  return [...new Set([...shared, ...alone])]
 }
 
 /** What the package asks for, of all its parts. */
@@ -348,7 +440,7 @@ const manifestOf = (included: ReadonlyArray<string>) => {
     bugs: `${page()}/issues`,
     repository,
     type: "module",
-    sideEffects: ["./dist/mdx.js", "./dist/copies.js", "./dist/entry/*.js", "./dist/needs-*.js", "./cli/*.js"],
+    sideEffects: ["./dist/lib/*.js", "./dist/entry/*.js", "./dist/needs-*.js", "./cli/*.js"],
     bin: { smithers: "cli/bin.js" },
     exports: { ...Object.fromEntries(targets), "./package.json": "./package.json" },
     files: ["dist", "src", "cli", "page", "docs", "templates", ...included],
@@ -384,9 +476,10 @@ export const build = async (): Promise<void> => {
   rmSync(join(root, "build"), { recursive: true, force: true })
   mkdirSync(folder, { recursive: true })
   compile()
+  const bundled = await bundleAll()
   enter()
   // What a server hands out to browsers.
-  const packages = [...(await bundle()), ...(await buildPage(join(folder, "page")))].sort()
+  const packages = [...new Set([...bundled, ...(await buildPage(join(folder, "page")))])].sort()
   const manifest = manifestOf(["NOTICE", "CHANGELOG.md"])
   writeFileSync(join(folder, "package.json"), `${JSON.stringify(manifest, undefined, 2)}\n`)
   writeFileSync(join(folder, "NOTICE"), notice(manifest.name, packages))

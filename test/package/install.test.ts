@@ -447,11 +447,15 @@ describeInstalled(titled("beside versions that it does not work with"), () => {
         expect.stringContaining("smithers-orchestrator/dist/needs-effect-3.22.1-or-later-and-below-4/"),
       ])
     }
-    const { code, stderr } = await run([join(folder, "node_modules", ".bin", "smithers"), "ps"], folder)
+    const { code, stderr } = await run([join(folder, "node_modules", ".bin", "smithers"), "check", "program.mjs"], folder)
     expect([code, stderr]).toEqual([
       4,
       `smithers needs effect ^3.22.1; ${join(folder, "node_modules", "effect")} is 4.1.0. Install a supported version: bun add effect@^3.22.1\n`,
     ])
+    // What loads no workflow needs no package of the project.
+    expect((await run([join(folder, "node_modules", ".bin", "smithers"), "ps"], folder)).stderr).toContain(
+      "There is no smithers.db in",
+    )
   })
 
   it("an effect or a react that is too old is named with its version", { timeout: 3 * minutes }, async () => {

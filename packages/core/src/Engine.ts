@@ -48,7 +48,6 @@ import * as Limits from "./Limits.ts"
 import * as Metrics from "./Metrics.ts"
 import * as Millis from "./Millis.ts"
 import * as RedactedTelemetry from "./RedactedTelemetry.ts"
-import * as Revert from "./Revert.ts"
 import * as RunDriver from "./RunDriver.ts"
 import type * as RunReader from "./RunReader.ts"
 import * as RunRequest from "./RunRequest.ts"
@@ -293,10 +292,16 @@ export const make = (
         }
       })
 
-    /** Completes a revert of the run that a crash has cut off. */
+    /** Completes a revert of the run that a crash has cut off. Costs one read where there is none. */
     const settle = <R>(definition: Definition<R>, runId: string, epoch: number) =>
-      Effect.onError(Revert.settle(ports, definition, runId, epoch), () =>
-        Effect.flatMap(Millis.now, (now) => Effect.ignore(ownership.release(runId, epoch, now))),
+      Effect.onError(
+        Effect.gen(function* () {
+          const reverts = yield* ports.snapshots.reverts(runId)
+          if (reverts.every(({ state }) => state !== "planned")) return
+          const { settle } = yield* Effect.promise(() => import("./Revert.ts"))
+          yield* settle(ports, definition, runId, epoch, reverts)
+        }),
+        () => Effect.flatMap(Millis.now, (now) => Effect.ignore(ownership.release(runId, epoch, now))),
       ) as Effect.Effect<void, EngineError, R>
 
     /** Drives a run to its end, through all runs that it goes on as. */

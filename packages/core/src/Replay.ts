@@ -18,35 +18,14 @@ import * as Restore from "./internal/restore.ts"
 import type { Millis } from "./Millis.ts"
 import * as PlanText from "./PlanText.ts"
 import type { Difference, ReplayFinding } from "./ReplayFinding.ts"
+import type { ReplayReport } from "./ReplayReport.ts"
 import { RunReader } from "./RunReader.ts"
 import * as RunState from "./RunState.ts"
 import { RunStore } from "./RunStore.ts"
-import type { RunStatus } from "./Status.ts"
 
 export type { Difference, ReplayFinding } from "./ReplayFinding.ts"
 export { describe } from "./ReplayFinding.ts"
-
-/** The result of a replay. */
-export interface ReplayReport {
-  readonly runId: string
-  readonly workflow: string
-  /** Status of the recorded run. */
-  readonly status: RunStatus
-  /** In the order of the recording. */
-  readonly findings: ReadonlyArray<ReplayFinding>
-  /** Number of tasks and waits, in all iterations, that were compared. */
-  readonly compared: number
-  /** Recorded tasks and waits (`<node>/<iteration>`) that were not compared, since they depend on something that differs. */
-  readonly unreached: ReadonlyArray<NodeKey>
-  /** Tasks whose prompt cannot be compared, with the reason. */
-  readonly uncompared: ReadonlyArray<{ readonly key: NodeKey; readonly reason: string }>
-  /** Its child runs, each replayed with its own code. */
-  readonly children: ReadonlyArray<ReplayReport>
-}
-
-/** Tells whether today's code would have changed a run, or one of its child runs. A function that differs from itself is no change. */
-export const hasChanged = ({ findings, children }: ReplayReport): boolean =>
-  findings.some(({ _tag }) => _tag !== "Unsteady") || children.some(hasChanged)
+export { hasChanged, type ReplayReport } from "./ReplayReport.ts"
 
 /** Time between the two evaluations of a replay (ms): each unit of time differs. */
 const shiftMs = 400 * 86_400_000 + 5_025_678

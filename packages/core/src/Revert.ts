@@ -514,19 +514,18 @@ const takeBack = (
 
 /**
  * Completes a revert of a claimed run that a crash has cut off, or takes it back where that fails, and restores the files of a fork whose
- * process died. Costs one read where there is none.
+ * process died. `all` are the reverts of the run.
  */
 export const settle = (
   ports: RunPorts,
   definition: Definition<unknown>,
   runId: string,
   epoch: number,
+  all: ReadonlyArray<Snapshots.StoredRevert>,
 ): Effect.Effect<void, StoreError | RunNotFound | RunFenced | RevertUnfinished, unknown> =>
   Effect.gen(function* () {
     const { store, snapshots } = ports
-    const all = yield* snapshots.reverts(runId)
     const open = all.filter(({ state }) => state === "planned")
-    if (open.length === 0) return
     const state = yield* store.load(runId)
     const ofFork = open.filter((one) => ForkFiles.isOfFork(one, state))
     if (ofFork.length > 0) {
@@ -624,7 +623,7 @@ export const revert = <R>(
           const { epoch } = opened
           const before = yield* checked
           if (!Status.isEnded(before.status)) released = before.status
-          yield* settle(ports, definition, runId, epoch)
+          yield* settle(ports, definition, runId, epoch, yield* snapshots.reverts(runId))
           const state = yield* store.load(runId)
           yield* checkCancel(state, yield* ports.inbox.pending)
           const goal = yield* goalOf(ports, state, options)

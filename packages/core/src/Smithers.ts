@@ -8,7 +8,7 @@ import * as Stream from "effect/Stream"
 import { AgentJournal, type UsageFilter } from "./AgentJournal.ts"
 import type { Account } from "./Budget.ts"
 import type { UsageRow } from "./Charges.ts"
-import * as Comparison from "./Comparison.ts"
+import type * as Comparison from "./Comparison.ts"
 import type { Definition } from "./Definition.ts"
 import * as Engine from "./Engine.ts"
 import {
@@ -23,13 +23,10 @@ import type { ForkError, Forked, ForkOptions } from "./Fork.ts"
 import type { Moment } from "./History.ts"
 import * as Lineage from "./Lineage.ts"
 import { check as checkFact, type Fact, type FactFilter, type InvalidFact, Memory } from "./Memory.ts"
-import * as MemoryStorage from "./MemoryStorage.ts"
 import * as Millis from "./Millis.ts"
 import * as RedactedTelemetry from "./RedactedTelemetry.ts"
 import type { ReplayReport } from "./Replay.ts"
-import * as Replay from "./Replay.ts"
 import type { RevertOptions } from "./Revert.ts"
-import * as Revert from "./Revert.ts"
 import * as RunAt from "./RunAt.ts"
 import { type RunDetails, type RunFilter, RunReader, type RunSummary } from "./RunReader.ts"
 import { RunStore } from "./RunStore.ts"
@@ -73,7 +70,8 @@ export type { Moment } from "./History.ts"
 export { itemId } from "./Ids.ts"
 export type { ConversationOfRun } from "./Lineage.ts"
 export { type Fact, type FactFilter, InvalidFact } from "./Memory.ts"
-export { hasChanged, type ReplayFinding, type ReplayReport } from "./Replay.ts"
+export type { ReplayFinding, ReplayReport } from "./Replay.ts"
+export { hasChanged } from "./ReplayReport.ts"
 export type { RevertError, Reverted, RevertOptions } from "./Revert.ts"
 export type { RunAt } from "./RunAt.ts"
 export type { RunDetails, RunFilter, RunSummary } from "./RunReader.ts"
@@ -119,7 +117,10 @@ export const replay = <R>(
   workflow: { readonly definition: Definition<R> },
   runId: string,
 ): Effect.Effect<ReplayReport, StoreError | RunNotFound | WorkflowMismatch, RunStore | RunReader | R> =>
-  Replay.replay(workflow.definition, runId)
+  Effect.flatMap(
+    Effect.promise(() => import("./Replay.ts")),
+    ({ replay }) => replay(workflow.definition, runId),
+  )
 
 const filterNames: Settings.Names<RunFilter> = {
   status: true,
@@ -166,6 +167,8 @@ export const stateAt = (
 
 const momentNames: Settings.Names<{ readonly frame?: number; readonly seq?: number }> = { frame: true, seq: true }
 
+const loadComparison = Effect.promise(() => import("./Comparison.ts"))
+
 const comparing = Effect.map(Effect.all([RunStore, RunReader]), ([{ load }, { plan, events, inspect }]) => ({
   ...{ load, plan, events, inspect },
 }))
@@ -178,13 +181,13 @@ export const diff = (
   before: Comparison.RunName,
   after: Comparison.RunName,
 ): Effect.Effect<Comparison.Comparison, StoreError | RunNotFound | NoSuchMoment, RunStore | RunReader> =>
-  Effect.flatMap(comparing, (reader) => Comparison.runs(reader, before, after))
+  Effect.flatMap(Effect.all([loadComparison, comparing]), ([{ runs }, reader]) => runs(reader, before, after))
 
 /** Compares two attempts at a step, as {@link diff} compares runs. Fails with `NoSuchAttempt` if the step has not made them. */
 export const diffAttempts = (
   name: Comparison.AttemptsName,
 ): Effect.Effect<Comparison.NodeDifference, StoreError | RunNotFound | NoSuchAttempt, RunStore | RunReader> =>
-  Effect.flatMap(comparing, (reader) => Comparison.attempts(reader, name))
+  Effect.flatMap(Effect.all([loadComparison, comparing]), ([{ attempts }, reader]) => attempts(reader, name))
 
 /**
  * Streams the frames of a run in order, each with its events, what it changed of the plan, the child runs that it started, and its
@@ -289,7 +292,10 @@ const scoreNames: Settings.Names<ScoreFilter> = { runId: true, nodeId: true, sta
  * deleted: the run's log goes on. With `undo` the last revert is undone. Resume the run afterwards.
  */
 export const revert = <R>(workflow: { readonly definition: Definition<R> }, runId: string, options: RevertOptions) =>
-  Revert.revert(workflow.definition, runId, options)
+  Effect.flatMap(
+    Effect.promise(() => import("./Revert.ts")),
+    ({ revert }) => revert(workflow.definition, runId, options),
+  )
 
 /**
  * Reads the snapshots of workspaces around the attempts of a run, in the order in which they were taken, and before them, of a fork, those of
@@ -337,5 +343,12 @@ export const onStorage = <E>(
   return Layer.fail(new InvalidSetting({ setting: "storage", received: Millis.show(storage), expected: "a layer of a store" }))
 }
 
+const loadedMemory = Layer.unwrapEffect(
+  Effect.map(
+    Effect.promise(() => import("./MemoryStorage.ts")),
+    ({ layer }) => layer,
+  ),
+)
+
 /** An engine on a store in memory. Its runs are lost with the layer. */
-export const memory: Layer.Layer<Runtime> = Layer.orDie(onStorage(MemoryStorage.layer))
+export const memory: Layer.Layer<Runtime> = Layer.orDie(onStorage(loadedMemory))

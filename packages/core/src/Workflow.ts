@@ -15,7 +15,7 @@ import * as Commands from "./Commands.ts"
 import * as DeclaredError from "./DeclaredError.ts"
 import type { Definition, Planner } from "./Definition.ts"
 import * as EffectVersion from "./EffectVersion.ts"
-import * as EndRun from "./EndRun.ts"
+import type * as EndRun from "./EndRun.ts"
 import { Engine, type EngineError, type Started } from "./Engine.ts"
 import {
   type InvalidCommand,
@@ -35,7 +35,7 @@ import {
   unnamed,
   WorkflowMismatch,
 } from "./Errors.ts"
-import * as Fork from "./Fork.ts"
+import type * as Fork from "./Fork.ts"
 import { generateRunId, idRule, isDerivedRunId, isId, type NodeId } from "./Ids.ts"
 import { Inbox } from "./Inbox.ts"
 import * as Claims from "./internal/claims.ts"
@@ -47,8 +47,8 @@ import * as Names from "./Names.ts"
 import * as NodeOptions from "./NodeOptions.ts"
 import * as Plan from "./Plan.ts"
 import * as PlanLayout from "./PlanLayout.ts"
-import * as Replay from "./Replay.ts"
-import * as Revert from "./Revert.ts"
+import type * as Replay from "./Replay.ts"
+import type * as Revert from "./Revert.ts"
 import * as RunDriver from "./RunDriver.ts"
 import * as RunLog from "./RunLog.ts"
 import { type LoggedEvent, type Origin, RunReader, type RunReaderShape } from "./RunReader.ts"
@@ -535,14 +535,24 @@ export const runs = <I, A, R, E = never>({ definition, begin, label }: Runnable<
     resume: Effect.fn("Workflow.resume")(resume),
     cancel: Effect.fn("Workflow.cancel")(cancel),
     forceCancel: Effect.fn("Workflow.forceCancel")(forceCancel),
-    revert: Effect.fn("Workflow.revert")((runId, options) => Revert.revert(definition, runId, options)),
-    replay: Effect.fn("Workflow.replay")((runId) => Replay.replay(definition, runId)),
+    revert: Effect.fn("Workflow.revert")((runId, options) =>
+      Effect.flatMap(loadRevert, ({ revert }) => revert(definition, runId, options)),
+    ),
+    replay: Effect.fn("Workflow.replay")((runId) => Effect.flatMap(loadReplay, ({ replay }) => replay(definition, runId))),
     signalWithStart: Effect.fn("Workflow.signalWithStart")(signalWithStart),
     attach: Effect.fn("Workflow.attach")((runId, options) => attach<A, R, E>(definition, runId, options)),
     poll: Effect.fn("Workflow.poll")((runId) => poll<A, R, E>(definition, runId)),
-    fork: Effect.fn("Workflow.fork")((runId, options) => Fork.fork(definition, runId, options)),
+    fork: Effect.fn("Workflow.fork")((runId, options) => Effect.flatMap(loadFork, ({ fork }) => fork(definition, runId, options))),
   }
 }
+
+/** Modules that few runs need. They are loaded with their first use, so that a process gets to its first step sooner. */
+const [loadRevert, loadReplay, loadFork, loadEndRun] = [
+  Effect.promise(() => import("./Revert.ts")),
+  Effect.promise(() => import("./Replay.ts")),
+  Effect.promise(() => import("./Fork.ts")),
+  Effect.promise(() => import("./EndRun.ts")),
+]
 
 const cancelOf = <R>(
   definition: Definition<R>,
@@ -559,7 +569,8 @@ export const forceCancel: Runs<never, unknown>["forceCancel"] = (runId, reason) 
   Effect.gen(function* () {
     const engine = yield* Engine
     const said = yield* Settings.text("reason", reason)
-    const ended = yield* EndRun.force(runId, said)
+    const { force } = yield* loadEndRun
+    const ended = yield* force(runId, said)
     for (const each of [runId, ...ended.children]) yield* engine.fence(each)
     return ended
   })

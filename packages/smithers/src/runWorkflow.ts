@@ -4,7 +4,6 @@
 import type { AgentRunner } from "@smithers/core/AgentRunner"
 import { Engine } from "@smithers/core/Engine"
 import { generateRunId } from "@smithers/core/Ids"
-import * as MemoryStorage from "@smithers/core/MemoryStorage"
 import type { RunResult } from "@smithers/core/RunResult"
 import * as SecretSettings from "@smithers/core/SecretSettings"
 import * as Settings from "@smithers/core/Settings"
@@ -64,7 +63,8 @@ const open = (layer: Layer.Layer<Runtime, unknown>) =>
 /** The open layers of one runtime, with a store in memory that is never closed, since it holds no resources. */
 const makeMemo = Effect.gen(function* () {
   const memo = yield* Layer.makeMemoMap
-  yield* Layer.buildWithMemoMap(MemoryStorage.layer, memo, yield* Scope.make())
+  const { layer } = yield* Effect.promise(() => import("@smithers/core/MemoryStorage"))
+  yield* Layer.buildWithMemoMap(layer, memo, yield* Scope.make())
   return memo
 })
 

@@ -61,6 +61,7 @@ const long = [
   "test/smithers/processes.test.ts",
   "test/smithers/revertKilled.test.ts",
   "test/smithers/sandboxes.test.tsx",
+  "test/smithers/sharedSandboxes.test.tsx",
   "test/smithers/transactions.test.tsx",
   "test/workspace/attacks.test.ts",
   "test/workspace/crashes.test.ts",

@@ -63,6 +63,7 @@ const chapters: ReadonlyArray<{ readonly title: string; readonly folder: string;
       "step-rights",
       "worktrees",
       "sandboxes",
+      "shared-sandboxes",
       "tool-approvals",
       "agent-crashes",
       "provider-errors",

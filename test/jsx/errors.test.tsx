@@ -226,11 +226,11 @@ describe("props", () => {
       )),
     ).toEqual(
       invalid(
-        'Task "a": it has no prop "retry"; there are id, output, agent, deps, needs, dependsOn, skipIf, retries, corrections, allowTools, allowNetwork, root, readOnly, budget, retryPolicy, noRetry, timeout, timeoutMs, heartbeatTimeout, heartbeatTimeoutMs, continueOnFail, cache, memory, scorers, snapshots, label, meta, compensate, needsApproval, limit, children',
+        'Task "a": it has no prop "retry"; there are id, output, agent, deps, needs, dependsOn, skipIf, retries, corrections, allowTools, allowNetwork, root, readOnly, budget, retryPolicy, noRetry, timeout, timeoutMs, heartbeatTimeout, heartbeatTimeoutMs, continueOnFail, cache, memory, scorers, snapshots, sandbox, label, meta, compensate, needsApproval, limit, children',
       ),
     )
     const others: ReadonlyArray<readonly [React.ReactNode, string]> = [
-      [<AnySequence key="s" name="s" />, 'a Sequence: it has no prop "name"; there are skipIf, children'],
+      [<AnySequence key="s" name="s" />, 'a Sequence: it has no prop "name"; there are sandbox, skipIf, children'],
       [
         <AnyParallel key="p" limit={3} />,
         'a Parallel: it has no prop "limit"; there are children, maxConcurrency, maxItems, failFast, skipIf',

@@ -138,7 +138,7 @@ describe("the work of a sandbox", () => {
         expect(result.files).toEqual(["a.txt", "gone.txt", "lib/new.txt"])
         expect(result.diff).toContain("--- a/a.txt\n+++ b/a.txt\n@@ -1 +1 @@\n-one\n+two\n")
         expect(filesOf(root)).toEqual(worked)
-        expect(readdirSync(join(root, ".smithers/sandboxes"))).toEqual([".gitignore"])
+        expect(readdirSync(join(root, ".smithers/sandboxes"))).toEqual([".git", ".gitignore"])
         const applied = execFileSync("git", ["status", "--porcelain"], { cwd: root, encoding: "utf8" })
         expect(applied).toBe(" M a.txt\n D gone.txt\n?? .env\n?? lib/\n")
       }),
@@ -199,7 +199,7 @@ describe("the work of a sandbox", () => {
         yield* Smithers.retryNode("r", "fix~apply")
         expect((yield* flow.execute({}, { runId: "r" })).status).toBe("applied")
         expect(filesOf(root)).toEqual(worked)
-        expect(readdirSync(join(root, ".smithers/sandboxes"))).toEqual([".gitignore"])
+        expect(readdirSync(join(root, ".smithers/sandboxes"))).toEqual([".git", ".gitignore"])
       }),
     )
   })
@@ -237,7 +237,7 @@ describe("the work of a sandbox", () => {
       const report = yield* Crashes.everywhere(flow, {}, { before, world })
       expect(report.steps).toEqual(["fix~open", "edit", "count", "fix~patch", "fix~apply", "fix~close"])
       expect(report.crashes).toBeGreaterThan(15)
-      expect(world()).toEqual({ ...worked, seen: "new\n", left: [".gitignore"] })
+      expect(world()).toEqual({ ...worked, seen: "new\n", left: [".git", ".gitignore"] })
     }).pipe(Effect.provideService(Sandboxes, { providers: { local }, apply }))
   })
 })
@@ -340,7 +340,7 @@ describe("steps in a sandbox", () => {
       Effect.gen(function* () {
         yield* flow.execute({}, { runId: "r" })
         expect([textOf(root, "x.txt"), textOf(root, "y.txt")]).toEqual([".gitignore,a.txt,gone.txt", ".gitignore,a.txt,gone.txt"])
-        expect(readdirSync(join(root, ".smithers/sandboxes"))).toEqual([".gitignore"])
+        expect(readdirSync(join(root, ".smithers/sandboxes"))).toEqual([".git", ".gitignore"])
       }),
     )
   })

@@ -65,7 +65,10 @@ const pointsBack = (directory: string, top: string): boolean => {
 /** The work tree with this top; `undefined` where there is none. */
 const workTreeAt = (top: string): WorkTree | undefined => {
   const own = path.join(top, ".git")
-  const [, pointer] = /^gitdir: (.+?)\s*$/m.exec(lstatSync(own).isFile() ? textOf(own) : "") ?? []
+  const isFile = lstatSync(own).isFile()
+  const [, pointer] = /^gitdir: (.+?)\s*$/m.exec(isFile ? textOf(own) : "") ?? []
+  // A sandbox belongs to no repository, which such a file says.
+  if (isFile && pointer === undefined) return undefined
   const directory = realOrUndefined(pointer === undefined ? own : path.resolve(top, pointer))
   if (directory === undefined || (pointer !== undefined && !pointsBack(directory, top))) return undefined
   const shared = textOf(path.join(directory, "commondir")).trim()

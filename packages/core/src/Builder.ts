@@ -143,6 +143,8 @@ interface EveryStep<
    * it takes them around attempts of agents that can write, in a git work tree.
    */
   readonly snapshots?: boolean
+  /** The id of a sandbox around the step, to work in that one; `false` works outside of all. Default: the innermost one. */
+  readonly sandbox?: string | false
   /** Takes over the output of an earlier run with the same key. `true` is `{}`. Default: false. */
   readonly cache?: boolean | CacheOptions<(context: Condition<Input, N>) => unknown>
   /** Scores of the output, by name. They are made after it is stored, and neither hold up nor fail the run. */
@@ -496,6 +498,8 @@ export interface SubflowOptions<
    * the child's output, and cancels it when it is cancelled itself. Default: true.
    */
   readonly attach?: Attach
+  /** The id of a sandbox around the node, for the child to work in that one; `false` works outside of all. Default: the innermost one. */
+  readonly sandbox?: string | false
   /** Most runs above the child run; beyond it the node fails with `ChildRunsTooDeep`. `Infinity` for no limit. Default: 50. */
   readonly maxDepth?: number
   /** Reaction to a child that fails or is cancelled: fail the node, or leave its output absent. Default: `fail`. */
@@ -637,6 +641,8 @@ export interface SandboxOptions {
   readonly review?: "approve" | "auto" | ((patch: Patch) => boolean | Promise<boolean> | Effect.Effect<boolean, unknown>)
   /** Names of those who may approve. Default: anyone. */
   readonly approvers?: ReadonlyArray<string>
+  /** `false` holds only the steps that join it by `sandbox`; the others work as if it was not there. Default: true. */
+  readonly default?: boolean
 }
 
 /** The time of `$.race`. */
@@ -980,7 +986,7 @@ export interface Builder<out Input, in Given = never> {
   ) => Node<Value<Body>, Services<Body>, WrittenBy<Body>, Errors<Body>>
   /**
    * A region whose steps work in a sandbox: a copy of the root, in which commands run isolated. Behind it, its patch is reviewed and applied to the root. Its value says what
-   * was changed. Steps of child runs work outside of it. Fails with `SandboxFailed` if it cannot be opened, and with `PatchConflict`, which keeps the patch, if the
+   * was changed. Steps of attached child runs work in it, too. In a worktree or another sandbox, the root is that place. Fails with `SandboxFailed` if it cannot be opened, and with `PatchConflict`, which keeps the patch, if the
    * root has changed meanwhile.
    */
   readonly sandbox: <Body extends AnyNode>(

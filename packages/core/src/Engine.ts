@@ -44,6 +44,7 @@ import * as Scoring from "./internal/scoring.ts"
 import * as SlotQueue from "./internal/slotQueue.ts"
 import * as Suspects from "./internal/suspects.ts"
 import * as Tracing from "./internal/tracing.ts"
+import type { Chain } from "./internal/workplace.ts"
 import * as Limits from "./Limits.ts"
 import * as Metrics from "./Metrics.ts"
 import * as Millis from "./Millis.ts"
@@ -402,6 +403,7 @@ export const make = (
               readsCache,
               snapshots,
               dailyBudget,
+              places: active.places,
               startChild: startChild(active),
             }).pipe(
               Effect.ensuring(
@@ -429,12 +431,13 @@ export const make = (
       definition: Definition<R>,
       request: RunRequest.RunRequest,
       code: CodeGeneration | undefined = noted.get(request.runId),
+      places: Chain | undefined = undefined,
     ): Effect.Effect<Active, EngineError, R> =>
       Effect.suspend((): Effect.Effect<Active, EngineError, R> => {
         const { runId, create } = request
         const running = actives.get(runId)
         if (running?.isReleasing === true) {
-          return Effect.zipRight(Effect.exit(Deferred.await(running.settled)), acquire(definition, request, code))
+          return Effect.zipRight(Effect.exit(Deferred.await(running.settled)), acquire(definition, request, code, places))
         }
         if (running !== undefined) {
           // A name that only the plan has is compared by the driver; this run has a name already.
@@ -460,6 +463,7 @@ export const make = (
           hasDriven: false,
           disown: undefined,
           create,
+          places,
           workflow: definition.name,
           settled: Deferred.unsafeMake(FiberId.none),
           control: Control.make(),

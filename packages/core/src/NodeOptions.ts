@@ -17,6 +17,7 @@ import * as DeclaredError from "./DeclaredError.ts"
 import type { ErrorInfo } from "./ErrorInfo.ts"
 import { InvalidRequest } from "./Errors.ts"
 import {
+  keptId,
   type NodeId,
   partId,
   removalId,
@@ -91,7 +92,7 @@ const checked = <A>(make: () => A): Either.Either<A, Problem> => {
 
 /**
  * Makes a step. Options: `label`, `meta`, `error`, `retry`, `timeout`, `heartbeatTimeout`, `continueOnFail`, `cache`,
- * `limit`, `snapshots`, `needsApproval` and `compensate`.
+ * `limit`, `snapshots`, `sandbox`, `needsApproval` and `compensate`.
  */
 export const step = (
   leaf: Leaf & {
@@ -131,6 +132,7 @@ export const step = (
         memory: memoryOf(leaf, options.memory, words),
         scorers: scorersOf(options.scorers, words),
         snapshots: options.snapshots === undefined ? undefined : flag(options, "snapshots", words),
+        joins: joinedOf(options),
       }),
     }
   })
@@ -172,6 +174,18 @@ export const agent = (options: Options, isText: boolean, words: Words): Either.E
   })
 
 const budgetOf = (value: unknown): Budget.Budget => Either.getOrElse(Budget.read(value), (problem) => refuse(`"budget" ${problem}`))
+
+/** Reads the option `sandbox` of a node: the id of a sandbox around it, or `false`. */
+const joinedOf = ({ sandbox }: Options): Plan.Joined | undefined =>
+  sandbox === undefined || sandbox === false
+    ? sandbox
+    : typeof sandbox === "string" && sandbox !== ""
+      ? keptId(sandbox)
+      : refuse(`"sandbox" must be the id of a sandbox around it, or false, and is ${Thrown.show(sandbox)}`)
+
+/** Makes a region whose nodes run one after another. Option: `sandbox`. */
+export const sequence = (children: ReadonlyArray<Plan.Node>, options: Options): Either.Either<Plan.Sequence, Problem> =>
+  checked(() => ({ _tag: "Sequence", children, ...defined({ joins: joinedOf(options) }) }))
 
 /** Reads the option `snapshots` of a workflow. */
 export const snapshots = (options: Options, words: Words): Either.Either<boolean | undefined, Problem> =>
@@ -215,10 +229,10 @@ export const worktree = (
 const removalCodec = Codec.makeUnknown(Schema.UndefinedOr(Removal))
 
 /** The names of the options of a sandbox. */
-export const sandboxOptions = ["provider", "allowNetwork", "include", "limits", "review", "approvers"] as const
+export const sandboxOptions = ["provider", "allowNetwork", "include", "limits", "review", "approvers", "default"] as const
 
 /**
- * Makes a region whose steps work in a sandbox. Options: `provider`, `allowNetwork`, `include`, `limits`, `review` and `approvers`. Steps of its own open it before the
+ * Makes a region whose steps work in a sandbox. Options: `provider`, `allowNetwork`, `include`, `limits`, `review`, `approvers` and `default`. Steps of its own open it before the
  * region, take its patch behind it, have that reviewed, apply it, and close the sandbox. Its value is a `SandboxResult`. `tableOf` names the tables of these steps.
  */
 export const sandbox = (
@@ -241,28 +255,33 @@ export const sandbox = (
       allowNetwork: hostsOf(options),
       include: includedOf(options),
       limits: sandboxLimitsOf(options.limits),
+      isDefault: options.default === undefined || flag(options, "default", words),
     }
     const part = <Context>(
       of: SandboxPart,
       codec: Codec.Codec<unknown, unknown>,
       needs: ReadonlyArray<Plan.Need>,
-      act: (sandbox: Plan.Sandbox, context: StepContext<unknown> & Context, state: RunState.RunState) => unknown,
+      act: (sandbox: Workplace.Place, context: StepContext<unknown> & Context, state: RunState.RunState) => unknown,
       more: Options = {},
     ): Plan.Step => {
       const leaf = { id: sandboxPartId(id, of), needs, codec, table: tableOf(sandboxPartId(id, of)), skipIf: undefined }
       // In items of a list, the ids have a prefix.
       const run = (context: StepContext<unknown> & Context, state: RunState.RunState) =>
-        act({ ...place, id: sandboxOfPart(context.stepId) }, context, state)
+        act(
+          { sandbox: { ...place, id: sandboxOfPart(context.stepId) }, runId: context.runId, root: Workplace.rootIn(context) },
+          context,
+          state,
+        )
       return Either.getOrElse(step({ ...leaf, run, cacheKey: () => null }, more, words), refuse)
     }
-    const opening = part<object>("open", madeCodec, [], (sandbox, { runId }) =>
-      Effect.map(Workplace.openSandbox(sandbox, runId), ({ made }) => ({ made })),
+    const opening = part<object>("open", madeCodec, [], (place) =>
+      Effect.map(Workplace.openSandbox(place), ({ made }) => ({ made })),
     )
     const patching = part<{ readonly opened: typeof Made.Type }>(
       "patch",
       patchCodec,
       [{ name: "opened", target: opening, pass: "current" }],
-      (sandbox, { runId, opened }) => Workplace.patch(sandbox, runId, opened.made),
+      (place, { opened }) => Workplace.patch(place, opened.made),
     )
     const ofPatch: Plan.Need = { name: "patch", target: patching, pass: "current" }
     const reviewing =
@@ -280,7 +299,7 @@ export const sandbox = (
         ofPatch,
         ...(reviewing === undefined ? [] : [{ name: "review", target: reviewing, pass: "current", isOptional: true } as const]),
       ],
-      (sandbox, { runId, patch, review: decided }) => {
+      (place, { patch, review: decided }) => {
         const { changes, left, diff, log, usage } = patch
         const result = (status: SandboxResult["status"]): SandboxResult => ({
           ...{ status, left, diff, log, usage },
@@ -289,7 +308,7 @@ export const sandbox = (
         if (changes.length === 0) return result("unchanged")
         const isAccepted = typeof decided === "object" ? decided.approved : decided === true
         if (reviewing !== undefined && !isAccepted) return result("rejected")
-        return Effect.as(Workplace.apply(sandbox, runId, patch), result("applied"))
+        return Effect.as(Workplace.apply(place, patch), result("applied"))
       },
       { error: PatchConflict },
     )
@@ -298,10 +317,8 @@ export const sandbox = (
       "close",
       closedCodec,
       [{ name: "result", target: applying, pass: "current", isOptional: true }],
-      (sandbox, { runId, result }, state) =>
-        result === undefined && mayGoOn(state)
-          ? { isClosed: false }
-          : Effect.as(Workplace.close(sandbox, runId), { isClosed: true }),
+      (place, { result }, state) =>
+        result === undefined && mayGoOn(state) ? { isClosed: false } : Effect.as(Workplace.close(place), { isClosed: true }),
     )
     const region: Plan.Sequence = { _tag: "Sequence", children, place }
     const body: Plan.Sequence = {
@@ -475,7 +492,7 @@ export const wait = (
       target,
       ...(isTimer ? { timeoutMs: undefined } : limitOf(options, words)),
       onTimeout: isTimer ? "continue" : oneOf(options, "onTimeout", kind === "approval" ? lateDecisions : lateWaits),
-      ...defined({ error }),
+      ...defined({ error, joins: joinedOf(options) }),
     }
   })
 

@@ -186,6 +186,8 @@ export interface Step extends Provisional, Drawn {
   readonly scorers?: { readonly [name: string]: Scorer }
   /** `true` takes snapshots of the workspace around each attempt, `false` takes none. Default: as the workflow says. */
   readonly snapshots?: boolean
+  /** The sandbox around it that it works in, by its id; `false` for none. Default: as what is around it says. */
+  readonly joins?: Joined
   /** Set if an agent does the work: the result of `run` is the prompt. */
   readonly agentSpec?: AgentSpec
   /**
@@ -221,7 +223,12 @@ export interface Sandbox {
   readonly allowNetwork: ReadonlyArray<string> | undefined
   readonly include: ReadonlyArray<string> | undefined
   readonly limits: SandboxLimits | undefined
+  /** `false` if only nodes that join it by its id work in it. */
+  readonly isDefault: boolean
 }
+
+/** The id of a sandbox around a node, to work in that one; `false` to work outside of all. */
+export type Joined = NodeId | false
 
 /** A place that the steps of a region work in, instead of the directory of the runtime. */
 export type Workplace = Worktree | Sandbox
@@ -238,6 +245,8 @@ export interface Sequence extends Provisional {
   readonly budget?: Budget & { readonly id: string }
   /** The place of all steps inside. */
   readonly place?: Workplace
+  /** The sandbox around it that all steps inside work in. */
+  readonly joins?: Joined
 }
 
 /** Runs children at the same time, at most `maxConcurrency` in progress. */
@@ -354,6 +363,8 @@ export interface Wait extends Provisional, Drawn {
   readonly table: string | undefined
   readonly skipIf: ((context: PredicateContext, state: RunState, noteRead: NoteRead) => boolean) | undefined
   readonly target: WaitTarget
+  /** The sandbox that a child run works in, as of a step. */
+  readonly joins?: Joined
   /** Longest time to wait, in milliseconds. */
   readonly timeoutMs: Millis | undefined
   /** Returns the timeout when the wait begins, instead. */

@@ -9,6 +9,7 @@ import { idRule, isNodeId, type NodeId, shownId } from "./Ids.ts"
 import * as Layout from "./internal/layout.ts"
 import * as Needs from "./internal/needs.ts"
 import { where } from "./internal/where.ts"
+import * as Workplace from "./internal/workplace.ts"
 import * as NodeOptions from "./NodeOptions.ts"
 import * as Plan from "./Plan.ts"
 import * as PlanText from "./PlanText.ts"
@@ -71,6 +72,11 @@ export const make = (
     return needs
   })
   const needs = (position: number): ReadonlyArray<Plan.ResolvedNeed> => resolved[position] ?? empty
+  if (nodes.some(isPlaced))
+    for (let position = 0; position < size; position++) {
+      const problem = Workplace.problemOf(layout, position)
+      if (problem !== undefined) refuse(position, problem)
+    }
 
   // Compensations come after the tree, so that they do not shift positions in it.
   const boundaries: Array<number> = []
@@ -132,6 +138,12 @@ export const make = (
     },
   }
 }
+
+/** Tells whether a node is a place, or names one. */
+const isPlaced = (node: Plan.Node): boolean =>
+  node._tag === "Sequence"
+    ? node.place !== undefined || node.joins !== undefined
+    : (node._tag === "Step" || node._tag === "Wait") && node.joins !== undefined
 
 /** The position of a region around a node that ends in an order of its own. */
 const regionAround = ({ parent, node: at }: Pick<Plan.Plan, "parent" | "node">, position: number): number | undefined => {

@@ -86,14 +86,19 @@ export interface Details {
       readonly cache?: true | undefined
       /** The name of its limit; `computed` by a function when it is ready. */
       readonly limit?: string | undefined
+      readonly joins?: Plan.Joined | undefined
       readonly compensate?: true | undefined
       readonly needsApproval?: WaitDetails
     }
-  readonly Wait: Named & Held & Needing & WaitDetails & { readonly kind: Plan.WaitTarget["kind"] }
+  readonly Wait: Named &
+    Held &
+    Needing &
+    WaitDetails & { readonly kind: Plan.WaitTarget["kind"]; readonly joins?: Plan.Joined | undefined }
   readonly Sequence: Pending & {
     readonly budget?: BudgetDetails | undefined
     readonly worktree?: Omit<Plan.Worktree, "_tag"> | undefined
     readonly sandbox?: SandboxDetails | undefined
+    readonly joins?: Plan.Joined | undefined
   }
   readonly Parallel: { readonly maxConcurrency?: Count | undefined; readonly failFast?: true | undefined }
   readonly Branch: Needing & {
@@ -267,6 +272,7 @@ interface SandboxDetails {
   readonly id: NodeId
   readonly provider: string
   readonly allowNetwork?: ReadonlyArray<string> | undefined
+  readonly default?: false | undefined
 }
 
 const placeOf = (place: Plan.Workplace | undefined) => {
@@ -275,8 +281,9 @@ const placeOf = (place: Plan.Workplace | undefined) => {
     const { _tag, ...worktree } = place
     return { worktree }
   }
-  const { id, provider, allowNetwork } = place
-  return { sandbox: { id, provider: typeof provider === "string" ? provider : provider.name, allowNetwork } }
+  const { id, provider, allowNetwork, isDefault } = place
+  const named = typeof provider === "string" ? provider : provider.name
+  return { sandbox: { id, provider: named, allowNetwork, default: isDefault ? undefined : (false as const) } }
 }
 
 /** The details of a node, without those at their default. */
@@ -286,10 +293,10 @@ const detailsOf = (node: Plan.Node): Details[keyof Details] => {
       return stepDetails(node)
     case "Wait": {
       const { label, meta, table } = node
-      return { kind: node.target.kind, label, meta, table, ...waitDetails(node), ...held(node) }
+      return { kind: node.target.kind, label, meta, table, joins: node.joins, ...waitDetails(node), ...held(node) }
     }
     case "Sequence":
-      return { pending: pendingOf(node), budget: node.budget && budgetOf(node.budget), ...placeOf(node.place) }
+      return { pending: pendingOf(node), budget: node.budget && budgetOf(node.budget), ...placeOf(node.place), joins: node.joins }
     case "Parallel":
       return { maxConcurrency: countOf(node.maxConcurrency), failFast: node.failFast || undefined }
     case "Branch":
@@ -364,6 +371,7 @@ const stepDetails = (node: Plan.Step): Details["Step"] => {
     snapshots: node.snapshots,
     cache: flag(node.cache !== undefined),
     limit: typeof node.limit === "object" ? Limits.nameOf(node.limit) : computed(node.limit),
+    joins: node.joins,
     compensate: flag(node.compensate !== undefined),
     ...(node.gate === undefined ? {} : { needsApproval: waitDetails(node.gate) }),
     ...held(node),

@@ -95,6 +95,8 @@ export interface DriveOptions {
   /** `true` takes snapshots around each attempt, `false` takes none. */
   readonly snapshots: boolean | undefined
   readonly dailyBudget: Budget.Budget | undefined
+  /** The places that the run works in, as the run says that started it here. `undefined` if it is driven without that. */
+  readonly places: Workplace.Chain | undefined
   /** Tracks which runs the code of steps waits for. */
   readonly callers: Pick<Callers.Callers, "entering">
   /** Holds back steps that are suspected of killing their process. */
@@ -327,6 +329,7 @@ const loop = (
     if (definition.name !== undefined && definition.name !== workflow) {
       return yield* new WorkflowMismatch({ runId, workflow: definition.name, stored: workflow })
     }
+    const outer = options.places ?? (yield* Workplace.inherited(store, (created ?? loaded).parent))
     const isTraced = yield* Tracing.isTraced
     if (isTraced) yield* Effect.annotateCurrentSpan("workflow", workflow)
     // A run that its parent or a signal created starts with its first claim.
@@ -747,7 +750,14 @@ const loop = (
     }
 
     const startChildren = (children: ReadonlyArray<Outbox.StartedChild>) =>
-      Effect.forEach(children, (child) => Effect.provide(options.startChild(child), services), { discard: true })
+      Effect.forEach(
+        children,
+        ({ places, ...child }) => {
+          const within = child.parent.isAttached ? [...outer, ...places] : []
+          return Effect.provide(options.startChild({ ...child, places: within }), services)
+        },
+        { discard: true },
+      )
 
     /** Begins a frame again that the store did not commit, from a new plan of the state before it. */
     const beginAgain = (error: StoreRefused | StaleFrame) =>
@@ -833,8 +843,8 @@ const loop = (
           const refusal = limited.launch(start)
           const isAsking = start.step.agentSpec !== undefined
           const budgets = isAsking ? Claims.of(plan, start.position, frame.state, start.iteration) : noBudgets
-          const place = Workplace.around(plan, start.position)
-          const context = { record, pass, needs, input: values.input, state: frame.state, now, budgets, refusal, place }
+          const places = Workplace.around(plan, start.position, runId, outer)
+          const context = { record, pass, needs, input: values.input, state: frame.state, now, budgets, refusal, places }
           const launched = attempts.launch(start, context)
           if (launched !== undefined) yield* launched
         }

@@ -39,7 +39,7 @@ import { toJson } from "./internal/json.ts"
 import * as Jumps from "./internal/jumps.ts"
 import { giveJson } from "./internal/sharedValue.ts"
 import * as StepMemory from "./internal/stepMemory.ts"
-import type { Opened } from "./internal/workplace.ts"
+import { directoryKey, type Opened } from "./internal/workplace.ts"
 import type { Queue } from "./Limits.ts"
 import * as Memory from "./Memory.ts"
 import * as Millis from "./Millis.ts"
@@ -558,6 +558,9 @@ const enter = (attempt: Attempt, onBeat: () => void): Effect.Effect<unknown, unk
     get sandbox() {
       const { directory, commands } = attempt.place ?? {}
       return directory === undefined || commands === undefined ? undefined : stepSandbox(directory, commands)
+    },
+    get [directoryKey]() {
+      return attempt.place?.directory
     },
     get [Transaction.attemptKey]() {
       return transactional(attempt)

@@ -193,6 +193,8 @@ export interface TaskProps<
    * it takes them around attempts of agents that can write, in a git work tree.
    */
   readonly snapshots?: boolean
+  /** The id of a sandbox around the task, to work in that one; `false` works outside of all. Default: the innermost one. */
+  readonly sandbox?: string | false
   /** Takes over the output of an earlier run with the same key. `true` is `{}`. */
   readonly cache?: boolean | CacheOptions<(ctx: NoInfer<Ctx<S, Input>>) => unknown>
   /**
@@ -274,6 +276,12 @@ export interface GroupProps extends ChildrenProps {
   readonly skipIf?: boolean | null | undefined
 }
 
+/** Props of children that run one after another. */
+export interface SequenceProps extends GroupProps {
+  /** The id of a sandbox around it, for all inside to work in that one; `false` works outside of all. Default: the innermost one. */
+  readonly sandbox?: string | false
+}
+
 /** Props of the root. */
 export interface WorkflowProps extends ChildrenProps {
   /** Name of the workflow. Equal in every render and for every input. */
@@ -307,8 +315,8 @@ export interface WorktreeProps extends GroupProps, WorktreeOptions {
 }
 
 /**
- * Props of a region whose steps work in a sandbox: a copy of the root, in which commands run isolated. Behind it, its patch is reviewed and applied to the root. Tasks of
- * child runs work outside of it.
+ * Props of a region whose steps work in a sandbox: a copy of the root, in which commands run isolated. Behind it, its patch is reviewed and applied to the root. Attached
+ * child runs work in it, too. In a worktree or another sandbox, the root is that place.
  */
 export interface SandboxProps extends GroupProps, SandboxOptions {
   readonly id: string
@@ -649,6 +657,8 @@ interface ChildProps<I, S extends Schemas, Input> extends GivingProps<S, Input> 
   readonly workflow: Startable<I, unknown, unknown> | (() => Startable<I, unknown, unknown>)
   /** `false` detaches the child: it outlives its parent, and the output is `{ runId }` as soon as it exists. */
   readonly attach?: boolean
+  /** The id of a sandbox around it, for the child to work in that one; `false` works outside of all. Default: the innermost one. */
+  readonly sandbox?: string | false
   /** Most runs above the child run; beyond it the node fails with `ChildRunsTooDeep`. `Infinity` for no limit. Default: 50. */
   readonly maxDepth?: number
   /** `fail` fails the run if the child fails or is cancelled; `continue` continues without an output. Default: `fail`. */

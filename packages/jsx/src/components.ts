@@ -25,7 +25,7 @@ const host = <C>(name: string): C => name as unknown as C
 export const Workflow = host<Props.Component<Props.WorkflowProps, "Workflow">>("Workflow")
 
 /** Runs its children in sequence. */
-export const Sequence = host<Props.Component<Props.GroupProps, "Sequence">>("Sequence")
+export const Sequence = host<Props.Component<Props.SequenceProps, "Sequence">>("Sequence")
 
 /** Runs its children in sequence, as a region with a budget. */
 export const Budget = host<Props.Component<Props.BudgetProps, "Budget">>("Budget")

@@ -110,7 +110,7 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
     switch (node.type) {
       case "Workflow":
       case "Sequence":
-        return { _tag: "Sequence", children: inside(node) }
+        return orRefuse(node, NodeOptions.sequence(inside(node), node.type === "Sequence" ? node.props : {}))
       case "Budget":
         return { ...budgetOf(node, idOf(node), inside(node)), ...waits }
       case "Worktree": {

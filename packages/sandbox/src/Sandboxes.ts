@@ -81,11 +81,20 @@ const readMade = (directory: string): Made | undefined => {
   return /^[0-9a-f-]{36}$/.test(made) && existsSync(tree) ? { made, tree } : undefined
 }
 
-const ignoreAll = (directory: string): void => {
+/** A file `.git` that names no repository: git looks no further up, and says that it is in none. */
+const boundary = "this directory belongs to no repository\n"
+
+/** Keeps sandboxes out of the repository above them, and the git of those who work in them as well. */
+const setApart = (directory: string): void => {
   const all = join(directory, "..", "..")
   mkdirSync(directory, { recursive: true, mode: 0o700 })
-  const file = join(all, ".gitignore")
-  if (!existsSync(file)) writeFileSync(file, "*\n")
+  for (const [name, content] of [
+    [".gitignore", "*\n"],
+    [".git", boundary],
+  ] as const) {
+    const file = join(all, name)
+    if (!existsSync(file)) writeFileSync(file, content)
+  }
 }
 
 /** The smaller of two bounds. */
@@ -188,7 +197,7 @@ export const make = (parts: ProviderParts): SandboxProvider => {
     Effect.gen(function* () {
       const root = realpathSync(request.root)
       yield* attempt(request, () => sweep(directory))
-      ignoreAll(directory)
+      setApart(directory)
       const made = randomUUID()
       const place = join(directory, made)
       const tree = join(place, "tree")

@@ -11,6 +11,7 @@ import type { InboxShape } from "../Inbox.ts"
 import type { NewRun } from "../RunOwnership.ts"
 import * as RunResult from "../RunResult.ts"
 import type { Control } from "./control.ts"
+import type { Chain } from "./workplace.ts"
 
 /** A run that this process drives, with the runs that it goes on as. */
 export interface Active {
@@ -25,6 +26,8 @@ export interface Active {
   /** Removes the record that the run which was asked for waits for the one that is driven. */
   disown: (() => void) | undefined
   readonly create: NewRun | undefined
+  /** The places that it works in, if the run that started it is driven here. */
+  readonly places: Chain | undefined
   readonly workflow: string | undefined
   readonly settled: Deferred.Deferred<RunResult.EndedResult<unknown>, DriverError>
   readonly control: Control

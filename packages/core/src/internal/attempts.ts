@@ -111,8 +111,8 @@ export interface Attempts {
       /** Budgets that its agents draw on. */
       readonly budgets: ReadonlyArray<Budget.Claim>
       readonly refusal: SlotError | undefined
-      /** The place around the step. */
-      readonly place: Plan.Workplace | undefined
+      /** The places around the step. */
+      readonly places: Workplace.Chain
     },
   ) => Effect.Effect<void, never, unknown> | undefined
   /** Removes an attempt that has ended, and returns its result. */
@@ -225,7 +225,7 @@ export const make = (options: AttemptsOptions): Attempts => {
     return Effect.flatten(Patience.retryWhileBusy(made, options.onOutage))
   }
 
-  const launch: Attempts["launch"] = (start, { record, pass, input, needs, state, now, budgets, refusal, place }) => {
+  const launch: Attempts["launch"] = (start, { record, pass, input, needs, state, now, budgets, refusal, places }) => {
     const { step, iteration, attempt } = start
     const key = nodeKey(step.id, iteration)
     const { cache } = step
@@ -332,7 +332,7 @@ export const make = (options: AttemptsOptions): Attempts => {
           fiber.addObserver((exit) => (inFlight.get(key) === attempt ? onExit(key, exit) : undefined))
         }),
       )
-    const isAtOnce = place === undefined && !options.isTraced && Turn.isEarly(clock) && !options.isCaptured(start)
+    const isAtOnce = places.length === 0 && !options.isTraced && Turn.isEarly(clock) && !options.isCaptured(start)
     const known = isAtOnce ? StepProgram.begin({ ...given, refusal, place: undefined }) : undefined
     if (known !== undefined && "result" in known) {
       begun(undefined)
@@ -346,9 +346,9 @@ export const make = (options: AttemptsOptions): Attempts => {
       return opened?.commands === undefined ? options.capture(start, program, opened?.directory) : program
     }
     const captured =
-      place === undefined || refusal !== undefined
+      places.length === 0 || refusal !== undefined
         ? inPlace(undefined)
-        : Effect.matchEffect(Workplace.open(place, runId), {
+        : Effect.matchEffect(Workplace.open(places), {
             onFailure: (failed) => StepProgram.run({ ...given, refusal: failed, place: undefined }),
             onSuccess: inPlace,
           })

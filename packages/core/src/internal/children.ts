@@ -22,6 +22,7 @@ import type { RunPorts } from "../Storage.ts"
 import { type Active, atRest, isIdle } from "./active.ts"
 import type { Callers } from "./callers.ts"
 import * as Outbox from "./outbox.ts"
+import type { Chain } from "./workplace.ts"
 
 /** Pause before another try to start a child run that the store could not open. */
 const childPause = Duration.seconds(1)
@@ -38,6 +39,7 @@ interface Host {
     definition: Definition<unknown>,
     request: RunRequest.RunRequest,
     code: CodeGeneration | undefined,
+    places?: Chain,
   ) => Effect.Effect<Active, DriverError, unknown>
 }
 
@@ -55,16 +57,17 @@ export const make = ({
    */
   const startChild =
     (parent: Active): DriveOptions["startChild"] =>
-    ({ runId, child, parent: starter }) =>
+    (started) =>
       Effect.gen(function* () {
+        const { runId, child, parent: starter, places } = started
         if (parent.children.has(runId)) return
         const definition = Outbox.definitionOf({ child })
         if (!starter.isAttached) return yield* startDetached(parent, definition, runId, starter.runId)
         const isAgain = yield* shouldReopenChild(parent, runId, starter)
         const entered = yield* Effect.exit(
-          acquire(definition, isAgain ? RunRequest.resume(runId) : RunRequest.join(runId), parent.code),
+          acquire(definition, isAgain ? RunRequest.resume(runId) : RunRequest.join(runId), parent.code, places),
         )
-        if (Exit.isFailure(entered)) return yield* keptFrom(parent, { runId, child, parent: starter }, entered.cause)
+        if (Exit.isFailure(entered)) return yield* keptFrom(parent, started, entered.cause)
         const active = entered.value
         parent.children.set(runId, active)
         active.ancestors = [starter.runId, ...parent.ancestors]
@@ -87,16 +90,14 @@ export const make = ({
           // One that is not over is not worked on here any more.
           if (rests === true || Exit.isFailure(exit)) parent.control.noteRest(key, Exit.isFailure(exit))
           if (parent.children.get(runId) === active) parent.children.delete(runId)
-          return Exit.isSuccess(exit)
-            ? notifyParent(parent, runId, starter)
-            : keptFrom(parent, { runId, child, parent: starter }, exit.cause)
+          return Exit.isSuccess(exit) ? notifyParent(parent, runId, starter) : keptFrom(parent, started, exit.cause)
         })
         yield* Effect.forkIn(Effect.interruptible(told), scope)
       }).pipe(
         Effect.catchAll((error) =>
           isTransient(error)
-            ? Effect.asVoid(Effect.forkIn(startAgain(parent, { runId, child, parent: starter }), scope))
-            : Effect.logWarning(`child run ${runId} could not be started: ${error.message}`),
+            ? Effect.asVoid(Effect.forkIn(startAgain(parent, started), scope))
+            : Effect.logWarning(`child run ${started.runId} could not be started: ${error.message}`),
         ),
       )
 

@@ -181,13 +181,19 @@ const copy = (root: Plan.Node, prefix: string): Plan.Node => {
     node._tag === "ForEach" && node.source !== undefined ? [node.source.template] : Plan.children(node),
   )
   const ids = new Set<NodeId>()
+  /** Places in this template, and not in one of a list inside, whose copies are made later. */
+  const places = new Set<NodeId>()
   for (let position = 0; position < nodes.length; position++) {
     const node = nodes[position]
     if (node !== undefined && "id" in node) ids.add(node.id)
+    if (node?._tag === "Sequence" && node.place !== undefined) places.add(node.place.id)
     if (node?._tag === "ForEach" && node.source !== undefined) position = end(position) - 1
   }
   const copies = new Map<Plan.Node, Plan.Node>()
   const renamed = (id: NodeId): NodeId => (ids.has(id) ? `${prefix}${id}` : id)
+  const placed = (id: NodeId): NodeId => (places.has(id) ? `${prefix}${id}` : id)
+  const joined = ({ joins }: { readonly joins?: Plan.Joined }) =>
+    joins === undefined || joins === false ? {} : { joins: placed(joins) }
   const of = (node: Plan.Node): Plan.Node => copies.get(node) ?? node
   const wanted: Array<() => void> = []
   const needsOf = (needs: ReadonlyArray<Plan.Need>): ReadonlyArray<Plan.Need> => {
@@ -208,17 +214,18 @@ const copy = (root: Plan.Node, prefix: string): Plan.Node => {
       case "Step": {
         const id = renamed(node.id)
         const needs = needsOf(node.needs)
-        return { ...node, id, needs, ...(node.gate === undefined ? {} : { gate: { ...node.gate, id, needs } }) }
+        return { ...node, id, needs, ...joined(node), ...(node.gate === undefined ? {} : { gate: { ...node.gate, id, needs } }) }
       }
       case "Wait":
-        return { ...node, id: renamed(node.id), needs: needsOf(node.needs) }
+        return { ...node, id: renamed(node.id), needs: needsOf(node.needs), ...joined(node) }
       case "Sequence": {
         const { budget, place } = node
         return {
           ...node,
           children: node.children.map(of),
           ...(budget === undefined ? {} : { budget: { ...budget, id: `${prefix}${budget.id}` } }),
-          ...(place === undefined ? {} : { place: { ...place, id: `${prefix}${place.id}` } }),
+          ...(place === undefined ? {} : { place: { ...place, id: placed(place.id) } }),
+          ...joined(node),
         }
       }
       case "Parallel":

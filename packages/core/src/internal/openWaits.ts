@@ -20,6 +20,7 @@ import { errorOf, type View } from "./view.ts"
 import * as Waits from "./waits.ts"
 import * as Watchers from "./watchers.ts"
 import type { Withdrawals } from "./withdrawals.ts"
+import * as Workplace from "./workplace.ts"
 
 /** The schedule that open waits belong to. */
 export interface Host {
@@ -120,11 +121,14 @@ export const make = (host: Host): OpenWaits => {
   }
   const request = (position: number, node: Plan.Wait) => {
     const note = reads.noteFor(position)
-    return Waits.requestOf(node, view.context(position), now(), state(), view.iterationOf(position), (read) => {
+    const made = Waits.requestOf(node, view.context(position), now(), state(), view.iterationOf(position), (read) => {
       note(read)
       if (isFixed(node)) return
       watchers.watch(position, read)
     })
+    return Plan.isAttachedChild(node) && made.request !== undefined
+      ? { ...made, request: Workplace.withPlaces(made.request, plan, position, state().runId) }
+      : made
   }
   const asked = (position: number, node: Plan.Wait) => evaluate(position, () => request(position, node), nameOf(node))
 

@@ -16,12 +16,15 @@ import type { Frame } from "../RunStore.ts"
 import type { Interrupt } from "../Scheduler.ts"
 import { defined } from "../Struct.ts"
 import * as Claims from "./claims.ts"
+import * as Workplace from "./workplace.ts"
 
 /** A child run that a node has started. */
 export interface StartedChild {
   readonly runId: string
   readonly child: Plan.Child
   readonly parent: Records.Parent
+  /** The places that it works in, those of its parent not included. */
+  readonly places: Workplace.Chain
 }
 
 /** The definition of a child run, which the plan holds as an object. */
@@ -57,13 +60,25 @@ const parentOf = (state: RunState.RunState, node: Subflow, iteration: number): R
   isAttached: node.target.isAttached,
 })
 
+const startedOf = (
+  plan: Plan.Plan,
+  state: RunState.RunState,
+  node: Subflow,
+  { runId, iteration }: { readonly runId: string; readonly iteration: number },
+): StartedChild => ({
+  runId,
+  child: node.target.child,
+  parent: parentOf(state, node, iteration),
+  places: Workplace.ofChild(plan, plan.positions.get(node.id) ?? -1, state.runId),
+})
+
 /** Open child runs of a resumed run. */
 export const open = (plan: Plan.Plan, state: RunState.RunState): ReadonlyArray<StartedChild> =>
   !hasSubflows(plan)
     ? []
     : awaited(state).flatMap(({ record, runId }) => {
         const node = subflow(plan, record.nodeId)
-        return node === undefined ? [] : [{ runId, child: node.target.child, parent: parentOf(state, node, record.iteration) }]
+        return node === undefined ? [] : [startedOf(plan, state, node, { runId, iteration: record.iteration })]
       })
 
 /** Detached child runs that the run itself has started, each with the number of the event that started it. */
@@ -79,7 +94,7 @@ export const detached = (state: RunState.RunState): ReadonlyArray<{ readonly run
 export const startedBy = (plan: Plan.Plan, state: RunState.RunState, runId: string): ReadonlyArray<StartedChild> =>
   RunState.records(state).flatMap((record) => {
     const node = record.kind === "step" && record.wait?.name === runId ? subflow(plan, record.nodeId) : undefined
-    return node === undefined ? [] : [{ runId, child: node.target.child, parent: parentOf(state, node, record.iteration) }]
+    return node === undefined ? [] : [startedOf(plan, state, node, { runId, iteration: record.iteration })]
   })
 
 /** Child runs that have not ended, as far as the run knows, attached and detached, whose nodes are in a plan. */
@@ -139,7 +154,8 @@ export const make = (
         const node = event.kind === "subflow" ? subflow(plan, event.nodeId) : undefined
         if (node === undefined || event.name === undefined) break
         const { child } = node.target
-        const parent = parentOf(state, node, event.iteration)
+        const begun = startedOf(plan, state, node, { runId: event.name, iteration: event.iteration })
+        const { parent } = begun
         const { input } = (event.request ?? {}) as { readonly input?: Json }
         const position = plan.positions.get(event.nodeId) ?? -1
         const budgets = Claims.inherited(Claims.of(plan, position, state, event.iteration))
@@ -158,7 +174,7 @@ export const make = (
             ...budgets,
           },
         })
-        started.push({ runId: event.name, child, parent })
+        started.push(begun)
         break
       }
       case "NodeReset": {

@@ -22,7 +22,9 @@ const waits = {
   approval: new Set([...waitKeys, "request", "mode", "options", "onDeny", "approvers", "timeout", "deadline", "onTimeout"]),
   human: new Set([...waitKeys, "prompt", "output", "timeout", "deadline", "onTimeout"]),
   signal: new Set([...waitKeys, "name", "payload", "correlation", "transient", "timeout", "deadline", "onTimeout"]),
-  subflow: new Set([...waitKeys, "workflow", "input", "attach", "onFail", "maxDepth", "timeout", "deadline", "onTimeout"]),
+  subflow: new Set([
+    ...[...waitKeys, "workflow", "input", "attach", "onFail", "maxDepth", "sandbox", "timeout", "deadline", "onTimeout"],
+  ]),
   timer: new Set([...waitKeys, "duration", "until"]),
   continuation: new Set([...waitKeys, "input"]),
 }
@@ -41,6 +43,7 @@ const stepKeys = new Set([
     "memory",
     "scorers",
     "snapshots",
+    "sandbox",
   ],
   ...["agent", "prompt", "corrections", "allowTools", "allowNetwork", "root", "readOnly", "budget", "compensate"],
   ...["needsApproval", "limit", "label", "meta"],

@@ -27,7 +27,7 @@ const leaving = ["timeout", "timeoutMs", "onTimeout", "label"]
 /** Props of each element of a plan. */
 export const known = {
   Workflow: new Set(["name", "budget", "deadline", "snapshots", "children"]),
-  Sequence: new Set(["skipIf", "children"]),
+  Sequence: new Set(["sandbox", "skipIf", "children"]),
   Budget: new Set(["id", ...Budget.optionNames, "skipIf", "children"]),
   Worktree: new Set(["id", ...NodeOptions.worktreeOptions, "skipIf", "children"]),
   Sandbox: new Set(["id", ...NodeOptions.sandboxOptions, "skipIf", "children"]),
@@ -51,7 +51,7 @@ export const known = {
   HumanTask: new Set([...waiting, "prompt", "children"]),
   Signal: new Set([...waiting, "name", "correlation", "transient"]),
   WaitForEvent: new Set([...waiting, "name", "correlation", "transient"]),
-  Subflow: new Set([...waiting, "workflow", "input", "attach", "onFail", "maxDepth"]),
+  Subflow: new Set([...waiting, "workflow", "input", "attach", "onFail", "maxDepth", "sandbox"]),
   Timer: new Set(["id", "label", "meta", "skipIf", "dependsOn", "duration", "durationMs", "until"]),
   ContinueAsNew: new Set(["id", "label", "meta", "skipIf", "dependsOn", "input"]),
   Task: new Set([
@@ -83,6 +83,7 @@ export const known = {
       "memory",
       "scorers",
       "snapshots",
+      "sandbox",
       "label",
       "meta",
       "compensate",

@@ -20,7 +20,8 @@ export const make: Effect.Effect<SandboxesShape, never, Scope.Scope> = Effect.ge
     made.root ??= realpathSync(mkdtempSync(join(tmpdir(), "smithers-sandboxes-")))
     // A root that a test has removed is made again.
     mkdirSync(made.root, { recursive: true })
-    return { ...request, root: made.root }
+    // A sandbox in another has that one for its root.
+    return request.root.startsWith(`${made.root}/`) ? request : { ...request, root: made.root }
   }
   const load = yield* Effect.cached(Effect.promise(() => import("@smithers/sandbox/Sandboxes")))
   const local = yield* Effect.cached(Effect.map(load, ({ local }) => local()))

@@ -247,7 +247,7 @@ describe("props", () => {
       ],
       [
         <AnySubflow key="f" id="f" name="child" />,
-        'Subflow "f": it has no prop "name"; there are id, output, label, meta, skipIf, dependsOn, timeout, timeoutMs, deadline, onTimeout, workflow, input, attach, onFail, maxDepth',
+        'Subflow "f": it has no prop "name"; there are id, output, label, meta, skipIf, dependsOn, timeout, timeoutMs, deadline, onTimeout, workflow, input, attach, onFail, maxDepth, sandbox',
       ],
     ]
     for (const [node, problem] of others) expect(refused(() => node).problem).toBe(problem)

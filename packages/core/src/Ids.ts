@@ -212,6 +212,12 @@ const alphabet = "0123456789abcdefghjkmnpqrstvwxyz"
 export const generateRunId: Effect.Effect<string> = Effect.gen(function* () {
   const seconds = Math.floor((yield* Clock.currentTimeMillis) / 1000)
   let id = `${seconds.toString(36).padStart(6, "0")}-`
-  for (let index = 0; index < 8; index++) id += alphabet[yield* Random.nextIntBetween(0, alphabet.length)]
+  for (let half = 0; half < 2; half++) {
+    let bits = yield* Random.nextIntBetween(0, alphabet.length ** 4)
+    for (let index = 0; index < 4; index++) {
+      id += alphabet[bits % alphabet.length]
+      bits = Math.floor(bits / alphabet.length)
+    }
+  }
   return id
 })

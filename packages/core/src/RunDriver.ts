@@ -859,7 +859,7 @@ const loop = (
         const news = wakeAt === undefined ? intake.filled : Effect.raceFirst(intake.filled, Jumps.pauseUntil(wakeAt))
         let [hasJumped, isTurn, isReloaded] = [false, false, false]
         for (let isNews = false; !isNews; ) {
-          if (!(intake.isFilled() && Turn.isEarly(clock)))
+          if (!(intake.isFilled() && Turn.mayBeginMany(clock)))
             yield* Effect.interruptible(Turn.beforeMany(clock, isPartial ? Effect.yieldNow() : news))
           // Attempts that end at the same moment go into one frame.
           if (attempts.working() > 1) yield* Effect.yieldNow()

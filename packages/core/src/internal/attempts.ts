@@ -332,7 +332,7 @@ export const make = (options: AttemptsOptions): Attempts => {
           fiber.addObserver((exit) => (inFlight.get(key) === attempt ? onExit(key, exit) : undefined))
         }),
       )
-    const isAtOnce = places.length === 0 && !options.isTraced && Turn.isEarly(clock) && !options.isCaptured(start)
+    const isAtOnce = places.length === 0 && !options.isTraced && Turn.mayBegin(clock) && !options.isCaptured(start)
     const known = isAtOnce ? StepProgram.begin({ ...given, refusal, place: undefined }) : undefined
     if (known !== undefined && "result" in known) {
       begun(undefined)

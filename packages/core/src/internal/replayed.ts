@@ -351,6 +351,14 @@ const make = ({
         if (isOrdered && !interrupted.has(key) && state.cancel === undefined) return taint(key)
         return give(event)
       }
+      case "WaitEnded": {
+        const key = nodeKey(event.nodeId, event.iteration)
+        const value = decoded.get(key)
+        if (isTainted(event.nodeId, event.iteration)) return
+        give(event)
+        if (value !== undefined && Either.isRight(value)) outputs.set(key, value.right)
+        return
+      }
       case "AttemptStarted":
       case "WaitStarted":
       case "NodeFailed": {
@@ -889,9 +897,12 @@ const make = ({
         const decoded = new Map<NodeKey, Either.Either<SharedValue, Issues>>()
         const willRetry = new Map<NodeKey, boolean>()
         for (const event of frame.given) {
-          if (event._tag === "AttemptSucceeded") {
+          // The end of a wait is given only where the undoing of a revert has brought it back.
+          if (event._tag === "AttemptSucceeded" || (event._tag === "WaitEnded" && event.table !== undefined)) {
             const { nodeId, iteration, table = "" } = event
-            const codec = stepOf(nodeId)?.codec ?? definition.codecOf(nodeId, table)
+            const node = plan?.find(nodeId)
+            const codec =
+              (node?._tag === "Step" || node?._tag === "Wait" ? node.codec : undefined) ?? definition.codecOf(nodeId, table)
             const restored = codec && decodeShared(codec, event.output as Records.StepRecord["output"])
             if (restored !== undefined) decoded.set(nodeKey(nodeId, iteration), yield* Effect.either(restored))
           }

@@ -41,8 +41,11 @@ const turn: Effect.Effect<void> = Effect.async((resume) => {
   })
 })
 
-/** Tells whether work may go on at once: no turn is due. Never under a test clock, whose work goes on fiber by fiber. */
-export const isEarly = (clock: Clock.Clock): boolean => clock === liveClock && performance.now() - turnedAt < beforeManyMs
+/** Tells whether an attempt may begin at once: no turn is due. Never under a test clock, whose work goes on fiber by fiber. */
+export const mayBegin = (clock: Clock.Clock): boolean => clock === liveClock && performance.now() - turnedAt < longestMs
+
+/** Tells whether several attempts may begin at once. */
+export const mayBeginMany = (clock: Clock.Clock): boolean => clock === liveClock && performance.now() - turnedAt < beforeManyMs
 
 /** Continues with an effect, after a turn if one is due then. */
 export const before = <A, E, R>(clock: Clock.Clock, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>

@@ -31,6 +31,7 @@ const long = [
   "test/cli/memory.test.ts",
   "test/cli/replay.test.ts",
   "test/cli/revert.test.ts",
+  "test/cli/sandboxes.test.ts",
   "test/cli/schedules.test.ts",
   "test/cli/scores.test.ts",
   "test/cli/outcomes.test.ts",

@@ -18,8 +18,10 @@ import { join } from "node:path"
 import { expect, it } from "@effect/vitest"
 import { RunReader } from "@smithers/core/RunReader"
 import { Sandboxes, type SandboxesShape, type SandboxProvider, type SandboxRequest } from "@smithers/core/Sandboxes"
-import { sandboxes } from "@smithers/sandbox/Sandboxes"
+import { Worktrees } from "@smithers/core/Worktrees"
+import { collect, sandboxes } from "@smithers/sandbox/Sandboxes"
 import * as Crashes from "@smithers/testing/Crashes"
+import { layer as gitWorktrees } from "@smithers/workspace/GitWorktrees"
 import { ToolLoopAgent } from "ai"
 import { MockLanguageModelV4 } from "ai/test"
 import * as Effect from "effect/Effect"
@@ -376,6 +378,29 @@ describe("steps in a sandbox", () => {
       expect(filesOf(root)).toEqual(untouched)
       expect((yield* on(root, flow.resume("found"), filename)).status).toBe("applied")
       expect(filesOf(root)).toEqual(worked)
+    })
+  })
+
+  it.live("are removed with a run that is deleted, unless they were used since", () => {
+    const root = repository()
+    const flow = declare().build(($) =>
+      $.sandbox({
+        id: "copy",
+        provider: "worktree",
+        body: $.step("work", { output: Text, retry: false, run: () => Effect.fail(new Error("no")) }),
+      }),
+    )
+    const list = () => execFileSync("git", ["worktree", "list"], { cwd: root, encoding: "utf8" }).trim().split("\n")
+    return Effect.gen(function* () {
+      yield* Effect.flip(on(root, flow.execute({}, { runId: "r" })))
+      expect(list()).toHaveLength(2)
+      const { providers } = sandboxes(yield* Effect.provide(Worktrees, gitWorktrees))
+      const given = { root, runIds: ["r", "unknown"], isDryRun: false }
+      expect(yield* collect({ ...given, before: Date.now() - 60_000 }, providers)).toEqual([])
+      const directory = join(root, ".smithers/sandboxes/r/copy")
+      expect(yield* collect({ ...given, before: Date.now() + 1000 }, providers)).toEqual([{ runId: "r", directory }])
+      expect(list()).toHaveLength(1)
+      expect(readdirSync(join(root, ".smithers/sandboxes"))).toEqual([".git", ".gitignore"])
     })
   })
 

@@ -625,6 +625,8 @@ export const Pruned = Schema.Struct({
   /** Only runs that ended before this time are pruned. */
   before: Schema.Number,
   pruned: strings,
+  /** The sandboxes that the pruned runs have left. */
+  sandboxes: Schema.Array(Schema.Struct({ runId: Schema.String, directory: Schema.String })),
   kept: Schema.Array(Schema.Struct({ runId: Schema.String, reason: Schema.String })),
 })
 

@@ -5,9 +5,19 @@
 import * as Sandboxes from "@smithers/core/Sandboxes"
 import * as Snapshots from "@smithers/core/Workspaces"
 import * as Worktrees from "@smithers/core/Worktrees"
+import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 
 export const workspaces = Snapshots.lazy(async () => (await import("@smithers/workspace/GitWorkspaces")).layer())
+
+/** Removes the sandboxes that ended runs have left. */
+export const collectSandboxes = (given: Parameters<typeof import("@smithers/sandbox/Sandboxes").collect>[0]) =>
+  Effect.flatMap(Sandboxes.Sandboxes, ({ providers }) =>
+    Effect.flatMap(
+      Effect.promise(() => import("@smithers/sandbox/Sandboxes")),
+      ({ collect }) => collect(given, providers),
+    ),
+  ).pipe(Effect.provide(worktrees))
 
 /** Worktrees, and sandboxes. */
 export const worktrees = Layer.provideMerge(

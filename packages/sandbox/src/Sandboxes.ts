@@ -3,7 +3,7 @@
  * a network of its own, and with the files of the sandbox alone. `make` builds others from a way to run commands.
  */
 import { randomUUID } from "node:crypto"
-import { appendFileSync, existsSync, mkdirSync, readFileSync, realpathSync, renameSync, writeFileSync } from "node:fs"
+import { appendFileSync, existsSync, mkdirSync, readFileSync, realpathSync, renameSync, statSync, writeFileSync } from "node:fs"
 import { readdir, rename, rm } from "node:fs/promises"
 import { join } from "node:path"
 import type { CommandError, CommandResult, CommandRunnerShape, Options } from "@smithers/core/CommandRunner"
@@ -24,6 +24,8 @@ import type { WorktreeFailed, WorktreesShape } from "@smithers/core/Worktrees"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 import * as Application from "./internal/application.ts"
 import { isWithin } from "./internal/paths.ts"
 import * as Tree from "./internal/tree.ts"
@@ -96,6 +98,10 @@ const setApart = (directory: string): void => {
     if (!existsSync(file)) writeFileSync(file, content)
   }
 }
+
+/** The record of a sandbox, by which it is closed when its run is gone. */
+const recordFile = "sandbox.json"
+const Record = Schema.parseJson(Schema.Struct({ runId: Schema.String, id: Schema.String, provider: Schema.String }))
 
 /** The smaller of two bounds. */
 const least = (one: number | undefined, other: number | undefined): number | undefined =>
@@ -198,6 +204,8 @@ export const make = (parts: ProviderParts): SandboxProvider => {
       const root = realpathSync(request.root)
       yield* attempt(request, () => sweep(directory))
       setApart(directory)
+      const { runId, id } = request
+      writeFileSync(join(directory, recordFile), Schema.encodeSync(Record)({ runId, id, provider: parts.name }))
       const made = randomUUID()
       const place = join(directory, made)
       const tree = join(place, "tree")
@@ -261,6 +269,55 @@ export const make = (parts: ProviderParts): SandboxProvider => {
         }),
       ),
   }
+}
+
+/** A sandbox that a run has left. */
+export interface LeftSandbox {
+  readonly runId: string
+  readonly directory: string
+}
+
+/**
+ * Removes the sandboxes that ended runs have left below a root, and returns them. Those that were used after `before` (epoch ms) stay: they are of other runs with the same
+ * id. With `isDryRun` nothing is removed. Of a provider that is not among these only the files are removed.
+ */
+export const collect = (
+  given: { readonly root: string; readonly runIds: Iterable<string>; readonly before: number; readonly isDryRun: boolean },
+  providers: SandboxesShape["providers"],
+): Effect.Effect<ReadonlyArray<LeftSandbox>, SandboxFailed> =>
+  Effect.gen(function* () {
+    const collected: Array<LeftSandbox> = []
+    const { root, runIds, before, isDryRun } = given
+    if (!existsSync(join(root, ".smithers", "sandboxes"))) return collected
+    for (const runId of runIds) {
+      const ofRun = join(directoryOf({ root, runId, id: "any" }), "..")
+      for (const name of yield* Effect.promise(() => readdir(ofRun).catch(() => []))) {
+        const directory = join(ofRun, name)
+        if (lastUse(directory) >= before) continue
+        collected.push({ runId, directory })
+        if (isDryRun) continue
+        const record = readRecord(directory)
+        const provider = record === undefined ? undefined : providers[record.provider]
+        const request = { root, runId, id: record?.id ?? name }
+        if (provider !== undefined) yield* provider.close(request)
+        yield* attempt(request, () => sweep(directory))
+      }
+      yield* Effect.promise(() => removeEmpty(ofRun))
+    }
+    return collected
+  })
+
+const readRecord = (directory: string): typeof Record.Type | undefined => {
+  const file = join(directory, recordFile)
+  return existsSync(file) ? Option.getOrUndefined(Schema.decodeOption(Record)(readFileSync(file, "utf8"))) : undefined
+}
+
+/** The time of the last change that can be seen without looking through all files, in epoch ms. */
+const lastUse = (directory: string): number => {
+  const made = readMade(directory)
+  const parts = made === undefined ? [] : [made.tree, join(directory, made.made, "log.jsonl")]
+  const times = [directory, ...parts].map((path) => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0)
+  return Math.floor(Math.max(...times))
 }
 
 /** Removes what is there of a sandbox, whole or half made. Out of the way first, so that no half of it is found. */

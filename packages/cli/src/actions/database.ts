@@ -1,6 +1,7 @@
 /**
  * Commands that maintain the database.
  */
+import { dirname } from "node:path"
 import * as Millis from "@smithers/core/Millis"
 import { Workspaces } from "@smithers/core/Workspaces"
 import { plural } from "@smithers/server/views/Text"
@@ -15,7 +16,7 @@ import { Exit } from "../Exit.ts"
 import { DatabaseChecked } from "../Output.ts"
 import * as Stores from "../Stores.ts"
 import { command, type Place } from "../WorkflowProcesses.ts"
-import { workspaces } from "../Workspaces.ts"
+import { collectSandboxes, workspaces } from "../Workspaces.ts"
 
 interface DatabaseOptions {
   readonly db: string | undefined
@@ -89,15 +90,33 @@ export const prune = (options: DatabaseOptions & { readonly olderThan: string | 
     const db = yield* current(options, options.dryRun ? "read" : "write")
     const before = (yield* Clock.currentTimeMillis) - ago
     const { prune, snapshotRoots } = yield* maintenance
-    const roots = options.dryRun ? new Map<string, ReadonlyArray<string>>() : yield* snapshotRoots(db)
+    const roots = yield* snapshotRoots(db)
     const { pruned, kept } = yield* prune(db, before, options.dryRun)
-    yield* forgetSnapshots(db, roots, new Set(pruned))
+    if (!options.dryRun) yield* forgetSnapshots(db, roots, new Set(pruned))
+    const given = { runIds: pruned, before, isDryRun: options.dryRun }
+    const left = yield* Effect.forEach(new Set([dirname(db), process.cwd(), ...roots.keys()]), (root) =>
+      Effect.catchAll(collectSandboxes({ root, ...given }), (error) =>
+        Effect.as(Effect.logWarning(`sandboxes of deleted runs below ${root} were not removed: ${error.message}`), []),
+      ),
+    )
+    const sandboxes = left.flat()
     const did = options.dryRun ? "Would delete" : "Deleted"
     const shown = pruned.slice(0, shownIds).join(", ") + (pruned.length > shownIds ? ` and ${pruned.length - shownIds} more` : "")
     const lines = [
       `${did} ${plural(pruned.length, "run")}${pruned.length === 0 ? "." : `: ${shown}`}`,
+      ...(sandboxes.length === 0 ? [] : [`${did} ${plural(sandboxes.length, "sandbox", "sandboxes")} that they have left.`]),
       ...kept.map(({ runId, why }) => `Kept ${runId}: ${why}.`),
       ...(pruned.length === 0 || options.dryRun ? [] : [`Run "smithers db vacuum" to return their space to the disk.`]),
     ]
-    return { value: { db, isDryRun: options.dryRun, before, pruned, kept }, text: lines.join("\n") }
+    return {
+      value: {
+        db,
+        isDryRun: options.dryRun,
+        before,
+        pruned,
+        sandboxes,
+        kept: kept.map(({ runId, why }) => ({ runId, reason: why })),
+      },
+      text: lines.join("\n"),
+    }
   })

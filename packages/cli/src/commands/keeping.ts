@@ -38,7 +38,7 @@ export const dbVacuum = define({
 
 export const dbPrune = define({
   path: ["db", "prune"],
-  summary: "Deletes runs that ended long ago, with their outputs and events.",
+  summary: "Deletes runs that ended long ago, with their outputs, events and sandboxes.",
   details: "Keeps runs that wait, are paused, are at work or can be resumed, and their parents.",
   examples: [
     { line: "smithers db prune --older-than 30d --dry-run", does: "Prints what would be deleted." },

@@ -837,6 +837,8 @@ const loop = (
           for (const stray of frame.state.strayReads ?? []) yield* Effect.logWarning(`Run "${runId}": ${strayReadMessage(stray)}`)
           return ending.result(frame.state)
         }
+        // Here, so that attempts may begin at once after it.
+        if (decision.starts.length > 0 && Turn.isDue(clock)) yield* Turn.turn
         for (const start of decision.starts) {
           const record = RunState.step(frame.state, start.step.id, start.iteration)
           const [pass, needs] = [schedule.pass(start.position), schedule.needs(start.position)]

@@ -21,7 +21,9 @@ let turnedAt = 0
 
 const later: (call: () => void) => unknown = typeof setImmediate === "function" ? setImmediate : (call) => setTimeout(call, 0)
 
-const isDue = (clock: Clock.Clock, afterMs: number): boolean => clock === liveClock && performance.now() - turnedAt >= afterMs
+/** Tells whether the loop is due a turn. */
+export const isDue = (clock: Clock.Clock, afterMs: number = longestMs): boolean =>
+  clock === liveClock && performance.now() - turnedAt >= afterMs
 
 /** Fibers that wait for the next turn. */
 let waiting: Array<() => void> = []
@@ -30,7 +32,7 @@ let waiting: Array<() => void> = []
  * Gives the event loop a turn: due timers, I/O and signals come first. All waiting fibers continue at the same moment, so that
  * attempts which start together still end together and are committed in one frame.
  */
-const turn: Effect.Effect<void> = Effect.async((resume) => {
+export const turn: Effect.Effect<void> = Effect.async((resume) => {
   waiting.push(() => resume(Effect.void))
   if (waiting.length > 1) return
   later(() => {
@@ -49,7 +51,7 @@ export const mayBeginMany = (clock: Clock.Clock): boolean => clock === liveClock
 
 /** Continues with an effect, after a turn if one is due then. */
 export const before = <A, E, R>(clock: Clock.Clock, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.suspend(() => (isDue(clock, longestMs) ? Effect.zipRight(turn, effect) : effect))
+  Effect.suspend(() => (isDue(clock) ? Effect.zipRight(turn, effect) : effect))
 
 /** Continues with an effect at once, after a turn if one is due soon. Use it before several attempts start. */
 export const beforeMany = <A, E, R>(clock: Clock.Clock, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>

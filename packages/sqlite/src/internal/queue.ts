@@ -180,6 +180,9 @@ export const make = (connection: Connection, config: Config): Queue => {
 
   /** Writes with the other jobs of this turn. */
   const later = <A, E>(write: Write<A, E>): Effect.Effect<A, E | StoreError> =>
+    write.by === undefined ? cancellable(write) : Effect.async((resume) => submit(jobOf(write, resume)))
+
+  const cancellable = <A, E>(write: Write<A, E>): Effect.Effect<A, E | StoreError> =>
     Effect.async((resume) => {
       const job = jobOf(write, resume)
       submit(job)

@@ -292,15 +292,36 @@ describe("a locked database", () => {
       const filename = yield* newFile
       yield* using({ filename }, (storage) =>
         Effect.gen(function* () {
+          yield* journal("r")
+          const blocker = yield* locked(filename)
+          const command = { id: "p", runId: "r", at: Millis.make(5), command: { _tag: "Pause" } } as const
+          const pausing = yield* Effect.fork(storage.deliver(command))
+          const releasing = yield* Effect.fork(storage.renew([{ runId: "r", epoch: 1 }], Millis.make(7)))
+          yield* Effect.promise(() => Bun.sleep(20))
+          yield* Fiber.interrupt(pausing)
+          blocker.run("ROLLBACK")
+          expect(yield* Fiber.join(releasing)).toEqual([])
+          expect(yield* storage.pending).toEqual([])
+        }),
+      )
+    }),
+  )
+
+  it.scoped("holds up the interruption of a frame that waits, which is then stored", () =>
+    Effect.gen(function* () {
+      const filename = yield* newFile
+      yield* using({ filename }, (storage) =>
+        Effect.gen(function* () {
           const run = yield* journal("r")
           const blocker = yield* locked(filename)
           const committing = yield* Effect.fork(run.commit([started]))
-          const releasing = yield* Effect.fork(storage.renew([{ runId: "r", epoch: 1 }], Millis.make(7)))
           yield* Effect.promise(() => Bun.sleep(20))
-          yield* Fiber.interrupt(committing)
+          const interrupting = yield* Effect.fork(Fiber.interrupt(committing))
+          yield* Effect.promise(() => Bun.sleep(20))
+          expect(interrupting.unsafePoll()).toBeNull()
           blocker.run("ROLLBACK")
-          expect(yield* Fiber.join(releasing)).toEqual([])
-          expect((yield* storage.load("r")).seq).toBe(0)
+          yield* Fiber.join(interrupting)
+          expect((yield* storage.load("r")).seq).toBe(1)
         }),
       )
     }),

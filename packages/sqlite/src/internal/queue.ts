@@ -28,8 +28,8 @@ interface Write<A, E> {
   /** The job has its own transaction, which its refusal rolls back. */
   readonly isAlone?: boolean
   /**
-   * The only one who submits this kind of job, one after another, and is not interrupted meanwhile. Its job runs at once if it also
-   * made the last write: there is nobody to share a transaction with.
+   * The one who submits jobs of this kind, one after another. An interruption waits for such a job. It runs at once if `by` also made the
+   * last write: there is nobody to share a transaction with.
    */
   readonly by?: string
 }
@@ -178,9 +178,9 @@ export const make = (connection: Connection, config: Config): Queue => {
     }
   }
 
-  /** Writes with the other jobs of this turn. */
+  /** Writes with the other jobs of this turn. A way to take a job back costs more than the wait, so that of `by` is never taken back. */
   const later = <A, E>(write: Write<A, E>): Effect.Effect<A, E | StoreError> =>
-    write.by === undefined ? cancellable(write) : Effect.async((resume) => submit(jobOf(write, resume)))
+    write.by === undefined ? cancellable(write) : Effect.uninterruptible(Effect.async((resume) => submit(jobOf(write, resume))))
 
   const cancellable = <A, E>(write: Write<A, E>): Effect.Effect<A, E | StoreError> =>
     Effect.async((resume) => {
@@ -199,10 +199,12 @@ export const make = (connection: Connection, config: Config): Queue => {
     }
     const left = settle([jobOf(write, (given) => resume(given))])
     if (answer !== undefined) return answer
-    return Effect.async((later) => {
-      resume = later
-      for (const job of left) submit(job)
-    })
+    return Effect.uninterruptible(
+      Effect.async((later) => {
+        resume = later
+        for (const job of left) submit(job)
+      }),
+    )
   }
 
   return {

@@ -1,8 +1,9 @@
 /**
  * Detects changes: those of this store itself, and commits of other connections, which SQLite counts in `data_version`. It is
- * checked when a wait begins, and then by one timer for all waits every {@link pollMs}, or every {@link restingPollMs} after a
- * while without changes.
+ * checked when a wait begins, and then by one timer for all waits every {@link pollMs}. After a while without changes the runtime
+ * watches the log of the database instead, to which each commit writes, and the timer only sees what a watch may miss.
  */
+import * as fs from "node:fs"
 import { StoreBusy, type StoreError } from "@smithers/core/Errors"
 import * as Effect from "effect/Effect"
 import type { Connection } from "./connection.ts"
@@ -11,12 +12,17 @@ import { classOf, failure } from "./failures.ts"
 /** Polling interval in milliseconds. Short, for interactive use. A check costs about 2 µs, the wake-up 100 µs. */
 const pollMs = 20
 
-/**
- * Polling interval in milliseconds after {@link restsAfter} checks without a change (5 seconds). Half the cost, and still instant
- * for a person.
- */
+/** Number of checks without a change after which the log is watched: a second. */
+const restsAfter = 50
+
+/** Polling interval in milliseconds beside a watch. */
+const watchedPollMs = 1000
+
+/** Polling interval in milliseconds where the log cannot be watched. Half the cost, and still instant for a person. */
 const restingPollMs = 40
-const restsAfter = 250
+
+/** Number of checks after a write to the log: its commit is visible a moment later. */
+const writtenLooks = 5
 
 export interface Changes {
   /** Reports a change. */
@@ -25,24 +31,29 @@ export interface Changes {
   readonly after: (version: number) => Effect.Effect<number, StoreError>
 }
 
-/** Watches a connection. */
-export const make = (connection: Connection, filename: string): Changes => {
+/** Watches a connection. `quietLooks` is the number of checks without a change so far. */
+export const make = (connection: Connection, filename: string, quietLooks = 0): Changes => {
   const dataVersion = connection.prepare<[number]>("PRAGMA data_version")
   const waiting = new Set<(news: Effect.Effect<number, StoreError>) => void>()
   let seen = dataVersion.values()[0]?.[0]
   let version = 1
   let timer: ReturnType<typeof setTimeout> | undefined
-  let quietLooks = 0
+  let watcher: fs.FSWatcher | undefined
+  let isWatchable = connection.file !== undefined
 
   const tell = (news: Effect.Effect<number, StoreError>): void => {
     for (const resume of waiting) resume(news)
     waiting.clear()
     rest()
   }
-  const rest = (): void => {
-    if (waiting.size > 0) return
+  const stop = (): void => {
     clearTimeout(timer)
     timer = undefined
+    watcher?.close()
+    watcher = undefined
+  }
+  const rest = (): void => {
+    if (waiting.size === 0) stop()
   }
   const bump = (): void => {
     quietLooks = 0
@@ -65,17 +76,43 @@ export const make = (connection: Connection, filename: string): Changes => {
     }
   }
 
+  const goOn = (): void => {
+    poll()
+    if (waiting.size > 0) lookAgain()
+  }
+  const onWrite = (): void => {
+    if (watcher === undefined) return
+    quietLooks = restsAfter - writtenLooks
+    stop()
+    goOn()
+  }
+  const onUnwatchable = (): void => {
+    isWatchable = false
+    stop()
+    goOn()
+  }
+  const watch = (): void => {
+    try {
+      watcher = fs.watch(`${connection.file}-wal`, { persistent: false }, onWrite)
+      watcher.on("error", onUnwatchable)
+    } catch {
+      // No log, or no room for another watch.
+      isWatchable = false
+    }
+  }
+
   const lookAgain = (): void => {
+    if (timer !== undefined) return
+    const isWatched = watcher !== undefined
+    if (isWatchable && !isWatched && quietLooks >= restsAfter) watch()
+    // Right after the watch has begun, for a commit just before.
+    const intervalMs = quietLooks < restsAfter || (!isWatched && isWatchable) ? pollMs : isWatched ? watchedPollMs : restingPollMs
     // The timer must not keep the process alive.
-    timer ??= setTimeout(
-      () => {
-        timer = undefined
-        quietLooks++
-        poll()
-        if (waiting.size > 0) lookAgain()
-      },
-      quietLooks < restsAfter ? pollMs : restingPollMs,
-    ).unref()
+    timer = setTimeout(() => {
+      timer = undefined
+      quietLooks++
+      goOn()
+    }, intervalMs).unref()
   }
 
   return {

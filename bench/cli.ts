@@ -25,8 +25,8 @@ const processMs = (args: ReadonlyArray<string>): number => {
 const median = (values: ReadonlyArray<number>): number =>
   values.toSorted((left, right) => left - right)[values.length >> 1] as number
 
-/** A database of many runs, which are copies of one. */
-const fill = async (file: string, runs: number): Promise<void> => {
+/** Makes a database of many runs, which are copies of one. */
+export const fill = async (file: string, runs: number): Promise<void> => {
   const workflow = Smithers.createWorkflow({ name: "bench", input: Schema.Struct({}) }).build(($) =>
     $.step("one", { output: Schema.Int, run: () => 1 }),
   )

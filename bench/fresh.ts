@@ -6,6 +6,7 @@
 import { Database } from "bun:sqlite"
 import { Effect } from "effect"
 import { Smithers } from "smithers-orchestrator"
+import { peakBytes } from "./peak.ts"
 import { wallClock } from "./warm.ts"
 import * as workflows from "./workflows.ts"
 
@@ -18,8 +19,7 @@ const onFile = <A, E>(effect: Effect.Effect<A, E, Smithers.Runtime>) =>
     effect.pipe(Effect.provide(Smithers.sqlite({ filename, synchronous: synchronous === "full" ? "full" : "normal" }))),
   )
 
-const report = (measured: Record<string, number>) =>
-  console.log(JSON.stringify({ ...measured, peakBytes: process.resourceUsage().maxRSS * 1024 }))
+const report = (measured: Record<string, number>) => console.log(JSON.stringify({ ...measured, peakBytes: peakBytes() }))
 
 const timed = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.gen(function* () {
@@ -104,6 +104,7 @@ switch (workload) {
     break
   case "one":
     await onFile(workflows.sequential(1).execute({ count: 1 }))
+    report({ ms: performance.now() })
     break
   case "interrupted": {
     // Says when half is done, so that the parent can kill; resuming says when its first new step began.

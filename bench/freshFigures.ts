@@ -2,7 +2,10 @@
  * Figures of processes that have just begun, each beside a program that commits the least rows such a promise needs, or that only
  * imports `effect`, in turn with it: a machine that slows down slows both. Ratios are what carries over to another machine.
  */
+import { mkdirSync } from "node:fs"
 import { join } from "node:path"
+import { fill } from "./cli.ts"
+import { publishedProject } from "./published.ts"
 import { wallClock } from "./warm.ts"
 
 /** A figure: `value` beside what is to be reached, and beside the bound that `--check` holds it to. */
@@ -16,6 +19,7 @@ export interface FreshFigure {
 
 interface Printed {
   readonly ms: number
+  readonly peakBytes: number
 }
 
 const here = (name: string): string => join(import.meta.dir, name)
@@ -32,11 +36,18 @@ const run = (script: string, ...args: ReadonlyArray<string>): string => {
 const fresh = (workload: string, size: number, mode: string, file: string): Printed =>
   JSON.parse(run("fresh.ts", workload, String(size), mode, file).split("\n").at(-1) ?? "")
 
-const processMs = (script: string, ...args: ReadonlyArray<string>): number => {
+/** Time of a whole process, from its start to its end. */
+const processMs = (...args: ReadonlyArray<string>): number => {
   const begin = performance.now()
-  run(script, ...args)
+  const { exitCode, stderr } = Bun.spawnSync([process.execPath, ...args])
+  if (exitCode !== 0) throw new Error(`${args.join(" ")} ended with ${exitCode}: ${stderr}`)
   return performance.now() - begin
 }
+
+/** Number of runs in the list that `ps` is measured with. */
+const listed = 10_000
+/** Number of runs that wait while nothing happens. */
+const resting = 300
 
 /** Kills a run of `size` steps at its half; then from the start of a process to the first new step. */
 const resumedMs = async (size: number, file: string): Promise<number> => {
@@ -94,7 +105,8 @@ export const freshFigures = async (repeats: number, newFile: () => string): Prom
   /** A whole process beside one that only imports `effect`. */
   const beside = async (name: string, measure: () => number | Promise<number>, goal: number, bound: number): Promise<void> => {
     const pairs: Array<{ readonly ms: number; readonly least: number }> = []
-    for (let round = 0; round < repeats; round++) pairs.push({ ms: await measure(), least: processMs("effectOnly.ts", newFile()) })
+    for (let round = 0; round < repeats; round++)
+      pairs.push({ ms: await measure(), least: processMs(here("effectOnly.ts"), newFile()) })
     const ratio = median(pairs.map(({ ms, least }) => ms / least))
     figures.push({
       goal: `fresh process, ${name}: at most ${goal} × one that imports effect and opens a file`,
@@ -104,8 +116,45 @@ export const freshFigures = async (repeats: number, newFile: () => string): Prom
       bound: `at most ${bound} ×`,
     })
   }
-  await beside("one step, from start to exit", () => processMs("fresh.ts", "one", "1", "normal", newFile()), 1.3, 5)
+  await beside("one step, from start to exit", () => processMs(here("one.ts"), newFile()), 1.3, 5)
   await beside("SIGKILL at half of 500 steps, from start to the first new step", () => resumedMs(500, newFile()), 1.2, 6)
+
+  const folder = newFile()
+  mkdirSync(folder)
+  const { bin, one } = await publishedProject(folder)
+  const list = newFile()
+  await fill(list, listed)
+  // The times that are asked for are of a machine on which importing effect takes 120 ms.
+  await beside("one step of the published package, from start to exit", () => processMs(one, newFile()), 1.3, 5)
+  await beside("`smithers up` of one step", () => processMs(bin, "up", one, "--db", newFile()), 1.5, 8)
+  await beside(`\`smithers ps\` of ${listed} runs`, () => processMs(bin, "ps", "--db", list), 0.75, 5)
+  await beside("`smithers --version`", () => processMs(bin, "--version"), 0.09, 0.6)
+
+  for (const { name, workload, size, goalMb, boundMb } of [
+    { name: "one step", workload: "one", size: 1, goalMb: 79, boundMb: 200 },
+    { name: "10,000 steps, one after another", workload: "sequential", size: 10_000, goalMb: 110, boundMb: 350 },
+  ]) {
+    const peaks = Array.from({ length: Math.min(repeats, 3) }, () => fresh(workload, size, "normal", newFile()).peakBytes)
+    const megabytes = median(peaks) / 1e6
+    figures.push({
+      goal: `fresh process, ${name}: at most ${goalMb} MB at its peak`,
+      reached: `${megabytes.toFixed(0)} MB`,
+      holds: megabytes <= goalMb,
+      isWithinBound: megabytes <= boundMb,
+      bound: `at most ${boundMb} MB`,
+    })
+  }
+
+  const waiting = newFile()
+  run("waiting.ts", "fill", String(resting), waiting)
+  const { statementsPerSecond }: { readonly statementsPerSecond: number } = JSON.parse(run("waiting.ts", "idle", "0", waiting))
+  figures.push({
+    goal: `a supervisor over ${resting} runs that wait: at most 5 statements per second`,
+    reached: statementsPerSecond.toFixed(1),
+    holds: statementsPerSecond <= 5,
+    isWithinBound: statementsPerSecond <= 15,
+    bound: "at most 15",
+  })
 
   const signal = median(Array.from({ length: Math.min(repeats, 3) }, () => fresh("signal", 30, "normal", newFile()).ms))
   figures.push({

@@ -3,6 +3,7 @@
  */
 import { Effect, Schema } from "effect"
 import { Smithers } from "smithers-orchestrator"
+import { peakBytes } from "./peak.ts"
 import { roundsOf, warm } from "./warm.ts"
 import * as workflows from "./workflows.ts"
 
@@ -52,7 +53,7 @@ const repeated = (workflow: typeof transactional) => {
   const all = Effect.zipRight(tables, Effect.all(Array.from({ length: rounds }, () => timed(workflow))))
   const mode = synchronous === "full" ? "full" : "normal"
   return Effect.runPromise(Effect.provide(all, Smithers.sqlite({ filename, synchronous: mode }))).then((times) =>
-    console.log(JSON.stringify({ firstMs: times[0], ms: warm(times), rounds, peakBytes: process.resourceUsage().maxRSS * 1024 })),
+    console.log(JSON.stringify({ firstMs: times[0], ms: warm(times), rounds, peakBytes: peakBytes() })),
   )
 }
 

@@ -5,6 +5,7 @@
 import { Effect } from "effect"
 import { Smithers } from "smithers-orchestrator"
 import * as components from "./components.tsx"
+import { peakBytes } from "./peak.ts"
 import { roundsOf, warm } from "./warm.ts"
 import * as workflows from "./workflows.ts"
 
@@ -25,7 +26,7 @@ const timed = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   })
 
 const report = (measured: Record<string, number>) => {
-  console.log(JSON.stringify({ ...measured, peakBytes: process.resourceUsage().maxRSS * 1024 }))
+  console.log(JSON.stringify({ ...measured, peakBytes: peakBytes() }))
 }
 
 /**

@@ -282,7 +282,7 @@ interface Bundle {
   readonly entries: Readonly<Record<string, string>>
   readonly out: string
   /** What stays outside: an import as the bundle names it. Bare names are as they are written, others are paths of sources. */
-  readonly outside: (path: string, importer: string) => string | undefined
+  readonly outside: (path: string) => string | undefined
   readonly minify: boolean
 }
 
@@ -310,18 +310,20 @@ const bundle = async ({ entries, out, outside, minify }: Bundle): Promise<Readon
       {
         name: "smithers-outside",
         setup: (build) => {
-          build.onResolve({ filter: /^(?:ini|toml|yaml)$/ }, ({ path, importer }) =>
-            // Parsers for options that name a file of settings, of which the command has none: seventy files to load.
-            importer.includes("/@effect/cli/") ? { path, namespace: "no-parser" } : undefined,
-          )
-          build.onLoad({ filter: /.*/, namespace: "no-parser" }, ({ path }) => ({
-            contents: `export const parse = () => { throw new Error("${path} is not in the bundle of the command") }`,
+          // Parsers for options that name a file of settings, of which the command has none: seventy files to load.
+          build.onLoad({ filter: /\/@effect\/cli\/dist\/esm\/internal\/files\.js$/ }, ({ path }) => ({
+            contents: readFileSync(path, "utf8").replaceAll(
+              /^import \* as (\w+) from "(?:ini|toml|yaml)";?$/gm,
+              'const $1 = { parse: () => { throw new Error("this is not in the bundle of the command") } }',
+            ),
             loader: "js",
           }))
+          // What Schema makes examples of values with, which no command does: half a megabyte.
+          build.onLoad({ filter: /\/effect\/dist\/esm\/FastCheck\.js$/ }, () => ({ contents: "export {}", loader: "js" }))
           build.onResolve({ filter: /.*/ }, ({ path, importer }) => {
             const isBare = !/^[./]/.test(path)
             const given = isBare ? path : join(dirname(importer), path)
-            const name = /^(?:bun|node):/.test(path) ? path : outside(given, importer)
+            const name = /^(?:bun|node):/.test(path) ? path : outside(given)
             return name === undefined ? undefined : { path: name, external: true }
           })
           // A module that files of users import by its path.
@@ -384,7 +386,7 @@ const bundleAll = async (): Promise<ReadonlyArray<string>> => {
     entries: {
       ...Object.fromEntries(modules.map((source) => [basename(source, ".ts"), join(root, "packages", facade, source)])),
       PromptInput: join(root, "packages", "jsx", "src", "PromptInput.ts"),
-      program: command("Program.ts"),
+      loading: command("Loading.ts"),
     },
     out: lib,
     minify: false,
@@ -394,8 +396,8 @@ const bundleAll = async (): Promise<ReadonlyArray<string>> => {
     entries: { main: command("main.ts"), launch: command("Launch.ts") },
     out: cli,
     minify: true,
-    outside: (path, importer) => {
-      if (path === command("Program.ts") && importer === command("main.ts")) return "../dist/lib/program.js"
+    outside: (path) => {
+      if (path === command("Loading.ts")) return "../dist/lib/loading.js"
       return isOutside(path) && !inside.test(path) ? path : undefined
     },
   })

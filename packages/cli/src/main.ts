@@ -25,7 +25,7 @@ export const main = async (argv: ReadonlyArray<string>, { home }: { readonly hom
   if (tooOld !== undefined) return Needs.refuse(tooOld)
   Launch.replaceFor(argv, home)
   // Only a process that loads workflows shares Effect with them; others have a program of their own where this is bundled.
-  const loaded = Launch.whyNot() === undefined ? import("./Program.ts") : import("./Reading.ts")
+  const loaded = Launch.whyNot() === undefined ? import("./Loading.ts") : import("./Reading.ts")
   const { run } = await loaded.catch((thrown: unknown) => {
     const problem = Needs.problem(home)
     if (problem === undefined) throw thrown

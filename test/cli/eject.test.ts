@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { eject } from "@smithers/cli/actions/eject"
 import * as Effect from "effect/Effect"
 import { afterEach, describe, expect, it } from "vitest"
@@ -44,6 +44,8 @@ describe("eject", () => {
     for (const pattern of names.filter((name) => name !== "ReviewLoop"))
       await Effect.runPromise(eject({ pattern, to: here.file("patterns"), force: false }))
     expect(readFileSync(here.file("patterns/ReviewLoop.tsx"), "utf8")).not.toMatch(/@smithers|"\.\//)
+    const written = readdirSync(here.file("patterns")).filter((file) => !names.some((name) => file === `${name}.tsx`))
+    expect(written.sort()).toEqual(["Delegation.ts", "Scans.ts"])
     writeFileSync(here.file("flow.tsx"), program)
     const { code, value } = await here.json("up", "flow.tsx", "--run-id", "r")
     expect([code, value]).toMatchObject([0, { output: { outcome: "approved", rounds: 2, draft: "longer" } }])

@@ -18,6 +18,7 @@ import {
   say,
   type ValueOf,
 } from "./Participant.tsx"
+import * as Scans from "./Scans.ts"
 
 export interface FixOutcome {
   /** `clean`: the scanner found nothing. `fixed`: everything was verified. `survivors`: not everything was. */
@@ -50,29 +51,6 @@ export interface ScanFixVerifyProps<S extends Output, F extends Output, V extend
   readonly children: Prompt
 }
 
-interface Issue {
-  readonly key: string
-  readonly issue: unknown
-}
-
-/** An issue to fix after a scan, with the number of its fixes before. */
-interface OpenIssue extends Issue {
-  readonly fixes: number
-}
-
-interface State {
-  readonly isFixed: boolean
-  readonly fixes: number
-  readonly failure?: string
-}
-
-const unseen: State = { isFixed: true, fixes: 0 }
-
-const tally = (states: ReadonlyMap<string, State>): Pick<FixOutcome, "fixed" | "survivors"> => ({
-  fixed: [...states].flatMap(([key, { isFixed }]) => (isFixed ? [key] : [])),
-  survivors: [...states].flatMap(([key, { isFixed, ...survivor }]) => (isFixed ? [] : [{ key, ...survivor }])),
-})
-
 export const ScanFixVerify = <S extends Output, F extends Output, V extends Output>(
   props: ScanFixVerifyProps<S, F, V>,
 ): React.ReactNode => {
@@ -81,37 +59,20 @@ export const ScanFixVerify = <S extends Output, F extends Output, V extends Outp
   const keyOf = (issue: unknown): string => String(props.by === undefined ? Object(issue).id : props.by(issue as never))
   /** Prefix of the ids of a scan and of its fixes. */
   const at = (scan: number): string => (scan === 1 ? id : `${id}:${scan}`)
-  const issuesOf = (ctx: Ctx, scan: number): ReadonlyArray<Issue> => {
-    const { issues = [] } = ctx.outputMaybe<Output>(scanOutput, { nodeId: `${at(scan)}:scan` }) ?? {}
-    const keyed: ReadonlyArray<Issue> = issues.map((issue: unknown) => ({ key: keyOf(issue), issue }))
-    return keyed.filter(({ key }, index) => keyed.findIndex((other) => other.key === key) === index)
-  }
   const verdictOf = (ctx: Ctx, scan: number, key: string) =>
     ctx.outputMaybe<Output>(verifyOutput, { nodeId: `${at(scan)}:verify:${key}` })
-  /** The scans so far, each with the issues to fix after it, and what has become of each issue since the last scan that found it. */
-  const account = (ctx: Ctx) => {
-    const scans: Array<{ readonly scan: number; readonly open: ReadonlyArray<OpenIssue> }> = []
-    const states = new Map<string, State>()
-    for (let scan = 1; scan === 1 || (scan <= maxScans && scans[scan - 2]?.open.length !== 0); scan++) {
-      const found = issuesOf(ctx, scan).map((issue) => ({ ...issue, before: states.get(issue.key) ?? unseen }))
-      // What was given up stays given up.
-      const open = found.flatMap(({ before: { isFixed, fixes }, ...issue }) =>
-        isFixed && fixes < maxIterations ? [{ ...issue, fixes }] : [],
-      )
-      const failures = new Map(ctx.failures(`${at(scan)}:issues`).map(({ key, error }) => [key, error.message]))
-      for (const { key, before } of found) {
-        if (!open.some((one) => one.key === key)) states.set(key, { ...before, isFixed: false })
-        else {
-          const [failure, isFixed] = [failures.get(key), verdictOf(ctx, scan, key)?.fixed === true]
-          const fixes = before.fixes + ctx.iterationCount<Output>(fixOutput, `${at(scan)}:fix:${key}`)
-          states.set(key, failure === undefined ? { isFixed, fixes } : { isFixed, fixes, failure })
-        }
-      }
-      scans.push({ scan, open })
+  const scanIn = (ctx: Ctx, scan: number): Scans.Scan => {
+    const { issues = [] } = ctx.outputMaybe<Output>(scanOutput, { nodeId: `${at(scan)}:scan` }) ?? {}
+    const failures = new Map(ctx.failures(`${at(scan)}:issues`).map(({ key, error }) => [key, error.message]))
+    return {
+      found: issues.map((issue: unknown) => ({ key: keyOf(issue), issue })),
+      isFixed: (key) => verdictOf(ctx, scan, key)?.fixed === true,
+      fixes: (key) => ctx.iterationCount<Output>(fixOutput, `${at(scan)}:fix:${key}`),
+      failure: (key) => failures.get(key),
     }
-    return { scans, states }
   }
-  const fixing = (scan: number, { key, issue, fixes }: OpenIssue): React.ReactElement => (
+  const account = (ctx: Ctx) => Scans.account((scan) => scanIn(ctx, scan), maxScans, maxIterations)
+  const fixing = (scan: number, { key, issue, fixes }: Scans.OpenIssue): React.ReactElement => (
     <Loop
       id={`${at(scan)}:rounds:${key}`}
       until={(ctx) => verdictOf(ctx, scan, key)?.fixed === true}
@@ -142,6 +103,7 @@ export const ScanFixVerify = <S extends Output, F extends Output, V extends Outp
       </Part>
     </Loop>
   )
+  const said = ({ fixed, survivors }: ReturnType<typeof account>) => ({ fixed, survivors })
   const { scans } = account(useCtx())
   return (
     <Sequence skipIf={props.skipIf}>
@@ -150,7 +112,7 @@ export const ScanFixVerify = <S extends Output, F extends Output, V extends Outp
           {(ctx) => (
             <>
               {say(children, ctx)}
-              <Given title="Issues of earlier scans" value={scan === 1 ? undefined : tally(account(ctx).states)} />
+              <Given title="Issues of earlier scans" value={scan === 1 ? undefined : said(account(ctx))} />
             </>
           )}
         </Part>,
@@ -172,7 +134,7 @@ export const ScanFixVerify = <S extends Output, F extends Output, V extends Outp
         }
       >
         {(ctx): FixOutcome => {
-          const { fixed, survivors } = tally(account(ctx).states)
+          const { fixed, survivors } = account(ctx)
           return { outcome: survivors.length > 0 ? "survivors" : fixed.length === 0 ? "clean" : "fixed", fixed, survivors }
         }}
       </Outcome>

@@ -6,6 +6,8 @@
 import type { Ctx } from "@smithers/jsx/Ctx"
 import { ForEach, Loop, Sequence } from "@smithers/jsx/components"
 import type * as React from "react"
+import type { PlannedTask, Rejection } from "./Delegation.ts"
+import * as Delegation from "./Delegation.ts"
 import {
   Given,
   type Having,
@@ -21,20 +23,7 @@ import {
   type ValueOf,
 } from "./Participant.tsx"
 
-/** A task as the boss plans it. */
-export interface PlannedTask {
-  readonly id: string
-  /** Name of the worker. Default, also for a name that is unknown: the first one. */
-  readonly worker?: string | undefined
-  readonly instructions: string
-  /** Ids of planned tasks that are done first. The worker is given their results. */
-  readonly needs?: ReadonlyArray<string> | undefined
-}
-
-interface Rejection {
-  readonly id: string
-  readonly feedback: string
-}
+export type { PlannedTask, Rejection } from "./Delegation.ts"
 
 export interface SupervisorOutcome<Work = unknown> {
   /**
@@ -71,95 +60,52 @@ export interface SupervisorProps<P extends Output, W extends Output, R extends O
   readonly children: Prompt
 }
 
-const has = (tasks: ReadonlyArray<PlannedTask>, id: string): boolean => tasks.some((one) => one.id === id)
-
-/** The first of the tasks with each id, each behind those that it needs, and why others can never begin. */
-const ordered = (planned: ReadonlyArray<PlannedTask>) => {
-  const tasks = planned.filter((task, index) => planned.findIndex((other) => other.id === task.id) === index)
-  const order: Array<PlannedTask> = []
-  for (let before = -1; before < order.length; ) {
-    before = order.length
-    for (const task of tasks) if (!has(order, task.id) && (task.needs ?? []).every((need) => has(order, need))) order.push(task)
-  }
-  const faults: Record<string, string> = {}
-  for (const { id, needs = [] } of tasks.filter((task) => !has(order, task.id))) {
-    const unknown = needs.find((need) => !has(tasks, need))
-    faults[id] =
-      unknown === undefined
-        ? "its needs lead into a circle, or to a task that cannot begin"
-        : `it needs "${unknown}", which is not planned`
-  }
-  return { tasks, order, faults }
-}
-
 export const Supervisor = <P extends Output, W extends Output, R extends Output>(
   props: SupervisorProps<P, W, R>,
 ): React.ReactNode => {
   const { id, workers, workerOutput, maxTasks = 20, onExhausted = "fail", children } = props
-  const [plan, review, names] = [`${id}:plan`, `${id}:review`, Object.keys(workers)]
+  const [review, names] = [`${id}:review`, Object.keys(workers)]
   if (names.length === 0) throw new TypeError(`Supervisor "${id}": it has no "workers"`)
-  const planIn = (ctx: Ctx) => ordered(ctx.outputMaybe<Output>(props.planOutput, { nodeId: plan })?.tasks ?? [])
-  const workIn = (ctx: Ctx, task: string, iteration: number) =>
+  const planIn = (ctx: Ctx) =>
+    Delegation.ordered(ctx.outputMaybe<Output>(props.planOutput, { nodeId: `${id}:plan` })?.tasks ?? [], maxTasks)
+  const workIn = (ctx: Ctx, task: string, iteration = ctx.iteration): ValueOf<W> | undefined =>
     ctx.outputMaybe<Output>(workerOutput, { nodeId: `${id}:do:${task}`, iteration })
-  const reviewIn = (ctx: Ctx, iteration: number): { readonly rejected: ReadonlyArray<Rejection> } | undefined =>
-    ctx.outputMaybe<Output>(props.reviewOutput, { nodeId: review, iteration })
   const roundsIn = (ctx: Ctx): number => ctx.iterationCount<Output>(props.reviewOutput, review)
-  /** What was accepted in some rounds, and what is left, each with the reason. A result is accepted with those that it needs, or later. */
-  const account = (ctx: Ctx, rounds: number) => {
-    const { tasks, order, faults } = planIn(ctx)
-    const done: Record<string, ValueOf<W>> = {}
-    const left: Record<string, string> = { ...Object.fromEntries(tasks.map(({ id: task }) => [task, "not begun"])), ...faults }
-    for (let round = 0; round < rounds; round++) {
-      for (const { id: task, needs = [] } of order.filter((one) => left[one.id] !== undefined)) {
-        const open = needs.find((need) => left[need] !== undefined)
-        const rejection = reviewIn(ctx, round)?.rejected.find((one) => one.id === task)?.feedback
-        const work = open === undefined ? workIn(ctx, task, round) : undefined
-        const failed = work === undefined ? "its worker has failed" : rejection
-        left[task] = (open === undefined ? failed : (rejection ?? `it needs "${open}", which is not accepted`)) ?? ""
-        if (work === undefined || rejection !== undefined) continue
-        done[task] = work
-        delete left[task]
-      }
-    }
-    return { done, left }
-  }
-  const hasFault = (ctx: Ctx): "overplanned" | "misplanned" | undefined => {
-    const { tasks, faults } = planIn(ctx)
-    return tasks.length > maxTasks ? "overplanned" : Object.keys(faults).length > 0 ? "misplanned" : undefined
-  }
-  const isOver = (ctx: Ctx): boolean => hasFault(ctx) !== undefined || Object.keys(account(ctx, roundsIn(ctx)).left).length === 0
-  /** The result of a task: the accepted one, or that of this round. */
-  const resultIn = (ctx: Ctx, task: string, { done, left }: ReturnType<typeof account>) =>
-    left[task] === undefined ? done[task] : workIn(ctx, task, ctx.iteration)
-  /** The tasks of this round whose needs are there. */
-  const readyIn = (ctx: Ctx): ReadonlyArray<PlannedTask> => {
-    const [ready, found]: [Array<PlannedTask>, ReturnType<typeof account>] = [[], account(ctx, ctx.iteration)]
-    const isThere = (need: string): boolean => has(ready, need) && resultIn(ctx, need, found) !== undefined
-    for (const task of planIn(ctx).order) if ((task.needs ?? []).every(isThere)) ready.push(task)
-    return ready
-  }
-  const resultOf = (ctx: Ctx, task: string): unknown =>
-    has(readyIn(ctx), task) ? workIn(ctx, task, ctx.iteration) : "It was not begun: a task that it needs has no result."
-  /** A task of a round. Accepted work is kept in each round, so that rounds can be read by their number. */
-  const delegated = ({ id: task, worker = "", instructions, needs = [] }: PlannedTask, found: ReturnType<typeof account>) =>
-    found.left[task] === undefined ? (
-      <Kept id={`${id}:do:${task}`} output={workerOutput} value={found.done[task]} />
+  /** What was accepted and is left after some rounds. */
+  const account = (ctx: Ctx, rounds = roundsIn(ctx)) =>
+    Delegation.account(
+      planIn(ctx),
+      Array.from({ length: rounds }, (_, iteration) => ({
+        work: (task: string) => workIn(ctx, task, iteration),
+        rejected: ctx.outputMaybe<Output>(props.reviewOutput, { nodeId: review, iteration })?.rejected ?? [],
+      })),
+    )
+  /** The result of a task in a round: the accepted one of an earlier round, or that of this one. */
+  const resultIn = (ctx: Ctx, task: string) => account(ctx, ctx.iteration).done[task] ?? workIn(ctx, task)
+  const readyIn = (ctx: Ctx) => Delegation.ready(planIn(ctx), (task) => resultIn(ctx, task) !== undefined)
+  /** A task of a round. Accepted work is kept in each round, so that a round is read by its number. */
+  const delegated = (
+    { id: task, worker = "", instructions, needs = [] }: PlannedTask,
+    { done, left }: ReturnType<typeof account>,
+  ) =>
+    left[task] === undefined ? (
+      <Kept id={`${id}:do:${task}`} output={workerOutput} value={done[task]} />
     ) : (
       <Part by={workers[worker] ?? workers[names[0] ?? ""] ?? []} id={`${id}:do:${task}`} output={workerOutput}>
         {(ctx) => (
           <>
             {instructions}
             {needs.map((need) => (
-              <Given key={need} title={`The result of ${need}`} value={resultIn(ctx, need, account(ctx, ctx.iteration))} />
+              <Given key={need} title={`The result of ${need}`} value={resultIn(ctx, need)} />
             ))}
-            <Given title="Done before, and rejected" value={ctx.iteration === 0 ? undefined : found.left[task]} />
+            <Given title="Done before, and rejected" value={ctx.iteration === 0 ? undefined : left[task]} />
           </>
         )}
       </Part>
     )
   return (
     <Sequence skipIf={props.skipIf}>
-      <Part by={props.boss} id={plan} output={props.planOutput}>
+      <Part by={props.boss} id={`${id}:plan`} output={props.planOutput}>
         {(ctx) => (
           <>
             <p>{`Plan tasks for your workers: ${names.join(", ")}. At most ${maxTasks} tasks.`}</p>
@@ -167,7 +113,12 @@ export const Supervisor = <P extends Output, W extends Output, R extends Output>
           </>
         )}
       </Part>
-      <Loop id={`${id}:rounds`} until={isOver} maxIterations={props.maxIterations ?? 3} onMaxReached="return-last">
+      <Loop
+        id={`${id}:rounds`}
+        until={(ctx) => planIn(ctx).fault !== undefined || Object.keys(account(ctx).left).length === 0}
+        maxIterations={props.maxIterations ?? 3}
+        onMaxReached="return-last"
+      >
         <Here>
           {(ctx) => (
             <ForEach
@@ -187,8 +138,8 @@ export const Supervisor = <P extends Output, W extends Output, R extends Output>
           {(ctx) => (
             <>
               <p>Review the results. Reject each that is not what you asked for.</p>
-              {planIn(ctx).tasks.map(({ id: task }) => (
-                <Given key={task} title={task} value={resultOf(ctx, task) ?? "There is no result."} />
+              {readyIn(ctx).map(({ id: task }) => (
+                <Given key={task} title={task} value={workIn(ctx, task) ?? "There is no result."} />
               ))}
               <h2>The task</h2>
               {say(children, ctx)}
@@ -199,18 +150,13 @@ export const Supervisor = <P extends Output, W extends Output, R extends Output>
       <Outcome
         {...props}
         failsFor={({ outcome, left }) =>
-          onExhausted === "fail" &&
-          Object.keys(left).length > 0 &&
-          `"${id}" is ${outcome}, with ${Object.entries(left)
-            .map(([task, reason]) => `${task} (${reason})`)
-            .join(", ")} left`
+          onExhausted === "fail" && Object.keys(left).length > 0 && `"${id}" is ${outcome}, with ${Delegation.shown(left)} left`
         }
       >
         {(ctx): SupervisorOutcome<ValueOf<W>> => {
-          const found = account(ctx, roundsIn(ctx))
-          const over = Object.keys(found.left).length > 0 ? "exhausted" : "done"
-          const outcome = hasFault(ctx) ?? (planIn(ctx).tasks.length === 0 ? "empty" : over)
-          return { outcome, rounds: roundsIn(ctx), ...found }
+          const [found, { fault, order }] = [account(ctx), planIn(ctx)]
+          const over = Object.keys(found.left).length > 0 ? "exhausted" : order.length === 0 ? "empty" : "done"
+          return { outcome: fault ?? over, rounds: roundsIn(ctx), ...found }
         }}
       </Outcome>
     </Sequence>

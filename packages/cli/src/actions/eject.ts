@@ -49,11 +49,15 @@ export const eject = ({
     const path = join(resolve(to), `${name}.tsx`)
     const shown = relative(process.cwd(), path)
     const source = linked(readFileSync(join(folder, `${name}.tsx`), "utf8"))
+    // Modules that only this pattern has go with it.
+    const own = [...source.matchAll(/\bfrom "\.\/([^"]+)"/g)].flatMap(([, file]) => file ?? [])
+    const files = [...new Set(own)].map((file) => [file, readFileSync(join(folder, file), "utf8")] as const)
     const write = (flag: "w" | "wx") =>
       Effect.try({
         try: () => {
           mkdirSync(dirname(path), { recursive: true })
           writeFileSync(path, source, { flag })
+          for (const [file, content] of files) writeFileSync(join(dirname(path), file), content, { flag })
         },
         catch: (thrown) => thrown as NodeJS.ErrnoException,
       })
@@ -63,5 +67,9 @@ export const eject = ({
         : new CannotWrite({ path, problem: message }),
     )
     const line = `import { ${name} } from "./${shown.replaceAll("\\", "/")}"`
-    return { value: { pattern: name, path }, text: [`Wrote ${shown}. It is yours now. Import it instead:`, `  ${line}`].join("\n") }
+    const beside = files.length === 0 ? "" : `, and ${files.map(([file]) => file).join(", ")} beside it`
+    return {
+      value: { pattern: name, path },
+      text: [`Wrote ${shown}${beside}. It is yours now. Import it instead:`, `  ${line}`].join("\n"),
+    }
   })

@@ -3,21 +3,26 @@
  * application are those of the provider `local`.
  */
 import { randomUUID } from "node:crypto"
-import { Effect } from "effect"
+import { Duration, Effect } from "effect"
 import { commandRunner, type SandboxProvider, sandboxProvider } from "smithers-orchestrator"
 
 /** Containers are the boundary, and the client of Docker runs as it is. */
 const client = commandRunner("none")
 
+/** Which daemon the client talks to, as the host says. */
+const { DOCKER_HOST } = process.env
+const daemon = DOCKER_HOST === undefined ? {} : { DOCKER_HOST }
+
 export const docker = (image: string): SandboxProvider =>
   sandboxProvider({
     name: "docker",
-    limits: ["timeout", "memoryBytes", "maxProcesses"],
+    limits: ["timeout", "memoryBytes", "cpuTime", "cpus", "maxProcesses"],
     commands: ({ directory, request }) => ({
       isolation: "docker",
       isBoundary: true,
       run: (argv, options) => {
-        const { policy, memoryBytes, ...others } = options
+        const { policy, memoryBytes, cpuTime, ...others } = options
+        const { cpus } = request.limits ?? {}
         if (request.allowNetwork !== undefined) return Effect.dieMessage("this provider knows no list of hosts")
         const name = `smithers-${randomUUID()}`
         const args = [
@@ -27,14 +32,22 @@ export const docker = (image: string): SandboxProvider =>
           ...["--network", "none", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"],
           ...["--user", `${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`],
           ...(memoryBytes === undefined ? [] : ["--memory", String(memoryBytes)]),
+          // Of each process; the kernel counts whole seconds.
+          ...(cpuTime === undefined ? [] : ["--ulimit", `cpu=${Math.ceil(Duration.toSeconds(cpuTime))}`]),
+          ...(cpus === undefined ? [] : ["--cpus", String(cpus)]),
           ...(policy.maxProcesses === undefined ? [] : ["--pids-limit", String(policy.maxProcesses)]),
           ...Object.keys(policy.env ?? {}).flatMap((variable) => ["--env", variable]),
         ]
-        const remove = client.run(["docker", "rm", "--force", name], { policy: { root: directory }, timeout: "10 seconds" })
+        const remove = client.run(["docker", "rm", "--force", name], {
+          policy: { root: directory, env: daemon },
+          timeout: "10 seconds",
+        })
         // The end of the client is not that of the container: after an interruption or a timeout it is removed.
-        return Effect.onError(client.run(["docker", "run", ...args, image, ...argv], { ...others, policy }), () =>
-          Effect.ignore(remove),
-        )
+        const run = client.run(["docker", "run", ...args, image, ...argv], {
+          ...others,
+          policy: { ...policy, env: { ...policy.env, ...daemon } },
+        })
+        return Effect.onError(run, () => Effect.ignore(remove))
       },
     }),
   })

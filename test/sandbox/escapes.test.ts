@@ -217,6 +217,24 @@ describe.skipIf(missing !== undefined)(`a command in a sandbox${missing === unde
     ),
   )
 
+  it.live("is stopped at its CPU time, of all its processes together, and its use is in the patch", () =>
+    opened(
+      (sandbox, request) =>
+        Effect.gen(function* () {
+          const busy = "for i in 1 2; do (while :; do :; done) & done; wait"
+          const stopped = yield* Effect.flip(sandbox.exec(["bash", "-c", busy], { timeout: "20 seconds" }))
+          expect(stopped).toMatchObject({ reason: "cpu", limit: 700 })
+          const hog = "python3 -c 'x = b\"1\" * (64 * 1024 * 1024)\nimport time; time.sleep(0.5)'"
+          yield* sandbox.exec(["bash", "-c", hog])
+          const { usage, log } = yield* provider.patch(request)
+          expect(usage.cpuMs).toBeGreaterThan(700)
+          expect(usage.peakMemoryBytes).toBeGreaterThan(64 * 1024 * 1024)
+          expect(log.map(({ cpuMs = 0 }) => cpuMs > 700)).toEqual([true, false])
+        }),
+      { limits: { cpuTime: "700 millis" } },
+    ),
+  )
+
   it.live("leaves no daemon behind when it ends", () =>
     opened((sandbox) =>
       Effect.gen(function* () {

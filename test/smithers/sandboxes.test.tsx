@@ -404,6 +404,20 @@ describe("steps in a sandbox", () => {
     })
   })
 
+  it.live("fail where the provider does not hold a limit, with those that it holds", () => {
+    const root = repository()
+    const flow = declare().build(($) =>
+      $.sandbox({ id: "fix", limits: { cpus: 2, timeout: "1 minute" }, body: $.step("a", { output: Text, run: () => "" }) }),
+    )
+    return Effect.gen(function* () {
+      const refused = yield* Effect.flip(on(root, flow.execute({}, { runId: "r" })))
+      expect(String(refused)).toContain('its provider "local" holds no limit "cpus". It holds timeout, memoryBytes, cpuTime')
+      expect(() =>
+        declare().build(($) => $.sandbox({ id: "x", limits: { cpus: 0 }, body: $.step("a", { output: Text, run: () => "" }) })),
+      ).toThrow('"limits.cpus" must be a number greater than 0')
+    })
+  })
+
   it.live("fail where the provider does not exist, and in a runtime without sandboxes", () => {
     const root = repository()
     expect(() =>

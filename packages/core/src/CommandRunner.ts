@@ -18,6 +18,8 @@ export interface Limits {
   readonly outputBytes?: number | undefined
   /** Bytes of memory of all its processes together; beyond, it is killed. Sampled five times a second, on Linux. Default: 4 GiB. */
   readonly memoryBytes?: number | undefined
+  /** CPU time of all its processes together; beyond, it is killed. Sampled like the memory, on Linux. Default: no limit. */
+  readonly cpuTime?: Duration.DurationInput | undefined
 }
 
 export interface Options extends Limits {
@@ -49,6 +51,10 @@ export const Captured = Schema.Struct({
 })
 export type Captured = typeof Captured.Type
 
+/** Most memory of all processes of a command together, and their CPU time, as far as they were sampled. */
+export const CommandUse = Schema.Struct({ peakMemoryBytes: Schema.Number, cpuMs: Schema.Number })
+export type CommandUse = typeof CommandUse.Type
+
 /** A command that ended by itself. An exit code other than 0 is a result, and no failure. */
 export interface CommandResult {
   /** `undefined` where a signal ended it. */
@@ -57,21 +63,25 @@ export interface CommandResult {
   readonly stdout: Captured
   readonly stderr: Captured
   readonly durationMs: number
+  /** Absent where it is not measured, or the command was too short. */
+  readonly used?: CommandUse | undefined
 }
 
 /** A command that was killed at a bound, with what it had written. Its effects may or may not have taken place. */
 export class CommandStopped extends Schema.TaggedError<CommandStopped>()("CommandStopped", {
-  reason: Schema.Literal("timeout", "output", "processes", "memory"),
+  reason: Schema.Literal("timeout", "output", "processes", "memory", "cpu"),
   /** The bound: milliseconds, bytes or processes. */
   limit: Schema.Number,
   stdout: Captured,
   stderr: Captured,
+  used: Schema.optional(CommandUse),
 }) {
   override get message(): string {
     const bounds = {
       timeout: `it ran longer than ${Duration.format(Duration.millis(this.limit))}`,
       output: `it wrote more than ${this.limit} bytes`,
       processes: `it had more than ${this.limit} processes at once`,
+      cpu: `it used more than ${Duration.format(Duration.millis(this.limit))} of CPU time`,
       memory: `its processes held more than ${this.limit} bytes of memory`,
     }
     return `The command was killed with all its processes: ${bounds[this.reason]}.`

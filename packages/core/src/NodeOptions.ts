@@ -38,7 +38,15 @@ import * as Names from "./Names.ts"
 import * as Plan from "./Plan.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 import * as RunState from "./RunState.ts"
-import { Patch, PatchConflict, providerNames, type SandboxLimits, type SandboxProvider, SandboxResult } from "./Sandboxes.ts"
+import {
+  heldLimits,
+  Patch,
+  PatchConflict,
+  providerNames,
+  type SandboxLimits,
+  type SandboxProvider,
+  SandboxResult,
+} from "./Sandboxes.ts"
 import type { StepContext } from "./StepProgram.ts"
 import { defined } from "./Struct.ts"
 import * as Thrown from "./Thrown.ts"
@@ -387,10 +395,13 @@ const includedOf = (options: Options): ReadonlyArray<string> | undefined => {
 const sandboxLimitsOf = (value: unknown): SandboxLimits | undefined => {
   if (value === undefined) return undefined
   if (!isObject(value)) return refuse(`"limits" must be an object`)
-  checkNames("limits", value, ["timeout", "memoryBytes", "maxProcesses", "maxFileBytes"])
-  const { timeout, ...counts } = value
+  checkNames("limits", value, [...heldLimits, "cpus"])
+  const { timeout, cpuTime, cpus, ...counts } = value
   for (const [name, count] of Object.entries(counts)) if (count !== undefined) countOf(`limits.${name}`, count)
-  return { ...counts, ...defined({ timeout: timeout === undefined ? undefined : durationOf(`"limits.timeout"`, timeout) }) }
+  if (cpus !== undefined && !(typeof cpus === "number" && cpus > 0 && cpus < Infinity))
+    return refuse(`"limits.cpus" must be a number greater than 0, and is ${Thrown.show(cpus)}`)
+  const timeOf = (name: string, time: unknown) => (time === undefined ? undefined : durationOf(`"limits.${name}"`, time))
+  return { ...counts, ...defined({ timeout: timeOf("timeout", timeout), cpuTime: timeOf("cpuTime", cpuTime), cpus }) }
 }
 
 const pathOf = (path: unknown): string | undefined =>

@@ -16,6 +16,10 @@ export interface SandboxLimits {
   readonly timeout?: Duration.DurationInput | undefined
   /** Bytes of memory of all processes of a command together. */
   readonly memoryBytes?: number | undefined
+  /** CPU time of all processes of a command together. */
+  readonly cpuTime?: Duration.DurationInput | undefined
+  /** CPUs that a command uses at once, such as 1.5. Of the providers here none holds it; Docker can. */
+  readonly cpus?: number | undefined
   /** Processes of a command that may exist at once. */
   readonly maxProcesses?: number | undefined
   /** Bytes of each file that a command writes. */
@@ -76,6 +80,9 @@ export const SandboxCommand = Schema.Struct({
   durationMs: Schema.Number,
   /** The end of its output. */
   tail: Schema.String,
+  /** Most memory of its processes together, and their CPU time. Absent where the provider does not measure it, or the command was too short. */
+  peakMemoryBytes: Schema.optional(Schema.Number),
+  cpuMs: Schema.optional(Schema.Number),
 })
 export interface SandboxCommand extends Schema.Schema.Type<typeof SandboxCommand> {}
 
@@ -89,7 +96,14 @@ export const Patch = Schema.Struct({
   diff: Schema.String,
   /** The last commands. */
   log: Schema.Array(SandboxCommand),
-  usage: Schema.Struct({ commands: Schema.Number, commandMs: Schema.Number, changedBytes: Schema.Number }),
+  usage: Schema.Struct({
+    commands: Schema.Number,
+    commandMs: Schema.Number,
+    changedBytes: Schema.Number,
+    /** Most memory of one command, and CPU time of all. Absent where none was measured. */
+    peakMemoryBytes: Schema.optional(Schema.Number),
+    cpuMs: Schema.optional(Schema.Number),
+  }),
 })
 export interface Patch extends Schema.Schema.Type<typeof Patch> {}
 
@@ -132,10 +146,13 @@ export class PatchConflict extends Schema.TaggedError<PatchConflict>()("PatchCon
   }
 }
 
+/** The limits that the providers of runtimes hold commands to. */
+export const heldLimits: ReadonlyArray<keyof SandboxLimits> = ["timeout", "memoryBytes", "cpuTime", "maxProcesses", "maxFileBytes"]
+
 /** Makes sandboxes of one kind. */
 export interface SandboxProvider {
   readonly name: string
-  /** The limits that it holds commands to. */
+  /** The limits that it holds commands to. A sandbox with another one is refused. */
   readonly limits: ReadonlyArray<keyof SandboxLimits>
   /** Makes a sandbox, or finds the one that is there. After a crash the same call completes it. */
   readonly open: (request: SandboxRequest) => Effect.Effect<OpenSandbox, SandboxFailed>
@@ -179,7 +196,7 @@ export const lazy = (load: (worktrees: WorktreesShape) => Promise<SandboxesShape
             })
           return {
             name,
-            limits: ["timeout", "memoryBytes", "maxProcesses", "maxFileBytes"],
+            limits: heldLimits,
             open: (request) => use(({ open }) => open(request)),
             patch: (request) => use(({ patch }) => patch(request)),
             close: (request) => use(({ close }) => close(request)),

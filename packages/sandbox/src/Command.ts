@@ -12,10 +12,12 @@ import {
   type CommandResult,
   CommandRunner,
   CommandStopped,
+  type CommandUse,
   type Options,
   type RunningCommand,
 } from "@smithers/core/CommandRunner"
 import { defaultMaxProcesses, type Isolated, Isolation } from "@smithers/core/Isolation"
+import { defined } from "@smithers/core/Struct"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -27,6 +29,8 @@ const defaultTimeout = Duration.millis(Bounds.limitOf("commandTime"))
 
 /** Milliseconds between looks at the processes of a command, and of one whose number nothing else bounds. */
 const watchMs = 200
+/** Milliseconds to the first look, for commands that are shorter. */
+const firstLookMs = 30
 /** Where `ps` lists the processes, looks are costly. */
 const hastyMs = process.platform === "linux" ? 50 : 500
 
@@ -145,7 +149,9 @@ export const run = Effect.fn("Command.run")(function* (argv: Argv, options: Opti
     keptBytes = 1024 * 1024,
     outputBytes = Bounds.limitOf("commandOutput"),
     memoryBytes = Bounds.limitOf("commandMemory"),
+    cpuTime = Duration.infinity,
   } = options
+  const cpuMs = Duration.toMillis(cpuTime)
   const timeoutMs = Duration.toMillis(timeout)
   const maxProcesses = options.policy.maxProcesses ?? defaultMaxProcesses
   return yield* Effect.scoped(
@@ -161,7 +167,8 @@ export const run = Effect.fn("Command.run")(function* (argv: Argv, options: Opti
       stdio.push(...(isolated.inherited ?? []))
       const [out, err] = [capture(keptBytes), capture(keptBytes)]
       const stopped = (reason: CommandStopped["reason"], limit: number) =>
-        new CommandStopped({ reason, limit, stdout: out.read(), stderr: err.read() })
+        new CommandStopped({ reason, limit, stdout: out.read(), stderr: err.read(), ...defined({ used }) })
+      let used: CommandUse | undefined
       const notStarted = (problem: string) => new CommandNotStarted({ program: argv[0], isolation: isolation.name, problem })
 
       const [program, ...args] = isolated.argv
@@ -182,16 +189,20 @@ export const run = Effect.fn("Command.run")(function* (argv: Argv, options: Opti
           Effect.runFork(killAll(started))
         }
         const timer = setTimeout(() => stop("timeout", timeoutMs), timeoutMs)
-        const watch = setInterval(
-          () => {
-            const all =
-              isolated.containment === "none" ? below(started) : reported.init === undefined ? [] : inNamespaceOf(reported.init)
-            if (all.length > maxProcesses + overhead) stop("processes", maxProcesses)
-            else if (all.reduce((sum, { bytes }) => sum + bytes, 0) > memoryBytes) stop("memory", memoryBytes)
-            // Of a group the kernel counts.
-          },
-          isolated.group === undefined ? hastyMs : watchMs,
-        )
+        const look = (): void => {
+          const all =
+            isolated.containment === "none" ? below(started) : reported.init === undefined ? [] : inNamespaceOf(reported.init)
+          const bytes = all.reduce((sum, one) => sum + one.bytes, 0)
+          const time = all.reduce((sum, one) => sum + one.cpuMs, 0)
+          if (all.length > 0)
+            used = { peakMemoryBytes: Math.max(used?.peakMemoryBytes ?? 0, bytes), cpuMs: Math.max(used?.cpuMs ?? 0, time) }
+          if (all.length > maxProcesses + overhead) stop("processes", maxProcesses)
+          else if (bytes > memoryBytes) stop("memory", memoryBytes)
+          else if (time > cpuMs) stop("cpu", cpuMs)
+        }
+        // Of a group the kernel counts the processes.
+        const watch = setInterval(look, isolated.group === undefined ? hastyMs : watchMs)
+        const first = setTimeout(look, firstLookMs)
         let written = 0
         const listen = (stream: "stdout" | "stderr", into: typeof out): void => {
           child[stream]?.on("data", (chunk: Buffer) => {
@@ -211,6 +222,7 @@ export const run = Effect.fn("Command.run")(function* (argv: Argv, options: Opti
         const quiet = (): void => {
           clearTimeout(timer)
           clearInterval(watch)
+          clearTimeout(first)
         }
         child.on("error", (error) => {
           quiet()
@@ -231,6 +243,7 @@ export const run = Effect.fn("Command.run")(function* (argv: Argv, options: Opti
               stdout: out.read(),
               stderr: err.read(),
               durationMs: performance.now() - begun,
+              ...defined({ used }),
             }),
           )
         }

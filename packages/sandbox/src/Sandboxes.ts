@@ -6,10 +6,11 @@ import { randomUUID } from "node:crypto"
 import { appendFileSync, existsSync, mkdirSync, readFileSync, realpathSync, renameSync, statSync, writeFileSync } from "node:fs"
 import { readdir, rename, rm } from "node:fs/promises"
 import { join } from "node:path"
-import type { CommandError, CommandResult, CommandRunnerShape, Options } from "@smithers/core/CommandRunner"
+import type { CommandError, CommandResult, CommandRunnerShape, CommandUse, Options } from "@smithers/core/CommandRunner"
 import * as Digest from "@smithers/core/Digest"
 import { covers, type Network, type Policy, parseHost } from "@smithers/core/Isolation"
 import {
+  heldLimits,
   type OpenSandbox,
   type Patch,
   PatchConflict,
@@ -20,6 +21,7 @@ import {
   type SandboxProvider,
   type SandboxRequest,
 } from "@smithers/core/Sandboxes"
+import { defined } from "@smithers/core/Struct"
 import type { WorktreeFailed, WorktreesShape } from "@smithers/core/Worktrees"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -120,7 +122,7 @@ export const networkOf = (allowed: ReadonlyArray<string>, wanted: Network | unde
 
 /** The options of a command, held to the limits and the network of its sandbox, and to its directory. */
 const boundedBy = (request: SandboxRequest, directory: string, options: Options): Options => {
-  const { timeout, memoryBytes, maxProcesses, maxFileBytes }: SandboxLimits = request.limits ?? {}
+  const { timeout, memoryBytes, cpuTime, maxProcesses, maxFileBytes }: SandboxLimits = request.limits ?? {}
   const { policy } = options
   const isInside = isWithin(directory, policy.root)
   const bounded: Policy = {
@@ -132,11 +134,12 @@ const boundedBy = (request: SandboxRequest, directory: string, options: Options)
     maxFileBytes: least(policy.maxFileBytes, maxFileBytes),
     ownProcesses: true,
   }
-  const times = [options.timeout, timeout].flatMap((time) => (time === undefined ? [] : [Duration.toMillis(time)]))
+  const shorter = (one: Duration.DurationInput | undefined, other: Duration.DurationInput | undefined): number | undefined =>
+    least(one === undefined ? undefined : Duration.toMillis(one), other === undefined ? undefined : Duration.toMillis(other))
   return {
     ...options,
     policy: bounded,
-    ...(times.length === 0 ? {} : { timeout: Math.min(...times) }),
+    ...defined({ timeout: shorter(options.timeout, timeout), cpuTime: shorter(options.cpuTime, cpuTime) }),
     memoryBytes: least(options.memoryBytes, memoryBytes),
   }
 }
@@ -151,21 +154,24 @@ const logged = (directory: string, runner: CommandRunnerShape, request: SandboxR
   run: (argv, options) =>
     Effect.suspend(() => {
       const begun = performance.now()
-      const write = (exitCode: number | null, tail: string): void => {
+      const write = (exitCode: number | null, tail: string, used?: CommandUse): void => {
         const durationMs = Math.round(performance.now() - begun)
         const line: SandboxCommand = {
           command: argv.join(" ").slice(0, tailLength),
           exitCode,
           durationMs,
           tail: tail.slice(-tailLength),
+          ...used,
         }
         if (existsSync(directory)) appendFileSync(join(directory, "log.jsonl"), `${JSON.stringify(line)}\n`, { mode: 0o600 })
       }
       return runner.run(argv, boundedBy(request, tree, options)).pipe(
-        Effect.tap(({ exitCode, stdout, stderr }: CommandResult) =>
-          Effect.sync(() => write(exitCode ?? null, `${stdout.text}${stderr.text}`)),
+        Effect.tap(({ exitCode, stdout, stderr, used }: CommandResult) =>
+          Effect.sync(() => write(exitCode ?? null, `${stdout.text}${stderr.text}`, used)),
         ),
-        Effect.tapError((error: CommandError) => Effect.sync(() => write(null, error.message))),
+        Effect.tapError((error: CommandError) =>
+          Effect.sync(() => write(null, error.message, error._tag === "CommandStopped" ? error.used : undefined)),
+        ),
         Effect.onInterrupt(() => Effect.sync(() => write(null, "it was interrupted"))),
       )
     }),
@@ -178,6 +184,13 @@ const readLog = (directory: string): ReadonlyArray<SandboxCommand> => {
     .split("\n")
     .flatMap((line) => (line === "" ? [] : [JSON.parse(line)]))
 }
+
+const known = (numbers: ReadonlyArray<number | undefined>): ReadonlyArray<number> =>
+  numbers.flatMap((number) => (number === undefined ? [] : [number]))
+const most = (numbers: ReadonlyArray<number | undefined>): number | undefined =>
+  known(numbers).reduce<number | undefined>((found, one) => Math.max(found ?? 0, one), undefined)
+const sumOf = (numbers: ReadonlyArray<number | undefined>): number | undefined =>
+  known(numbers).reduce<number | undefined>((sum, one) => (sum ?? 0) + one, undefined)
 
 /** Makes a provider whose files are in a directory of this machine, from a way to run commands there. */
 export const make = (parts: ProviderParts): SandboxProvider => {
@@ -220,7 +233,7 @@ export const make = (parts: ProviderParts): SandboxProvider => {
 
   return {
     name: parts.name,
-    limits: parts.limits ?? ["timeout", "memoryBytes", "maxProcesses", "maxFileBytes"],
+    limits: parts.limits ?? heldLimits,
     open: (request) =>
       at(request, (directory) =>
         Effect.gen(function* () {
@@ -248,6 +261,10 @@ export const make = (parts: ProviderParts): SandboxProvider => {
               commands: log.length,
               commandMs: log.reduce((sum, { durationMs }) => sum + durationMs, 0),
               changedBytes: bytes,
+              ...defined({
+                peakMemoryBytes: most(log.map(({ peakMemoryBytes }) => peakMemoryBytes)),
+                cpuMs: sumOf(log.map(({ cpuMs }) => cpuMs)),
+              }),
             },
           } satisfies Patch
         }),

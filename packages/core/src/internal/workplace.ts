@@ -14,6 +14,7 @@ import type * as Records from "../Records.ts"
 import * as RunState from "../RunState.ts"
 import type { RunStoreShape } from "../RunStore.ts"
 import {
+  heldLimits,
   type Patch,
   type PatchConflict,
   providerNames,
@@ -170,6 +171,13 @@ const using = <A, E>(
           : `this runtime has no provider "${named}". It has ${Object.keys(service.providers).join(", ")}.`
       return yield* new SandboxFailed({ sandbox: id, problem, isTransient: false })
     }
+    const loose = Object.entries({ ...limits }).flatMap(([name, limit]) =>
+      limit === undefined || provider.limits.some((held) => held === name) ? [] : [`"${name}"`],
+    )
+    if (loose.length > 0) {
+      const problem = `its provider "${provider.name}" holds no limit ${loose.join(", ")}. It holds ${provider.limits.join(", ") || "none"}.`
+      return yield* new SandboxFailed({ sandbox: id, problem, isTransient: false })
+    }
     const root = around ?? (yield* Worktree.rootFor(id))
     return yield* use(provider, { root, runId, id, allowNetwork, include, limits }, service)
   })
@@ -216,16 +224,19 @@ const StoredPlace = Schema.Union(
     allowNetwork: Schema.optional(Schema.Array(Schema.String)),
     include: Schema.optional(Schema.Array(Schema.String)),
     limits: Schema.optional(
-      Schema.Struct({ timeoutMs: Schema.optional(Schema.Number) }, Schema.Record({ key: Schema.String, value: Schema.Number })),
+      Schema.Struct(
+        { timeoutMs: Schema.optional(Schema.Number), cpuMs: Schema.optional(Schema.Number) },
+        Schema.Record({ key: Schema.String, value: Schema.Number }),
+      ),
     ),
   }),
 )
 
 const stored = ({ place }: Placed): Json => {
   if (place._tag === "Worktree") return { ...defined({ ...place }) }
-  const { id, provider, allowNetwork, include, limits: { timeout, ...counts } = {} } = place
-  const timeoutMs = timeout === undefined ? undefined : Duration.toMillis(timeout)
-  const limits: { readonly [name: string]: number } = defined({ ...counts, timeoutMs })
+  const { id, provider, allowNetwork, include, limits: { timeout, cpuTime, ...counts } = {} } = place
+  const [timeoutMs, cpuMs] = [timeout, cpuTime].map((time) => (time === undefined ? undefined : Duration.toMillis(time)))
+  const limits: { readonly [name: string]: number } = defined({ ...counts, timeoutMs, cpuMs })
   const named = typeof provider === "string" ? { provider } : { provider: provider.name, isOfCode: true }
   return {
     _tag: "Sandbox",
@@ -263,14 +274,14 @@ const placeOf = (place: typeof StoredPlace.Type, runId: string): Plan.Workplace 
   if (place._tag === "Worktree") return { ...place, path: place.path, branch: place.branch, base: place.base }
   const { id, provider, isOfCode, allowNetwork, include, limits } = place
   const known = isOfCode === true ? undefined : providerNames.find((name) => name === provider)
-  const { timeoutMs, ...counts } = limits ?? {}
+  const { timeoutMs, cpuMs, ...counts } = limits ?? {}
   return {
     _tag: "Sandbox",
     id,
     provider: known ?? absent(id, provider, runId),
     allowNetwork,
     include,
-    limits: limits === undefined ? undefined : { ...counts, timeout: timeoutMs },
+    limits: limits === undefined ? undefined : { ...counts, timeout: timeoutMs, cpuTime: cpuMs },
     isDefault: true,
   }
 }
@@ -279,5 +290,5 @@ const placeOf = (place: typeof StoredPlace.Type, runId: string): Plan.Workplace 
 const absent = (sandbox: string, name: string, runId: string): SandboxProvider => {
   const problem = `its provider "${name}" is code of the workflow of run "${runId}". Resume that run, which resumes this one.`
   const fail = () => new SandboxFailed({ sandbox, problem, isTransient: false })
-  return { name, limits: [], open: fail, patch: fail, close: fail }
+  return { name, limits: [...heldLimits, "cpus"], open: fail, patch: fail, close: fail }
 }

@@ -4,24 +4,37 @@
 import { execFileSync } from "node:child_process"
 import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs"
 
-/** A process: its parent, the time of its start, and the memory that it holds. */
+/** A process: its parent, the time of its start, the memory that it holds, and the CPU time of itself and of its children that have ended. */
 interface Seen {
   readonly pid: number
   readonly parent: number
   /** A number of the time at which it started. With its own number this is the process, and not a later one of that number. */
   readonly start: number
   readonly bytes: number
+  readonly cpuMs: number
 }
 
 /** Bytes of a page of memory on every system that has `/proc` and runs Bun or Node. */
 const pageBytes = 4096
+
+/** Milliseconds of a tick of CPU time, as the kernel shows it to programs. */
+const tickMs = 10
+
+/** The ticks of a process and of its children that have ended, in user mode and in the kernel. */
+const ticksOf = (fields: ReadonlyArray<string>): number => fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0)
 
 const seen = (pid: number): Seen | undefined => {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "latin1")
     // The name of the program stands in parentheses, and may hold any character.
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
-    return { pid, parent: Number(fields[1]), start: Number(fields[19]), bytes: Number(fields[21]) * pageBytes }
+    return {
+      pid,
+      parent: Number(fields[1]),
+      start: Number(fields[19]),
+      bytes: Number(fields[21]) * pageBytes,
+      cpuMs: ticksOf(fields) * tickMs,
+    }
   } catch {
     return undefined
   }
@@ -37,7 +50,7 @@ export const listed = (): ReadonlyArray<Seen> => {
     return lines.flatMap((line) => {
       const [, pid, parent, kilobytes, start = ""] = /^\s*(\d+)\s+(\d+)\s+(\d+)\s+(.+?)\s*$/.exec(line) ?? []
       if (pid === undefined) return []
-      return [{ pid: Number(pid), parent: Number(parent), start: Date.parse(start), bytes: Number(kilobytes) * 1024 }]
+      return [{ pid: Number(pid), parent: Number(parent), start: Date.parse(start), bytes: Number(kilobytes) * 1024, cpuMs: 0 }]
     })
   } catch {
     return []

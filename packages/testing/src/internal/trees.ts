@@ -4,7 +4,7 @@
 import { mkdirSync, mkdtempSync, realpathSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import type { SandboxesShape, SandboxProvider, SandboxRequest } from "@smithers/core/Sandboxes"
+import { heldLimits, type SandboxesShape, type SandboxProvider, type SandboxRequest } from "@smithers/core/Sandboxes"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 
@@ -27,7 +27,7 @@ export const make: Effect.Effect<SandboxesShape, never, Scope.Scope> = Effect.ge
   const local = yield* Effect.cached(Effect.map(load, ({ local }) => local()))
   const provider: SandboxProvider = {
     name: "local",
-    limits: ["timeout", "memoryBytes", "maxProcesses", "maxFileBytes"],
+    limits: heldLimits,
     open: (request) => Effect.flatMap(local, ({ open }) => open(here(request))),
     patch: (request) => Effect.flatMap(local, ({ patch }) => patch(here(request))),
     close: (request) => Effect.flatMap(local, ({ close }) => close(here(request))),

@@ -147,9 +147,6 @@ export interface Options {
   readonly session: { readonly peek: () => ToolSession | undefined; readonly open: () => ToolSession }
 }
 
-/** The mark of agents that record their replies themselves, in the conversation of the context. */
-export const recordsItself: unique symbol = Symbol.for("@smithers/agents/recordsItself")
-
 const current = new AsyncLocalStorage<Conversation | undefined>()
 
 /** Runs a function whose model calls and tool calls belong to a conversation; `undefined` for none. */

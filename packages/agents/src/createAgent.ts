@@ -21,12 +21,11 @@ import { defined } from "@smithers/core/Struct"
 import * as Thrown from "@smithers/core/Thrown"
 import type { LanguageModel, ToolLoopAgent, ToolLoopAgentSettings, ToolSet } from "ai"
 import * as Either from "effect/Either"
-import * as Conversation from "./Conversation.ts"
-import * as Durable from "./internal/durable.ts"
 import * as Grace from "./internal/grace.ts"
+import { recordsItself } from "./internal/recordsItself.ts"
 import * as Sdk from "./internal/sdk.ts"
 import { checkSettingNames } from "./internal/settingNames.ts"
-import * as McpServer from "./McpServer.ts"
+import type * as McpServer from "./McpServer.ts"
 import * as ToolRules from "./ToolRules.ts"
 import * as ToolSession from "./ToolSession.ts"
 
@@ -204,10 +203,13 @@ export const createAgent = <Input = AnyInput>(
     const { context } = request
     const limitOfCall: unknown = typeof limit === "function" ? limit(context?.input as Input) : limit
     const [ai, chosen] = [await load(), model ?? modelOfEnvironment(name)]
+    // As the SDK: most programs that make an agent are still far from its first call.
+    const [Conversation, Durable] = await Promise.all([import("./Conversation.ts"), import("./internal/durable.ts")])
     const said = typeof instructions === "function" ? await instructions(context?.input as Input) : instructions
     const stepContext = context === undefined ? {} : toolContext(context)
     const session = ToolSession.find()
-    const all = mcp.length === 0 ? others.tools : await McpServer.withTools(ai, mcp, others.tools ?? {}, session)
+    const all =
+      mcp.length === 0 ? others.tools : await (await import("./McpServer.ts")).withTools(ai, mcp, others.tools ?? {}, session)
     const offered = session?.offer(all ?? {}) ?? all
     const tools = offered === undefined ? undefined : Grace.ofTools(offered)
     const stop = stopWhen ?? ai.isStepCount(maxSteps)
@@ -271,7 +273,7 @@ export const createAgent = <Input = AnyInput>(
   const agent = {
     name,
     wantsContext: true as const,
-    [Conversation.recordsItself]: true,
+    [recordsItself]: true,
     [limitsKey]: limitNames(limit, tools),
     [boundsKey]: stopWhen === undefined ? { rounds: maxSteps } : {},
     tools,

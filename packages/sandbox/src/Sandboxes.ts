@@ -31,23 +31,8 @@ import * as Schema from "effect/Schema"
 import * as Application from "./internal/application.ts"
 import { isWithin } from "./internal/paths.ts"
 import * as Tree from "./internal/tree.ts"
+import type { ProviderParts } from "./ProviderParts.ts"
 import * as Runner from "./Runner.ts"
-
-/** A provider as `make` completes it. */
-export interface ProviderParts {
-  readonly name: string
-  /** The limits that its commands are held to. Default: all. */
-  readonly limits?: SandboxProvider["limits"]
-  /** Runs commands in an open sandbox. The options have the limits and the network of the request. */
-  readonly commands: (sandbox: { readonly directory: string; readonly request: SandboxRequest }) => CommandRunnerShape
-  /** Makes the directory of the files. Default: a copy of the root. */
-  readonly tree?: {
-    readonly open: (request: SandboxRequest, directory: string) => Effect.Effect<void, WorktreeFailed>
-    readonly remove: (request: SandboxRequest, directory: string) => Effect.Effect<void, WorktreeFailed>
-  }
-  /** Ends what lives outside of commands, such as a container. Default: nothing. */
-  readonly close?: (request: SandboxRequest) => Effect.Effect<void, SandboxFailed>
-}
 
 const slug = (id: string): string => {
   const plain = id

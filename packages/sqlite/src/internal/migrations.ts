@@ -634,7 +634,8 @@ const migrate = (
 ): "done" | "changed" | StoreInUse => {
   const ours = last(steps)
   let outcome: "done" | "changed" | StoreInUse = "done"
-  connection.transact("full", () => {
+  // Of a new database nothing can be lost: it is made again.
+  connection.transact(found.layout === 0 ? "normal" : "full", () => {
     if (connection.dataVersion() !== version || reached(connection).layout !== found.layout) {
       outcome = "changed"
       return

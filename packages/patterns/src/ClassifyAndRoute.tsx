@@ -11,6 +11,7 @@ import {
   type Output,
   Part,
   type Participant,
+  type Patience,
   type PatternProps,
   type Prompt,
   say,
@@ -48,6 +49,8 @@ export interface ClassifyAndRouteProps<Item, C extends Output, R extends Output>
   readonly maxConcurrency?: number
   /** Outcome where a participant fails for good: `skip` marks the item as failed, `fail` fails the run. Default: `skip`. */
   readonly onParticipantFailure?: "skip" | "fail"
+  /** Time of each participant in each round, all attempts counted. One that is late has failed. Default: none. */
+  readonly timeout?: Patience
   /** The task. The classifier is told the categories, and both are told the item. */
   readonly children: Prompt
 }
@@ -79,7 +82,7 @@ export const ClassifyAndRoute = <Item, C extends Output, R extends Output>(
     const by = classOf(ctx, key) === undefined ? undefined : (routes[routeOf(ctx, key) ?? ""] ?? otherwise)
     if (by === undefined) return null
     return (
-      <Part by={by} id={`${id}:handle:${key}`} output={routeOutput}>
+      <Part timeout={props.timeout} by={by} id={`${id}:handle:${key}`} output={routeOutput}>
         {(ctx) => (
           <>
             {say(children, ctx)}
@@ -100,7 +103,7 @@ export const ClassifyAndRoute = <Item, C extends Output, R extends Output>(
       >
         {(item, index) => (
           <Sequence>
-            <Part by={props.classifier} id={`${id}:classify:${keys[index]}`} output={classifyOutput}>
+            <Part timeout={props.timeout} by={props.classifier} id={`${id}:classify:${keys[index]}`} output={classifyOutput}>
               {(ctx) => (
                 <>
                   <p>Name the category of the item: {categories.join(", ")}.</p>

@@ -10,6 +10,7 @@ import {
   type Output,
   Part,
   type Participant,
+  type Patience,
   type PatternProps,
   type Prompt,
   say,
@@ -39,6 +40,8 @@ export interface DebateProps<A extends Output, V extends Output> extends Pattern
    * Default: `fail`.
    */
   readonly onParticipantFailure?: "fail" | "stop"
+  /** Time of each participant in each round, all attempts counted. One that is late has failed. Default: none. */
+  readonly timeout?: Patience
   /** The question. */
   readonly children: Prompt
 }
@@ -51,7 +54,7 @@ export const Debate = <A extends Output, V extends Output>(props: DebateProps<A,
       ctx.outputMaybe<Output>(argumentOutput, { nodeId, iteration }),
     )
   const side = (by: Participant, nodeId: string, other: string, stand: string): React.ReactNode => (
-    <Part by={by} id={nodeId} output={argumentOutput}>
+    <Part timeout={props.timeout} by={by} id={nodeId} output={argumentOutput}>
       {(ctx) => (
         <>
           {say(children, ctx)}
@@ -73,7 +76,7 @@ export const Debate = <A extends Output, V extends Output>(props: DebateProps<A,
         </Loop>
       </Tolerant>
       <Sequence skipIf={isShort}>
-        <Part by={props.judge} id={decide} output={verdictOutput}>
+        <Part timeout={props.timeout} by={props.judge} id={decide} output={verdictOutput}>
           {(ctx) => (
             <>
               <p>Decide the debate. Its winner is "proposer", "opponent", or "undecided".</p>

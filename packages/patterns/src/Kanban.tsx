@@ -3,7 +3,17 @@
 import type { Ctx } from "@smithers/jsx/Ctx"
 import { ForEach, Parallel, Sequence, useCtx } from "@smithers/jsx/components"
 import type * as React from "react"
-import { Given, Outcome, type Output, Part, type Participant, type PatternProps, type Prompt, say } from "./Participant.tsx"
+import {
+  Given,
+  Outcome,
+  type Output,
+  Part,
+  type Participant,
+  type Patience,
+  type PatternProps,
+  type Prompt,
+  say,
+} from "./Participant.tsx"
 
 export interface Column {
   readonly name: string
@@ -32,6 +42,8 @@ export interface KanbanProps<Card> extends PatternProps<KanbanOutcome> {
   readonly more?: boolean
   /** Outcome where a worker fails for good: `block` leaves the card in its column, `fail` fails the run. Default: `block`. */
   readonly onParticipantFailure?: "block" | "fail"
+  /** Time of each participant in each round, all attempts counted. One that is late has failed. Default: none. */
+  readonly timeout?: Patience
   readonly children?: Prompt
 }
 
@@ -66,7 +78,7 @@ export const Kanban = <Card,>(props: KanbanProps<Card>): React.ReactNode => {
               settled={props.onParticipantFailure !== "fail"}
             >
               {({ key, card }) => (
-                <Part by={column.worker} id={`${id}:${column.name}:${key}`} output={column.output}>
+                <Part timeout={props.timeout} by={column.worker} id={`${id}:${column.name}:${key}`} output={column.output}>
                   {(ctx) => (
                     <>
                       {say(column.prompt ?? children, ctx)}

@@ -10,6 +10,7 @@ import {
   type Output,
   Part,
   type Participant,
+  type Patience,
   type PatternProps,
   type Prompt,
   say,
@@ -40,6 +41,8 @@ export interface OptimizerProps<G extends Output, E extends Output> extends Patt
   readonly onExhausted?: "fail" | "accept"
   /** Outcome where a participant fails for good: `fail` fails the run, `stop` ends with the best so far. Default: `fail`. */
   readonly onParticipantFailure?: "fail" | "stop"
+  /** Time of each participant in each round, all attempts counted. One that is late has failed. Default: none. */
+  readonly timeout?: Patience
   /** The task of the generator, which the evaluator is told too. */
   readonly children: Prompt
 }
@@ -72,7 +75,7 @@ export const Optimizer = <G extends Output, E extends Output>(props: OptimizerPr
           maxIterations={maxIterations}
           onMaxReached="return-last"
         >
-          <Part by={props.generator} id={generate} output={props.generateOutput}>
+          <Part timeout={props.timeout} by={props.generator} id={generate} output={props.generateOutput}>
             {(ctx) => (
               <>
                 {say(children, ctx)}
@@ -81,7 +84,7 @@ export const Optimizer = <G extends Output, E extends Output>(props: OptimizerPr
               </>
             )}
           </Part>
-          <Part by={props.evaluator} id={evaluate} output={props.evaluateOutput}>
+          <Part timeout={props.timeout} by={props.evaluator} id={evaluate} output={props.evaluateOutput}>
             {(ctx) => (
               <>
                 <p>Score the candidate by how well it does what was asked for.</p>

@@ -51,10 +51,13 @@ export interface PatternProps<O> {
   readonly skipIf?: boolean | null | undefined
 }
 
+/** Time in which a participant must be done. */
+export type Patience = React.ComponentProps<typeof Scope>["timeout"]
+
 interface PartProps extends Work {
   readonly by: Participant
   /** Time in which the participant must be done, all attempts counted. Default: none. */
-  readonly timeout?: React.ComponentProps<typeof Scope>["timeout"]
+  readonly timeout?: Patience
 }
 
 /** The task of a participant. */

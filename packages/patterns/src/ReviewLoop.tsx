@@ -10,6 +10,7 @@ import {
   type Output,
   Part,
   type Participant,
+  type Patience,
   type PatternProps,
   type Prompt,
   say,
@@ -37,6 +38,8 @@ export interface ReviewLoopProps<P extends Output, R extends Output> extends Pat
   readonly onExhausted?: "fail" | "accept"
   /** Outcome where a participant fails for good: `fail` fails the run, `stop` ends the pattern as `failed`. Default: `fail`. */
   readonly onParticipantFailure?: "fail" | "stop"
+  /** Time of each participant in each round, all attempts counted. One that is late has failed. Default: none. */
+  readonly timeout?: Patience
   /** The task of the producer, which the reviewer is told too. */
   readonly children: Prompt
 }
@@ -56,7 +59,7 @@ export const ReviewLoop = <P extends Output, R extends Output>(props: ReviewLoop
     <Sequence skipIf={skipIf}>
       <Tolerant id={id} when={props.onParticipantFailure === "stop"}>
         <Loop id={`${id}:rounds`} until={(ctx) => reviewIn(ctx)?.approved === true || isStalled(ctx)} maxIterations={maxIterations}>
-          <Part by={producer} id={produce} output={props.produceOutput}>
+          <Part timeout={props.timeout} by={producer} id={produce} output={props.produceOutput}>
             {(ctx) => (
               <>
                 {say(children, ctx)}
@@ -65,7 +68,7 @@ export const ReviewLoop = <P extends Output, R extends Output>(props: ReviewLoop
               </>
             )}
           </Part>
-          <Part by={reviewer} id={judge} output={props.reviewOutput}>
+          <Part timeout={props.timeout} by={reviewer} id={judge} output={props.reviewOutput}>
             {(ctx) => (
               <>
                 <p>Review the draft. Approve it only if it does what was asked for.</p>

@@ -13,6 +13,7 @@ import {
   type Output,
   Part,
   type Participant,
+  type Patience,
   type PatternProps,
   type Prompt,
   say,
@@ -47,6 +48,8 @@ export interface ScanFixVerifyProps<S extends Output, F extends Output, V extend
   readonly onExhausted?: "fail" | "accept"
   /** Outcome where a fixer or a verifier fails for good: `survive` gives up the issue, `fail` fails the run. Default: `survive`. */
   readonly onParticipantFailure?: "survive" | "fail"
+  /** Time of each participant in each round, all attempts counted. One that is late has failed. Default: none. */
+  readonly timeout?: Patience
   /** The task of the scanner. */
   readonly children: Prompt
 }
@@ -79,7 +82,7 @@ export const ScanFixVerify = <S extends Output, F extends Output, V extends Outp
       maxIterations={maxIterations - fixes}
       onMaxReached="return-last"
     >
-      <Part by={props.fixer} id={`${at(scan)}:fix:${key}`} output={fixOutput}>
+      <Part timeout={props.timeout} by={props.fixer} id={`${at(scan)}:fix:${key}`} output={fixOutput}>
         {(ctx) => (
           <>
             <p>Fix this issue.</p>
@@ -92,7 +95,7 @@ export const ScanFixVerify = <S extends Output, F extends Output, V extends Outp
           </>
         )}
       </Part>
-      <Part by={props.verifier} id={`${at(scan)}:verify:${key}`} output={verifyOutput}>
+      <Part timeout={props.timeout} by={props.verifier} id={`${at(scan)}:verify:${key}`} output={verifyOutput}>
         {(ctx) => (
           <>
             <p>Verify that this issue is fixed.</p>

@@ -17,6 +17,7 @@ import {
   type Output,
   Part,
   type Participant,
+  type Patience,
   type PatternProps,
   type Prompt,
   say,
@@ -57,6 +58,8 @@ export interface SupervisorProps<P extends Output, W extends Output, R extends O
   readonly onExhausted?: "fail" | "accept"
   /** Outcome where a worker fails for good: `redelegate` does its task again in the next round, `fail` fails the run. Default: `redelegate`. */
   readonly onParticipantFailure?: "redelegate" | "fail"
+  /** Time of each participant in each round, all attempts counted. One that is late has failed. Default: none. */
+  readonly timeout?: Patience
   readonly children: Prompt
 }
 
@@ -91,7 +94,12 @@ export const Supervisor = <P extends Output, W extends Output, R extends Output>
     left[task] === undefined ? (
       <Kept id={`${id}:do:${task}`} output={workerOutput} value={done[task]} />
     ) : (
-      <Part by={workers[worker] ?? workers[names[0] ?? ""] ?? []} id={`${id}:do:${task}`} output={workerOutput}>
+      <Part
+        timeout={props.timeout}
+        by={workers[worker] ?? workers[names[0] ?? ""] ?? []}
+        id={`${id}:do:${task}`}
+        output={workerOutput}
+      >
         {(ctx) => (
           <>
             {instructions}
@@ -105,7 +113,7 @@ export const Supervisor = <P extends Output, W extends Output, R extends Output>
     )
   return (
     <Sequence skipIf={props.skipIf}>
-      <Part by={props.boss} id={`${id}:plan`} output={props.planOutput}>
+      <Part timeout={props.timeout} by={props.boss} id={`${id}:plan`} output={props.planOutput}>
         {(ctx) => (
           <>
             <p>{`Plan tasks for your workers: ${names.join(", ")}. At most ${maxTasks} tasks.`}</p>
@@ -134,7 +142,7 @@ export const Supervisor = <P extends Output, W extends Output, R extends Output>
             </ForEach>
           )}
         </Here>
-        <Part by={props.boss} id={review} output={props.reviewOutput}>
+        <Part timeout={props.timeout} by={props.boss} id={review} output={props.reviewOutput}>
           {(ctx) => (
             <>
               <p>Review the results. Reject each that is not what you asked for.</p>

@@ -99,7 +99,7 @@ describe.skipIf(Stage.missing !== undefined)(
       expect(new URL(page.url()).search).toBe("?status=failed")
       await page.goBack()
       await rows.nth(2).waitFor()
-      await page.getByLabel("Find runs by their id").fill("log")
+      await page.getByLabel("Find runs by id, workflow or tag").fill("IN-F")
       await page.waitForFunction(() => document.querySelectorAll(".runrow").length === 1)
       await rows.first().click()
       await page.getByRole("heading", { name: "login-form" }).waitFor()

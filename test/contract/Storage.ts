@@ -8,7 +8,7 @@ import type { Command, InboxMessage, Response } from "@smithers/core/Inbox"
 import type { FactFilter } from "@smithers/core/Memory"
 import * as Millis from "@smithers/core/Millis"
 import type { RunEvent } from "@smithers/core/RunEvent"
-import { type RunFilter, RunSummary } from "@smithers/core/RunReader"
+import type { RunFilter } from "@smithers/core/RunReader"
 import * as RunState from "@smithers/core/RunState"
 import * as Status from "@smithers/core/Status"
 import { type Ports, Storage } from "@smithers/core/Storage"
@@ -753,6 +753,24 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
         const refused = run.commit([{ _tag: "RunUnpaused" }], { epoch: 9, spawned: [{ runId: "never", create }] })
         expect(yield* Effect.flip(refused)).toBeInstanceOf(RunFenced)
         expect((yield* storage.runs({})).map(({ runId }) => runId).sort()).toEqual(["child", "r"])
+      }),
+    )
+
+    holds("runs are found by a text in their id, workflow or tags, and by how long nothing has come of them", (storage) =>
+      Effect.gen(function* () {
+        yield* journal("Login-Form", { ...newRun, tags: ["Prod", '100% "EU"'] })
+        yield* journal("other", { ...newRun, workflow: "Ship_It" })
+        const ids = (filter: RunFilter) => Effect.map(storage.runs(filter), (runs) => runs.map(({ runId }) => runId).sort())
+        expect(yield* ids({ text: "IN-F" })).toEqual(["Login-Form"])
+        expect(yield* ids({ text: "p_i" })).toEqual(["other"])
+        expect(yield* ids({ text: "prod" })).toEqual(["Login-Form"])
+        expect(yield* ids({ text: '0% "e' })).toEqual(["Login-Form"])
+        for (const none of ["login%", "otherShip", "nowhere", "[", "null"]) expect(yield* ids({ text: none })).toEqual([])
+        const [last] = yield* storage.runs({})
+        const at = last?.updatedAt ?? 0
+        expect(yield* ids({ quietSince: at })).toEqual([])
+        expect(yield* ids({ quietSince: at + 1 })).toEqual(["Login-Form", "other"])
+        expect(yield* ids({ quietSince: at + 1, text: "ship" })).toEqual(["other"])
       }),
     )
 

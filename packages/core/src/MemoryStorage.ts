@@ -50,6 +50,7 @@ import {
   type AttemptSummary,
   hidesContinued,
   type LoggedEvent,
+  lowered,
   type RunDetails,
   type RunOverview,
   type RunSummary,
@@ -984,7 +985,8 @@ const bare = (): Storage.StorageShape => {
     changes: news.after,
     runs: (filter) =>
       Effect.map(Millis.now, (now) => {
-        const { status, workflow, tag, isChild, parent, forkedFrom, runIds, before, limit = 100 } = filter
+        const { status, workflow, tag, isChild, parent, forkedFrom, runIds, text, quietSince, before, limit = 100 } = filter
+        const wanted = text === undefined ? undefined : lowered(text)
         const newestFirst = [...stored.values()].map(({ run }) => run).reverse()
         const start = before === undefined ? 0 : newestFirst.findIndex(({ runId }) => runId === before) + 1
         const found = newestFirst
@@ -996,7 +998,11 @@ const bare = (): Storage.StorageShape => {
           .filter((run) => parent === undefined || run.parent?.runId === parent)
           .filter((run) => forkedFrom === undefined || run.forkedFrom?.runId === forkedFrom)
           .filter((run) => runIds === undefined || runIds.includes(run.runId))
+          .filter(
+            (run) => wanted === undefined || [run.runId, run.workflow, ...run.tags].some((one) => lowered(one).includes(wanted)),
+          )
         return summariesOf(found, now)
+          .filter((run) => quietSince === undefined || (run.finishedAt === null && run.updatedAt < quietSince))
           .filter((run) => status === undefined || status.includes(run.status))
           .slice(0, limit)
       }),

@@ -320,11 +320,18 @@ export interface RunFilter {
   readonly forkedFrom?: string
   /** Only these runs. */
   readonly runIds?: ReadonlyArray<string>
+  /** Only runs with this text in their id, the name of their workflow or a tag. ASCII letters match in either case. */
+  readonly text?: string
+  /** Only runs that have not ended, and of which nothing has come since this time (epoch ms). */
+  readonly quietSince?: number
   /** Runs created before this one. */
   readonly before?: string
   /** Most runs to return. Default: 100. */
   readonly limit?: number
 }
+
+/** A text with its ASCII letters in lower case, as SQLite's `lower` gives it. */
+export const lowered = (text: string): string => text.replace(/[A-Z]/g, (letter) => letter.toLowerCase())
 
 /** Tells whether a filter leaves out runs that go on as others. */
 export const hidesContinued = ({ status, runIds }: RunFilter): boolean =>

@@ -130,6 +130,8 @@ const filterNames: Settings.Names<RunFilter> = {
   parent: true,
   forkedFrom: true,
   runIds: true,
+  text: true,
+  quietSince: true,
   before: true,
   limit: true,
 }

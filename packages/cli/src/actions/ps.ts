@@ -25,6 +25,7 @@ interface PsOptions {
   readonly status: ReadonlyArray<RunSummary["status"]>
   readonly workflow: string | undefined
   readonly tag: string | undefined
+  readonly find: string | undefined
   readonly children: boolean
   readonly parent: string | undefined
   readonly forkedFrom: string | undefined
@@ -59,12 +60,12 @@ const listsChildren = ({ children, workflow }: PsOptions): boolean => children |
 /** Reads a page: root runs first, then child runs if requested. */
 const pageOf = (storage: StorageShape, options: PsOptions, { before, isBeforeChild, parent, forkedFrom }: Named) =>
   Effect.gen(function* () {
-    const { status, workflow, tag, limit = usualLimit } = options
+    const { status, workflow, tag, find, limit = usualLimit } = options
     const part = (filter: RunFilter) =>
       Effect.map(
         storage.runs({
           ...(status.length === 0 ? {} : { status }),
-          ...defined({ workflow, tag, forkedFrom }),
+          ...defined({ workflow, tag, forkedFrom, text: find }),
           ...filter,
           limit: limit + 1,
         }),
@@ -155,6 +156,7 @@ const show = (
       ...options.status.map((status) => ["status", status] as const),
       ...(options.workflow === undefined ? [] : [["workflow", options.workflow] as const]),
       ...(options.tag === undefined ? [] : [["tag", options.tag] as const]),
+      ...(options.find === undefined ? [] : [["find", options.find] as const]),
       ...(options.children ? ["children"] : []),
       ...(options.parent === undefined ? [] : [["parent", options.parent] as const]),
       ...(options.forkedFrom === undefined ? [] : [["forked-from", options.forkedFrom] as const]),

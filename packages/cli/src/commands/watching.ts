@@ -21,6 +21,7 @@ export const ps = define({
     status: choices("status", Status.ShownStatus.literals, "Only runs with this status. Repeatable"),
     workflow: text("workflow", "name", "Only runs of this workflow"),
     tag: text("tag", "tag", "Only runs with this label"),
+    find: text("find", "text", "Only runs with this text in their id, their workflow or a tag, in either case"),
     children: flag("children", "List child runs too, after all other runs"),
     parent: text("parent", "run", "Only child runs of this run"),
     forkedFrom: text("forked-from", "run", "Only runs that were forked from this run"),

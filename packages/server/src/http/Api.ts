@@ -49,7 +49,22 @@ const { status, workflow, tag, parent, forkedFrom, q, waiting, before } = Runs.l
 export const runs = HttpApiGroup.make("runs")
   .add(
     get("list", "/runs")
-      .setUrlParams(strict(Schema.Struct({ status, workflow, tag, parent, forkedFrom, q, waiting, before, limit })))
+      .setUrlParams(
+        strict(
+          Schema.Struct({
+            status,
+            workflow,
+            tag,
+            parent,
+            forkedFrom,
+            q,
+            quietSince: Schema.optional(Count),
+            waiting,
+            before,
+            limit,
+          }),
+        ),
+      )
       .addSuccess(Runs.listRuns.output)
       .annotateContext(about(Runs.listRuns)),
   )

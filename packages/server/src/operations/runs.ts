@@ -43,8 +43,10 @@ export const listRuns = define({
     tag: Schema.optional(Schema.String),
     parent: Schema.optional(Schema.String),
     forkedFrom: Schema.optional(Schema.String),
-    /** Beginning of the id. */
+    /** Text in the id, the name of the workflow or a tag. ASCII letters match in either case. */
     q: Schema.optional(Schema.String),
+    /** Only runs that have not ended, and of which nothing has come since this time (epoch ms). */
+    quietSince: Schema.optional(Schema.Int),
     waiting: Schema.optional(Schema.Array(PendingKind)),
     before: Schema.optional(Schema.String),
     limit: limitField,
@@ -54,21 +56,19 @@ export const listRuns = define({
     /** Last run of the page if there are older ones. */
     next: Schema.NullOr(Schema.String),
   }),
-  run: ({ status, workflow, tag, parent, forkedFrom, q, waiting, before, limit = 50 }) =>
+  run: ({ status, workflow, tag, parent, forkedFrom, q, quietSince, waiting, before, limit = 50 }) =>
     Effect.gen(function* () {
       const reader = yield* RunReader
       const { isWorking } = yield* Processes
-      const begun = q === undefined || q === "" ? undefined : yield* reader.find(q, mostRows)
       const waits =
         waiting === undefined || waiting.length === 0
           ? undefined
           : yield* reader.waits({ kind: waiting, limit: Number.MAX_SAFE_INTEGER })
-      const meant = waits === undefined ? undefined : new Set(waits.map(({ runId }) => runId))
-      const runIds =
-        begun === undefined ? (meant === undefined ? undefined : [...meant]) : begun.filter((id) => meant?.has(id) ?? true)
+      const runIds = waits === undefined ? undefined : [...new Set(waits.map(({ runId }) => runId))]
+      const text = q === "" ? undefined : q
       const page = yield* reader.runs({
         ...(status === undefined || status.length === 0 ? {} : { status }),
-        ...defined({ workflow, tag, parent, forkedFrom, before, runIds }),
+        ...defined({ workflow, tag, parent, forkedFrom, before, runIds, text, quietSince }),
         limit: limit + 1,
       })
       const shown = page.slice(0, limit)

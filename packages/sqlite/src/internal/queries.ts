@@ -17,6 +17,7 @@ import {
   hidesContinued,
   isTimedOut,
   type LoggedEvent,
+  lowered,
   type NodeSummary,
   type OpenWait,
   type RunDetails,
@@ -186,8 +187,11 @@ type WaitRow = [
 /** The cancellation of a paused run proceeds. */
 const isPaused = "r.paused_at IS NOT NULL AND r.cancel IS NULL"
 
-const summaryColumns = `r.run_id, r.workflow, r.version, r.status, r.tags, r.created_at,
-  max(r.updated_at, coalesce((SELECT at_ms FROM smithers_events WHERE run_id = r.run_id ORDER BY seq DESC LIMIT 1), 0)),
+/** The time of the last change of a run. */
+const lastChange = (run: string): string =>
+  `max(${run}.updated_at, coalesce((SELECT at_ms FROM smithers_events WHERE run_id = ${run}.run_id ORDER BY seq DESC LIMIT 1), 0))`
+
+const summaryColumns = `r.run_id, r.workflow, r.version, r.status, r.tags, r.created_at, ${lastChange("r")},
   r.finished_at, r.epoch, r.owner, r.lease_until, r.source, r.parent_run_id, r.parent_node_id, r.parent_iteration, r.is_attached,
   r.stuck, ${isPaused}, (SELECT count(*) FROM smithers_runs c WHERE c.parent_run_id = r.run_id),
   r.forked_from, r.forked_frame, r.forked_seq, r.continued_as, r.chain, r.chain_generation`
@@ -210,6 +214,9 @@ const listing = (page: string): string => `
       AND (?8 IS NULL OR (parent_run_id IS NOT NULL) = ?8)
       AND (?9 IS NULL OR run_id IN (SELECT run_id FROM smithers_runs WHERE forked_from = ?9))
       AND (?10 OR status <> 'continued')
+      AND (?11 IS NULL OR instr(lower(run_id), ?11) OR instr(lower(workflow), ?11)
+        OR EXISTS (SELECT 1 FROM json_each(tags) WHERE instr(lower(value), ?11)))
+      AND (?12 IS NULL OR (status NOT IN ${ended} AND ${lastChange("smithers_runs")} < ?12))
     ORDER BY created_at DESC, run_id DESC LIMIT ?4
   ) USING (run_id) ORDER BY r.created_at DESC, r.run_id DESC`
 
@@ -416,6 +423,7 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
   return {
     runs: (filter, now) => {
       const { status, workflow = null, tag = null, isChild, parent = null, forkedFrom = null, runIds, before, limit = 100 } = filter
+      const { text, quietSince = null } = filter
       const wanted = status === undefined ? null : JSON.stringify(status)
       const size = status === undefined ? limit : Math.max(limit, batch)
       // Few runs have relatives: an index finds those, where a page of all runs would be walked to its end.
@@ -426,7 +434,8 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
       const child = isChild === undefined ? null : Number(isChild)
       const page = (after: string | undefined) => {
         const which = [wanted, workflow, tag, size, parent] as const
-        const rest = [child, forkedFrom, Number(!hidesContinued(filter))] as const
+        const wantedText = text === undefined ? null : lowered(text)
+        const rest = [child, forkedFrom, Number(!hidesContinued(filter)), wantedText, quietSince] as const
         if (these !== null) return selectTheseRuns.values(...which, after ?? null, these, ...rest)
         return after === undefined
           ? selectRuns.values(...which, null, null, ...rest)

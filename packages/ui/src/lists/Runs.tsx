@@ -29,10 +29,7 @@ const choices = [
   { name: "cancelled", label: "Cancelled", statuses: ["cancelled"] },
 ] as const satisfies ReadonlyArray<{ readonly name: string; readonly label: string; readonly statuses: ReadonlyArray<ShownStatus> }>
 
-const notEnded: ReadonlyArray<ShownStatus> = choices.flatMap(
-  ({ name, statuses }): ReadonlyArray<ShownStatus> =>
-    name === "failed" || name === "finished" || name === "cancelled" ? [] : statuses,
-)
+const minuteMs = 60_000
 
 const stuckSince = [
   ["", "at any time"],
@@ -46,12 +43,14 @@ export const Runs = () => {
   const { query } = place
   const isNarrow = useIsNarrow()
   const now = useNow()
+  const quietFor = Number(query.stuck ?? 0) * minuteMs
+  // By the minute, since each time is a list of its own.
+  const since = quietFor === 0 ? undefined : Math.floor(now / minuteMs) * minuteMs - quietFor
   const filter = useMemo(() => {
     const chosen = choices.filter(({ name }) => list(query.status).includes(name))
     const statuses = chosen.flatMap((one): ReadonlyArray<string> => one.statuses)
     return {
-      // What stands still has not ended, so ended runs need not be read for it.
-      status: statuses.length > 0 ? statuses : query.stuck === undefined ? undefined : notEnded,
+      status: statuses.length > 0 ? statuses : undefined,
       waiting: chosen.some(({ name }) => name === "retrying")
         ? ["retry"]
         : query.waiting === undefined
@@ -60,22 +59,18 @@ export const Runs = () => {
       workflow: query.workflow,
       tag: query.tag,
       q: query.q,
+      quietSince: since,
       parent: query.parent,
       forkedFrom: query.forkedFrom,
     }
-  }, [query])
+  }, [query, since])
   const { data, error, fetchNextPage, hasNextPage, isFetchingNextPage, isPending } = useInfiniteQuery({
     ...Queries.runs(filter),
     placeholderData: keepPreviousData,
     maxPages: 400,
   })
   const counts = useQuery(Queries.counts)
-  const stuck = Number(query.stuck ?? 0) * 60_000
-  const since = stuck === 0 ? undefined : now - stuck
-  const runs = useMemo(() => {
-    const all = data?.pages.flatMap(({ runs }) => runs) ?? []
-    return since === undefined ? all : all.filter((run) => run.finishedAt === null && run.updatedAt < since)
-  }, [data, since])
+  const runs = useMemo(() => data?.pages.flatMap(({ runs }) => runs) ?? [], [data])
   const room = useRef<HTMLDivElement>(null)
   const height = isNarrow ? 76 : 52
   const virtual = useVirtualizer({
@@ -121,7 +116,7 @@ export const Runs = () => {
       : statuses.reduce((sum, status) => sum + (byStatus[status] ?? 0), 0)
   }
   const workflows = Object.keys(counts.data?.byWorkflow ?? {}).sort()
-  const isFiltered = Object.values(filter).some((value) => value !== undefined) || stuck > 0
+  const isFiltered = Object.values(filter).some((value) => value !== undefined)
   return (
     <>
       <div className="head">
@@ -129,8 +124,8 @@ export const Runs = () => {
           <h1>Runs</h1>
           <Text
             value={query.q ?? ""}
-            label="Find runs by their id"
-            placeholder="Find by id  /"
+            label="Find runs by id, workflow or tag"
+            placeholder="Find  /"
             input={search}
             onChange={(q) => change({ q: q || undefined, at: undefined }, { replace: true })}
           />

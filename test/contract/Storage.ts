@@ -768,9 +768,9 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>, skip: Re
         for (const none of ["login%", "otherShip", "nowhere", "[", "null"]) expect(yield* ids({ text: none })).toEqual([])
         const [last] = yield* storage.runs({})
         const at = last?.updatedAt ?? 0
-        expect(yield* ids({ quietSince: at })).toEqual([])
-        expect(yield* ids({ quietSince: at + 1 })).toEqual(["Login-Form", "other"])
-        expect(yield* ids({ quietSince: at + 1, text: "ship" })).toEqual(["other"])
+        expect(yield* ids({ changedBefore: at })).toEqual([])
+        expect(yield* ids({ changedBefore: at + 1 })).toEqual(["Login-Form", "other"])
+        expect(yield* ids({ changedBefore: at + 1, text: "ship" })).toEqual(["other"])
       }),
     )
 

@@ -985,7 +985,7 @@ const bare = (): Storage.StorageShape => {
     changes: news.after,
     runs: (filter) =>
       Effect.map(Millis.now, (now) => {
-        const { status, workflow, tag, isChild, parent, forkedFrom, runIds, text, quietSince, before, limit = 100 } = filter
+        const { status, workflow, tag, isChild, parent, forkedFrom, runIds, text, changedBefore, before, limit = 100 } = filter
         const wanted = text === undefined ? undefined : lowered(text)
         const newestFirst = [...stored.values()].map(({ run }) => run).reverse()
         const start = before === undefined ? 0 : newestFirst.findIndex(({ runId }) => runId === before) + 1
@@ -1002,7 +1002,7 @@ const bare = (): Storage.StorageShape => {
             (run) => wanted === undefined || [run.runId, run.workflow, ...run.tags].some((one) => lowered(one).includes(wanted)),
           )
         return summariesOf(found, now)
-          .filter((run) => quietSince === undefined || (run.finishedAt === null && run.updatedAt < quietSince))
+          .filter((run) => changedBefore === undefined || (run.finishedAt === null && run.updatedAt < changedBefore))
           .filter((run) => status === undefined || status.includes(run.status))
           .slice(0, limit)
       }),

@@ -323,7 +323,7 @@ export interface RunFilter {
   /** Only runs with this text in their id, the name of their workflow or a tag. ASCII letters match in either case. */
   readonly text?: string
   /** Only runs that have not ended, and of which nothing has come since this time (epoch ms). */
-  readonly quietSince?: number
+  readonly changedBefore?: number
   /** Runs created before this one. */
   readonly before?: string
   /** Most runs to return. Default: 100. */

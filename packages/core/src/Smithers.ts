@@ -131,7 +131,7 @@ const filterNames: Settings.Names<RunFilter> = {
   forkedFrom: true,
   runIds: true,
   text: true,
-  quietSince: true,
+  changedBefore: true,
   before: true,
   limit: true,
 }

@@ -58,7 +58,7 @@ export const runs = HttpApiGroup.make("runs")
             parent,
             forkedFrom,
             q,
-            quietSince: Schema.optional(Count),
+            changedBefore: Schema.optional(Count),
             waiting,
             before,
             limit,

@@ -46,7 +46,7 @@ export const listRuns = define({
     /** Text in the id, the name of the workflow or a tag. ASCII letters match in either case. */
     q: Schema.optional(Schema.String),
     /** Only runs that have not ended, and of which nothing has come since this time (epoch ms). */
-    quietSince: Schema.optional(Schema.Int),
+    changedBefore: Schema.optional(Schema.Int),
     waiting: Schema.optional(Schema.Array(PendingKind)),
     before: Schema.optional(Schema.String),
     limit: limitField,
@@ -56,7 +56,7 @@ export const listRuns = define({
     /** Last run of the page if there are older ones. */
     next: Schema.NullOr(Schema.String),
   }),
-  run: ({ status, workflow, tag, parent, forkedFrom, q, quietSince, waiting, before, limit = 50 }) =>
+  run: ({ status, workflow, tag, parent, forkedFrom, q, changedBefore, waiting, before, limit = 50 }) =>
     Effect.gen(function* () {
       const reader = yield* RunReader
       const { isWorking } = yield* Processes
@@ -68,7 +68,7 @@ export const listRuns = define({
       const text = q === "" ? undefined : q
       const page = yield* reader.runs({
         ...(status === undefined || status.length === 0 ? {} : { status }),
-        ...defined({ workflow, tag, parent, forkedFrom, before, runIds, text, quietSince }),
+        ...defined({ workflow, tag, parent, forkedFrom, before, runIds, text, changedBefore }),
         limit: limit + 1,
       })
       const shown = page.slice(0, limit)

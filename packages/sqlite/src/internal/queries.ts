@@ -423,7 +423,7 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
   return {
     runs: (filter, now) => {
       const { status, workflow = null, tag = null, isChild, parent = null, forkedFrom = null, runIds, before, limit = 100 } = filter
-      const { text, quietSince = null } = filter
+      const { text, changedBefore = null } = filter
       const wanted = status === undefined ? null : JSON.stringify(status)
       const size = status === undefined ? limit : Math.max(limit, batch)
       // Few runs have relatives: an index finds those, where a page of all runs would be walked to its end.
@@ -435,7 +435,7 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
       const page = (after: string | undefined) => {
         const which = [wanted, workflow, tag, size, parent] as const
         const wantedText = text === undefined ? null : lowered(text)
-        const rest = [child, forkedFrom, Number(!hidesContinued(filter)), wantedText, quietSince] as const
+        const rest = [child, forkedFrom, Number(!hidesContinued(filter)), wantedText, changedBefore] as const
         if (these !== null) return selectTheseRuns.values(...which, after ?? null, these, ...rest)
         return after === undefined
           ? selectRuns.values(...which, null, null, ...rest)

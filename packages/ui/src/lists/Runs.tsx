@@ -59,7 +59,7 @@ export const Runs = () => {
       workflow: query.workflow,
       tag: query.tag,
       q: query.q,
-      quietSince: since,
+      changedBefore: since,
       parent: query.parent,
       forkedFrom: query.forkedFrom,
     }

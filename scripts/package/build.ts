@@ -54,7 +54,9 @@ const outside =
 const inside = /^effect(?:\/|$)/
 
 /** Folders of a package that users import something of; the rest of it is in the program alone. */
-const imported: { readonly [part: string]: ReadonlyArray<string> } = { server: ["client", "operations", "views"] }
+const imported: { readonly [part: string]: ReadonlyArray<string> } = {
+  server: ["client", "embedded", "events", "http", "mcp", "metrics", "operations", "views"],
+}
 
 /** Subpaths that load nothing of Effect or React, so that they work in any program and any browser. */
 const light: ReadonlySet<string> = new Set(["client"])
@@ -121,7 +123,7 @@ const insertLine = (file: string, at: number, line: string): void => {
 }
 
 /** Types of packages that need not be installed are then `any`, and no error of this package. */
-const optionalTypes = /^(?:import|export) type .* from "(ai)";$/
+const optionalTypes = /^(?:import|export) type .* from "(ai|@modelcontextprotocol\/sdk\/.*)";$/
 
 const compile = (): void => {
   const temporary = join(root, "build", "compiled")
@@ -174,8 +176,8 @@ const compile = (): void => {
   }
 }
 
-/** The optional peers that a subpath loads all at once: `/sql`, `/effect-ai`. */
-const peersOf = [["@effect/sql", "@effect/experimental"], ["@effect/ai"]]
+/** The optional peers that a subpath loads all at once: `/sql`, `/effect-ai`, `/server`. */
+const peersOf = [["@effect/sql", "@effect/experimental"], ["@effect/ai"], ["@effect/platform"]]
 
 /** The modules of Effect 3 that Effect 4 lacks, of those that `dist` imports. */
 const goneFromEffect = [

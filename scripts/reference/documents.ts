@@ -105,6 +105,7 @@ const chapters: ReadonlyArray<{ readonly title: string; readonly folder: string;
       "transactions",
       "operate",
       "api",
+      "embed",
       "secure",
       "supervise",
       "watch-a-run",

@@ -280,6 +280,24 @@ describeInstalled(titled("with the SQL client of users and the kit for tests, by
   })
 })
 
+describeInstalled(titled("with @effect/platform, by Bun"), () => {
+  it("the server type-checks and answers in a program beside a path of its own, with the page, and says what MCP needs", {
+    timeout: 3 * minutes,
+  }, async () => {
+    const folder = project({ devDependencies: { "@types/bun": "1.4.4" } })
+    await install("bun", folder, "effect@3.22.4", "@effect/platform@0.97.2")
+    copy("server", folder)
+    for (const [resolution, skip] of settings)
+      expect(await typecheck(folder, resolution, skip || resolution === "Bundler", { types: ["bun"] })).toBe("")
+    expect(lastOf(await succeed(["bun", "served.ts"], folder))).toEqual({
+      hello: "hello",
+      page: true,
+      output: "shipped: a login",
+      mcp: "This server has no MCP: the package @modelcontextprotocol/sdk is not installed beside it.",
+    })
+  })
+})
+
 describeInstalled(titled("a project that init has written"), () => {
   it("installs, type-checks, passes its tests and runs", { timeout: 3 * minutes }, async () => {
     const folder = project()

@@ -65,7 +65,7 @@ describe("the tarball", () => {
     const { "./package.json": _, ...modules } = exports
     expect(Object.keys(modules)).toEqual(
       expect.arrayContaining([
-        ...[".", "./agents", "./client", "./effect-ai", "./mdx", "./mdx-plugin", "./scorers", "./sql"],
+        ...[".", "./agents", "./client", "./effect-ai", "./mdx", "./mdx-plugin", "./scorers", "./server", "./sql"],
         ...["./jsx-runtime", "./jsx-dev-runtime"],
       ]),
     )
@@ -114,6 +114,7 @@ describe("the tarball", () => {
     expect([more["./client"], more["./mdx-plugin"], more["./scorers"]]).toEqual([[], [], []])
     expect(more["./sql"]).toEqual(["@effect/experimental", "@effect/sql"])
     expect(more["./effect-ai"]).toEqual(["@effect/ai"])
+    expect(more["./server"]).toEqual(["@effect/platform"])
   })
 
   it("names, in NOTICE, every package that is in the bundle of the command, with its licence", () => {

@@ -6,9 +6,10 @@ import type { InvalidInput, InvalidWorkflow, RenderFailed } from "@smithers/core
 import type { Plan } from "@smithers/core/Plan"
 import * as PlanBounds from "@smithers/core/PlanBounds"
 import * as PlanText from "@smithers/core/PlanText"
-import { type Preview, preview } from "@smithers/core/Preview"
+import { preview } from "@smithers/core/Preview"
 import { ports } from "@smithers/core/Storage"
 import type { JsxWorkflow } from "@smithers/jsx/Workflow"
+import { compare, type Problem } from "@smithers/server/views/Against"
 import * as PlanTree from "@smithers/server/views/PlanTree"
 import { json, plural } from "@smithers/server/views/Text"
 import * as Effect from "effect/Effect"
@@ -156,8 +157,6 @@ export const show = (options: { readonly workflow: string; readonly export: stri
     return { value, text: text.join("\n") } satisfies Reply
   })
 
-type Problem = (typeof Checked.Type)["problems"][number]
-
 export const check = (options: PlanOptions & { readonly workflow: string; readonly against: string | undefined }) =>
   Effect.scoped(
     Effect.gen(function* () {
@@ -229,29 +228,3 @@ const previewOf = (db: string | undefined, run: string, { definition }: LoadedWo
     const { storage, runId } = yield* connectRun(db, run)
     return yield* Effect.provide(preview(definition, runId), ports(storage))
   })
-
-/** Returns the problems of resuming a run with the current code, and the changes to its nodes. */
-const compare = ({ state, before, incompatible, after }: Preview) => {
-  const outputs = incompatible.map(
-    ({ nodeId, issues }): Problem => ({ kind: "incompatible", message: `the output of "${nodeId}": ${issues.join("; ")}` }),
-  )
-  if (Either.isRight(after)) return { problems: outputs, plan: after.right, difference: PlanTree.compare(before, after.right) }
-  const noPlan = { plan: undefined, difference: null }
-  const error = after.left
-  switch (error._tag) {
-    case "InvalidInput":
-      // A render without an input would not be the run's.
-      return {
-        ...noPlan,
-        problems: [{ kind: "incompatible", message: `the input of the run: ${error.issues.join("; ")}` } as const],
-      }
-    case "WorkflowMismatch": {
-      const message = `run "${error.runId}" belongs to workflow "${error.stored}", not to "${error.workflow}"`
-      return { ...noPlan, problems: [{ kind: "incompatible", message } as const] }
-    }
-    default: {
-      const message = `with the stored state of run ${state.runId}: ${error.message}`
-      return { ...noPlan, problems: [...outputs, { kind: "render", message } as const] }
-    }
-  }
-}

@@ -284,7 +284,7 @@ interface Bundle {
   readonly entries: Readonly<Record<string, string>>
   readonly out: string
   /** What stays outside: an import as the bundle names it. Bare names are as they are written, others are paths of sources. */
-  readonly outside: (path: string) => string | undefined
+  readonly outside: (path: string, importer: string) => string | undefined
   readonly minify: boolean
 }
 
@@ -325,7 +325,9 @@ const bundle = async ({ entries, out, outside, minify }: Bundle): Promise<Readon
           build.onResolve({ filter: /.*/ }, ({ path, importer }) => {
             const isBare = !/^[./]/.test(path)
             const given = isBare ? path : join(dirname(importer), path)
-            const name = /^(?:bun|node):/.test(path) ? path : outside(given)
+            // A library in the bundle has its own: users need none for it.
+            if (/^zod(?:\/|$)/.test(path) && importer.includes("/node_modules/")) return undefined
+            const name = /^(?:bun|node):/.test(path) ? path : outside(given, importer)
             return name === undefined ? undefined : { path: name, external: true }
           })
           // A module that files of users import by its path.
@@ -372,6 +374,10 @@ const publishedSource = (file: string): string | undefined => {
 
 const command = (module: string): string => join(root, "packages", program, "src", module)
 
+/** Modules that work with the `HttpServer` of a program, and so with the platform of its users. All else of a server has its own. */
+const embedding = join(root, "packages", "server", "src", "embedded")
+const platform = /^@effect\/platform\//
+
 const lib = join(folder, "dist", "lib")
 const cli = join(folder, "cli")
 
@@ -392,7 +398,10 @@ const bundleAll = async (): Promise<ReadonlyArray<string>> => {
     },
     out: lib,
     minify: false,
-    outside: (path) => (path === command("Launch.ts") ? "../../cli/launch.js" : isOutside(path) ? path : undefined),
+    outside: (path, importer) => {
+      if (path === command("Launch.ts")) return "../../cli/launch.js"
+      return isOutside(path) || (platform.test(path) && dirname(importer) === embedding) ? path : undefined
+    },
   })
   const alone = await bundle({
     entries: { main: command("main.ts"), launch: command("Launch.ts") },

@@ -171,6 +171,15 @@ Effect.runPromise(Effect.provide(Chain.execute({ start: 0 }), Smithers.memory))
     ])
   })
 
+  it("the command speaks MCP where no library of schemas is installed", async () => {
+    const info = { protocolVersion: "2025-06-18", capabilities: {}, clientInfo: { name: "test", version: "1" } }
+    writeFileSync(join(folder, "asked.json"), `${JSON.stringify({ jsonrpc: "2.0", id: 1, method: "initialize", params: info })}\n`)
+    expect(existsSync(join(folder, "node_modules", "zod"))).toBe(false)
+    expect(JSON.parse(await succeed(["sh", "-c", "node_modules/.bin/smithers mcp < asked.json"], folder))).toMatchObject({
+      result: { serverInfo: { name: "smithers" } },
+    })
+  })
+
   it("says which subpath there is not", async () => {
     writeFileSync(join(folder, "unknown.mjs"), 'import "smithers-orchestrator/nothing"\n')
     const inNode = await run([await node("22.23.3"), "unknown.mjs"], folder)
@@ -281,7 +290,7 @@ describeInstalled(titled("with the SQL client of users and the kit for tests, by
 })
 
 describeInstalled(titled("with @effect/platform, by Bun"), () => {
-  it("the server type-checks and answers in a program beside a path of its own, with the page, and says what MCP needs", {
+  it("the server type-checks and answers in a program beside a path of its own, with the page and MCP", {
     timeout: 3 * minutes,
   }, async () => {
     const folder = project({ devDependencies: { "@types/bun": "1.4.4" } })
@@ -293,7 +302,7 @@ describeInstalled(titled("with @effect/platform, by Bun"), () => {
       hello: "hello",
       page: true,
       output: "shipped: a login",
-      mcp: "This server has no MCP: the package @modelcontextprotocol/sdk is not installed beside it.",
+      mcp: true,
     })
   })
 })

@@ -46,7 +46,7 @@ const draw: Draw = (workflow: { readonly name: string }, input) => {
 
 /** The page that came with this package, if it was built. */
 const page = (): Static.Page => {
-  const folders = [join(import.meta.dirname, "..", "page"), join(import.meta.dirname, "..", "..", "ui", "dist")]
+  const folders = [join(import.meta.dirname, "..", "..", "page"), join(import.meta.dirname, "..", "..", "ui", "dist")]
   const built = folders.find((folder) => existsSync(join(folder, "index.html")))
   return built === undefined ? Static.text : Static.folder(built)
 }

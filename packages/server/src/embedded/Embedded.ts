@@ -92,19 +92,6 @@ const tokensOf = (tokens: ReadonlyArray<TokenOptions>) =>
     }))
   })
 
-/** Answers `/mcp` if the package that it needs is installed. */
-const mcpOf = (options: Parameters<typeof McpHttp.make>[0]) => {
-  const handle = McpHttp.make(options)
-  return async (...request: Parameters<McpHttp.Handler>): Promise<Response> => {
-    try {
-      await import("@modelcontextprotocol/sdk/types.js")
-    } catch {
-      return refuse(501, "NoMcp", "This server has no MCP: the package @modelcontextprotocol/sdk is not installed beside it.")
-    }
-    return handle(...request)
-  }
-}
-
 /** The path of a request behind the prefix. Routers may have taken it off already. */
 const behind = (prefix: string, request: Request): Request => {
   const url = new URL(request.url)
@@ -156,7 +143,7 @@ export const make = <W extends Value<unknown>>(
         ...{ command: "db check", tag: "NotHere" },
         problem: 'A program does not examine its own database, which takes long. Run "smithers db check".',
       }),
-      mcp: mcpOf({ ...ports, pages: [] }),
+      mcp: McpHttp.make({ ...ports, pages: [] }),
       report: (problem) => void Effect.runFork(Effect.provide(Effect.logError(problem), runtime)),
     })
     const app: HttpApp = Effect.gen(function* () {

@@ -4,6 +4,7 @@
  */
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
+import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
 import { describe, expect, it } from "@effect/vitest"
 import * as MemoryStorage from "@smithers/core/MemoryStorage"
 import * as Config from "effect/Config"
@@ -12,6 +13,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { Smithers } from "smithers-orchestrator"
+import { Server } from "smithers-orchestrator/server"
 import { Sql } from "smithers-orchestrator/sql"
 import { Crashes, Simulation, TestRuntime } from "smithers-orchestrator/testing"
 
@@ -41,6 +43,8 @@ const times = [-1, Number.NaN, Number.POSITIVE_INFINITY, 1e300, "soon", "", "-1 
 const spans = [...times, 0, 0.5, "0 seconds"]
 const texts = ["", "a\0b", null, 5, Number.NaN, [], {}]
 const words = ["", "other", 1, true, null, []]
+
+const serverToken = { name: "ann", scope: "read", token: "a-token-of-more-than-twenty" } as const
 
 const budgets = [
   5,
@@ -115,6 +119,7 @@ const filename = ":memory:"
 /** The layers by the module that users import them from; those that take no settings have none. */
 const layers: {
   readonly ".": { readonly [K in LayersOf<typeof Smithers>]: ReadonlyArray<Case> }
+  readonly "./server": { readonly [K in LayersOf<typeof Server>]: ReadonlyArray<Case> }
   readonly "./sql": { readonly [K in LayersOf<typeof Sql>]: ReadonlyArray<Case> }
   readonly "./testing": { readonly [K in LayersOf<typeof TestRuntime>]: ReadonlyArray<Case> }
 } = {
@@ -151,6 +156,36 @@ const layers: {
       ),
     ],
     toLayer: [],
+  },
+  "./server": {
+    layer: [
+      called(
+        (options: Server.ServerOptions) => Layer.provide(Server.layer(options), [HttpLayerRouter.layer, Smithers.memory]),
+        { workflows: [], tokens: [serverToken] },
+        {
+          workflows: [null, 5, {}, [5], [{}], [{ name: "w" }]],
+          tokens: [
+            ...[
+              null,
+              5,
+              {},
+              [],
+              [5],
+              [{ ...serverToken, name: "" }],
+              [{ ...serverToken, scope: "all" }],
+              [serverToken, serverToken],
+            ],
+            ...[[{ ...serverToken, token: "short" }], [{ ...serverToken, token: 5 }], [{ ...serverToken, other: 1 }]],
+            [{ ...serverToken, runId: 5 }],
+          ],
+          allowHosts: [null, 5, "a.example", [5]],
+          prefix: [null, 5, "smithers", "/", "/a/", "/a b", "/a/../b/?"],
+          page: ["yes", 1, null],
+          hooks: [null, 5, {}, [5], [{ workflow: "w", signal: "s", secret: "short" }]],
+          bounds: [null, 5, [], { bodyBytes: 0 }, { depth: "2" }, { bodyMs: Number.NaN }, { other: 1 }],
+        },
+      ),
+    ],
   },
   "./sql": {
     // A store in memory has no second connection, so that no settings are right without a file; what is refused is refused before that.

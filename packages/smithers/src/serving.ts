@@ -10,6 +10,7 @@ import * as Thrown from "@smithers/core/Thrown"
 import { renderPlan } from "@smithers/jsx/renderPlan"
 import { blueprintKey, type JsxWorkflow } from "@smithers/jsx/Workflow"
 import * as Embedded from "@smithers/server/embedded/Embedded"
+import type { ServerOptions } from "@smithers/server/embedded/Options"
 import type { Draw, ServicesOf, Value } from "@smithers/server/embedded/Values"
 import * as Static from "@smithers/server/http/Static"
 import type { Problem } from "@smithers/server/views/Against"
@@ -20,7 +21,8 @@ import type * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { Runtime } from "./Smithers.ts"
 
-export type { HttpApp, Router, ServerOptions, TokenOptions } from "@smithers/server/embedded/Embedded"
+export type { HttpApp, Router } from "@smithers/server/embedded/Embedded"
+export type { HookOptions, ServerOptions, TokenOptions } from "@smithers/server/embedded/Options"
 
 const isJsx = (workflow: object): workflow is JsxWorkflow<unknown> => blueprintKey in workflow
 
@@ -70,12 +72,12 @@ const parts: Embedded.Parts = {
  * with `InvalidSetting` for an invalid option.
  */
 export const layer = <W extends Value<unknown>>(
-  options: Embedded.ServerOptions<W>,
+  options: ServerOptions<W>,
 ): Layer.Layer<never, InvalidSetting, Embedded.Router | Exclude<Runtime | ServicesOf<W>, Scope.Scope>> =>
   Embedded.layer(parts, options)
 
 /** Makes the server as an application, to be mounted by a router or served alone. It lives as long as the scope. */
 export const httpApp = <W extends Value<unknown>>(
-  options: Embedded.ServerOptions<W>,
+  options: ServerOptions<W>,
 ): Effect.Effect<Embedded.HttpApp, InvalidSetting, Runtime | ServicesOf<W> | Scope.Scope> =>
   Effect.map(Embedded.make(parts, options), ({ app }) => app)

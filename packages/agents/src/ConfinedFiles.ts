@@ -5,7 +5,6 @@
  *
  * Without `/proc` (macOS) the directory of a file is resolved, opened without following a link, and compared after; there the sandbox is the boundary.
  */
-import { createHash, randomBytes } from "node:crypto"
 import {
   closeSync,
   constants,
@@ -340,7 +339,7 @@ export const make = (directory: string, hidden: ReadonlyArray<string> = []): Con
         // A link would have been followed: one that is there now came meanwhile, and is replaced and not followed.
         if (before !== undefined && !before.isFile() && !before.isSymbolicLink()) throw refuse("not-a-file")
         const mode = before?.isFile() === true ? before.mode & 0o777 : 0o666
-        const temporary = below(here, `.smithers-${randomBytes(8).toString("hex")}.tmp`)
+        const temporary = below(here, `.smithers-${crypto.randomUUID().replaceAll("-", "").slice(0, 16)}.tmp`)
         const fd = openSync(temporary, createFlags, mode)
         let isMoved = false
         try {
@@ -389,4 +388,6 @@ const readAll = (fd: number, refuse: (reason: PathRefused["reason"]) => PathRefu
 }
 
 /** SHA-256 of bytes, in hexadecimal. */
-export const hashOf = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex")
+export const hashOf = (bytes: Uint8Array): string =>
+  // Loaded with the first file: most programs that import a tool use none.
+  process.getBuiltinModule("node:crypto").createHash("sha256").update(bytes).digest("hex")

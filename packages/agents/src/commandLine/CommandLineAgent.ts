@@ -2,7 +2,6 @@
  * Agents that are programs. One call is one process under the sandbox of the runtime, with the network and its own login besides;
  * its conversation is kept by its id, and the next call of the step resumes it, also in another attempt or process.
  */
-import { randomUUID } from "node:crypto"
 import { mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
@@ -205,7 +204,7 @@ const answer = (agent: Configured, request: AgentRequest, tools: ToolSession.Too
     let isNew = false
     for (let tries = 1; ; tries++) {
       if (kept === undefined && dialect.choosesSession) {
-        kept = { id: randomUUID() }
+        kept = { id: crypto.randomUUID() }
         isNew = true
       }
       const keep = (session: AgentSession) =>

@@ -2,7 +2,6 @@
  * Matches lines against a regular expression of a model, in a thread of its own: one that takes for ever would hold up the runtime and all its runs. The thread
  * is ended when time is up.
  */
-import { Worker } from "node:worker_threads"
 
 /** A file to match. */
 export interface Text {
@@ -46,6 +45,7 @@ export const start = async (pattern: string, flags: string): Promise<Matcher> =>
   } catch (thrown) {
     throw new Error(`The pattern was refused: ${String(thrown)}`)
   }
+  const { Worker } = await import("node:worker_threads")
   const worker = new Worker(program, { eval: true, workerData: { pattern, flags, longest: longestLine } })
   worker.unref()
   return {

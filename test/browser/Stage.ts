@@ -32,7 +32,7 @@ export interface Stage {
   /** Opens one more tab of a page. */
   readonly tab: (context: BrowserContext, path?: string) => Promise<Page>
   readonly problems: ReadonlyArray<string>
-  /** Starts a run, by the name of an export, or of the default one. */
+  /** Starts a run, by the name of an export of the release's file, or of a workflow of the project by its name before a colon. */
   readonly start: (runId: string, name: string | undefined, input?: unknown, tags?: ReadonlyArray<string>) => Promise<void>
   readonly becomes: (runId: string, status: string) => Promise<void>
   readonly close: () => Promise<void>
@@ -44,7 +44,8 @@ export const open = async (...options: ReadonlyArray<string>): Promise<Stage> =>
   await build(dist)
   const folder = Fixture.folder()
   mkdirSync(folder.file("workflows"))
-  copyFileSync(join(import.meta.dirname, "fixtures", "release.ts"), folder.file(file))
+  for (const name of ["release.ts", "reads.tsx"])
+    copyFileSync(join(import.meta.dirname, "fixtures", name), folder.file(`workflows/${name}`))
   let server = await Served.serve(folder, ...options)
   const browser = await chromium.launch({ executablePath: program, args: ["--no-sandbox", "--disable-gpu"] })
   const problems: Array<string> = []

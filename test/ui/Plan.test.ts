@@ -152,3 +152,27 @@ it("hides what is in closed rows of the tree", () => {
   expect(Outline.rows(outline, new Set())).toHaveLength(6)
   expect(Outline.rows(outline, new Set(["l"])).map((at) => outline.items[at]?.key)).toEqual(["#0", "l", "z"])
 })
+
+it("draws the plan of an open child run in its node, under keys of its own, and counts it as one node around it", () => {
+  const roots = [node("sequence", null, [step("a", "finished"), node("subflow", "b", [], { status: "waiting", child: "r~b~0" })])]
+  const inside = new Map([["b", { runId: "r~b~0", nodes: [node("sequence", null, steps("a", 3, "finished"))] }]])
+  const made = Outline.make(roots, new Set(["b"]), inside)
+  expect(made.items.map(({ key, runId }) => [key, runId])).toEqual([
+    ["#0", undefined],
+    ["a", undefined],
+    ["b", undefined],
+    ["#3", "r~b~0"],
+    ...["a0", "a1", "a2"].map((id) => [Outline.keyOf(id, "r~b~0"), "r~b~0"]),
+  ])
+  expect(made.counts[2]).toMatchObject({ done: 3, wait: 0 })
+  expect(made.counts[0]).toMatchObject({ done: 1, wait: 1 })
+  expect(overlaps(Layout.make(made))).toEqual([])
+  const loading = Outline.make(roots, new Set(["b"]), new Map([["b", { runId: "r~b~0", says: "loading" }]]))
+  expect(loading.items.at(-1)).toMatchObject({ kind: "note", depth: 2 })
+  expect(loading.counts[0]).toMatchObject({ done: 1, wait: 1, idle: 0 })
+})
+
+it("tells reads of other nodes from what a node needs", () => {
+  const made = step("c")
+  expect(Outline.readsOf({ ...made, details: { needs: { a: "a" } }, reads: ["a", "b", "c", "*"] })).toEqual(["b"])
+})

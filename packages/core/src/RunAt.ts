@@ -7,6 +7,7 @@ import * as Schema from "effect/Schema"
 import * as DerivedStatus from "./DerivedStatus.ts"
 import { NoSuchMoment, RunFailure, type RunNotFound, type StoreError } from "./Errors.ts"
 import type { Moment } from "./History.ts"
+import { parseNodeKey } from "./Ids.ts"
 import * as PlanText from "./PlanText.ts"
 import type * as Records from "./Records.ts"
 import { NodeSummary, type RunReaderShape, WaitSummary } from "./RunReader.ts"
@@ -17,7 +18,12 @@ import { defined } from "./Struct.ts"
 import { nodeSummary, waitSummaries } from "./Summaries.ts"
 
 /** A node as of then, with its output in stored form if it had one. */
-export const NodeAt = Schema.Struct({ ...NodeSummary.fields, output: Schema.optional(Schema.Unknown) })
+export const NodeAt = Schema.Struct({
+  ...NodeSummary.fields,
+  output: Schema.optional(Schema.Unknown),
+  /** Ids of the nodes whose outputs it has read, and `*` where it has read so many that they are not named; absent without reads. */
+  reads: Schema.optional(Schema.Array(Schema.String)),
+})
 export type NodeAt = typeof NodeAt.Type
 
 /** A run as of a moment. Times are epoch milliseconds. */
@@ -111,6 +117,7 @@ export const make = (state: RunState.RunState, plan: string, at: number | null):
     nodes: inOrder(records, PlanText.decode(plan)).map((record) => ({
       ...nodeSummary(runId, record),
       ...(record.kind === "step" ? defined({ output: record.output }) : {}),
+      ...readsOf(record),
     })),
     waits,
     signals: state.signals.map(({ id, name, correlation, payload, at }) => ({
@@ -119,6 +126,11 @@ export const make = (state: RunState.RunState, plan: string, at: number | null):
     })),
   }
 }
+
+const readsOf = (record: Records.NodeRecord): Pick<NodeAt, "reads"> =>
+  "reads" in record && record.reads !== undefined && record.reads.length > 0
+    ? { reads: [...new Set(record.reads.map((key) => parseNodeKey(key).nodeId))] }
+    : {}
 
 /** What it waited for is known from its own waits alone: those of child runs are at another moment. */
 const statusOf = (state: RunState.RunState, waits: ReadonlyArray<WaitSummary>): Status.ShownStatus => {

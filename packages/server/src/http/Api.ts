@@ -43,7 +43,7 @@ const Count = Schema.NumberFromString.pipe(Schema.int(), Schema.nonNegative())
 const number = Schema.optional(Count)
 const limit = Schema.optional(Count.pipe(Schema.between(1, Runs.mostRows)))
 const After = strict(Schema.Struct({ after: number, limit }))
-const AtFrame = strict(Schema.Struct({ frame: number }))
+const AtFrame = strict(Schema.Struct({ frame: number, at: number }))
 const { status, workflow, tag, parent, forkedFrom, q, waiting, before } = Runs.listRuns.input.fields
 
 export const runs = HttpApiGroup.make("runs")

@@ -20,12 +20,35 @@ import { define } from "./Operation.ts"
 import { limitField } from "./runs.ts"
 
 const Position = Schema.Int.pipe(Schema.nonNegative())
-const AtFrame = Schema.Struct({ runId: Schema.String, frame: Schema.optional(Position) })
+const AtFrame = Schema.Struct({
+  runId: Schema.String,
+  frame: Schema.optional(Position),
+  at: Schema.optional(Position).annotations({
+    description: "As of its last frame at this time, in epoch milliseconds. Not used beside a frame",
+  }),
+})
 
-const at = ({ runId, frame }: typeof AtFrame.Type) =>
+/** Finds the last frame of a run at a time, by halves of its log; 0 before its first event. */
+const frameAt = (runId: string, at: number) =>
+  Effect.gen(function* () {
+    const reader = yield* RunReader
+    let [low, high, frame] = [0, (yield* reader.run(runId)).seq, 0]
+    while (low < high) {
+      const middle = Math.ceil((low + high) / 2)
+      const [event] = yield* reader.events(runId, { afterSeq: middle - 1, limit: 1 })
+      if (event !== undefined && event.at <= at) {
+        low = middle
+        frame = event.frame
+      } else high = middle - 1
+    }
+    return frame
+  })
+
+const at = ({ runId, frame, at: time }: typeof AtFrame.Type) =>
   Effect.gen(function* () {
     const [reader, store] = [yield* RunReader, yield* RunStore]
-    return yield* RunAt.read({ ...reader, load: store.load }, runId, frame === undefined ? undefined : { frame })
+    const wanted = frame ?? (time === undefined ? undefined : yield* frameAt(runId, time))
+    return yield* RunAt.read({ ...reader, load: store.load }, runId, wanted === undefined ? undefined : { frame: wanted })
   })
 
 export const readPlan = define({
@@ -35,9 +58,9 @@ export const readPlan = define({
   input: AtFrame,
   output: Schema.Struct({ frame: Schema.Number, seq: Schema.Number, nodes: Schema.Array(PlanTree.GraphNode) }),
   run: (input) =>
-    Effect.map(at(input), ({ frame, seq, plan, nodes }) => ({
+    Effect.map(at(input), ({ frame, seq, plan, nodes, waits }) => ({
       ...{ frame, seq },
-      nodes: PlanTree.parse(PlanText.decode(plan), nodes),
+      nodes: PlanTree.parse(PlanText.decode(plan), nodes, waits),
     })),
 })
 

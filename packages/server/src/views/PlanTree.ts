@@ -4,8 +4,9 @@
 import { scopeOfTimeout } from "@smithers/core/Ids"
 import * as PlanRows from "@smithers/core/PlanRows"
 import * as PlanText from "@smithers/core/PlanText"
+import type { NodeAt } from "@smithers/core/RunAt"
 import { Leaving } from "@smithers/core/RunEvent"
-import type { NodeSummary } from "@smithers/core/RunReader"
+import type { NodeSummary, WaitSummary } from "@smithers/core/RunReader"
 import * as Status from "@smithers/core/Status"
 import { defined } from "@smithers/core/Struct"
 import * as Schema from "effect/Schema"
@@ -23,6 +24,10 @@ export interface GraphNode {
   readonly winners?: ReadonlyArray<string> | undefined
   /** Number of parts of a race or a list in a run, by status. */
   readonly parts?: Parts.Tally | undefined
+  /** Of a node with child runs: the id of the latest one. */
+  readonly child?: string | undefined
+  /** Ids of the nodes whose outputs it has read, and `*` where they are too many to be named. */
+  readonly reads?: ReadonlyArray<string> | undefined
   readonly children: ReadonlyArray<GraphNode>
 }
 
@@ -36,12 +41,24 @@ export const GraphNode: Schema.Schema<GraphNode> = Schema.Struct({
   parts: Schema.optional(
     Schema.Struct({ done: Schema.Number, failed: Schema.Number, left: Schema.Number, open: Schema.Number, idle: Schema.Number }),
   ),
+  child: Schema.optional(Schema.String),
+  reads: Schema.optional(Schema.Array(Schema.String)),
   children: Schema.Array(Schema.suspend((): Schema.Schema<GraphNode> => GraphNode)),
 }).annotations({ identifier: "GraphNode" })
 
-/** The tree of a plan, with the status of each node in its latest iteration. Races and lists are one node each, with their parts in it. */
-export const parse = (plan: PlanText.PlanText, nodes: ReadonlyArray<NodeSummary> = []): ReadonlyArray<GraphNode> => {
-  const latest = new Map<string, NodeSummary>()
+/**
+ * The tree of a plan, with the status of each node in its latest iteration. Races and lists are one node each, with their parts in it.
+ * Child runs are those of the waits.
+ */
+export const parse = (
+  plan: PlanText.PlanText,
+  nodes: ReadonlyArray<NodeSummary & Pick<NodeAt, "reads">> = [],
+  waits: ReadonlyArray<WaitSummary> = [],
+): ReadonlyArray<GraphNode> => {
+  const latest = new Map<string, NodeSummary & Pick<NodeAt, "reads">>()
+  const started = new Map<string, WaitSummary>()
+  for (const wait of waits)
+    if (wait.kind === "subflow" && (started.get(wait.nodeId)?.iteration ?? -1) <= wait.iteration) started.set(wait.nodeId, wait)
   for (const node of nodes) if ((latest.get(node.nodeId)?.iteration ?? -1) <= node.iteration) latest.set(node.nodeId, node)
   const rows = PlanRows.byKey(nodes)
   const stands = new Map<number, keyof Parts.Tally>()
@@ -65,6 +82,7 @@ export const parse = (plan: PlanText.PlanText, nodes: ReadonlyArray<NodeSummary>
       status: row?.status ?? statusOf(stands.get(position)),
       details: { ...node.details, ...groupOf(plan, position) },
       ...defined({ left: row?.left, winners: row?.winners, parts: parts === undefined ? undefined : Parts.tally(parts) }),
+      ...defined({ reads: row?.reads, child: (id === undefined ? undefined : started.get(id)?.name) ?? undefined }),
       children,
     })
     open[depth + 1] = children

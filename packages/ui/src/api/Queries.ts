@@ -65,6 +65,23 @@ export const plan = (id: string, frame: number | undefined) =>
     ...(frame === undefined ? {} : fixed),
   })
 
+/** A child run as of a time, which is that of a frame of its parent. */
+export const planAt = (id: string, at: number | undefined) =>
+  at === undefined
+    ? plan(id, undefined)
+    : queryOptions({
+        queryKey: ["frame", id, `at ${at}`, "plan"],
+        queryFn: ({ signal }) => get<Answers.Plan>(`${path("runs", id)}/plan`, { at }, signal),
+        ...fixed,
+      })
+
+export const stateAt = (id: string, at: number) =>
+  queryOptions({
+    queryKey: ["frame", id, `at ${at}`, "state"],
+    queryFn: ({ signal }) => get<Answers.State>(`${path("runs", id)}/state`, { at }, signal),
+    ...fixed,
+  })
+
 export const state = (id: string, frame: number) =>
   queryOptions({
     queryKey: ["frame", id, frame, "state"],

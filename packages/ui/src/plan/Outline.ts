@@ -23,7 +23,19 @@ export interface Item {
   readonly depth: number
   /** Members of a fan-out; empty for a node. */
   readonly members: ReadonlyArray<PlanNode>
+  /** The child run that it is of; absent for the run that is shown. */
+  readonly runId?: string
 }
+
+/** What is known of a child run that was opened: its plan, or what there is in its place. */
+export type Inside =
+  | { readonly runId: string; readonly nodes: ReadonlyArray<PlanNode> }
+  | { readonly runId: string; readonly says: string }
+
+/** The key of a node of the run that is shown, or of a child run. */
+export const keyOf = (nodeId: string, runId?: string): string => (runId === undefined ? nodeId : `${runId} › ${nodeId}`)
+
+const noneInside: ReadonlyMap<string, Inside> = new Map()
 
 export interface Outline {
   readonly items: ReadonlyArray<Item>
@@ -48,29 +60,46 @@ interface Visit {
   /** Set for a fan-out: its members, all children of `node`. */
   readonly members?: ReadonlyArray<PlanNode>
   readonly key?: string
+  readonly runId: string | undefined
 }
 
-/** Flattens a plan. `open` holds the keys of the fan-outs that are not to be folded. */
-export const make = (roots: ReadonlyArray<PlanNode>, open: ReadonlySet<string> = new Set()): Outline => {
+/** Flattens a plan. `open` holds the keys of the fan-outs that are not to be folded, `inside` the child runs that are drawn in their nodes. */
+export const make = (
+  roots: ReadonlyArray<PlanNode>,
+  open: ReadonlySet<string> = new Set(),
+  inside: ReadonlyMap<string, Inside> = noneInside,
+): Outline => {
   const items: Array<Item> = []
   const positions = new Map<string, number>()
   const stack: Array<Visit> = []
-  for (const node of roots.toReversed()) stack.push({ node, parent: -1, depth: 0 })
+  for (const node of roots.toReversed()) stack.push({ node, parent: -1, depth: 0, runId: undefined })
   for (let visit = stack.pop(); visit !== undefined; visit = stack.pop()) {
-    const { node, parent, depth, members } = visit
+    const { node, parent, depth, members, runId } = visit
     const at = items.length
-    const key = visit.key ?? node.id ?? `#${at}`
-    items.push({ key, kind: members === undefined ? node.kind : "fan", node, parent, depth, members: members ?? [] })
+    const key = visit.key ?? (node.id === null ? `#${at}` : keyOf(node.id, runId))
+    const kind = members === undefined ? node.kind : "fan"
+    items.push({ key, kind, node, parent, depth, members: members ?? [], ...(runId === undefined ? {} : { runId }) })
     positions.set(key, at)
     if (members !== undefined) continue
-    push(stack, node, key, at, depth + 1, open)
+    push(stack, visit, key, at, open)
+    const child = node.child === undefined ? undefined : inside.get(key)
+    if (child === undefined) continue
+    const within = "nodes" in child ? child.nodes : []
+    const says = "says" in child ? child.says : "has no plan yet"
+    for (const one of within.length === 0 ? [noteOf(says)] : within.toReversed())
+      stack.push({ node: one, parent: at, depth: depth + 1, runId: child.runId })
   }
   return { items, positions, ...summed(items) }
 }
 
+/** A word in the place of a plan. */
+const noteOf = (says: string): PlanNode => ({ kind: "note", id: null, status: null, details: { says }, children: [] })
+
 /** Puts the children of a node on the stack, last first, with long runs of like children as one. */
-const push = (stack: Array<Visit>, node: PlanNode, key: string, parent: number, depth: number, open: ReadonlySet<string>): void => {
+const push = (stack: Array<Visit>, visit: Visit, key: string, parent: number, open: ReadonlySet<string>): void => {
+  const { node, runId } = visit
   const { children } = node
+  const depth = visit.depth + 1
   const visits: Array<Visit> = []
   const folds = isSideBySide(node.kind) && children.length > foldOver
   for (let from = 0; from < children.length; ) {
@@ -79,9 +108,9 @@ const push = (stack: Array<Visit>, node: PlanNode, key: string, parent: number, 
     while (folds && to < children.length && children[to]?.kind === first.kind) to++
     const name = `${key}…${from}`
     if (to - from > foldOver && !open.has(name)) {
-      visits.push({ node, parent, depth, members: children.slice(from, to), key: name })
+      visits.push({ node, parent, depth, members: children.slice(from, to), key: name, runId })
     } else {
-      for (let at = from; at < to; at++) visits.push({ node: children[at] as PlanNode, parent, depth })
+      for (let at = from; at < to; at++) visits.push({ node: children[at] as PlanNode, parent, depth, runId })
     }
     from = to
   }
@@ -102,12 +131,14 @@ const summed = (items: ReadonlyArray<Item>): Pick<Outline, "ends" | "tones" | "c
     const own = counts[at] as ReturnType<typeof noCounts>
     const isLeaf = ends[at] === at + 1
     if (members.length > 0) for (const member of members) own[toneWithin(member)] += 1
-    else if (isLeaf && node.children.length === 0 && node.kind !== "sequence" && node.kind !== "parallel")
+    else if (isLeaf && node.children.length === 0 && node.kind !== "note" && node.kind !== "sequence" && node.kind !== "parallel")
       own[toneOf(node.status)] += 1
     tones[at] = members.length === 0 && node.status !== null ? toneOf(node.status) : toneOfMembers(own)
     if (parent < 0) continue
     const around = counts[parent] as ReturnType<typeof noCounts>
-    for (const tone of Object.keys(own) as ReadonlyArray<Tone>) around[tone] += own[tone]
+    // A node with a child run counts as one node around it, whether or not the plan of that run is drawn in it.
+    if (node.child !== undefined && members.length === 0) around[toneOf(node.status)] += 1
+    else for (const tone of Object.keys(own) as ReadonlyArray<Tone>) around[tone] += own[tone]
     ends[parent] = Math.max(ends[parent] as number, ends[at] as number)
   }
   return { ends, tones, counts }
@@ -135,10 +166,15 @@ export const rows = ({ items, ends }: Outline, closed: ReadonlySet<string>): Rea
   return found
 }
 
+/** A fan-out whose members each hold a child run is one of child runs. */
+const memberKind = (member: PlanNode | undefined): string =>
+  member === undefined ? "node" : member.kind === "subflow" || member.children[0]?.kind === "subflow" ? "child run" : member.kind
+
 /** The name that people read of a node. */
 export const titleOf = ({ kind, node, members }: Item): string => {
-  if (kind === "fan") return `${members.length} × ${members[0]?.kind ?? "node"}`
+  if (kind === "fan") return `${members.length} × ${memberKind(members[0])}`
   const { id, details } = node
+  if (kind === "note") return String(details.says)
   if (kind === "part" && typeof details.part === "string") return details.part
   if (id !== null) return id
   return kind
@@ -169,6 +205,12 @@ export const remarkOf = ({ kind, node }: Item): string => {
 const partsText = (parts: NonNullable<PlanNode["parts"]>): string | undefined => {
   const all = parts.done + parts.failed + parts.left + parts.open + parts.idle
   return all === 0 ? undefined : `${parts.done} of ${all} done`
+}
+
+/** Ids of the nodes whose outputs a node has read beyond what it needs. */
+export const readsOf = (node: PlanNode): ReadonlyArray<string> => {
+  const needs = new Set(needsOf(node))
+  return (node.reads ?? []).filter((id) => id !== "*" && id !== node.id && !needs.has(id))
 }
 
 /** Ids of the nodes that a node needs. */

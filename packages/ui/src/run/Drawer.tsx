@@ -5,6 +5,7 @@ import type { ErrorCause } from "@smithers/core/ErrorInfo"
 import type { AttemptSummary, NodeSummary, WaitSummary } from "@smithers/core/RunReader"
 import type { SettledStatus } from "@smithers/core/Status"
 import { useQuery } from "@tanstack/react-query"
+import { Link } from "wouter"
 import type { Details, Transcript } from "../api/Answers.ts"
 import * as Queries from "../api/Queries.ts"
 import { useKeys } from "../app/Keyboard.ts"
@@ -12,7 +13,7 @@ import { usePlace } from "../app/Place.ts"
 import { Ago, Chip, Clock, Problem, Tabs, Took } from "../parts/Basics.tsx"
 import { Value } from "../parts/Value.tsx"
 import { toneOf } from "../plan/Tone.ts"
-import { list, number } from "../state/Url.ts"
+import { list, number, runAddress } from "../state/Url.ts"
 import * as Times from "../text/Times.ts"
 import { useTell } from "./Actions.tsx"
 import { NodeChanges } from "./Compare.tsx"
@@ -21,6 +22,8 @@ import { Decide } from "./Decide.tsx"
 interface Props {
   readonly runId: string
   readonly nodeId: string
+  /** `true` for a node of a child run of the run that is shown. */
+  readonly isOfChild?: boolean
   readonly kind: string | undefined
   readonly details: Details | undefined
   /** The nodes as of the frame that is shown; those of now where there is none. */
@@ -36,7 +39,7 @@ type Panel = "about" | "chat" | "output" | "diff" | "files"
 /** Statuses of a step that can be run again. */
 const settled: { readonly [S in SettledStatus]: true } = { finished: true, skipped: true, failed: true }
 
-export const Drawer = ({ runId, nodeId, kind, details, nodes, waits, frame, until }: Props) => {
+export const Drawer = ({ runId, nodeId, isOfChild = false, kind, details, nodes, waits, frame, until }: Props) => {
   const { place, change } = usePlace()
   const { tell, isBusy, problem } = useTell(runId)
   const mine = nodes.filter((node) => node.nodeId === nodeId).toSorted((left, right) => left.iteration - right.iteration)
@@ -58,7 +61,7 @@ export const Drawer = ({ runId, nodeId, kind, details, nodes, waits, frame, unti
     ...(snapshots.length > 0 ? [{ name: "files" as const, label: "Files" }] : []),
   ]
   const panel: Panel = tabs.find(({ name }) => name === place.query.panel)?.name ?? "about"
-  const close = (): void => change({ node: undefined, iteration: undefined, attempt: undefined, panel: undefined })
+  const close = (): void => change({ node: undefined, in: undefined, iteration: undefined, attempt: undefined, panel: undefined })
   useKeys([], { close })
   return (
     <aside className="drawer" aria-label={`Node ${nodeId}`}>
@@ -72,6 +75,13 @@ export const Drawer = ({ runId, nodeId, kind, details, nodes, waits, frame, unti
             ✕
           </button>
         </div>
+        {isOfChild ? (
+          <div className="bar soft">
+            <span className="cut">
+              in the child run <Link href={runAddress(runId, { node: nodeId })}>{runId}</Link>
+            </span>
+          </div>
+        ) : null}
         <div className="bar soft">
           <span>{kind ?? node?.kind ?? "node"}</span>
           {mine.length > 1 ? (
@@ -252,8 +262,9 @@ const About = ({
                     <Ago at={wait.since} />
                   </td>
                   <td className="soft">
+                    {wait.kind === "subflow" && wait.name !== null ? <Link href={runAddress(wait.name)}>{wait.name}</Link> : null}
                     {[
-                      wait.name,
+                      wait.kind === "subflow" ? undefined : wait.name,
                       wait.approved === null ? undefined : wait.approved ? "approved" : "denied",
                       wait.by === null ? undefined : `by ${wait.by}`,
                       wait.note,

@@ -147,7 +147,8 @@ export const Graph = ({ outline, selected, onSelect, onOpen }: Props) => {
   }
 
   const items = inView.layout === layout ? inView.items : noItems
-  const choose = useCallback((key: string, isFan: boolean) => (isFan ? onOpen(key) : onSelect(key)), [onOpen, onSelect])
+  const choose = useCallback((key: string, opens: boolean) => (opens ? onOpen(key) : onSelect(key)), [onOpen, onSelect])
+  const said = selectedAt < 0 ? "" : saidOf(outline, selectedAt, links)
   const focusable =
     selectedAt >= 0 && items.includes(selectedAt) ? selectedAt : (items.find((at) => isPressable(outline, at)) ?? -1)
   const move = (event: React.KeyboardEvent): void => {
@@ -177,6 +178,11 @@ export const Graph = ({ outline, selected, onSelect, onOpen }: Props) => {
           />
         ))}
       </section>
+      {said === "" ? null : (
+        <p className="links" role="status" data-links>
+          {said}
+        </p>
+      )}
       <div className="legend" aria-hidden>
         {legend.map((tone) => (
           <span key={tone} className={`toned ${tone}`}>
@@ -226,19 +232,45 @@ const clipped = (area: Layout.Area, { total }: Layout.Layout): Layout.Area => {
   }
 }
 
-/** What the node needs, and what needs it. */
+/** What the node needs or has read, and what needs or has read it, in the same run. */
 const linksOf = ({ items, positions }: Outline.Outline, selectedAt: number): Links => {
-  const node = items[selectedAt]?.node
-  if (node === undefined || node.id === null) return []
-  const found: Array<readonly [number, number]> = []
-  for (const need of Outline.needsOf(node)) {
-    const from = positions.get(need)
-    if (from !== undefined) found.push([from, selectedAt])
+  const selected = items[selectedAt]
+  if (selected === undefined || selected.node.id === null || selected.kind === "fan") return []
+  const { node, runId } = selected
+  const id = selected.node.id
+  const found: Array<Links[number]> = []
+  for (const [kind, ids] of [
+    ["needs", Outline.needsOf(node)],
+    ["reads", Outline.readsOf(node)],
+  ] as const) {
+    for (const one of ids) {
+      const from = positions.get(Outline.keyOf(one, runId))
+      if (from !== undefined) found.push([from, selectedAt, kind])
+    }
   }
   for (const [at, item] of items.entries()) {
-    if (at !== selectedAt && item.kind !== "fan" && Outline.needsOf(item.node).includes(node.id)) found.push([selectedAt, at])
+    if (at === selectedAt || item.kind === "fan" || item.runId !== runId) continue
+    if (Outline.needsOf(item.node).includes(id)) found.push([selectedAt, at, "needs"])
+    else if (item.node.reads?.includes(id) === true) found.push([selectedAt, at, "reads"])
   }
   return found
+}
+
+/** The links of a node in words, for those who do not see the lines. */
+const saidOf = ({ items }: Outline.Outline, selectedAt: number, links: Links): string => {
+  const names = (which: Links, end: 0 | 1): string => {
+    const all = which.map((link) => Outline.titleOf(items[link[end]] as Outline.Item))
+    return all.length > 8 ? `${all.slice(0, 8).join(", ")} and ${all.length - 8} more` : all.join(", ")
+  }
+  const said = (["needs", "reads"] as const).flatMap((kind) => {
+    const of = links.filter((link) => link[2] === kind)
+    const [into, out] = [of.filter((link) => link[1] === selectedAt), of.filter((link) => link[0] === selectedAt)]
+    return [
+      into.length === 0 ? "" : `${kind} ${names(into, 0)}`,
+      out.length === 0 ? "" : `${kind === "needs" ? "needed by" : "read by"} ${names(out, 1)}`,
+    ]
+  })
+  return said.filter((part) => part !== "").join(" · ")
 }
 
 /** The nearest box in the direction of an arrow key. */
@@ -271,7 +303,7 @@ interface BoxProps {
   readonly at: number
   readonly isSelected: boolean
   readonly isFocusable: boolean
-  readonly choose: (key: string, isFan: boolean) => void
+  readonly choose: (key: string, opens: boolean) => void
 }
 
 const Box = memo(({ layout, at, isSelected, isFocusable, choose }: BoxProps) => {
@@ -282,22 +314,33 @@ const Box = memo(({ layout, at, isSelected, isFocusable, choose }: BoxProps) => 
   const [title, remark] = [Outline.titleOf(item), Outline.remarkOf(item)]
   const counts = outline.counts[at]
   const isFan = item.kind === "fan"
+  if (item.kind === "note") {
+    return (
+      <p className="box note soft cut" style={style}>
+        {Outline.titleOf(item)}
+      </p>
+    )
+  }
+  const hasChild = !isFan && item.node.child !== undefined
   const isFrame = !isFan && (outline.ends[at] as number) > at + 1
   const status = item.node.status ?? tone
-  const shown = isFrame
-    ? title === item.kind
-      ? remark
-      : `${item.kind}${remark === "" ? "" : ` · ${remark}`}`
-    : isFan && counts !== undefined
-      ? countText(counts)
-      : [
-          item.kind === "step" ? undefined : item.kind,
-          status === "running" || status === "finished" || status === "idle" ? undefined : status,
-          remark === "" ? undefined : remark,
-        ]
-          .filter((part) => part !== undefined)
-          .join(" · ")
-  const stands = isFrame && counts !== undefined ? countText(counts) : status === "idle" ? "to come" : status
+  const shown =
+    isFrame && hasChild
+      ? [item.kind, remark, item.node.status ?? ""].filter((part) => part !== "").join(" · ")
+      : isFrame
+        ? title === item.kind
+          ? remark
+          : `${item.kind}${remark === "" ? "" : ` · ${remark}`}`
+        : isFan && counts !== undefined
+          ? countText(counts)
+          : [
+              item.kind === "step" ? undefined : item.kind,
+              status === "running" || status === "finished" || status === "idle" ? undefined : status,
+              remark === "" ? undefined : remark,
+            ]
+              .filter((part) => part !== undefined)
+              .join(" · ")
+  const stands = isFrame && !hasChild && counts !== undefined ? countText(counts) : status === "idle" ? "to come" : status
   // What is seen comes first, so that people who speak to their machine can say it.
   const said = [
     shown === "" ? title : `${title} ${shown}`,
@@ -312,6 +355,18 @@ const Box = memo(({ layout, at, isSelected, isFocusable, choose }: BoxProps) => 
     tabIndex: isFocusable ? 0 : -1,
     onClick: () => choose(item.key, isFan),
   }
+  const twist = hasChild ? (
+    <button
+      type="button"
+      className="twist"
+      aria-expanded={isFrame}
+      aria-label={`${isFrame ? "Fold" : "Show"} the child run of ${title}`}
+      title={isFrame ? "Fold the child run" : "Show the child run here"}
+      onClick={() => choose(item.key, true)}
+    >
+      {isFrame ? "−" : "+"}
+    </button>
+  ) : null
   if (isFrame) {
     return (
       <div className={`box frame ${tone} ${isSelected ? "chosen" : ""}`} style={style}>
@@ -321,13 +376,14 @@ const Box = memo(({ layout, at, isSelected, isFocusable, choose }: BoxProps) => 
           </span>
           <b className="cut">{title}</b> <span className="cut">{shown}</span>
         </button>
+        {twist}
       </div>
     )
   }
-  return (
+  const box = (
     <button
       {...press}
-      className={`box node ${tone} ${isSelected ? "chosen" : ""}`}
+      className={`box node ${tone} ${hasChild ? "parent" : ""} ${isSelected ? "chosen" : ""}`}
       style={style}
       title={`${title}${remark === "" ? "" : ` · ${remark}`}`}
     >
@@ -337,6 +393,15 @@ const Box = memo(({ layout, at, isSelected, isFocusable, choose }: BoxProps) => 
       <span className="cut">{title}</span> <span className="remark cut">{shown}</span>
       {isFan && counts !== undefined ? <Meter counts={counts} /> : null}
     </button>
+  )
+  if (twist === null) return box
+  return (
+    <>
+      {box}
+      <span className="box beside" style={{ ...style, width: 0, height: 0 }}>
+        <span style={{ left: width[at] }}>{twist}</span>
+      </span>
+    </>
   )
 })
 

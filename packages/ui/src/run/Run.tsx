@@ -18,6 +18,7 @@ import * as Times from "../text/Times.ts"
 import * as Marks from "../travel/Marks.ts"
 import { ForkDialog, RunActions, WhyActions } from "./Actions.tsx"
 import { Compare } from "./Compare.tsx"
+import { useInside } from "./children.ts"
 import { Drawer } from "./Drawer.tsx"
 import { Graph } from "./Graph.tsx"
 import { Log } from "./Log.tsx"
@@ -84,9 +85,10 @@ export const Run = ({ runId }: { readonly runId: string }) => {
     [change],
   )
   const onNode = useCallback(
-    (nodeId: string, iteration: number, attempt?: number) =>
+    (nodeId: string, iteration: number, attempt?: number, of?: string) =>
       change({
         node: nodeId,
+        in: of,
         iteration: iteration === 0 ? undefined : String(iteration),
         attempt: attempt === undefined ? undefined : String(attempt),
         panel: undefined,
@@ -180,7 +182,9 @@ export const Run = ({ runId }: { readonly runId: string }) => {
           {tab === "costs" ? <RunCosts runId={runId} /> : null}
           {tab === "compare" ? <Compare {...{ runId, frame, onNode }} origin={run.forkedFrom?.runId} /> : null}
         </div>
-        {query.node === undefined ? null : (
+        {query.node === undefined ? null : query.in !== undefined && query.in !== runId ? (
+          <ChildDrawer key={`${query.in} ${query.node}`} runId={query.in} nodeId={query.node} at={mark?.at} />
+        ) : (
           <Drawer
             key={`${runId} ${query.node}`}
             runId={runId}
@@ -199,10 +203,45 @@ export const Run = ({ runId }: { readonly runId: string }) => {
   )
 }
 
+/** The drawer of a node of a child run that is open in the plan; `at` is the time of the frame that is shown. */
+const ChildDrawer = ({
+  runId,
+  nodeId,
+  at,
+}: {
+  readonly runId: string
+  readonly nodeId: string
+  readonly at: number | undefined
+}) => {
+  const details = useQuery(Queries.details(runId))
+  const waits = useQuery(Queries.waits(runId))
+  const state = useQuery({ ...Queries.stateAt(runId, at ?? 0), enabled: at !== undefined, placeholderData: keepPreviousData })
+  return (
+    <Drawer
+      {...{ runId, nodeId }}
+      isOfChild
+      kind={undefined}
+      details={details.data}
+      nodes={at === undefined ? (details.data?.nodes ?? none) : (state.data?.nodes ?? none)}
+      waits={at === undefined ? (waits.data ?? none) : (state.data?.waits ?? none)}
+      frame={at === undefined ? undefined : (state.data?.frame ?? 0)}
+      until={at}
+    />
+  )
+}
+
 const views = [
   { name: "graph", label: "Graph" },
   { name: "tree", label: "Tree" },
 ] as const
+
+const decoded = (text: string): string => {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
+}
 
 const zoomOf = (from: string | undefined, to: string | undefined): readonly [number, number] | undefined => {
   const [a, b] = [number(from), number(to)]
@@ -220,21 +259,31 @@ const PlanPane = ({
   readonly error: unknown
   readonly isTree: boolean
   readonly mark: Marks.Mark | undefined
-  readonly onNode: (nodeId: string, iteration: number) => void
+  readonly onNode: (nodeId: string, iteration: number, attempt?: number, of?: string) => void
 }) => {
   const { place, change } = usePlace()
-  const { node, open } = place.query
-  const opened = useMemo(() => new Set(list(open).map(decodeURIComponent)), [open])
-  const outline = useMemo(() => (plan === undefined ? undefined : Outline.make(plan.nodes, opened)), [plan, opened])
+  const { node: nodeId, in: of, open } = place.query
+  const opened = useMemo(() => new Set(list(open).map(decoded)), [open])
+  const inside = useInside(plan?.nodes, opened, mark?.at)
+  const outline = useMemo(() => (plan === undefined ? undefined : Outline.make(plan.nodes, opened, inside)), [plan, opened, inside])
+  const node = nodeId === undefined ? undefined : Outline.keyOf(nodeId, of)
   const onSelect = useCallback(
     (key: string | undefined) => {
-      if (key === undefined || key.startsWith("#")) return
-      onNode(key, -1)
+      const item = key === undefined ? undefined : outline?.items[outline.positions.get(key) ?? -1]
+      if (item === undefined || item.node.id === null) return
+      onNode(item.node.id, -1, undefined, item.runId)
       change({ iteration: undefined })
     },
-    [onNode, change],
+    [onNode, change, outline],
   )
-  const onOpen = useCallback((key: string) => change({ open: joined([...list(open), encodeURIComponent(key)]) }), [change, open])
+  const onOpen = useCallback(
+    (key: string) => {
+      const name = encodeURIComponent(key)
+      const all = list(open)
+      change({ open: joined(all.includes(name) ? all.filter((one) => one !== name) : [...all, name]) })
+    },
+    [change, open],
+  )
   if (outline === undefined) return error === null ? <Empty>…</Empty> : <Problem error={error} />
   if (outline.items.length === 0) return <Empty>The plan is empty.</Empty>
   const changed = mark === undefined ? 0 : mark.added.length + mark.removed.length + mark.changed.length

@@ -43,6 +43,8 @@ export const Tree = ({ outline, selected, onSelect, onOpen }: Props) => {
     setClosed(next)
   }
   const press = (item: Outline.Item): void => (item.kind === "fan" ? onOpen(item.key) : onSelect(item.key))
+  /** A node with a child run is opened by its plan, and closed without it. */
+  const isChild = (item: Outline.Item): boolean => item.kind !== "fan" && item.node.child !== undefined
   const onKey = (event: React.KeyboardEvent): void => {
     const at = rows[focusedIndex] ?? -1
     const item = outline.items[at]
@@ -63,11 +65,13 @@ export const Tree = ({ outline, selected, onSelect, onOpen }: Props) => {
         focus(rows.length - 1)
         break
       case "ArrowRight":
-        if (hasInside && !isOpen) toggle(item.key, true)
+        if (isChild(item) && !hasInside) onOpen(item.key)
+        else if (hasInside && !isOpen) toggle(item.key, true)
         else focus(Math.min(rows.length - 1, focusedIndex + 1))
         break
       case "ArrowLeft":
-        if (isOpen) toggle(item.key, false)
+        if (isOpen && isChild(item)) onOpen(item.key)
+        else if (isOpen) toggle(item.key, false)
         else if (item.parent >= 0) focus(rows.indexOf(item.parent))
         break
       case "Enter":
@@ -104,7 +108,7 @@ export const Tree = ({ outline, selected, onSelect, onOpen }: Props) => {
               data-key={item.key}
               aria-level={item.depth + 1}
               aria-selected={item.key === selected}
-              aria-expanded={hasInside ? !closed.has(item.key) : undefined}
+              aria-expanded={hasInside ? !closed.has(item.key) : isChild(item) ? false : undefined}
               tabIndex={index === focusedIndex ? 0 : -1}
               className={tone}
               style={{ transform: `translateY(${start}px)`, paddingLeft: 12 + item.depth * indent }}
@@ -118,10 +122,11 @@ export const Tree = ({ outline, selected, onSelect, onOpen }: Props) => {
                 aria-hidden
                 onClick={(event) => {
                   event.stopPropagation()
-                  if (hasInside) toggle(item.key, closed.has(item.key))
+                  if (isChild(item)) onOpen(item.key)
+                  else if (hasInside) toggle(item.key, closed.has(item.key))
                 }}
               >
-                {item.kind === "fan" ? "⋯" : hasInside ? (closed.has(item.key) ? "▸" : "▾") : ""}
+                {item.kind === "fan" ? "⋯" : hasInside ? (closed.has(item.key) ? "▸" : "▾") : isChild(item) ? "▸" : ""}
               </button>
               <span className="mark" aria-hidden>
                 {marks[tone]}
@@ -129,7 +134,7 @@ export const Tree = ({ outline, selected, onSelect, onOpen }: Props) => {
               <span className="cut">{Outline.titleOf(item)}</span>
               <span className="soft cut">
                 {[
-                  item.kind === "step" || Outline.titleOf(item) === item.kind
+                  item.kind === "step" || item.kind === "note" || Outline.titleOf(item) === item.kind
                     ? undefined
                     : item.kind === "fan"
                       ? "folded"
@@ -141,7 +146,11 @@ export const Tree = ({ outline, selected, onSelect, onOpen }: Props) => {
               </span>
               <span className="grow" />
               <span className="toned cut">
-                {isGroup && counts !== undefined ? countText(counts) : (item.node.status ?? "to come")}
+                {item.kind === "note"
+                  ? ""
+                  : isGroup && counts !== undefined && !isChild(item)
+                    ? countText(counts)
+                    : (item.node.status ?? "to come")}
               </span>
             </div>
           )

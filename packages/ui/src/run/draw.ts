@@ -32,8 +32,8 @@ export const coloursOf = (element: Element): Colours => {
   return found as Colours
 }
 
-/** Lines between the selected node and what it needs, and what needs it. */
-export type Links = ReadonlyArray<readonly [from: number, to: number]>
+/** Lines between the selected node and what it needs or has read, and what needs or has read it. */
+export type Links = ReadonlyArray<readonly [from: number, to: number, kind: "needs" | "reads"]>
 
 export const draw = (
   context: CanvasRenderingContext2D,
@@ -95,8 +95,8 @@ export const draw = (
   if (links.length === 0) return
   context.strokeStyle = colours.accent
   context.lineWidth = Math.max(1.6, 1.2 / zoom)
-  context.setLineDash([6, 4])
-  for (const [from, to] of links) {
+  for (const [from, to, kind] of links) {
+    context.setLineDash(kind === "needs" ? [6, 4] : [1.5, 4])
     const [x1, y1] = [(x[from] as number) + (width[from] as number), (y[from] as number) + (height[from] as number) / 2]
     const [x2, y2] = [x[to] as number, (y[to] as number) + (height[to] as number) / 2]
     const distance = x2 - x1

@@ -16,6 +16,7 @@ export const names = [
   // Of the run page.
   "tab",
   "node",
+  "in",
   "iteration",
   "attempt",
   "frame",

@@ -1,0 +1,89 @@
+/** The plan of a run in Chromium: child runs within it, and what nodes read of one another. */
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import * as Fixture from "../cli/Fixture.ts"
+import * as Stage from "./Stage.ts"
+
+describe.skipIf(Stage.missing !== undefined)("child runs and reads in the plan", () => {
+  let stage: Stage.Stage
+  beforeAll(async () => {
+    // Decisions are taken up by the supervisor, whatever process has begun a run.
+    stage = await Stage.open("--supervise")
+    await stage.start("small", "family", { targets: 2 })
+    await stage.start("wide", "family", { targets: 40 })
+    const { status, text } = await stage.server().ask("runs", { workflow: "reads", runId: "reading" })
+    expect({ status, text }).toMatchObject({ status: 200 })
+    await stage.becomes("small", "waiting-approval")
+    await stage.becomes("reading", "finished")
+  })
+  afterAll(() => stage?.close())
+
+  it("opens a child run in its place, and the child of that, follows them live and by frames, and folds them again", async () => {
+    const page = await stage.page("/runs/small")
+    const graph = page.getByLabel("Plan as a graph")
+    const twist = (name: string) => graph.getByRole("button", { name })
+    await twist("Show the child run of targets[t1].build").click()
+    await graph.getByRole("button", { name: /^compile, step, finished/ }).waitFor()
+    await twist("Show the child run of sign").click()
+    await graph.getByRole("button", { name: /^signature/ }).click()
+    const drawer = page.getByRole("complementary", { name: "Node signature" })
+    await drawer.getByText("in the child run").waitFor()
+    await drawer.getByText("Sign t1?").waitFor()
+    expect(new URL(page.url()).searchParams.get("in")).toBe("small~targets[t1].build~0~sign~0")
+    await drawer.getByRole("button", { name: "Approve" }).click()
+    await graph.getByRole("button", { name: /^pack, step, finished/ }).waitFor()
+    await graph.getByRole("button", { name: /^seal, step, finished/ }).waitFor()
+    await page.reload()
+    await graph.getByRole("button", { name: /^seal, step, finished/ }).waitFor()
+    // The parent has a second frame once it has heard of its child. In the first the child had done nothing yet.
+    await page.getByText(/^frame ([2-9]|\d\d) of /).waitFor()
+    await page.getByRole("slider", { name: "Frame" }).focus()
+    await page.keyboard.press("Home")
+    await page.getByText("As of frame 1").waitFor()
+    await graph.getByRole("button", { name: /^seal, step, finished/ }).waitFor({ state: "detached" })
+    await page.keyboard.press("\\")
+    await graph.getByRole("button", { name: /^seal, step, finished/ }).waitFor()
+    await twist("Fold the child run of targets[t1].build").click()
+    await graph.getByRole("button", { name: /^compile/ }).waitFor({ state: "detached" })
+    await page.keyboard.press("t")
+    const tree = page.getByRole("tree", { name: "Plan as a tree" })
+    const row = tree.getByRole("treeitem", { name: /targets\[t2\]\.build/ })
+    await row.focus()
+    await page.keyboard.press("ArrowRight")
+    await tree.getByRole("treeitem", { name: /compile/ }).waitFor()
+    await page.context().close()
+  })
+
+  it("groups many child runs with their counts, and opens any of them", async () => {
+    await Fixture.until(
+      async () =>
+        (await stage.server().ask("inbox?limit=100")).body.waits.filter(({ runId }: { runId: string }) => runId.startsWith("wide"))
+          .length >= 40,
+      "all child runs wait",
+    )
+    const page = await stage.page("/runs/wide")
+    const graph = page.getByLabel("Plan as a graph")
+    await graph.getByRole("button", { name: /^40 × child run/ }).click()
+    await page.goto(
+      `${stage.server().url}/runs/wide?as=tree&open=${encodeURIComponent([new URL(page.url()).searchParams.get("open") ?? "", encodeURIComponent("targets[t31].build")].join(","))}`,
+    )
+    const tree = page.getByRole("tree", { name: "Plan as a tree" })
+    await tree.getByRole("treeitem").first().focus()
+    await page.keyboard.press("End")
+    await tree
+      .getByRole("treeitem", { name: /targets\[t40\]/ })
+      .first()
+      .waitFor()
+    await page.goto(`${page.url()}&node=${encodeURIComponent("targets[t31].build")}`)
+    await tree.getByRole("treeitem", { name: /compile.*finished/ }).waitFor()
+    await page.context().close()
+  })
+
+  it("says and draws what a node has read across branches, and who has read it", async () => {
+    const page = await stage.page("/runs/reading?node=sum")
+    await page.locator("[data-links]", { hasText: /reads left/ }).waitFor()
+    await page.getByLabel("Plan as a graph").getByRole("button", { name: /^left/ }).click()
+    await page.locator("[data-links]", { hasText: "read by sum" }).waitFor()
+    expect(stage.problems).toEqual([])
+    await page.context().close()
+  })
+})

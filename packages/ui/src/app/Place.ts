@@ -13,7 +13,9 @@ export interface Navigation {
 export const usePlace = (): Navigation => {
   const [path, navigate] = useLocation()
   const search = useSearch()
-  const place = useMemo(() => Url.parse(path, search), [path, search])
+  // The router decodes both once more, which would spoil ids with a `%`. They only tell when the address has changed.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the address itself is read
+  const place = useMemo(() => Url.parse(window.location.pathname, window.location.search), [path, search])
   const change = useCallback(
     (changes: Url.Query, { replace = false }: { readonly replace?: boolean } = {}) => {
       // What is there now counts, not what was there when this was made: two changes in a row keep both.

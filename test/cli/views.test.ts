@@ -241,6 +241,17 @@ describe("a plan's text", () => {
     expect(PlanDrawing.toTree(PlanTree.parse(plan)).split("\n")[0]).toBe("switch (one of bug, idea, otherwise)")
   })
 
+  it("names the sandboxes of a plan, and who joins one or works outside", () => {
+    const plan = PlanText.decode(
+      '[0,"Sequence",{"sandbox":{"id":"planner","provider":"local","default":false}}]\n[1,"Step",{"id":"a","joins":"planner"}]\n[1,"Step",{"id":"b","joins":false}]',
+    )
+    expect(PlanDrawing.toTree(PlanTree.parse(plan)).split("\n")).toEqual([
+      "sequence (sandbox planner (local, for those who join it))",
+      "├─ step a (joins sandbox planner)",
+      "└─ step b (outside of sandboxes)",
+    ])
+  })
+
   it("is a tree, and two of them differ by ids", () => {
     expect(PlanDrawing.toTree(PlanTree.parse(text(["a", "b"])))).toBe("sequence\n├─ step a\n└─ step b")
     expect(

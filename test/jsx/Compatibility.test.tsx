@@ -17,7 +17,7 @@ beforeEach(() => {
 })
 afterEach(() => vi.restoreAllMocks())
 
-const { Approval, HumanTask, Loop, MergeQueue, Saga, Signal, Subflow, Timer, TryCatchFinally, WaitForEvent, Worktree } =
+const { Approval, HumanTask, Loop, MergeQueue, Saga, Sandbox, Signal, Subflow, Timer, TryCatchFinally, WaitForEvent, Worktree } =
   smithersPackage as Untyped
 const schemas = {
   note: z.object({ text: z.string() }),
@@ -302,6 +302,8 @@ describe("props of 0.x", () => {
     ],
     ["every", <Timer key="1" id="t" every="1h" />, "<Loop>"],
     ["mode", <Subflow key="1" id="c" mode="inline" output={outputs.note} />, "component"],
+    ["workflow", <Sandbox key="1" id="s" workflow={{}} />, "<Subflow"],
+    ["autoAcceptDiffs", <Sandbox key="1" id="s" autoAcceptDiffs />, 'review="auto"'],
   ] as const)("are refused with a cure where they mean something else: %s", (prop, element, cure) => {
     expect(() => drawn(element)).toThrow(`"${prop}" is a prop of Smithers 0.x.`)
     expect(() => drawn(element)).toThrow(cure)

@@ -1,5 +1,6 @@
 /** @jsxImportSource smithers-orchestrator */
 /** Participants that are late: each pattern has an outcome for them. */
+import * as Effect from "effect/Effect"
 import {
   ClassifyAndRoute,
   Debate,
@@ -16,7 +17,7 @@ import { agent, failure, outcome, outputs, Task } from "./Fixture.tsx"
 /** A participant that never ends. */
 const never = ({ id, output }: Work) => (
   <Task id={id} output={output}>
-    {() => new Promise<never>(() => {})}
+    {() => Effect.never}
   </Task>
 )
 const timeout = "1m"

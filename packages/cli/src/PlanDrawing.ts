@@ -69,8 +69,14 @@ const worktreeText = (worktree: object): string => {
 }
 
 /** A sandbox, by its provider. */
-const sandboxText = (sandbox: object): string =>
-  oneLine(`sandbox ${Thrown.get(sandbox, "id")} (${Thrown.get(sandbox, "provider")})`)
+const sandboxText = (sandbox: object): string => {
+  const only = Thrown.get(sandbox, "default") === false ? ", for those who join it" : ""
+  return oneLine(`sandbox ${Thrown.get(sandbox, "id")} (${Thrown.get(sandbox, "provider")}${only})`)
+}
+
+/** The sandbox that a node names. */
+const joinsText = (joins: unknown): string | undefined =>
+  joins === false ? "outside of sandboxes" : typeof joins === "string" ? `joins sandbox ${oneLine(joins)}` : undefined
 
 /** Describes a node beyond its kind and id. */
 const remarks = ({ details, status, left, winners, parts: counts }: GraphNode): string => {
@@ -91,6 +97,7 @@ const remarks = ({ details, status, left, winners, parts: counts }: GraphNode): 
     budget,
     worktree,
     sandbox,
+    joins,
     maxDepth,
     maxItems,
     excess,
@@ -103,6 +110,7 @@ const remarks = ({ details, status, left, winners, parts: counts }: GraphNode): 
     typeof budget === "object" && budget !== null ? budgetText(budget) : undefined,
     typeof worktree === "object" && worktree !== null ? worktreeText(worktree) : undefined,
     typeof sandbox === "object" && sandbox !== null ? sandboxText(sandbox) : undefined,
+    joinsText(joins),
     typeof needs === "object" && needs !== null ? `needs ${[...new Set(Object.values(needs))].join(", ")}` : undefined,
     Array.isArray(cases) ? `one of ${oneLine([...cases, ...(hasElse === true ? ["otherwise"] : [])].join(", "))}` : undefined,
     typeof maxIterations === "number" ? `at most ${maxIterations} times` : undefined,

@@ -55,4 +55,17 @@ describe("a persistent map", () => {
     expect(performance.now() - begin).toBeLessThan(2000)
     expect(last.get("b")).toBe(99_999)
   })
+
+  it("does not keep, for a version that is held, all that has changed since", () => {
+    const first = PersistentMap.of<number, string>([[0, "first"]])
+    let last = first.set(0, "second")
+    Bun.gc(true)
+    const before = process.memoryUsage().heapUsed
+    for (let index = 0; index < 100_000; index++) last = last.set(index % 10, `${index}`.repeat(20))
+    Bun.gc(true)
+    expect(process.memoryUsage().heapUsed - before).toBeLessThan(5_000_000)
+    expect([first.get(0), last.get(9)?.slice(0, 5)]).toEqual(["first", "99999"])
+    for (let index = 0; index < 5000; index++) last = last.remove(index % 10).set(index % 10, "again")
+    expect([first.get(0), last.size, last.get(3)]).toEqual(["first", 10, "again"])
+  })
 })

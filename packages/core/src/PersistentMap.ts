@@ -10,6 +10,12 @@
 /** Most versions that a read looks back through before its version gets a map of its own. */
 const farthest = 32
 
+/**
+ * Fewest changes after which the newest version gets a map of its own, and leaves the one it had to the versions before. A version that
+ * somebody holds, such as an attempt that takes hours, would otherwise keep all that has changed since.
+ */
+const fewestChanges = 1024
+
 /** A version. No value may be `undefined`. */
 export class PersistentMap<K, V> {
   /** Number of keys. */
@@ -20,9 +26,12 @@ export class PersistentMap<K, V> {
   private key: K | undefined
   private before: V | undefined
   private next: PersistentMap<K, V> | undefined
+  /** Number of changes that its map has had. */
+  private readonly changes: number
 
-  private constructor(entries: Map<K, V>) {
+  private constructor(entries: Map<K, V>, changes = 0) {
     this.entries = entries
+    this.changes = changes
     this.size = entries.size
     this.key = undefined
     this.before = undefined
@@ -58,6 +67,7 @@ export class PersistentMap<K, V> {
     const entries = this.own()
     const before = entries.get(key)
     if (before === value) return this
+    if (this.isWorn(entries)) return new PersistentMap(new Map(entries).set(key, value))
     entries.set(key, value)
     return this.become(entries, key, before)
   }
@@ -67,6 +77,7 @@ export class PersistentMap<K, V> {
     const entries = this.own()
     const before = entries.get(key)
     if (before === undefined) return this
+    if (this.isWorn(entries)) return PersistentMap.of([...entries].filter(([other]) => other !== key))
     entries.delete(key)
     return this.become(entries, key, before)
   }
@@ -109,9 +120,14 @@ export class PersistentMap<K, V> {
     return copy
   }
 
+  /** Tells whether the next version gets a map of its own: a copy costs as much as the changes since the last. */
+  private isWorn(entries: Map<K, V>): boolean {
+    return this.changes >= Math.max(fewestChanges, entries.size)
+  }
+
   /** Hands the map, in which `key` was changed, to the next version. */
   private become(entries: Map<K, V>, key: K, before: V | undefined): PersistentMap<K, V> {
-    const next = new PersistentMap(entries)
+    const next = new PersistentMap(entries, this.changes + 1)
     this.entries = undefined
     this.key = key
     this.before = before

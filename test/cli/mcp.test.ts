@@ -295,7 +295,10 @@ describe("the tools over HTTP", () => {
     const files = filesOf(where, storage)
     const mcp = McpHttp.make({ storage, processes, files, pages: [], allowApprove: true })
     const app = await Effect.runPromise(
-      Scope.extend(App.make({ storage, tail, processes, files, check: examine(where), mcp, tokens: () => tokens }), scope),
+      Scope.extend(
+        App.make({ storage, tail, services: async () => ({ processes, files, check: examine(where) }), mcp, tokens: () => tokens }),
+        scope,
+      ),
     )
     const server = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: app, idleTimeout: 0 })
     closing.push(() => server.stop(true))

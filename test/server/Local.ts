@@ -4,8 +4,7 @@
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { examine } from "@smithers/cli/actions/database"
-import { filesOf, processesOf } from "@smithers/cli/WorkflowProcesses"
+import { servicesOf } from "@smithers/cli/actions/serve"
 import { onStorage } from "@smithers/core/Smithers"
 import { ports, type StorageShape } from "@smithers/core/Storage"
 import * as App from "@smithers/server/http/App"
@@ -53,7 +52,7 @@ export const make = async (options: Partial<App.AppOptions> = {}): Promise<Local
   const storage = await within(SqliteStorage.make({ filename }))
   const tail = await within(SqliteStorage.make({ filename, access: "read" }))
   const place = { self: [], file: filename, root: folder }
-  const services = { storage, tail, processes: processesOf(place), files: filesOf(place, storage), check: examine(place) }
+  const services = { storage, tail, services: servicesOf(place, storage) }
   const app = await within(App.make({ ...services, tokens: () => tokens, ...options }))
   return {
     ...{ folder, storage, app, within },

@@ -5,8 +5,7 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as HttpApi from "@effect/platform/HttpApi"
-import { examine } from "@smithers/cli/actions/database"
-import { filesOf, processesOf } from "@smithers/cli/WorkflowProcesses"
+import { servicesOf } from "@smithers/cli/actions/serve"
 import * as Commands from "@smithers/core/Commands"
 import { onStorage } from "@smithers/core/Smithers"
 import { ports, type StorageShape } from "@smithers/core/Storage"
@@ -41,7 +40,7 @@ describe("the client", () => {
     const other = await within(SqliteStorage.make({ filename, access: "write" }), server)
     const tail = await within(SqliteStorage.make({ filename, access: "read" }), server)
     const tokens = [{ name: "ann", scope: "admin" as const, hash: hashOf("anns") }]
-    const options = { storage: other, tail, processes: processesOf(place), files: filesOf(place, other), check: examine(place) }
+    const options = { storage: other, tail, services: servicesOf(place, other) }
     const app = await within(App.make({ ...options, tokens: () => tokens }), server)
     const { port: given } = await within(listen(app, { host: "127.0.0.1", port }), server)
     port = given

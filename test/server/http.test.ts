@@ -19,9 +19,7 @@ const served = Effect.gen(function* () {
   const app = yield* App.make({
     storage,
     tail: storage,
-    processes,
-    files,
-    check: examine(place),
+    services: async () => ({ processes, files, check: examine(place) }),
     tokens: () => tokens,
     bounds: { bodyBytes: 2000, bodyMs: 50 },
   })

@@ -7,6 +7,7 @@ import { join } from "node:path"
 import * as HttpApi from "@effect/platform/HttpApi"
 import * as Commands from "@smithers/core/Commands"
 import { Api } from "@smithers/server/http/Api"
+import * as Deliveries from "@smithers/server/http/Deliveries"
 import * as Hooks from "@smithers/server/http/Hooks"
 import { listen } from "@smithers/server/http/Listen"
 import * as Tokens from "@smithers/server/http/Tokens"
@@ -319,7 +320,7 @@ describe("a server", () => {
     const send = (
       secret: string,
       body: string,
-      { id = "d-1", at = now(), path = "/hooks/pay/paid?correlation=o2", signature = Hooks.sign(secret, id, at, body) } = {},
+      { id = "d-1", at = now(), path = "/hooks/pay/paid?correlation=o2", signature = Deliveries.sign(secret, id, at, body) } = {},
     ) =>
       local.ask(path, {
         token: "",
@@ -338,10 +339,10 @@ describe("a server", () => {
         expect(await reply).toMatchObject({ status: 401, tag: "BadSignature" })
       await refused(send(other, body))
       await refused(send(secret, body, { signature: "" }))
-      await refused(send(secret, body, { signature: Hooks.sign(secret, "d-1", now(), '{"amount":4}') }))
-      await refused(send(secret, body, { signature: Hooks.sign(secret, "d-2", now(), body) }))
-      await refused(send(secret, body, { at: now() - Hooks.windowSeconds - 5 }))
-      await refused(send(secret, body, { at: now() + Hooks.windowSeconds + 5 }))
+      await refused(send(secret, body, { signature: Deliveries.sign(secret, "d-1", now(), '{"amount":4}') }))
+      await refused(send(secret, body, { signature: Deliveries.sign(secret, "d-2", now(), body) }))
+      await refused(send(secret, body, { at: now() - Deliveries.windowSeconds - 5 }))
+      await refused(send(secret, body, { at: now() + Deliveries.windowSeconds + 5 }))
       await refused(send(secret, body, { path: "/hooks/pay/none" }))
       await refused(send(secret, body, { path: "/hooks/pay/paid/more" }))
       await refused(send(secret, body, { path: "/hooks/%zz/paid" }))

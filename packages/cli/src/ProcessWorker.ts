@@ -22,7 +22,7 @@ import * as Fingerprint from "./Fingerprint.ts"
 import { hold, type Watched } from "./Lease.ts"
 import * as ProcessLog from "./ProcessLog.ts"
 import { owners } from "./Stores.ts"
-import { parseTarget } from "./WorkflowFile.ts"
+import { parseTarget } from "./Target.ts"
 
 /** Time for a process to release its run after SIGTERM, in milliseconds. */
 const stopMs = 10_000

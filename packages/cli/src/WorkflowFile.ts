@@ -22,6 +22,7 @@ import { facade, find, names } from "./BundledPackages.ts"
 import { CannotLaunch, InvalidWorkflowFile } from "./Errors.ts"
 import { whyNot } from "./Launch.ts"
 import * as Signals from "./Signals.ts"
+import { extensions, parseTarget } from "./Target.ts"
 
 /** An exported workflow, of the builder or of JSX. */
 export interface LoadedWorkflow extends Runs<unknown, unknown> {
@@ -77,27 +78,6 @@ const prepare = async (folder: string): Promise<ReadonlyArray<BunPlugin>> => {
 
 /** The loaders of the files of a workflow, for a bundler. */
 export const plugins = (path: string): Effect.Effect<ReadonlyArray<BunPlugin>> => Effect.promise(() => prepare(dirname(path)))
-
-const extensions = [".ts", ".mts", ".tsx", ".js", ".mjs", ".jsx"]
-
-const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() === true
-
-/** Returns `true` if an argument is a file rather than the id of a run. */
-export const looksLikeFile = (text: string): boolean => isFileName(text) || text.split("#", 1)[0]?.includes("/") === true
-
-/** Returns `true` if an argument in place of a run has the file name of a workflow. */
-export const isFileName = (text: string): boolean => {
-  const [path = ""] = text.split("#", 1)
-  return extensions.includes(extname(path)) || isFile(path)
-}
-
-/** Splits `file.tsx#name`. */
-export const parseTarget = (target: string): { readonly file: string; readonly exported: string | undefined } => {
-  const hash = target.lastIndexOf("#")
-  // File names may contain `#`.
-  if (hash < 0 || existsSync(target)) return { file: target, exported: undefined }
-  return { file: target.slice(0, hash), exported: target.slice(hash + 1) }
-}
 
 /**
  * Loads the workflow that `target` names: a file, or `file#export`. Fails with `InvalidWorkflowFile` if the file does not exist,

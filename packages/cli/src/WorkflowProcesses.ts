@@ -19,7 +19,7 @@ import { sourceOf } from "./Database.ts"
 import { NoSource } from "./Errors.ts"
 import * as Project from "./Project.ts"
 import { owners } from "./Stores.ts"
-import { parseTarget } from "./WorkflowFile.ts"
+import { parseTarget } from "./Target.ts"
 
 export interface Place {
   /** Command line that starts this program. */

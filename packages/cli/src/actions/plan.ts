@@ -24,16 +24,8 @@ import { Exit } from "../Exit.ts"
 import * as Input from "../Input.ts"
 import type { Checked } from "../Output.ts"
 import * as PlanDrawing from "../PlanDrawing.ts"
-import {
-  facadeOf,
-  isJsx,
-  type LoadedWorkflow,
-  load,
-  looksLikeFile,
-  nameOrNone,
-  parseTarget,
-  type WorkflowModule,
-} from "../WorkflowFile.ts"
+import { looksLikeFile, parseTarget } from "../Target.ts"
+import { facadeOf, isJsx, type LoadedWorkflow, load, nameOrNone, type WorkflowModule } from "../WorkflowFile.ts"
 
 interface PlanOptions {
   readonly db: string | undefined

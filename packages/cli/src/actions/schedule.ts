@@ -18,7 +18,8 @@ import { inputOf, sourceFor } from "../NewRun.ts"
 import { rootOf } from "../Project.ts"
 import { Screen, widthOf } from "../Screen.ts"
 import { table } from "../Table.ts"
-import { load, looksLikeFile } from "../WorkflowFile.ts"
+import { looksLikeFile } from "../Target.ts"
+import { load } from "../WorkflowFile.ts"
 import { find } from "./workflow.ts"
 
 interface StoreOptions {

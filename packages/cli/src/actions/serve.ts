@@ -6,13 +6,13 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import * as Secrets from "@smithers/core/Secrets"
+import type { StorageShape } from "@smithers/core/Storage"
 import * as App from "@smithers/server/http/App"
 import * as Hooks from "@smithers/server/http/Hooks"
 import { isLoopback, listen } from "@smithers/server/http/Listen"
 import * as Static from "@smithers/server/http/Static"
 import * as Tokens from "@smithers/server/http/Tokens"
 import type { Handler } from "@smithers/server/mcp/Http"
-import type { McpOptions } from "@smithers/server/mcp/Server"
 import { realPath } from "@smithers/sqlite/Location"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -23,10 +23,8 @@ import { Host } from "../Host.ts"
 import { rootOf } from "../Project.ts"
 import { Screen } from "../Screen.ts"
 import { userName } from "../User.ts"
-import { filesOf, type Place, processesOf } from "../WorkflowProcesses.ts"
-import { examine } from "./database.ts"
+import type { Place } from "../WorkflowProcesses.ts"
 import { fileOf as hooksOf } from "./hook.ts"
-import { supervising } from "./supervise.ts"
 import { fileOf, ownerFileOf } from "./token.ts"
 
 interface ServeOptions {
@@ -53,12 +51,29 @@ const page = (): Static.Page => {
   return built === undefined ? Static.text : Static.folder(built)
 }
 
+/** Loads what the operations of a server work with, once. A server listens before. */
+export const servicesOf = (place: Place, storage: StorageShape): App.AppOptions["services"] => {
+  const load = async () => {
+    const [{ filesOf, processesOf }, { examine }] = await Promise.all([import("../WorkflowProcesses.ts"), import("./database.ts")])
+    return { processes: processesOf(place), files: filesOf(place, storage), check: examine(place) }
+  }
+  let loaded: ReturnType<typeof load> | undefined
+  return () => {
+    loaded ??= load()
+    return loaded
+  }
+}
+
 /** Serves tools of models. What they need is loaded with the first request. */
-const mcpOf = (options: Omit<McpOptions, "pages" | "caller">): Handler => {
+const mcpOf = (storage: StorageShape, services: App.AppOptions["services"]): Handler => {
   let loaded: Promise<Handler> | undefined
   const load = async (): Promise<Handler> => {
-    const [{ make }, { pages }] = await Promise.all([import("@smithers/server/mcp/Http"), import("./mcp.ts")])
-    return make({ ...options, pages: pages() })
+    const [{ make }, { pages }, { processes, files }] = await Promise.all([
+      import("@smithers/server/mcp/Http"),
+      import("./mcp.ts"),
+      services(),
+    ])
+    return make({ storage, processes, files, pages: pages() })
   }
   return async (request, caller) => {
     loaded ??= load()
@@ -98,9 +113,9 @@ export const listening = (
     const storage = yield* open(place.file, "create", patience)
     const tail = yield* open(place.file, "read", patience)
     const owner = { name: userName() ?? "owner", scope: "admin" as const, hash: Tokens.hashOf(token) }
-    const ports = { storage, processes: processesOf(place), files: filesOf(place, storage) }
+    const services = servicesOf(place, storage)
     const app = yield* App.make({
-      ...{ ...ports, tail, page: page(), check: examine(place), mcp: mcpOf(ports) },
+      ...{ storage, services, tail, page: page(), mcp: mcpOf(storage, services) },
       tokens: Tokens.current(owner, fileOf(place.file)),
       hooks: Hooks.current(hooksOf(place.file)),
       report: (problem) => void Effect.runFork(screen.log(problem)),
@@ -126,7 +141,10 @@ const serving = (options: ServeOptions, command: "serve" | "ui", then: (listenin
       yield* screen.print({ action: "listening", at, url, tokenFile, db: file, root, pid: process.pid }, text)
       // From here on it is in no log, whatever a reply or an error says.
       Secrets.add("SMITHERS_TOKEN", found.token)
-      if (options.supervise) yield* supervising({ storage: found.storage, file, self, db: options.db })
+      if (options.supervise) {
+        const { supervising } = yield* Effect.promise(() => import("./supervise.ts"))
+        yield* supervising({ storage: found.storage, file, self, db: options.db })
+      }
       yield* Effect.never
       return { value: undefined, text: "" } satisfies Reply
     }),

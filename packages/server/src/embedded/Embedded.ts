@@ -67,13 +67,14 @@ export const make = <W extends Value<unknown>>(
     const values = { workflows, reader: storage, services, draw: parts.draw }
     const ports = { storage, processes: processesOf(values), files: filesOf(values) }
     const runtime = yield* Effect.runtime()
+    const check = new CommandFailed({
+      ...{ command: "db check", tag: "NotHere" },
+      problem: 'A program does not examine its own database, which takes long. Run "smithers db check".',
+    })
     const answer = yield* App.make({
-      ...{ ...ports, tail, allowHosts, bounds, tokens: () => tokens, hooks: () => hooks, streams: { keepAliveMs } },
+      ...{ storage, tail, allowHosts, bounds, tokens: () => tokens, hooks: () => hooks, streams: { keepAliveMs } },
       ...defined({ page: hasPage ? parts.page() : undefined }),
-      check: new CommandFailed({
-        ...{ command: "db check", tag: "NotHere" },
-        problem: 'A program does not examine its own database, which takes long. Run "smithers db check".',
-      }),
+      services: () => Promise.resolve({ ...ports, check }),
       mcp: McpHttp.make({ ...ports, pages: [] }),
       report: (problem) => void Effect.runFork(Effect.provide(Effect.logError(problem), runtime)),
     })

@@ -12,15 +12,18 @@ import * as Exposition from "../metrics/Exposition.ts"
 import * as Prometheus from "../metrics/Prometheus.ts"
 import { includes } from "../operations/Caller.ts"
 import * as Guard from "./Guard.ts"
-import * as Hooks from "./Hooks.ts"
+import type { Hook } from "./Hooks.ts"
 import type { Page } from "./Static.ts"
 import type { Services, Web } from "./Web.ts"
 
-export interface AppOptions extends Guard.GuardOptions, Services {
+export interface AppOptions extends Guard.GuardOptions {
+  readonly storage: StorageShape
+  /** Loads what the operations work with, with the first request to the API: a server listens before. */
+  readonly services: () => Promise<Omit<Services, "storage">>
   /** A second handle on the same store, from which events are read. */
   readonly tail: StorageShape
   /** Returns the hooks that count now. Default: none. */
-  readonly hooks?: () => ReadonlyArray<Hooks.Hook>
+  readonly hooks?: () => ReadonlyArray<Hook>
   readonly streams?: Partial<Events.StreamBounds>
   /** Is told of what the server itself has failed with. Default: nobody is. */
   readonly report?: (problem: string) => void
@@ -77,17 +80,21 @@ const streamOf = (query: URLSearchParams) => {
 /** Makes the server. */
 export const make = (options: AppOptions): Effect.Effect<App, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const { tail, processes, files, check, mcp, page, hooks = () => [], report = () => {} } = options
+    const { tail, services, mcp, page, hooks = () => [], report = () => {} } = options
     const admit = Guard.make(options)
     const events = yield* Events.make(tail, options.streams)
-    const deliver = Hooks.make(options.storage, hooks)
     const statistics = yield* Effect.cachedWithTTL(options.storage.statistics, Exposition.cacheFor)
     const storage = { ...options.storage, statistics }
     const metrics = yield* Exposition.make(storage)
     let loaded: Promise<Web> | undefined
     const web = (): Promise<Web> => {
-      loaded ??= import("./Web.ts").then(({ make }) => make({ storage, processes, files, check }))
+      loaded ??= Promise.all([import("./Web.ts"), services()]).then(([{ make }, given]) => make({ storage, ...given }))
       return loaded
+    }
+    let delivering: Promise<App> | undefined
+    const deliver: App = async (request) => {
+      delivering ??= import("./Deliveries.ts").then(({ make }) => make(options.storage, hooks))
+      return (await delivering)(request)
     }
     yield* Effect.addFinalizer(() => Effect.promise(async () => (await loaded)?.dispose()))
     const answer = async (given: Request): Promise<Response> => {

@@ -277,6 +277,37 @@ describe("steps in a sandbox", () => {
     )
   })
 
+  it.live("have tools that work there in a child run as well, and no others", () => {
+    const root = repository()
+    const agent = agentOf([
+      ["write", { path: "b.txt", content: "by the tool\n" }],
+      ["bash", { command: "cat b.txt; cat .env ../../../../.env; pwd; echo by bash > c.txt" }],
+    ])
+    const child = Smithers.createWorkflow({ name: "child", input: Schema.Struct({}) }).build(($) =>
+      $.step("agent", {
+        output: Schema.Struct({ said: Text }),
+        agent,
+        prompt: "Work, and answer with JSON.",
+        corrections: 0,
+        continueOnFail: true,
+        retry: false,
+      }),
+    )
+    const flow = declare().build(($) =>
+      $.sandbox({ id: "fix", review: "auto", body: $.subflow("sub", { workflow: child, input: {}, onFail: "continue" }) }),
+    )
+    return on(
+      root,
+      Effect.gen(function* () {
+        const { files, log } = yield* flow.execute({}, { runId: "r" })
+        expect(files).toEqual(["b.txt", "c.txt"])
+        expect([textOf(root, "b.txt"), textOf(root, "c.txt")]).toEqual(["by the tool\n", "by bash\n"])
+        expect(log.map(({ tail }) => tail).join()).toMatch(/by the tool.*sandboxes\/r\/fix.*No such file/s)
+        expect(JSON.stringify(log)).not.toContain("canary")
+      }),
+    )
+  })
+
   it.live("work in a work tree of git with the provider worktree, in each pass of a loop", () => {
     const root = repository()
     const flow = declare().build(($) =>

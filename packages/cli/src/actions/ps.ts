@@ -8,6 +8,7 @@ import type { StorageShape } from "@smithers/core/Storage"
 import { defined } from "@smithers/core/Struct"
 import { commandLine, type Option } from "@smithers/server/views/CommandLine"
 import { nameOf } from "@smithers/server/views/Parts"
+import { stuckRuns } from "@smithers/server/views/Stuck"
 import { plural, shorten, span } from "@smithers/server/views/Text"
 import { awaited } from "@smithers/server/views/Waits"
 import { slotLine, waitLine } from "@smithers/server/views/Why"
@@ -26,6 +27,7 @@ interface PsOptions {
   readonly workflow: string | undefined
   readonly tag: string | undefined
   readonly find: string | undefined
+  readonly stuck: boolean
   readonly children: boolean
   readonly parent: string | undefined
   readonly forkedFrom: string | undefined
@@ -54,16 +56,18 @@ interface Part {
 
 const noPart: Part = { shown: [], hasMore: false }
 
-/** Returns `true` if child runs are listed too: with `--children` or `--workflow`. */
-const listsChildren = ({ children, workflow }: PsOptions): boolean => children || workflow !== undefined
+/** Returns `true` if child runs are listed too: with `--children`, `--stuck` or `--workflow`. */
+const listsChildren = ({ children, workflow, stuck }: PsOptions): boolean => children || stuck || workflow !== undefined
 
 /** Reads a page: root runs first, then child runs if requested. */
 const pageOf = (storage: StorageShape, options: PsOptions, { before, isBeforeChild, parent, forkedFrom }: Named) =>
   Effect.gen(function* () {
     const { status, workflow, tag, find, limit = usualLimit } = options
+    const runs = (filter: RunFilter) =>
+      options.stuck ? Effect.map(stuckRuns(storage, filter), (found) => found.map(({ run }) => run)) : storage.runs(filter)
     const part = (filter: RunFilter) =>
       Effect.map(
-        storage.runs({
+        runs({
           ...(status.length === 0 ? {} : { status }),
           ...defined({ workflow, tag, forkedFrom, text: find }),
           ...filter,
@@ -73,6 +77,7 @@ const pageOf = (storage: StorageShape, options: PsOptions, { before, isBeforeChi
       )
     const after = defined({ before })
     if (parent !== undefined) return { roots: noPart, children: yield* part({ parent, ...after }) }
+    if (options.stuck) return { roots: noPart, children: yield* part(after) }
     const isAll = listsChildren(options)
     const isAfterRoots = isBeforeChild && isAll
     const roots = isAfterRoots ? noPart : yield* part({ isChild: false, ...after })
@@ -158,6 +163,7 @@ const show = (
       ...(options.tag === undefined ? [] : [["tag", options.tag] as const]),
       ...(options.find === undefined ? [] : [["find", options.find] as const]),
       ...(options.children ? ["children"] : []),
+      ...(options.stuck ? ["stuck"] : []),
       ...(options.parent === undefined ? [] : [["parent", options.parent] as const]),
       ...(options.forkedFrom === undefined ? [] : [["forked-from", options.forkedFrom] as const]),
     ]
@@ -187,7 +193,7 @@ const show = (
     const older = ({ shown, hasMore }: Part, what: string) => {
       const last = shown.at(-1)?.runId
       if (!hasMore || last === undefined) return ""
-      return `\n… older ${what}: ${commandLine(options.db, "ps", [], [...filters, ...size, ["before", last]])}`
+      return `\n… ${options.stuck ? "more" : "older"} ${what}: ${commandLine(options.db, "ps", [], [...filters, ...size, ["before", last]])}`
     }
     const hidden = listsChildren(options) || options.parent !== undefined ? 0 : runs.reduce((count, run) => count + run.children, 0)
     const also = hidden === 0 ? "" : `\n… and ${plural(hidden, "child run")}: ${commandLine(options.db, "ps", [], ["children"])}`
@@ -196,7 +202,7 @@ const show = (
       rows,
       widthOf(yield* Screen),
     )
-    return `${text}${older(roots, "ones")}${older(children, roots.shown.length === 0 ? "ones" : "child runs")}${also}`
+    return `${text}${older(roots, "ones")}${older(children, roots.shown.length > 0 ? "child runs" : "ones")}${also}`
   })
 
 /** Lists runs, once or until stopped. */

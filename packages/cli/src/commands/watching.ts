@@ -23,6 +23,7 @@ export const ps = define({
     tag: text("tag", "tag", "Only runs with this label"),
     find: text("find", "text", "Only runs with this text in their id, their workflow or a tag, in either case"),
     children: flag("children", "List child runs too, after all other runs"),
+    stuck: flag("stuck", "Only runs that make no progress though they should, longest first, with child runs"),
     parent: text("parent", "run", "Only child runs of this run"),
     forkedFrom: text("forked-from", "run", "Only runs that were forked from this run"),
     limit: integer("limit", "Maximum number of runs, and with --children of child runs. Default: 20", 1),

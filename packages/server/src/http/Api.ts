@@ -59,6 +59,7 @@ export const runs = HttpApiGroup.make("runs")
             forkedFrom,
             q,
             changedBefore: Schema.optional(Count),
+            stuck: Schema.optional(Schema.BooleanFromString),
             waiting,
             before,
             limit,

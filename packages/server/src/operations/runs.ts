@@ -15,6 +15,7 @@ import * as Schema from "effect/Schema"
 import { deniedBy } from "../views/Denials.ts"
 import { Failure, failureOf } from "../views/Failure.ts"
 import { nameOf } from "../views/Parts.ts"
+import { stuckRuns } from "../views/Stuck.ts"
 import { awaited, awaitedBy } from "../views/Waits.ts"
 import * as Why from "../views/Why.ts"
 import { define } from "./Operation.ts"
@@ -31,6 +32,8 @@ const ListedRun = Schema.Struct({
   ...RunSummary.fields,
   /** What it waits for, or why it is stuck, in a few words; empty if it does neither. */
   sentence: Schema.String,
+  /** Time since which it is stuck (epoch ms), in a list of stuck runs. */
+  stuckSince: Schema.optional(Schema.Number),
 }).annotations({ identifier: "ListedRun" })
 
 export const listRuns = define({
@@ -47,6 +50,11 @@ export const listRuns = define({
     q: Schema.optional(Schema.String),
     /** Only runs that have not ended, and of which nothing has come since this time (epoch ms). */
     changedBefore: Schema.optional(Schema.Int),
+    /**
+     * Only runs that make no progress though they should, longest first: no process works on them, they cannot be loaded, or a step of
+     * theirs is retried. `changedBefore` is then compared with the time since which they are stuck.
+     */
+    stuck: Schema.optional(Schema.Boolean),
     waiting: Schema.optional(Schema.Array(PendingKind)),
     before: Schema.optional(Schema.String),
     limit: limitField,
@@ -56,7 +64,7 @@ export const listRuns = define({
     /** Last run of the page if there are older ones. */
     next: Schema.NullOr(Schema.String),
   }),
-  run: ({ status, workflow, tag, parent, forkedFrom, q, changedBefore, waiting, before, limit = 50 }) =>
+  run: ({ status, workflow, tag, parent, forkedFrom, q, changedBefore, stuck: isStuck = false, waiting, before, limit = 50 }) =>
     Effect.gen(function* () {
       const reader = yield* RunReader
       const { isWorking } = yield* Processes
@@ -66,11 +74,14 @@ export const listRuns = define({
           : yield* reader.waits({ kind: waiting, limit: Number.MAX_SAFE_INTEGER })
       const runIds = waits === undefined ? undefined : [...new Set(waits.map(({ runId }) => runId))]
       const text = q === "" ? undefined : q
-      const page = yield* reader.runs({
+      const filter = {
         ...(status === undefined || status.length === 0 ? {} : { status }),
         ...defined({ workflow, tag, parent, forkedFrom, before, runIds, text, changedBefore }),
         limit: limit + 1,
-      })
+      }
+      const stuckOnes = isStuck ? yield* stuckRuns(reader, filter) : []
+      const since = new Map(stuckOnes.map(({ run, since }) => [run.runId, since]))
+      const page = isStuck ? stuckOnes.map(({ run }) => run) : yield* reader.runs(filter)
       const shown = page.slice(0, limit)
       const now = yield* Clock.currentTimeMillis
       const open = yield* awaited(
@@ -81,7 +92,8 @@ export const listRuns = define({
         const [wait] = open.get(run.runId) ?? []
         const stuck = isWorking(run, now) ? null : run.stuck
         const waitsFor = wait === undefined ? "" : `${nameOf(wait.nodeId)}: ${Why.waitLine(wait, now)}`
-        return { ...run, sentence: stuck === null ? waitsFor : `stuck: ${stuck.error.message}` }
+        const sentence = stuck === null ? waitsFor : `stuck: ${stuck.error.message}`
+        return { ...run, sentence, ...defined({ stuckSince: since.get(run.runId) }) }
       })
       return { runs, next: page.length > limit ? (shown.at(-1)?.runId ?? null) : null }
     }),

@@ -20,6 +20,7 @@ const choices = [
   { name: "running", label: "Running", statuses: ["running"] },
   { name: "person", label: "Waits for a person", statuses: ["waiting-approval"] },
   { name: "event", label: "Waits for an event", statuses: ["waiting-event"] },
+  { name: "stuck", label: "Stuck", statuses: [] },
   { name: "retrying", label: "Retrying", statuses: [] },
   { name: "time", label: "Waits for a time", statuses: ["waiting-timer", "waiting-quota"] },
   { name: "failed", label: "Failed", statuses: ["failed"] },
@@ -60,6 +61,7 @@ export const Runs = () => {
       tag: query.tag,
       q: query.q,
       changedBefore: since,
+      stuck: chosen.some(({ name }) => name === "stuck") ? true : undefined,
       parent: query.parent,
       forkedFrom: query.forkedFrom,
     }
@@ -222,6 +224,11 @@ export const Runs = () => {
                     {run.parent === null ? null : <span className="tag">child</span>}
                   </span>
                   <span className="when">
+                    {run.stuckSince === undefined ? null : (
+                      <strong>
+                        stuck for <Took from={run.stuckSince} to={null} /> ·{" "}
+                      </strong>
+                    )}
                     <Took from={run.createdAt} to={run.finishedAt} /> · <Ago at={run.createdAt} />
                   </span>
                   {run.sentence === "" ? null : <span className="sentence cut">{run.sentence}</span>}

@@ -4,6 +4,7 @@ import { join } from "node:path"
 import { normalise } from "@smithers/cli/Argv"
 import * as Catalog from "@smithers/cli/Catalog"
 import { markdown, schemas } from "@smithers/cli/Document"
+import * as Output from "@smithers/cli/Output"
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import { describe, expect, it } from "vitest"
@@ -19,10 +20,8 @@ describe("the documents of the command line", () => {
   })
 
   it("are refused where something that is printed has no JSON Schema, and where a name stands for two", () => {
-    const [[title, [ps]]] = Catalog.groups.filter(([, all]) => all.some(({ path }) => path[0] === "ps")) as never as [
-      [string, ReadonlyArray<(typeof Catalog.all)[number]>],
-    ]
-    const document = (output: Schema.Schema.AnyNoContext) => () => schemas([[title, [{ ...ps, output } as never]]])
+    const ps = Catalog.all.filter(({ path }) => path[0] === "ps")
+    const document = (Runs: Schema.Schema.AnyNoContext) => () => schemas([["Runs", ps]], { ...Output, Runs })
     interface Tree {
       readonly inside: ReadonlyArray<Tree>
     }

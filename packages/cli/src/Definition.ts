@@ -17,6 +17,7 @@ import { type OptionKind, unshield } from "./Argv.ts"
 import type { Tagged } from "./Errors.ts"
 import type { ExitCode } from "./Exit.ts"
 import type { Host } from "./Host.ts"
+import type * as Output from "./Output.ts"
 import type { Screen } from "./Screen.ts"
 
 interface Described {
@@ -87,6 +88,11 @@ export interface HelpList {
  */
 export type OnBrokenPipe = "exit" | "interrupt" | "ignore"
 
+/** The schema of an output, by its name in {@link Output}: it is loaded by who prints JSON, and others start sooner. */
+export type OutputName = {
+  readonly [Name in keyof typeof Output]: (typeof Output)[Name] extends Schema.Schema.AnyNoContext ? Name : never
+}[keyof typeof Output]
+
 /** A command. */
 export interface Definition {
   /** Words of the command: `["workflow", "list"]`. */
@@ -99,7 +105,7 @@ export interface Definition {
   readonly arguments: ReadonlyArray<Argument<unknown>>
   readonly options: ReadonlyArray<NamedOption<unknown>>
   /** Schema of the `--json` output: one document, or one per line if `isStream`. */
-  readonly output: Schema.Schema.AnyNoContext
+  readonly output: OutputName
   readonly isStream: boolean
   readonly onBrokenPipe: OnBrokenPipe
   readonly descriptor: CommandDescriptor.Command<unknown>
@@ -118,7 +124,7 @@ export interface DefinitionOptions<P extends Parameters> {
   readonly lists?: ReadonlyArray<HelpList>
   readonly examples: Definition["examples"]
   readonly parameters: P
-  readonly output: Schema.Schema.AnyNoContext
+  readonly output: OutputName
   readonly isStream?: boolean
   /** Default: `end`. */
   readonly onBrokenPipe?: OnBrokenPipe

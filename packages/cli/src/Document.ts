@@ -7,15 +7,19 @@ import { name as published } from "@smithers/core/Package"
 import * as Either from "effect/Either"
 import * as JSONSchema from "effect/JSONSchema"
 import type * as Schema from "effect/Schema"
-import type { Definition } from "./Definition.ts"
+import type { Definition, OutputName } from "./Definition.ts"
 import { ErrorReply } from "./Errors.ts"
 import { spelling, usage } from "./Help.ts"
+import * as Output from "./Output.ts"
 
 type Groups = ReadonlyArray<readonly [title: string, definitions: ReadonlyArray<Definition>]>
 
 const cell = (text: string): string => text.replaceAll("|", "\\|")
 
 const isGlobal = ({ name }: { readonly name: string }): boolean => name === "db" || name === "json"
+
+/** Schemas by the names that definitions give. */
+type Outputs = Readonly<Record<OutputName, Schema.Schema.AnyNoContext>>
 
 const schemaName = ({ path }: Definition): string => path.join("-")
 
@@ -127,7 +131,7 @@ const schemaOf = (name: string, schema: Schema.Schema.AnyNoContext) => {
  * Returns `docs/cli.schema.json`: a JSON Schema for the output of each command, by the words of the command. Throws if a command
  * has none, or if one name stands for two schemas.
  */
-export const schemas = (groups: Groups): string => {
+export const schemas = (groups: Groups, outputs: Outputs = Output): string => {
   const $defs: { [name: string]: unknown } = {}
   const add = (name: string, schema: Schema.Schema.AnyNoContext): void => {
     const made = schemaOf(name, schema)
@@ -140,7 +144,7 @@ export const schemas = (groups: Groups): string => {
       $defs[one] = described
     }
   }
-  for (const definition of groups.flatMap(([, definitions]) => definitions)) add(schemaName(definition), definition.output)
+  for (const definition of groups.flatMap(([, definitions]) => definitions)) add(schemaName(definition), outputs[definition.output])
   add("error", ErrorReply)
   // One line per schema keeps diffs readable.
   const lines = Object.entries($defs).map(([name, schema]) => `    ${JSON.stringify(name)}: ${JSON.stringify(schema)}`)

@@ -28,7 +28,6 @@ import { Described } from "@smithers/server/operations/WorkflowFiles"
 import { GraphNode } from "@smithers/server/views/PlanTree"
 import { WhyReason } from "@smithers/server/views/Why"
 import * as Schema from "effect/Schema"
-import * as AST from "effect/SchemaAST"
 
 const strings = Schema.Array(Schema.String)
 const node = { nodeId: Schema.String, iteration: Schema.Number }
@@ -138,6 +137,9 @@ export const Stopped = Schema.Struct({
 /** `up --detach` */
 export const Detached = Schema.Struct({ runId: Schema.String, pid: Schema.Number, log: Schema.String })
 
+/** `up`, `fork` */
+export const StoppedOrDetached = Schema.Union(Stopped, Detached)
+
 /** `inspect` */
 export const Inspected = Schema.Struct({
   run: Run,
@@ -202,12 +204,6 @@ export const Frame = Schema.Struct({
   events: Schema.Array(named("RunEvent")(RunEvent)),
   /** Its events in words, one line each. */
   texts: strings,
-})
-
-/** The types of events. */
-export const eventTypes: ReadonlyArray<RunEvent["_tag"]> = RunEvent.members.flatMap(({ ast }) => {
-  const type = AST.getPropertySignatures(ast).find(({ name }) => name === "_tag")?.type
-  return type?._tag === "Literal" ? [type.literal as RunEvent["_tag"]] : []
 })
 
 /** `why` */
@@ -544,6 +540,8 @@ export const Initialised = Schema.Struct({
   /** Commands to run next. */
   next: Schema.Array(Schema.String),
 })
+
+export const Init = Schema.Union(Initialised, TemplateList)
 
 /** `workflow doctor` */
 export const Examined = Schema.Struct({

@@ -213,7 +213,7 @@ export const perform = (argv: ReadonlyArray<string>, screen: ScreenShape): Effec
     const parsed = yield* parse(definition, rest)
     const action = yield* Effect.promise(() => definition.run(parsed))
     const { value, text, code = Codes.finished }: Reply = yield* action
-    if (value !== undefined) yield* screen.print(screen.isJson ? encode(definition, value) : undefined, text)
+    if (value !== undefined) yield* screen.print(screen.isJson ? yield* encode(definition, value) : undefined, text)
     return code
   })
 
@@ -230,8 +230,14 @@ const definitionOf = (argv: ReadonlyArray<string>): Definition | undefined => Ca
 const optionsOf = (argv: ReadonlyArray<string>): ReadonlyArray<Spelled> => definitionOf(argv)?.options ?? Object.values(globals)
 
 /** Encodes a value with the output schema of the command. A mismatch is a defect, whose message does not contain the value. */
-const encode = (definition: Definition, value: unknown): unknown =>
-  Either.getOrThrowWith(Schema.encodeUnknownEither(definition.output)(value), ({ message }) => new Error(message))
+const encode = ({ output }: Definition, value: unknown): Effect.Effect<unknown> =>
+  Effect.map(
+    Effect.promise(() => import("./Output.ts")),
+    (schemas) => {
+      const schema: Schema.Schema.AnyNoContext = schemas[output]
+      return Either.getOrThrowWith(Schema.encodeUnknownEither(schema)(value), ({ message }) => new Error(message))
+    },
+  )
 
 const describe = (definition: Definition) => ({
   command: definition.path.join(" "),

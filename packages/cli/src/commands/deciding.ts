@@ -2,7 +2,6 @@
  * Commands that answer what runs ask for.
  */
 import { argument, define, integer, optionalArgument, text, texts } from "../Definition.ts"
-import * as Output from "../Output.ts"
 
 const run = argument("run", "The id of the run")
 
@@ -41,7 +40,7 @@ export const approve = define({
     choose: text("choose", "key", "For a request with options: the key of the one to select"),
     amount: text("amount", "number", "For a request of more budget: what to allow, in its unit. Default: the declared limit again"),
   },
-  output: Output.CommandReceipt,
+  output: "CommandReceipt",
   action: () => import("../actions/decide.ts").then(({ approve }) => approve),
 })
 
@@ -64,7 +63,7 @@ export const budget = define({
     ),
     name: text("name", "id", "The part or the step whose budget it is. Default: the budget of the run"),
   },
-  output: Output.Budgets,
+  output: "Budgets",
   action: () => import("../actions/budget.ts").then(({ budget }) => budget),
 })
 
@@ -73,7 +72,7 @@ export const deny = define({
   summary: "Denies a request of a run. The workflow decides what follows.",
   examples: [{ line: "smithers deny m1abc2 ship --note 'not on a Friday'", does: "Denies a request, with a note." }],
   parameters: decision,
-  output: Output.CommandReceipt,
+  output: "CommandReceipt",
   action: () => import("../actions/decide.ts").then(({ deny }) => deny),
 })
 
@@ -92,7 +91,7 @@ export const answer = define({
     request,
     by: text("by", "name", "Name of the person who answers. Default: the current user"),
   },
-  output: Output.CommandReceipt,
+  output: "CommandReceipt",
   action: () => import("../actions/decide.ts").then(({ answer }) => answer),
 })
 
@@ -110,7 +109,7 @@ export const signal = define({
     correlation: text("correlation", "text", "Correlation key: only a wait with the same key receives the signal"),
     id: text("id", "id", "Idempotency key: sending the same signal again has no effect; another signal with this id is refused"),
   },
-  output: Output.CommandReceipt,
+  output: "CommandReceipt",
   action: () => import("../actions/decide.ts").then(({ signal }) => signal),
 })
 
@@ -128,7 +127,7 @@ export const publish = define({
     correlation: text("correlation", "text", "Correlation key: only waits with the same key take the event"),
     keep: text("keep", "time", "Time for which it is kept for a wait to come, such as 12h. Default: 1d"),
   },
-  output: Output.Published,
+  output: "Published",
   action: () => import("../actions/publish.ts").then(({ publish }) => publish),
 })
 
@@ -140,7 +139,7 @@ export const published = define({
     id: text("id", "id", "Only the event with this id"),
     limit: integer("limit", "Maximum number of events. Default: 50", 1),
   },
-  output: Output.PublishedList,
+  output: "PublishedList",
   action: () => import("../actions/publish.ts").then(({ list }) => list),
 })
 
@@ -149,6 +148,6 @@ export const inbox = define({
   summary: "Lists the requests of all runs that wait for a person, with the commands that answer them.",
   examples: [{ line: "smithers inbox", does: "Lists the open requests." }],
   parameters: { limit: integer("limit", "Maximum number of requests, oldest first. Default: 50", 1) },
-  output: Output.Inbox,
+  output: "Inbox",
   action: () => import("../actions/decide.ts").then(({ inbox }) => inbox),
 })

@@ -2,7 +2,6 @@
  * Commands that maintain the database and set up the shell.
  */
 import { argument, define, flag, integer, optionalArgument, text } from "../Definition.ts"
-import * as Output from "../Output.ts"
 
 export const dbPath = define({
   path: ["db", "path"],
@@ -14,7 +13,7 @@ export const dbPath = define({
     },
   ],
   parameters: {},
-  output: Output.DatabasePath,
+  output: "DatabasePath",
   action: () => import("../actions/database.ts").then(({ path }) => path),
 })
 
@@ -23,7 +22,7 @@ export const dbCheck = define({
   summary: "Checks the integrity of the database: its pages, and the consistency of its tables.",
   examples: [{ line: "smithers db check", does: "Checks the database. Exits with 1 if it finds a problem." }],
   parameters: {},
-  output: Output.DatabaseChecked,
+  output: "DatabaseChecked",
   action: () => import("../actions/database.ts").then(({ check }) => check),
 })
 
@@ -32,7 +31,7 @@ export const dbVacuum = define({
   summary: "Shrinks the database file: returns the space of deleted rows to the disk.",
   examples: [{ line: "smithers db vacuum", does: "Rewrites the file without free pages." }],
   parameters: {},
-  output: Output.Vacuumed,
+  output: "Vacuumed",
   action: () => import("../actions/database.ts").then(({ vacuum }) => vacuum),
 })
 
@@ -48,7 +47,7 @@ export const dbPrune = define({
     olderThan: text("older-than", "time", "Minimum time since the run ended, such as 12h, 30d or 8w"),
     dryRun: flag("dry-run", "Print what would be deleted, and delete nothing"),
   },
-  output: Output.Pruned,
+  output: "Pruned",
   action: () => import("../actions/database.ts").then(({ prune }) => prune),
 })
 
@@ -63,7 +62,7 @@ export const cacheList = define({
   summary: "Lists the cached outputs that later runs can reuse.",
   examples: [{ line: "smithers cache list --workflow review", does: "Lists those of one workflow." }],
   parameters: { ...cached, limit: integer("limit", "Maximum number of outputs, latest first. Default: 50", 1) },
-  output: Output.Cached,
+  output: "Cached",
   action: () => import("../actions/cache.ts").then(({ list }) => list),
 })
 
@@ -81,7 +80,7 @@ export const cacheClear = define({
     olderThan: text("older-than", "time", "Only outputs that were stored longer ago, such as 12h or 30d"),
     all: flag("all", "Delete all cached outputs. Required if no other option selects some"),
   },
-  output: Output.CacheCleared,
+  output: "CacheCleared",
   action: () => import("../actions/cache.ts").then(({ clear }) => clear),
 })
 
@@ -90,7 +89,7 @@ export const limitList = define({
   summary: "Lists the limits that the runs of the store share, with their slots.",
   examples: [{ line: "smithers limit list", does: "Shows each limit, the slots that are held, and how many wait." }],
   parameters: {},
-  output: Output.LimitList,
+  output: "LimitList",
   action: () => import("../actions/limits.ts").then(({ list }) => list),
 })
 
@@ -112,7 +111,7 @@ export const limitSet = define({
     perMinute: integer("per-minute", "Maximum number of slots granted in any minute", 1),
     perHour: integer("per-hour", "Maximum number of slots granted in any hour", 1),
   },
-  output: Output.LimitConfigured,
+  output: "LimitConfigured",
   action: () => import("../actions/limits.ts").then(({ set }) => set),
 })
 
@@ -128,7 +127,7 @@ export const memoryList = define({
   summary: "Lists the facts that steps have stored, latest first.",
   examples: [{ line: "smithers memory list workflow:review", does: "Lists the facts of one workflow." }],
   parameters: { namespace: optionalArgument("namespace", "Only this namespace, such as workflow:<name>"), limit: mostFacts },
-  output: Output.Facts,
+  output: "Facts",
   action: () => import("../actions/memory.ts").then(({ list }) => list),
 })
 
@@ -146,7 +145,7 @@ export const memorySearch = define({
     namespace: text("namespace", "name", "Only this namespace"),
     limit: mostFacts,
   },
-  output: Output.Facts,
+  output: "Facts",
   action: () => import("../actions/memory.ts").then(({ search }) => search),
 })
 
@@ -155,7 +154,7 @@ export const memoryGet = define({
   summary: "Prints the value of a fact as JSON.",
   examples: [{ line: "smithers memory get workflow:review style", does: "Prints one fact." }],
   parameters: fact,
-  output: Output.Fact,
+  output: "Fact",
   action: () => import("../actions/memory.ts").then(({ get }) => get),
 })
 
@@ -168,7 +167,7 @@ export const memorySet = define({
     value: text("value", "JSON|@file|-", "The value as JSON, from a file, or from standard input"),
     ttl: text("ttl", "time", "Time after which the fact is deleted, such as 12h or 30d. Default: never"),
   },
-  output: Output.Fact,
+  output: "Fact",
   action: () => import("../actions/memory.ts").then(({ set }) => set),
 })
 
@@ -184,7 +183,7 @@ export const memoryDelete = define({
     key: optionalArgument("key", "The key of the fact"),
     all: flag("all", "Delete all facts of the namespace"),
   },
-  output: Output.FactsDeleted,
+  output: "FactsDeleted",
   action: () => import("../actions/memory.ts").then(({ remove }) => remove),
 })
 
@@ -199,6 +198,6 @@ export const completions = define({
     { line: "smithers completions fish > ~/.config/fish/completions/smithers.fish", does: "Sets up completion for fish." },
   ],
   parameters: { shell: argument("shell", "The shell: bash, zsh or fish", ["bash", "zsh", "fish"]) },
-  output: Output.Completions,
+  output: "Completions",
   action: () => import("../actions/completions.ts").then(({ completions }) => completions),
 })

@@ -2,7 +2,7 @@
  * Commands that show what a run was.
  */
 import { argument, choices, define, flag, integer, optionalArgument, text } from "../Definition.ts"
-import * as Output from "../Output.ts"
+import { eventTypes } from "../EventTypes.ts"
 
 const run = argument("run", "Id of the run, or a unique prefix of it")
 
@@ -24,10 +24,10 @@ export const timeline = define({
     run,
     follow: flag("follow", "Print new frames until the run has ended", "f"),
     since: text("since", "time|seq", "Only frames of the last 10m, 2h or 3d, or with events after this sequence number"),
-    type: choices("type", Output.eventTypes, "Only frames with an event of this type, such as AttemptFailed. Repeatable", "event"),
+    type: choices("type", eventTypes, "Only frames with an event of this type, such as AttemptFailed. Repeatable", "event"),
     limit: integer("limit", "Maximum number of past frames: the newest ones", 1),
   },
-  output: Output.Frame,
+  output: "Frame",
   isStream: true,
   action: () => import("../actions/timeline.ts").then(({ timeline }) => timeline),
 })
@@ -46,7 +46,7 @@ export const show = define({
     frame: integer("frame", "Number of the frame"),
     seq: integer("seq", "Sequence number of the event, for a moment within a frame"),
   },
-  output: Output.Moment,
+  output: "Moment",
   action: () => import("../actions/moment.ts").then(({ show }) => show),
 })
 
@@ -68,6 +68,6 @@ export const diff = define({
     attempts: text("attempts", "a,b", "The two attempts"),
     iteration: integer("iteration", "Iteration of the step. Default: 0"),
   },
-  output: Output.Difference,
+  output: "Difference",
   action: () => import("../actions/diff.ts").then(({ diff }) => diff),
 })

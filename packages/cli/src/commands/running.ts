@@ -1,10 +1,8 @@
 /**
  * Commands that run workflows.
  */
-import * as Schema from "effect/Schema"
 import * as BoundsText from "../BoundsText.ts"
 import { argument, choice, define, flag, integer, optionalArgument, optionalText, text, texts } from "../Definition.ts"
-import * as Output from "../Output.ts"
 
 const otel = flag("otel", "Send spans and metrics by OTLP, as the environment variables OTEL_… say")
 
@@ -77,7 +75,7 @@ export const up = define({
     ),
     export: text("export", "name", "Name of the export that holds the workflow. Default: the default export"),
   },
-  output: Schema.Union(Output.Stopped, Output.Detached),
+  output: "StoppedOrDetached",
   onBrokenPipe: "ignore",
   action: () => import("../actions/up.ts").then(({ up }) => up),
 })
@@ -99,7 +97,7 @@ export const supervise = define({
     dryRun: flag("dry-run", "Print which runs would be resumed, and resume none"),
     otel,
   },
-  output: Output.Supervised,
+  output: "Supervised",
   isStream: true,
   onBrokenPipe: "interrupt",
   action: () => import("../actions/supervise.ts").then(({ supervise }) => supervise),
@@ -116,7 +114,7 @@ export const retry = define({
     node: argument("node", "The node"),
     iteration: integer("iteration", "Iteration of the node. Default: the latest"),
   },
-  output: Output.CommandReceipt,
+  output: "CommandReceipt",
   action: () => import("../actions/control.ts").then(({ retry }) => retry),
 })
 
@@ -147,7 +145,7 @@ export const revert = define({
     dryRun: flag("dry-run", "Print what would happen, and change nothing"),
     yes: flag("yes", "Do not ask"),
   },
-  output: Output.Reverted,
+  output: "Reverted",
   action: () => import("../actions/revert.ts").then(({ revert }) => revert),
 })
 
@@ -202,7 +200,7 @@ export const fork = define({
     dryRun: flag("dry-run", "Change nothing, and print what the fork would keep and run again"),
     yes: flag("yes", "With --files, do not ask in a terminal before files are changed"),
   },
-  output: Output.Forked,
+  output: "Forked",
   action: () => import("../actions/fork.ts").then(({ fork }) => fork),
 })
 
@@ -222,7 +220,7 @@ export const cancel = define({
     wait: flag("wait", "Stay until the run has ended. Carries out the cancellation if no process works on the run"),
     force: flag("force", "End the run at once, also if its undoing hangs, and print what was not undone"),
   },
-  output: Output.CommandReceipt,
+  output: "CommandReceipt",
   action: () => import("../actions/control.ts").then(({ cancel }) => cancel),
 })
 
@@ -245,7 +243,7 @@ export const cancelNode = define({
     { line: "smithers cancel-node m1abc2 files --key src/main.ts", does: "Leaves one item of a list." },
   ],
   parameters: leaving,
-  output: Output.CommandReceipt,
+  output: "CommandReceipt",
   action: () => import("../actions/control.ts").then(({ cancelNode }) => cancelNode),
 })
 
@@ -255,7 +253,7 @@ export const completeNode = define({
   details: "Otherwise the same as cancel-node.",
   examples: [{ line: "smithers complete-node m1abc2 collect", does: "Continues with the results collected so far." }],
   parameters: leaving,
-  output: Output.CommandReceipt,
+  output: "CommandReceipt",
   action: () => import("../actions/control.ts").then(({ completeNode }) => completeNode),
 })
 
@@ -264,7 +262,7 @@ export const pause = define({
   summary: "Pauses a run: steps in flight finish, and no step starts until it is unpaused.",
   examples: [{ line: "smithers pause m1abc2", does: "Pauses a run." }],
   parameters: { run: runArgument, by: text("by", "name", "Name of the person who pauses the run") },
-  output: Output.CommandReceipt,
+  output: "CommandReceipt",
   action: () => import("../actions/control.ts").then(({ pause }) => pause),
 })
 
@@ -273,7 +271,7 @@ export const unpause = define({
   summary: "Unpauses a run: its steps start again.",
   examples: [{ line: "smithers unpause m1abc2", does: "Unpauses a run." }],
   parameters: { run: runArgument },
-  output: Output.CommandReceipt,
+  output: "CommandReceipt",
   action: () => import("../actions/control.ts").then(({ unpause }) => unpause),
 })
 
@@ -289,6 +287,6 @@ export const down = define({
     tag: text("tag", "tag", "Only runs with this label"),
     reason: text("reason", "text", "Reason, stored with the run"),
   },
-  output: Output.Down,
+  output: "Down",
   action: () => import("../actions/control.ts").then(({ down }) => down),
 })

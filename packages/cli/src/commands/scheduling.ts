@@ -2,7 +2,6 @@
  * Commands that start runs by the clock.
  */
 import { argument, choice, define, text, texts } from "../Definition.ts"
-import * as Output from "../Output.ts"
 
 const schedule = argument("schedule", "The id of the schedule")
 
@@ -35,7 +34,7 @@ export const scheduleAdd = define({
     root: text("root", "folder", "Folder of the project. Default: the current one"),
     export: text("export", "name", "Name of the exported workflow, if the file has several"),
   },
-  output: Output.StoredSchedule,
+  output: "StoredSchedule",
   action: () => import("../actions/schedule.ts").then(({ add }) => add),
 })
 
@@ -44,7 +43,7 @@ export const scheduleList = define({
   summary: "Lists schedules, with their next tick and last run.",
   examples: [{ line: "smithers schedule list", does: "Lists all schedules of the database." }],
   parameters: {},
-  output: Output.ScheduleList,
+  output: "ScheduleList",
   action: () => import("../actions/schedule.ts").then(({ list }) => list),
 })
 
@@ -53,7 +52,7 @@ export const scheduleShow = define({
   summary: "Shows a schedule: its next ticks, its last ones, and what became of each.",
   examples: [{ line: "smithers schedule show nightly", does: "Shows one schedule." }],
   parameters: { schedule },
-  output: Output.ShownSchedule,
+  output: "ShownSchedule",
   action: () => import("../actions/schedule.ts").then(({ show }) => show),
 })
 
@@ -62,7 +61,7 @@ export const schedulePause = define({
   summary: "Pauses a schedule: no tick fires until it is unpaused. Runs at work go on.",
   examples: [{ line: "smithers schedule pause nightly", does: "Pauses one schedule." }],
   parameters: { schedule },
-  output: Output.StoredSchedule,
+  output: "StoredSchedule",
   action: () => import("../actions/schedule.ts").then(({ pause }) => pause),
 })
 
@@ -71,7 +70,7 @@ export const scheduleUnpause = define({
   summary: "Unpauses a schedule, from its next tick on. Ticks of the pause are not caught up.",
   examples: [{ line: "smithers schedule unpause nightly", does: "Unpauses one schedule." }],
   parameters: { schedule },
-  output: Output.StoredSchedule,
+  output: "StoredSchedule",
   action: () => import("../actions/schedule.ts").then(({ unpause }) => unpause),
 })
 
@@ -80,7 +79,7 @@ export const scheduleRunNow = define({
   summary: "Makes a tick now, also of a paused schedule. A supervisor works on its run.",
   examples: [{ line: "smithers schedule run-now nightly", does: "Starts a run beside those of the times." }],
   parameters: { schedule },
-  output: Output.ScheduleTick,
+  output: "ScheduleTick",
   action: () => import("../actions/schedule.ts").then(({ runNow }) => runNow),
 })
 
@@ -89,6 +88,6 @@ export const scheduleRemove = define({
   summary: "Removes a schedule with its queued ticks. Its runs stay.",
   examples: [{ line: "smithers schedule rm nightly", does: "Removes one schedule." }],
   parameters: { schedule },
-  output: Output.ScheduleRemoved,
+  output: "ScheduleRemoved",
   action: () => import("../actions/schedule.ts").then(({ remove }) => remove),
 })

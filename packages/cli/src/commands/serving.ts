@@ -2,7 +2,6 @@
  * Commands that serve other programs.
  */
 import { argument, choice, define, flag, integer, optionalArgument, text, texts } from "../Definition.ts"
-import * as Output from "../Output.ts"
 
 const parameters = {
   port: integer("port", "Port to listen on; 0 for any. Default: 4280"),
@@ -27,7 +26,7 @@ export const serve = define({
     },
   ],
   parameters,
-  output: Output.Serving,
+  output: "Serving",
   isStream: true,
   onBrokenPipe: "interrupt",
   action: () => import("../actions/serve.ts").then(({ serve }) => serve),
@@ -42,7 +41,7 @@ export const ui = define({
     { line: "smithers ui --no-open", does: "Prints its address only." },
   ],
   parameters: { ...parameters, noOpen: flag("no-open", "Open no browser") },
-  output: Output.Serving,
+  output: "Serving",
   isStream: true,
   onBrokenPipe: "interrupt",
   action: () => import("../actions/serve.ts").then(({ ui }) => ui),
@@ -69,7 +68,7 @@ export const mcp = define({
       "Run that the client works in: its requests, and those of its child runs and forks, are never decided",
     ),
   },
-  output: Output.McpClients,
+  output: "McpClients",
   action: () => import("../actions/mcp.ts").then(({ mcp }) => mcp),
 })
 
@@ -89,7 +88,7 @@ export const tokenAdd = define({
     scope: choice("scope", ["metrics", "read", "decide", "operate", "admin"], "Most that its holder may do. Default: read"),
     forRun: text("for-run", "run", "Run that its holder works in, and whose requests it never decides"),
   },
-  output: Output.TokenAdded,
+  output: "TokenAdded",
   action: () => import("../actions/token.ts").then(({ add }) => add),
 })
 
@@ -98,7 +97,7 @@ export const tokenList = define({
   summary: "Lists the tokens for the API by name, with their scopes.",
   examples: [{ line: "smithers token list", does: "Lists the tokens." }],
   parameters: {},
-  output: Output.TokenList,
+  output: "TokenList",
   action: () => import("../actions/token.ts").then(({ list }) => list),
 })
 
@@ -107,7 +106,7 @@ export const tokenRemove = define({
   summary: "Removes a token for the API. Servers refuse it from the next request on.",
   examples: [{ line: "smithers token rm ann", does: "Removes a token." }],
   parameters: { name },
-  output: Output.TokenRemoved,
+  output: "TokenRemoved",
   action: () => import("../actions/token.ts").then(({ remove }) => remove),
 })
 
@@ -126,7 +125,7 @@ export const hookAdd = define({
     { line: "smithers hook add merged", does: "Adds a hook that publishes the event merged." },
   ],
   parameters: hook,
-  output: Output.HookAdded,
+  output: "HookAdded",
   action: () => import("../actions/hook.ts").then(({ add }) => add),
 })
 
@@ -135,7 +134,7 @@ export const hookList = define({
   summary: "Lists the webhooks, without their secrets.",
   examples: [{ line: "smithers hook list", does: "Lists the hooks." }],
   parameters: {},
-  output: Output.HookList,
+  output: "HookList",
   action: () => import("../actions/hook.ts").then(({ list }) => list),
 })
 
@@ -144,6 +143,6 @@ export const hookRemove = define({
   summary: "Removes a webhook. Servers refuse its deliveries from the next one on.",
   examples: [{ line: "smithers hook rm pay paid", does: "Removes a hook." }],
   parameters: hook,
-  output: Output.HookRemoved,
+  output: "HookRemoved",
   action: () => import("../actions/hook.ts").then(({ remove }) => remove),
 })

@@ -3,7 +3,7 @@
  */
 import * as Status from "@smithers/core/Status"
 import { argument, choices, define, flag, integer, optionalArgument, text } from "../Definition.ts"
-import * as Output from "../Output.ts"
+import { eventTypes } from "../EventTypes.ts"
 
 const run = argument("run", "Id of the run, or a unique prefix of it")
 
@@ -30,7 +30,7 @@ export const ps = define({
     before: text("before", "run", "Only runs older than this one, to show the next page"),
     watch: flag("watch", "Update the list until stopped", "w"),
   },
-  output: Output.Runs,
+  output: "Runs",
   action: () => import("../actions/ps.ts").then(({ ps }) => ps),
 })
 
@@ -39,7 +39,7 @@ export const inspect = define({
   summary: "Shows a run: its steps with their attempts and outputs, its open waits, and the iterations of its loops.",
   examples: [{ line: "smithers inspect m1abc2", does: "Shows a run." }],
   parameters: { run },
-  output: Output.Inspected,
+  output: "Inspected",
   action: () => import("../actions/inspect.ts").then(({ inspect }) => inspect),
 })
 
@@ -51,7 +51,7 @@ export const node = define({
     { line: "smithers node m1abc2 review --iteration 2", does: "Shows one iteration." },
   ],
   parameters: { run, node: argument("node", "The node"), iteration: integer("iteration", "Only this iteration") },
-  output: Output.InspectedNode,
+  output: "InspectedNode",
   action: () => import("../actions/inspect.ts").then(({ node }) => node),
 })
 
@@ -59,7 +59,7 @@ const eventOptions = {
   run,
   follow: flag("follow", "Print new events until the run has ended", "f"),
   since: text("since", "time|seq", "Only events of the last 10m, 2h or 3d, or after this sequence number"),
-  type: choices("type", Output.eventTypes, "Only events of this type, such as AttemptFailed. Repeatable", "event"),
+  type: choices("type", eventTypes, "Only events of this type, such as AttemptFailed. Repeatable", "event"),
   limit: integer("limit", "Maximum number of past events: the newest ones", 1),
 }
 
@@ -71,7 +71,7 @@ export const logs = define({
     { line: "smithers logs m1abc2 --type AttemptFailed", does: "Prints the failed attempts." },
   ],
   parameters: eventOptions,
-  output: Output.Event,
+  output: "Event",
   isStream: true,
   action: () => import("../actions/logs.ts").then(({ logs }) => logs),
 })
@@ -84,7 +84,7 @@ export const events = define({
     { line: "smithers events m1abc2 --since 120 --follow", does: "Continues after event 120, for a program that has read it." },
   ],
   parameters: eventOptions,
-  output: Output.Event,
+  output: "Event",
   isStream: true,
   action: () => import("../actions/logs.ts").then(({ events }) => events),
 })
@@ -94,7 +94,7 @@ export const why = define({
   summary: "Explains in one sentence why a run has not finished, and prints the command that continues it.",
   examples: [{ line: "smithers why m1abc2", does: "Explains what a run waits for." }],
   parameters: { run },
-  output: Output.Reason,
+  output: "Reason",
   action: () => import("../actions/why.ts").then(({ why }) => why),
 })
 
@@ -110,7 +110,7 @@ export const output = define({
     node: optionalArgument("node", "The node. Default: the run itself"),
     iteration: integer("iteration", "Iteration of the node. Default: the latest with an output"),
   },
-  output: Output.Output,
+  output: "Output",
   action: () => import("../actions/inspect.ts").then(({ output }) => output),
 })
 
@@ -124,7 +124,7 @@ export const scores = define({
     { line: "smithers scores m1abc2 write --json", does: "Prints those of one step as JSON." },
   ],
   parameters: { run, node: optionalArgument("node", "The step. Default: all steps") },
-  output: Output.Scores,
+  output: "Scores",
   action: () => import("../actions/scores.ts").then(({ scores }) => scores),
 })
 
@@ -142,7 +142,7 @@ export const chat = define({
     iteration: integer("iteration", "Only this iteration"),
     follow: flag("follow", "Print new entries until the run has ended", "f"),
   },
-  output: Output.ChatEntry,
+  output: "ChatEntry",
   isStream: true,
   action: () => import("../actions/chat.ts").then(({ chat }) => chat),
 })
@@ -157,7 +157,7 @@ export const tools = define({
     node: optionalArgument("node", "The step. Default: all steps"),
     iteration: integer("iteration", "Only this iteration"),
   },
-  output: Output.ToolCalls,
+  output: "ToolCalls",
   action: () => import("../actions/chat.ts").then(({ tools }) => tools),
 })
 
@@ -175,7 +175,7 @@ export const costs = define({
     run: optionalArgument("run", "Id of the run, or a unique prefix of it. Default: all runs"),
     since: text("since", "time", "Only calls of the last 12h or 7d, or since a day such as 2026-01-31"),
   },
-  output: Output.Costs,
+  output: "Costs",
   action: () => import("../actions/costs.ts").then(({ costs }) => costs),
 })
 
@@ -191,6 +191,6 @@ export const metrics = define({
     },
   ],
   parameters: {},
-  output: Output.Metrics,
+  output: "Metrics",
   action: () => import("../actions/metrics.ts").then(({ metrics }) => metrics),
 })

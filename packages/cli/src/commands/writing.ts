@@ -1,9 +1,7 @@
 /**
  * Commands for authors of workflows.
  */
-import * as Schema from "effect/Schema"
 import { argument, choice, define, flag, optionalArgument, text, texts } from "../Definition.ts"
-import * as Output from "../Output.ts"
 import { templates } from "../Templates.ts"
 import { runOptions } from "./running.ts"
 
@@ -29,7 +27,7 @@ export const init = define({
       "Overwrite existing workflows, prompts, tests, agents.ts and AGENTS.md. Settings of the project, such as package.json, are kept",
     ),
   },
-  output: Schema.Union(Output.Initialised, Output.TemplateList),
+  output: "Init",
   action: () => import("../actions/init.ts").then(({ init }) => init),
 })
 
@@ -47,7 +45,7 @@ export const eject = define({
     to: text("to", "folder", "Folder to write to, created if missing. Default: patterns"),
     force: flag("force", "Overwrite an existing file"),
   },
-  output: Output.Ejected,
+  output: "Ejected",
   action: () => import("../actions/eject.ts").then(({ eject }) => eject),
 })
 
@@ -64,7 +62,7 @@ export const graph = define({
     input: text("input", "JSON|@file|-", "Input of the workflow as JSON, from a file, or from standard input"),
     export: exported,
   },
-  output: Output.Graph,
+  output: "Graph",
   action: () => import("../actions/plan.ts").then(({ graph }) => graph),
 })
 
@@ -83,7 +81,7 @@ export const check = define({
     against: text("against", "run", "Run to compare the plan with"),
     export: exported,
   },
-  output: Output.Checked,
+  output: "Checked",
   action: () => import("../actions/plan.ts").then(({ check }) => check),
 })
 
@@ -108,7 +106,7 @@ export const replay = define({
     file: text("file", "file", "Workflow file to replay with, or file#export. Default: the file that started the run"),
     export: exported,
   },
-  output: Output.Replayed,
+  output: "Replayed",
   action: () => import("../actions/replay.ts").then(({ replay }) => replay),
 })
 
@@ -131,7 +129,7 @@ export const agents = define({
       "pi",
     ]),
   },
-  output: Output.Agents,
+  output: "Agents",
   action: () => import("../actions/agents.ts").then(({ agents }) => agents),
 })
 
@@ -148,7 +146,7 @@ export const workflowList = define({
   summary: "Lists the workflows of this project, in .smithers/workflows and in workflows.",
   examples: [{ line: "smithers workflow list", does: "Lists the workflows." }],
   parameters: { root },
-  output: Output.Workflows,
+  output: "Workflows",
   action: () => import("../actions/workflow.ts").then(({ list }) => list),
 })
 
@@ -157,7 +155,7 @@ export const workflowRun = define({
   summary: "Runs a workflow of this project by name. Takes the options of up.",
   examples: [{ line: `smithers workflow run review --input '{"repo":"acme/api"}'`, does: "Runs .smithers/workflows/review.tsx." }],
   parameters: { name, ...runOptions, root: projectRoot, resume: flag("resume", "Resume the run given by --run-id") },
-  output: Schema.Union(Output.Stopped, Output.Detached),
+  output: "StoppedOrDetached",
   onBrokenPipe: "ignore",
   action: () => import("../actions/workflow.ts").then(({ run }) => run),
 })
@@ -167,7 +165,7 @@ export const workflowPath = define({
   summary: "Prints the path of a workflow of this project.",
   examples: [{ line: "smithers workflow path review", does: "Prints the path of its file." }],
   parameters: { name, root },
-  output: Output.WorkflowPath,
+  output: "WorkflowPath",
   action: () => import("../actions/workflow.ts").then(({ path }) => path),
 })
 
@@ -179,7 +177,7 @@ export const workflowShow = define({
     workflow: argument("workflow", "The workflow file, or file#export"),
     export: text("export", "name", "Name of the export that holds the workflow. Default: the default export"),
   },
-  output: Output.WorkflowShown,
+  output: "WorkflowShown",
   action: () => import("../actions/plan.ts").then(({ show }) => show),
 })
 
@@ -188,7 +186,7 @@ export const workflowCreate = define({
   summary: "Creates a workflow in .smithers/workflows from a template. An existing file is kept.",
   examples: [{ line: "smithers workflow create review", does: "Creates .smithers/workflows/review.tsx." }],
   parameters: { name, root },
-  output: Output.WorkflowPath,
+  output: "WorkflowPath",
   action: () => import("../actions/workflow.ts").then(({ create }) => create),
 })
 
@@ -199,6 +197,6 @@ export const workflowDoctor = define({
     "Each finding has a repair. A problem keeps something from running, a warning may. Exits with 1 if there is a problem. Changes nothing, and runs no workflow.",
   examples: [{ line: "smithers workflow doctor", does: "Examines the project around this folder." }],
   parameters: { root },
-  output: Output.Examined,
+  output: "Examined",
   action: () => import("../actions/doctor.ts").then(({ doctor }) => doctor),
 })

@@ -60,6 +60,7 @@ const long = [
   "test/testing/sandboxChecks.test.ts",
   "test/smithers/clock.test.ts",
   "test/smithers/hot.test.ts",
+  "test/smithers/killedElsewhere.test.ts",
   "test/smithers/processes.test.ts",
   "test/smithers/revertKilled.test.ts",
   "test/smithers/sandboxes.test.tsx",

@@ -31,7 +31,7 @@ const resting = Effect.gen(function* () {
       }
     },
   }
-  const { after } = Changes.make(counting, filename, 1000)
+  const { after } = Changes.make(counting, filename, undefined, 1000)
   return { after, write: () => other.run("INSERT INTO news VALUES (1)"), looks: () => looks }
 })
 

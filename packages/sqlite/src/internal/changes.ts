@@ -1,6 +1,6 @@
 /**
  * Detects changes: those of this store itself, and commits of other connections, which SQLite counts in `data_version`. It is
- * checked when a wait begins, and then by one timer for all waits every {@link pollMs}. After a while without changes the runtime
+ * checked when a wait begins, and then by one timer for all waits every few milliseconds. After a while without changes the runtime
  * watches the log of the database instead, to which each commit writes, and the timer only sees what a watch may miss.
  */
 import * as fs from "node:fs"
@@ -10,10 +10,13 @@ import type { Connection } from "./connection.ts"
 import { classOf, failure } from "./failures.ts"
 
 /** Polling interval in milliseconds. Short, for interactive use. A check costs about 2 µs, the wake-up 100 µs. */
-const pollMs = 20
+const usualPollMs = 20
 
-/** Number of checks without a change after which the log is watched: a second. */
-const restsAfter = 50
+/** The same of a connection that only reads: it is there to show what happens, such as to the streams of a server. */
+export const readingPollMs = 8
+
+/** Time without a change after which the log is watched, in milliseconds. */
+const restsAfterMs = 1000
 
 /** Polling interval in milliseconds beside a watch. */
 const watchedPollMs = 1000
@@ -32,7 +35,8 @@ export interface Changes {
 }
 
 /** Watches a connection. `quietLooks` is the number of checks without a change so far. */
-export const make = (connection: Connection, filename: string, quietLooks = 0): Changes => {
+export const make = (connection: Connection, filename: string, pollMs = usualPollMs, quietLooks = 0): Changes => {
+  const restsAfter = restsAfterMs / pollMs
   const dataVersion = connection.prepare<[number]>("PRAGMA data_version")
   const waiting = new Set<(news: Effect.Effect<number, StoreError>) => void>()
   let seen = dataVersion.values()[0]?.[0]

@@ -55,7 +55,7 @@ const open = (filename: string) => {
         facts: Facts.make(connection),
         scores: Scores.make(connection, ""),
         snapshots: Snapshots.make(connection),
-        changes: Changes.make(connection, filename),
+        changes: Changes.make(connection, filename, Changes.readingPollMs),
       }
     })
   } catch (thrown) {

@@ -40,4 +40,5 @@ export type ShownSchedule = Answer<typeof Schedules.readSchedule>
 export type WorkflowList = Answer<typeof Workflows.listWorkflows>
 export type Described = Answer<typeof Workflows.describeWorkflow>
 export type Started = Answer<typeof Workflows.startRun>
+export type Reverted = Answer<typeof Workflows.revertRun>
 export type Forked = Answer<typeof Workflows.forkRun>

@@ -11,6 +11,7 @@ import { Ago, Chip, Clock, Dialog, Empty, Problem } from "../parts/Basics.tsx"
 import { Value } from "../parts/Value.tsx"
 import type { Tone } from "../plan/Tone.ts"
 import { runAddress } from "../state/Url.ts"
+import { ScheduleDialog } from "./ScheduleForm.tsx"
 
 type Schedule = ScheduleList["schedules"][number]
 type Verb = "pause" | "unpause" | "run" | "remove"
@@ -50,6 +51,7 @@ export const Schedules = () => {
   const { data, error } = useQuery(Queries.at<ScheduleList>("/schedules", {}, "runs"))
   const { tell, isBusy, problem } = useTell()
   const [removing, setRemoving] = useState<string>()
+  const [editing, setEditing] = useState<"new" | Schedule>()
   const chosen = data?.schedules.find(({ scheduleId }) => scheduleId === place.query.at)
   useEffect(() => {
     document.title = "Schedules · Smithers"
@@ -57,15 +59,19 @@ export const Schedules = () => {
   return (
     <>
       <div className="head">
-        <h1>Schedules</h1>
+        <div className="bar">
+          <h1>Schedules</h1>
+          <span className="grow" />
+          <button type="button" className="primary" onClick={() => setEditing("new")}>
+            Add a schedule…
+          </button>
+        </div>
       </div>
       <div className="body stack">
         {error === null ? null : <Problem error={error} />}
         {problem === undefined ? null : <Problem error={problem} />}
         {data?.schedules.length === 0 ? (
-          <Empty>
-            No schedules. Add one on the command line: <code>smithers schedule add &lt;workflow&gt; --cron "0 9 * * 1-5"</code>
-          </Empty>
+          <Empty>No schedules. Add one, and a supervisor starts runs of a workflow by the clock.</Empty>
         ) : null}
         {data === undefined || data.schedules.length === 0 ? null : (
           <div className="wide">
@@ -90,6 +96,7 @@ export const Schedules = () => {
                     {...{ schedule, isBusy }}
                     isChosen={schedule === chosen}
                     onChoose={() => change({ at: schedule === chosen ? undefined : schedule.scheduleId })}
+                    onEdit={() => setEditing(schedule)}
                     onTell={(verb) => (verb === "remove" ? setRemoving(schedule.scheduleId) : void tell(schedule.scheduleId, verb))}
                   />
                 ))}
@@ -99,6 +106,15 @@ export const Schedules = () => {
         )}
         {chosen === undefined ? null : <Shown scheduleId={chosen.scheduleId} />}
       </div>
+      {editing === undefined ? null : (
+        <ScheduleDialog
+          given={editing === "new" ? undefined : editing}
+          onClose={(scheduleId) => {
+            setEditing(undefined)
+            if (scheduleId !== undefined) change({ at: scheduleId })
+          }}
+        />
+      )}
       {removing === undefined ? null : (
         <Dialog title="Remove the schedule" onClose={() => setRemoving(undefined)}>
           <div className="inside">
@@ -129,12 +145,14 @@ const Row = ({
   isChosen,
   isBusy,
   onChoose,
+  onEdit,
   onTell,
 }: {
   readonly schedule: Schedule
   readonly isChosen: boolean
   readonly isBusy: boolean
   readonly onChoose: () => void
+  readonly onEdit: () => void
   readonly onTell: (verb: Verb) => void
 }) => (
   <tr>
@@ -165,6 +183,9 @@ const Row = ({
         </button>
         <button type="button" disabled={isBusy} onClick={() => onTell(isPaused ? "unpause" : "pause")}>
           {isPaused ? "Unpause" : "Pause"}
+        </button>
+        <button type="button" disabled={isBusy} onClick={onEdit}>
+          Change…
         </button>
         <button type="button" className="danger" disabled={isBusy} onClick={() => onTell("remove")}>
           Remove…

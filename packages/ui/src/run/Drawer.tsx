@@ -5,6 +5,7 @@ import type { ErrorCause } from "@smithers/core/ErrorInfo"
 import type { AttemptSummary, NodeSummary, WaitSummary } from "@smithers/core/RunReader"
 import type { SettledStatus } from "@smithers/core/Status"
 import { useQuery } from "@tanstack/react-query"
+import { useState } from "react"
 import { Link } from "wouter"
 import type { Details, Transcript } from "../api/Answers.ts"
 import * as Queries from "../api/Queries.ts"
@@ -18,6 +19,7 @@ import * as Times from "../text/Times.ts"
 import { useTell } from "./Actions.tsx"
 import { NodeChanges } from "./Compare.tsx"
 import { Decide } from "./Decide.tsx"
+import { RevertDialog } from "./Revert.tsx"
 
 interface Props {
   readonly runId: string
@@ -42,6 +44,7 @@ const settled: { readonly [S in SettledStatus]: true } = { finished: true, skipp
 export const Drawer = ({ runId, nodeId, isOfChild = false, kind, details, nodes, waits, frame, until }: Props) => {
   const { place, change } = usePlace()
   const { tell, isBusy, problem } = useTell(runId)
+  const [isBack, setBack] = useState(false)
   const mine = nodes.filter((node) => node.nodeId === nodeId).toSorted((left, right) => left.iteration - right.iteration)
   const iteration = number(place.query.iteration) ?? mine.at(-1)?.iteration ?? 0
   const node = mine.find((one) => one.iteration === iteration)
@@ -108,6 +111,11 @@ export const Drawer = ({ runId, nodeId, isOfChild = false, kind, details, nodes,
               </select>
             </label>
           ) : null}
+          {frame === undefined && !isOfChild && node !== undefined && node.startedAt !== null && node.kind === "step" ? (
+            <button type="button" disabled={isBusy} onClick={() => setBack(true)}>
+              Take back…
+            </button>
+          ) : null}
           {frame === undefined && node !== undefined && node.kind === "step" && node.status in settled ? (
             <button type="button" disabled={isBusy} onClick={() => void tell("retry", { node: nodeId, iteration })}>
               {node.status === "failed" ? "Retry" : "Run again"}
@@ -129,6 +137,13 @@ export const Drawer = ({ runId, nodeId, isOfChild = false, kind, details, nodes,
         {panel === "diff" ? <Compare {...{ runId, nodeId, iteration, attempts }} /> : null}
         {panel === "files" ? <Value value={snapshots} label="Snapshots of files" /> : null}
       </div>
+      {isBack ? (
+        <RevertDialog
+          runId={runId}
+          back={{ node: nodeId, iteration, ...(attempts.length > 1 && attempt !== undefined ? { attempt: attempt.attempt } : {}) }}
+          onClose={() => setBack(false)}
+        />
+      ) : null}
     </aside>
   )
 }

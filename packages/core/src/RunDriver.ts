@@ -863,8 +863,8 @@ const loop = (
         for (let isNews = false; !isNews; ) {
           if (!(intake.isFilled() && Turn.mayBeginMany(clock)))
             yield* Effect.interruptible(Turn.beforeMany(clock, isPartial ? Effect.yieldNow() : news))
-          // Attempts that end at the same moment go into one frame.
-          if (attempts.working() > 1) yield* Effect.yieldNow()
+          // Attempts that end at the same moment go into one frame, and all that were started begin before one of them ends.
+          if (attempts.size() > 1 && attempts.working() > 0) yield* Effect.yieldNow()
           now = Millis.unsafeNow(clock)
           // After a clock jump, due times change.
           if (wakeAt !== undefined && intervals.look()) hasJumped = true

@@ -84,6 +84,20 @@ describe("a workflow file that cannot be used", () => {
     expect((await refused("up", "elsewhere.ts", "--run-id", "n", "--input", '{"spec":"x"}', "--detach")).tag).toBe("DetachedEnded")
   })
 
+  it("dies right after the claim of its run: a detached one was begun all the same", async () => {
+    write(
+      "dies.ts",
+      `import { Smithers } from "smithers-orchestrator"
+import { Schema } from "effect"
+export default Smithers.createWorkflow({ name: "dies", input: Schema.Struct({}) }).build(($) =>
+  $.step("only", { output: Schema.String, run: () => process.exit(7) }))
+`,
+    )
+    const { code, stdout } = await place.run("up", "dies.ts", "--detach", "--run-id", "d", "--input", "{}")
+    expect([code, stdout]).toEqual([0, expect.stringMatching(/^Run d (was begun by|continues in) process \d+/)])
+    expect((await place.json("inspect", "d")).value).toMatchObject({ run: { runId: "d" } })
+  })
+
   it("draws what is no plan: check says so with exit code 1, and up does not begin", async () => {
     write(
       "twice.tsx",

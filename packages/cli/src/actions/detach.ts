@@ -97,12 +97,16 @@ export const detach = ({ settings, runId, file, root, target, input, isResume }:
       if ((yield* Millis.steady) - began > patienceMs) break
       yield* Effect.sleep("50 millis")
     }
-    if (exitCode !== undefined && exitCode !== 0 && exitCode !== 3) {
+    const hasFailed = exitCode !== undefined && exitCode !== 0 && exitCode !== 3
+    // Its process may have claimed the run between two looks, and died in the middle of it: the run is there, and can be resumed.
+    const isClaimed = (yield* claims(file, runId)) !== before
+    if (exitCode !== undefined && hasFailed && !isClaimed) {
       const said = readFileSync(log, "utf8").trim()
       return yield* new DetachedEnded({ runId, log, exitCode, said: shorten(said.slice(-2000), 2000) })
     }
     child.unref()
     const { pid = 0 } = child
-    const text = `Run ${runId} continues in process ${pid}.\nLog: ${log}`
+    const became = hasFailed ? `was begun by process ${pid}, which has ended with code ${exitCode}` : `continues in process ${pid}`
+    const text = `Run ${runId} ${became}.\nLog: ${log}`
     return { value: { runId, pid, log }, text } satisfies Reply
   })

@@ -54,6 +54,11 @@ export const ScheduleDialog = ({
       setBusy(false)
     }
   }
+  const leave = (
+    <button type="button" onClick={() => onClose()}>
+      Leave it
+    </button>
+  )
   return (
     <Dialog title={given === undefined ? "Add a schedule" : "Change the schedule"} onClose={() => onClose()}>
       <div className="inside form">
@@ -113,14 +118,12 @@ export const ScheduleDialog = ({
               submit={given === undefined ? "Add the schedule" : "Save the schedule"}
               isBusy={isBusy || cron === "" || tz === ""}
               onSubmit={(input) => void save(input)}
-            />
+            >
+              {leave}
+            </Form>
           </>
         )}
-        <div className="foot">
-          <button type="button" onClick={() => onClose()}>
-            Leave it
-          </button>
-        </div>
+        {described.data === undefined ? <div className="foot">{leave}</div> : null}
       </div>
     </Dialog>
   )

@@ -364,13 +364,14 @@ describe("a run with pending reads", () => {
           </Parallel>
         </Workflow>
       ))
-      const fiber = yield* Effect.fork(run(workflow))
+      const fiber = yield* Effect.fork(workflow.run({}))
       yield* rest
       expect(begun).toEqual(["lint"])
       yield* Deferred.succeed(gate, undefined)
       expect(yield* Fiber.join(fiber)).toMatchObject({ status: "finished", output: ["lint", "high"] })
       expect(begun).toEqual(["lint", "high"])
-    }),
+      // The store is loaded when it is first used.
+    }).pipe(Effect.provide(Smithers.memory)),
   )
 
   it.effect("fails, once nothing else can run, where nothing mounts what is read", () =>

@@ -156,6 +156,9 @@ export const isIdle = isOneOf(IdleStatus.literals)
 /** Tells whether a stopped run waits for something from outside. */
 export const isWaiting = isOneOf(WaitingStatus.literals)
 
+/** Statuses of runs that could go on, and that no process works on. */
+export const stalledStatuses = ["orphaned", "suspended"] as const satisfies ReadonlyArray<ShownStatus>
+
 /** The statuses of runs that have ended. */
 export const endedStatuses: ReadonlyArray<EndedStatus> = EndedStatus.literals
 

@@ -4,7 +4,7 @@
  */
 import type { StoreError } from "@smithers/core/Errors"
 import type { RunFilter, RunReaderShape, RunSummary } from "@smithers/core/RunReader"
-import type * as Status from "@smithers/core/Status"
+import * as Status from "@smithers/core/Status"
 import * as Effect from "effect/Effect"
 
 /** A stuck run, and the time since which it is (epoch ms). */
@@ -13,8 +13,7 @@ export interface StuckRun {
   readonly since: number
 }
 
-/** Statuses of runs that could go on, and that no process works on. */
-const left: ReadonlySet<Status.ShownStatus> = new Set(["orphaned", "suspended"])
+const left: ReadonlySet<Status.ShownStatus> = new Set(Status.stalledStatuses)
 
 /**
  * Returns the time since which a run is stuck; `undefined` if it is not. `failedAt` is when the last attempt failed of a step that

@@ -154,9 +154,10 @@ describe.skipIf(Stage.missing !== undefined)(
       await at("outage-7")
       await page.keyboard.press("j")
       await page.keyboard.press("Enter")
-      await page.getByText(atLast).waitFor()
+      // Attempts that end at one moment share a frame, so that a busy machine makes fewer.
+      const [, last] = atLast.exec(await page.getByText(atLast).innerText()) ?? []
       await page.keyboard.press("[")
-      await page.getByText("frame 16 of 17").waitFor()
+      await page.getByText(`frame ${Number(last) - 1} of ${last}`).waitFor()
       await page.keyboard.press("n")
       await page.getByRole("complementary", { name: "Node implement-form" }).waitFor()
       await page.keyboard.press("\\")

@@ -155,7 +155,7 @@ describe.skipIf(Stage.missing !== undefined)(
       await page.keyboard.press("j")
       await page.keyboard.press("Enter")
       // Attempts that end at one moment share a frame, so that a busy machine makes fewer.
-      const [, last] = atLast.exec(await page.getByText(atLast).innerText()) ?? []
+      const [, last] = atLast.exec((await page.getByText(atLast).textContent()) ?? "") ?? []
       await page.keyboard.press("[")
       await page.getByText(`frame ${Number(last) - 1} of ${last}`).waitFor()
       await page.keyboard.press("n")

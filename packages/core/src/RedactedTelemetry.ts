@@ -108,10 +108,22 @@ export const tracer = (inner: Tracer.Tracer): Tracer.Tracer => {
 }
 const tracers = new WeakMap<object, Tracer.Tracer>()
 
+type Loggers = HashSet.HashSet<Logger.Logger<unknown, unknown>>
+
+/** Loggers that no secret gets into, made once for all runs that have the same. */
+const cleaned = (given: Loggers): Loggers => {
+  const known = loggerSets.get(given)
+  if (known !== undefined) return known
+  const made = HashSet.map(given, logger)
+  loggerSets.set(given, made)
+  return made
+}
+const loggerSets = new WeakMap<Loggers, Loggers>()
+
 /** Runs an effect whose logs hold no secret and, if it is traced, whose spans hold none. What it reads by `Config.redacted` is one. */
 export const within = <A, E, R>(isTraced: boolean, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => {
   const logged = Effect.flatMap(FiberRef.get(FiberRef.currentLoggers), (loggers) =>
-    Effect.locally(SecretSettings.noticing(effect), FiberRef.currentLoggers, HashSet.map(loggers, logger)),
+    Effect.locally(SecretSettings.noticing(effect), FiberRef.currentLoggers, cleaned(loggers)),
   )
   return isTraced ? Effect.flatMap(Effect.tracer, (provided) => Effect.withTracer(logged, tracer(provided))) : logged
 }

@@ -1,4 +1,6 @@
 /** The plan of a run in Chromium: child runs within it, and what nodes read of one another. */
+import { copyFileSync } from "node:fs"
+import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import * as Fixture from "../cli/Fixture.ts"
 import * as Stage from "./Stage.ts"
@@ -50,6 +52,26 @@ describe.skipIf(Stage.missing !== undefined)("child runs and reads in the plan",
     await row.focus()
     await page.keyboard.press("ArrowRight")
     await tree.getByRole("treeitem", { name: /compile/ }).waitFor()
+    await page.context().close()
+  })
+
+  it("draws 10,000 nodes, is moved from far and from near, and shows any of them", async () => {
+    copyFileSync(join(import.meta.dirname, "fixtures", "large.ts"), stage.folder.file("workflows/large.ts"))
+    const { status, text } = await stage.server().ask("runs", { workflow: "large", runId: "large" })
+    expect({ status, text }).toMatchObject({ status: 200 })
+    await stage.becomes("large", "waiting-approval")
+    const page = await stage.page("/runs/large")
+    await page.waitForFunction(() => Number(document.querySelector(".graph")?.getAttribute("data-nodes")) >= 10_000)
+    for (const isFar of [true, false]) {
+      if (isFar) await page.getByRole("button", { name: "Fit" }).click()
+      else await page.goto(`${stage.server().url}/runs/large?node=row-19-step-499`)
+      await page.locator(".graph").waitFor()
+      await page.mouse.move(700, 450)
+      await page.mouse.down()
+      for (let step = 0; step < 40; step++) await page.mouse.move(700 - step * 6, 450 - step * 2)
+      await page.mouse.up()
+    }
+    await page.getByRole("complementary", { name: "Node row-19-step-499" }).waitFor()
     await page.context().close()
   })
 

@@ -9,7 +9,7 @@ import { commandRunner, type SandboxProvider, sandboxProvider } from "smithers-o
 /** Containers are the boundary, and the client of Docker runs as it is. */
 const client = commandRunner("none")
 
-/** Which daemon the client talks to, as the host says. */
+/** Environment variables of the host that select the daemon. */
 const { DOCKER_HOST } = process.env
 const daemon = DOCKER_HOST === undefined ? {} : { DOCKER_HOST }
 

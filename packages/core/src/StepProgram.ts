@@ -231,7 +231,8 @@ export const begin = (attempt: Attempt): { readonly result: AttemptResult } | { 
   if (refusal !== undefined || missing !== undefined || cache !== undefined) return undefined
   if (step.agentSpec !== undefined || step.memory?.remember !== undefined) return undefined
   if (step.timeoutMs !== undefined || step.computeTimeout !== undefined || step.heartbeatTimeoutMs !== undefined) return undefined
-  const called = enter(attempt, () => {})
+  // What it returns may throw when it is looked at.
+  const called = andThen(Either.void, () => enter(attempt, () => {}))
   const accepted = Either.isEither(called)
     ? andThen(called as Either.Either<unknown, unknown>, (returned) => accept(attempt, returned, undefined))
     : Effect.flatMap(called, (returned) => accept(attempt, returned, undefined))
@@ -527,7 +528,7 @@ const takeSlot = (
 const call = (attempt: Attempt, onBeat: () => void): Effect.Effect<unknown, unknown, unknown> =>
   Effect.suspend(() => enter(attempt, onBeat))
 
-/** Calls the step's code. What it has returned or thrown at once is an Either. */
+/** Calls the step's code. A value that it returns at once is a `Right`. */
 const enter = (attempt: Attempt, onBeat: () => void): Effect.Effect<unknown, unknown, unknown> => {
   const { step, runId, ending } = attempt
   const context: StepContext<unknown> = {

@@ -50,7 +50,7 @@ export const ordered = (planned: ReadonlyArray<PlannedTask>, maxTasks: number): 
   return { order: [...order.values()], faults, fault }
 }
 
-/** What was accepted, and what is left with the last reason. A result is accepted with those that it needs, or later. */
+/** Accepted results, and tasks that are left with their last reason. A result is accepted with those that it needs, or later. */
 export const account = <W>({ order, faults }: Ordered, rounds: ReadonlyArray<Round<W>>) => {
   const done: Record<string, W> = {}
   const left: Record<string, string> = { ...Object.fromEntries(order.map(({ id }) => [id, "not begun"])), ...faults }
@@ -58,7 +58,7 @@ export const account = <W>({ order, faults }: Ordered, rounds: ReadonlyArray<Rou
     for (const { id, needs = [] } of order.filter((task) => left[task.id] !== undefined)) {
       const open = needs.find((need) => left[need] !== undefined)
       const feedback = rejected.find((one) => one.id === id)?.feedback
-      // What was not begun is not read.
+      // Tasks that were not begun have no result.
       const result = open === undefined ? work(id) : undefined
       if (open !== undefined) left[id] = feedback ?? `it needs "${open}", which is not accepted`
       else if (result === undefined) left[id] = "its worker has failed"

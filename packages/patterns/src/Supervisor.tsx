@@ -74,7 +74,7 @@ export const Supervisor = <P extends Output, W extends Output, R extends Output>
   const workIn = (ctx: Ctx, task: string, iteration = ctx.iteration): ValueOf<W> | undefined =>
     ctx.outputMaybe<Output>(workerOutput, { nodeId: `${id}:do:${task}`, iteration })
   const roundsIn = (ctx: Ctx): number => ctx.iterationCount<Output>(props.reviewOutput, review)
-  /** What was accepted and is left after some rounds. */
+  /** Accepted results and remaining tasks after some rounds. */
   const account = (ctx: Ctx, rounds = roundsIn(ctx)) =>
     Delegation.account(
       planIn(ctx),

@@ -1,4 +1,4 @@
-/** What a provider of sandboxes is made of. */
+/** Parts of a sandbox provider. */
 import type { CommandRunnerShape } from "@smithers/core/CommandRunner"
 import type { SandboxFailed, SandboxProvider, SandboxRequest } from "@smithers/core/Sandboxes"
 import type { WorktreeFailed } from "@smithers/core/Worktrees"

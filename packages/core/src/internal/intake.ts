@@ -32,7 +32,7 @@ export const make = <A>(): Intake<A> => {
     isFilled: () => items.length > 0,
     filled: Effect.async<void>((resume) => {
       if (items.length > 0) return resume(Effect.void)
-      // It may be called after an interruption, which then comes to nothing: a way to take it back would cost more than the wait.
+      // A call after an interruption does nothing. A canceller would cost more than the wait.
       wake = () => {
         wake = undefined
         resume(Effect.void)

@@ -62,6 +62,33 @@ const until = async (condition: () => boolean, what: string) => {
   }
 }
 
+/** Whether a write could begin at once. */
+const isUnlocked = (): boolean => {
+  const db = new Database(join(folder, "test.db"))
+  try {
+    db.run("PRAGMA busy_timeout = 0")
+    db.run("BEGIN IMMEDIATE")
+    db.run("ROLLBACK")
+    return true
+  } catch {
+    return false
+  } finally {
+    db.close()
+  }
+}
+
+/** Stops a process between two of its writes. One that is stopped during a write keeps all others out until it goes on. */
+const putToSleep = async (pid: number) => {
+  for (let tries = 0; tries < 1000; tries++) {
+    process.kill(pid, "SIGSTOP")
+    await Bun.sleep(10)
+    if (isUnlocked()) return
+    process.kill(pid, "SIGCONT")
+    await Bun.sleep(1)
+  }
+  throw new Error("each stop came during a write")
+}
+
 const expected = () => {
   const keys = new Set(["taken/0"])
   for (let index = 0; index < 60; index++) keys.add(`wide-${index}/0`).add(`long-${index}/0`)
@@ -251,7 +278,7 @@ describe("processes", () => {
     const args = [join(folder, "test.db"), log(), "fenced", "20", "1000"]
     const first = spawn("pipeline.ts", ...args, "40")
     await until(() => begun().length > 10, "some steps began")
-    process.kill(first.child.pid, "SIGSTOP")
+    await putToSleep(first.child.pid)
     const second = spawn("pipeline.ts", ...args)
     expect(await second.child.exited).toBe(0)
     const rows = () => [

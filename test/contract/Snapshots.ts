@@ -44,6 +44,15 @@ export const suite = (name: string, layer: Layer.Layer<Ports, unknown>): void =>
         expect(yield* storage.snapshots({ runId: "r", iteration: 2, attempt: 1 })).toEqual([rows[1]])
         expect(yield* storage.snapshots({ runId: "r", attempt: 2 })).toEqual([])
         expect(yield* storage.snapshots({ runId: "none" })).toEqual([])
+        // An attempt that is named twice has its rows once.
+        const [a, b] = [
+          { nodeId: "a", iteration: 0, attempt: 1 },
+          { nodeId: "b", iteration: 2, attempt: 1 },
+        ]
+        expect(yield* storage.snapshots({ runId: "r", attempts: [b, a, b, a] })).toEqual(rows)
+        expect(yield* storage.snapshots({ runId: "r", attempts: [b, { ...a, attempt: 2 }] })).toEqual([rows[1]])
+        expect(yield* storage.snapshots({ runId: "r", nodeId: "a", attempts: [a, b] })).toEqual([rows[0], rows[2]])
+        expect(yield* storage.snapshots({ runId: "r", attempts: [] })).toEqual([])
         expect((yield* storage.inspect("r")).snapshots).toEqual(rows)
       }),
     )

@@ -68,7 +68,14 @@ describe.each(stores)("on %s", (_, store) => {
           source: "here.tsx",
           parent: null,
         })
+        const forksAt = (first: number, last: number, filter: { readonly runIds?: ReadonlyArray<string> } = {}) =>
+          Effect.map(storage.runs({ ...filter, forkedAt: { runId: "r", first, last } }), (runs) => runs.map(({ runId }) => runId))
         expect((yield* storage.runs({ forkedFrom: "r" })).map(({ runId }) => runId)).toEqual(["f"])
+        expect(yield* forksAt(forked.frame, forked.frame)).toEqual(["f"])
+        expect(yield* forksAt(0, forked.frame, { runIds: ["r", "f"] })).toEqual(["f"])
+        expect(yield* forksAt(0, forked.frame, { runIds: ["r"] })).toEqual([])
+        expect([yield* forksAt(0, forked.frame - 1), yield* forksAt(forked.frame + 1, forked.frame + 9)]).toEqual([[], []])
+        expect(yield* storage.runs({ forkedAt: { runId: "f", first: 0, last: forked.frame } })).toEqual([])
         const { attempts } = yield* storage.inspect("f")
         expect(attempts.map(({ nodeId, attempt, status }) => [nodeId, attempt, status])).toEqual([
           ["a", 1, "succeeded"],

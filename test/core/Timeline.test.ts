@@ -6,6 +6,7 @@ import * as PlanText from "@smithers/core/PlanText"
 import { RunReader } from "@smithers/core/RunReader"
 import * as Smithers from "@smithers/core/Smithers"
 import { Snapshots } from "@smithers/core/Snapshots"
+import * as Timeline from "@smithers/core/Timeline"
 import * as SqliteStorage from "@smithers/sqlite/SqliteStorage"
 import { Chunk, Effect, Schema, Stream } from "effect"
 
@@ -117,6 +118,60 @@ describe.each(stores)("a run that is looked back on, in %s", (_, layer) => {
       yield* editing.execute({}, { runId: "e" })
       const shown = (yield* frames("e")).map(({ snapshots }) => snapshots.map(({ commit }) => commit))
       expect(shown).toEqual([["before1"], ["after1"]])
+    }).pipe(Effect.provide(layer)),
+  )
+
+  it.live("reads for each page of its log the snapshots and the forks of that page alone", () =>
+    Effect.gen(function* () {
+      const length = 300
+      const snapshot = (nodeId: string) =>
+        Effect.flatMap(Snapshots, ({ recordSnapshot }) =>
+          recordSnapshot({
+            ...{ runId: "l", epoch: 1, nodeId, iteration: 0, attempt: 1, moment: "before", root: "/work", at: 1 },
+            ...{ commit: nodeId, tree: "t", skipped: [], sharedWith: [], failure: null },
+          }),
+        )
+      const long = Smithers.createWorkflow({ name: "long", input: Schema.Struct({}) }).build(($) =>
+        $.sequence(
+          ...Array.from({ length }, (_, index) =>
+            $.step(`s${index}`, { output: Schema.Number, run: () => Effect.as(snapshot(`s${index}`), index) }),
+          ),
+        ),
+      )
+      yield* long.execute({}, { runId: "l" })
+      const all = yield* frames("l")
+      yield* Smithers.fork(long, "l", { frame: 3, runId: "early" })
+      yield* Smithers.fork(long, "l", { frame: (all.at(-1)?.frame ?? 0) - 1, runId: "late" })
+      const [reader, { snapshots }] = [yield* RunReader, yield* Snapshots]
+      const counts = { snapshots: 0, forks: 0 }
+      const counting = {
+        ...reader,
+        snapshots: (filter: Parameters<typeof snapshots>[0]) =>
+          Effect.tap(snapshots(filter), ({ length }) =>
+            Effect.sync(() => {
+              counts.snapshots += length
+            }),
+          ),
+        runs: (filter: Parameters<typeof reader.runs>[0]) =>
+          Effect.tap(reader.runs(filter), ({ length }) =>
+            Effect.sync(() => {
+              counts.forks += length
+            }),
+          ),
+      }
+      const [first] = Chunk.toReadonlyArray(yield* Stream.runCollect(Stream.take(Timeline.read(counting, "l"), 1)))
+      expect(first).toEqual(all[0])
+      // A page of the log has 500 events, and a step two of them.
+      expect(counts.forks).toBe(1)
+      expect(counts.snapshots).toBeGreaterThan(200)
+      expect(counts.snapshots).toBeLessThan(260)
+      const rows = Chunk.toReadonlyArray(yield* Stream.runCollect(Timeline.read(counting, "l")))
+      expect(rows.flatMap((row) => row.snapshots.map(({ commit }) => commit))).toEqual(
+        Array.from({ length }, (_, index) => `s${index}`),
+      )
+      expect(rows.flatMap(({ forks }) => forks)).toEqual(["early", "late"])
+      // The page that is cut within a frame is read once more with it at most.
+      expect(counts.snapshots).toBeLessThan(260 + length + 10)
     }).pipe(Effect.provide(layer)),
   )
 

@@ -52,6 +52,7 @@ import {
   type LoggedEvent,
   lowered,
   type RunDetails,
+  type RunFilter,
   type RunOverview,
   type RunSummary,
   type WaitSummary,
@@ -894,14 +895,15 @@ const bare = (): Storage.StorageShape => {
         for (const one of earlier) putSnapshot(one, () => false)
         putSnapshot({ ...write, sharedWith }, () => write.moment === "before")
       }),
-    snapshots: ({ runId, nodeId, iteration, attempt }) =>
+    snapshots: ({ runId, nodeId, iteration, attempt, attempts }) =>
       Effect.sync(() =>
         (stored.get(runId)?.snapshots ?? [])
           .filter(
             (one) =>
               (nodeId ?? one.nodeId) === one.nodeId &&
               (iteration ?? one.iteration) === one.iteration &&
-              (attempt ?? one.attempt) === one.attempt,
+              (attempt ?? one.attempt) === one.attempt &&
+              (attempts?.some((name) => Snapshots.isSameAttempt({ ...name, runId }, one)) ?? true),
           )
           .map(({ isOpen: _, ...snapshot }) => snapshot)
           .sort((left, right) => left.at - right.at || byNode(left, right) || left.attempt - right.attempt),
@@ -985,7 +987,24 @@ const bare = (): Storage.StorageShape => {
     changes: news.after,
     runs: (filter) =>
       Effect.map(Millis.now, (now) => {
-        const { status, workflow, tag, isChild, parent, forkedFrom, runIds, text, changedBefore, before, limit = 100 } = filter
+        const {
+          status,
+          workflow,
+          tag,
+          isChild,
+          parent,
+          forkedFrom,
+          forkedAt,
+          runIds,
+          text,
+          changedBefore,
+          before,
+          limit = 100,
+        } = filter
+        const isForkAt = (
+          { runId, first, last }: NonNullable<RunFilter["forkedAt"]>,
+          { forkedFrom }: Pick<RunSummary, "forkedFrom">,
+        ) => forkedFrom?.runId === runId && forkedFrom.frame >= first && forkedFrom.frame <= last
         const wanted = text === undefined ? undefined : lowered(text)
         const newestFirst = [...stored.values()].map(({ run }) => run).reverse()
         const start = before === undefined ? 0 : newestFirst.findIndex(({ runId }) => runId === before) + 1
@@ -997,6 +1016,7 @@ const bare = (): Storage.StorageShape => {
           .filter((run) => isChild === undefined || (run.parent !== null) === isChild)
           .filter((run) => parent === undefined || run.parent?.runId === parent)
           .filter((run) => forkedFrom === undefined || run.forkedFrom?.runId === forkedFrom)
+          .filter((run) => forkedAt === undefined || isForkAt(forkedAt, run))
           .filter((run) => runIds === undefined || runIds.includes(run.runId))
           .filter(
             (run) => wanted === undefined || [run.runId, run.workflow, ...run.tags].some((one) => lowered(one).includes(wanted)),

@@ -318,6 +318,8 @@ export interface RunFilter {
   readonly parent?: string
   /** Only runs that were forked from this one. */
   readonly forkedFrom?: string
+  /** Only runs that were forked from this one as of one of these frames, both included. */
+  readonly forkedAt?: { readonly runId: string; readonly first: number; readonly last: number }
   /** Only these runs. */
   readonly runIds?: ReadonlyArray<string>
   /** Only runs with this text in their id, the name of their workflow or a tag. ASCII letters match in either case. */

@@ -129,6 +129,7 @@ const filterNames: Settings.Names<RunFilter> = {
   isChild: true,
   parent: true,
   forkedFrom: true,
+  forkedAt: true,
   runIds: true,
   text: true,
   changedBefore: true,

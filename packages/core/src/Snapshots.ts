@@ -59,6 +59,8 @@ export interface SnapshotFilter {
   readonly nodeId?: string
   readonly iteration?: number
   readonly attempt?: number
+  /** Only those of these attempts. The cost does not grow with the run then. */
+  readonly attempts?: ReadonlyArray<AttemptName>
 }
 
 /**

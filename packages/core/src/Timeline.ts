@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import type { AttemptName } from "./AgentJournal.ts"
 import type { RunNotFound, StoreError } from "./Errors.ts"
 import { compositeKey } from "./Ids.ts"
 import type { InboxShape } from "./Inbox.ts"
@@ -13,7 +14,7 @@ import * as PlanText from "./PlanText.ts"
 import { RunEvent } from "./RunEvent.ts"
 import * as RunLog from "./RunLog.ts"
 import type { LoggedEvent, RunReaderShape } from "./RunReader.ts"
-import { Snapshot, type SnapshotsShape } from "./Snapshots.ts"
+import { Snapshot, type SnapshotMoment, type SnapshotsShape } from "./Snapshots.ts"
 
 const ids = Schema.Array(Schema.String)
 
@@ -93,8 +94,20 @@ const frames = <E>(
 
 const unchanged = { added: [], removed: [], changed: [] }
 
-const starts: ReadonlySet<string> = new Set(["AttemptStarted"])
-const ends: ReadonlySet<string> = new Set(["AttemptSucceeded", "AttemptFailed", "AttemptInterrupted"])
+/** The attempt that an event starts or ends, and the moment of the snapshot that is shown beside it. */
+const attemptOf = (event: RunEvent): { readonly name: AttemptName; readonly moment: SnapshotMoment } | undefined => {
+  switch (event._tag) {
+    case "AttemptStarted":
+    case "AttemptSucceeded":
+    case "AttemptFailed":
+    case "AttemptInterrupted": {
+      const { nodeId, iteration, attempt } = event
+      return { name: { nodeId, iteration, attempt }, moment: event._tag === "AttemptStarted" ? "before" : "after" }
+    }
+    default:
+      return undefined
+  }
+}
 
 /** Makes the rows of some frames of one run. */
 const rowsOf = (
@@ -104,11 +117,15 @@ const rowsOf = (
   Effect.gen(function* () {
     const runId = page[0]?.[0]?.runId
     if (runId === undefined) return []
-    const forks = yield* storage.runs({ forkedFrom: runId, limit: Number.MAX_SAFE_INTEGER })
+    const frames = page.flatMap(([first]) => (first === undefined ? [] : [first.frame]))
+    const [first = 0, last = 0] = [frames[0], frames.at(-1)]
+    const forks = yield* storage.runs({ forkedAt: { runId, first, last }, limit: Number.MAX_SAFE_INTEGER })
     const forksAt = Map.groupBy(forks.toReversed(), ({ forkedFrom }) => forkedFrom?.frame)
     const nameOf = ({ nodeId, iteration, attempt }: Pick<Snapshot, "nodeId" | "iteration" | "attempt">, moment: string) =>
       compositeKey(nodeId, iteration, attempt, moment)
-    const snapshots = Map.groupBy(yield* storage.snapshots({ runId }), (snapshot) => nameOf(snapshot, snapshot.moment))
+    const attempts = page.flatMap((events) => events.flatMap(({ event }) => attemptOf(event)?.name ?? []))
+    const taken = attempts.length === 0 ? [] : yield* storage.snapshots({ runId, attempts })
+    const snapshots = Map.groupBy(taken, (snapshot) => nameOf(snapshot, snapshot.moment))
     return yield* Effect.forEach(page, (events) =>
       Effect.map(planOf(storage, events), (plan): TimelineFrame => {
         const [first, last] = [events[0] as LoggedEvent, events.at(-1) as LoggedEvent]
@@ -123,8 +140,8 @@ const rowsOf = (
           ),
           forks: (forksAt.get(first.frame) ?? []).map((fork) => fork.runId),
           snapshots: events.flatMap(({ event }) => {
-            const moment = starts.has(event._tag) ? "before" : ends.has(event._tag) ? "after" : undefined
-            return moment === undefined || !("attempt" in event) ? [] : (snapshots.get(nameOf(event, moment)) ?? [])
+            const found = attemptOf(event)
+            return found === undefined ? [] : (snapshots.get(nameOf(found.name, found.moment)) ?? [])
           }),
         }
       }),

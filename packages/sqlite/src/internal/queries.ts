@@ -232,7 +232,9 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
   const selectOlderRuns = prepare<SummaryRow>(listing(isOlder))
   const selectTheseRuns = prepare<SummaryRow>(listing(`run_id IN (SELECT value FROM json_each(?7)) AND (?6 IS NULL OR ${isOlder})`))
   const selectChildren = prepare<[runId: string]>("SELECT run_id FROM smithers_runs WHERE parent_run_id = ?")
-  const selectForks = prepare<[runId: string]>("SELECT run_id FROM smithers_runs WHERE forked_from = ?")
+  const selectForks = prepare<[runId: string]>(
+    "SELECT run_id FROM smithers_runs WHERE forked_from = ? AND forked_frame BETWEEN ? AND ?",
+  )
   const selectRun = prepare<[...SummaryRow, ...DetailsRow]>(
     `SELECT ${summaryColumns}, r.input, r.output, r.ending, r.failure, r.cancel,
        (SELECT i.command FROM smithers_inbox i WHERE i.run_id = r.run_id AND i.frame IS NULL AND i.command ->> '$._tag' = 'Cancel'
@@ -423,13 +425,21 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
   return {
     runs: (filter, now) => {
       const { status, workflow = null, tag = null, isChild, parent = null, forkedFrom = null, runIds, before, limit = 100 } = filter
-      const { text, changedBefore = null } = filter
+      const { text, changedBefore = null, forkedAt } = filter
       const wanted = status === undefined ? null : JSON.stringify(status)
       const size = status === undefined ? limit : Math.max(limit, batch)
       // Few runs have relatives: an index finds those, where a page of all runs would be walked to its end.
       const relatives =
-        parent !== null ? selectChildren.values(parent) : forkedFrom !== null ? selectForks.values(forkedFrom) : undefined
-      const meant = runIds ?? relatives?.map(([runId]) => runId)
+        forkedAt !== undefined
+          ? selectForks.values(forkedAt.runId, forkedAt.first, forkedAt.last)
+          : parent !== null
+            ? selectChildren.values(parent)
+            : forkedFrom !== null
+              ? selectForks.values(forkedFrom, 0, Number.MAX_SAFE_INTEGER)
+              : undefined
+      const those = relatives?.map(([runId]) => runId)
+      const meant =
+        runIds === undefined || those === undefined ? (runIds ?? those) : those.filter((runId) => runIds.includes(runId))
       const these = meant === undefined ? null : JSON.stringify(meant)
       const child = isChild === undefined ? null : Number(isChild)
       const page = (after: string | undefined) => {

@@ -135,6 +135,13 @@ export const make = ({ prepare }: Pick<Connection, "prepare">): SnapshotRows => 
      WHERE run_id = ?1 AND (?2 IS NULL OR node_id = ?2) AND (?3 IS NULL OR iteration = ?3) AND (?4 IS NULL OR attempt = ?4)
      ORDER BY at_ms, node_id, iteration, attempt, moment DESC`,
   )
+  const selectThese = prepare<SnapshotRow>(
+    `SELECT ${fields.replaceAll(/[a-z_]+/g, "s.$&")} FROM json_each(?5) a CROSS JOIN smithers_snapshots s
+     WHERE s.run_id = ?1 AND s.node_id = a.value ->> 0 AND s.iteration = a.value ->> 1 AND s.attempt = a.value ->> 2
+       AND (?2 IS NULL OR s.node_id = ?2) AND (?3 IS NULL OR s.iteration = ?3) AND (?4 IS NULL OR s.attempt = ?4)
+     GROUP BY s.node_id, s.iteration, s.attempt, s.moment
+     ORDER BY s.at_ms, s.node_id, s.iteration, s.attempt, s.moment DESC`,
+  )
   const selectClaim = prepare<[number]>(selectClaimed)
   const putRevert = prepare(`INSERT OR REPLACE INTO smithers_reverts (run_id, ${revertFields}) VALUES (${"?, ".repeat(12)}?)`)
   const selectReverts = prepare<RevertRow>(`SELECT ${revertFields} FROM smithers_reverts WHERE run_id = ? ORDER BY number`)
@@ -163,7 +170,11 @@ export const make = ({ prepare }: Pick<Connection, "prepare">): SnapshotRows => 
       put.run(...ids, listed(skipped), listed(sharedWith), failure, moment === "before" ? 1 : null)
       return Either.right(undefined)
     },
-    find: ({ runId, nodeId = null, iteration = null, attempt = null }) =>
-      select.values(runId, nodeId, iteration, attempt).map(read(runId)),
+    find: ({ runId, nodeId = null, iteration = null, attempt = null, attempts }) => {
+      const which = [runId, nodeId, iteration, attempt] as const
+      if (attempts === undefined) return select.values(...which).map(read(runId))
+      const names = attempts.map((one) => [one.nodeId, one.iteration, one.attempt])
+      return selectThese.values(...which, JSON.stringify(names)).map(read(runId))
+    },
   }
 }

@@ -3,11 +3,13 @@
  */
 import { describe, expect, it } from "@effect/vitest"
 import { Storage } from "@smithers/core/Storage"
+import { defined } from "@smithers/core/Struct"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as React from "react"
 import {
+  type Ctx,
   createSmithers,
   Loop,
   Parallel,
@@ -18,6 +20,7 @@ import {
   Smithers,
   TryCatchFinally,
 } from "smithers-orchestrator"
+import { crashEverywhere } from "smithers-orchestrator/testing"
 import { z } from "zod"
 import { rest, settled } from "../core/Time.ts"
 
@@ -520,4 +523,100 @@ describe("ids that are others in each drawing", () => {
       }),
     ),
   )
+})
+
+describe("a task of a loop that is in the plan of some passes only", () => {
+  /** The names of what a task has given in each of the first passes of the loop around the reader. */
+  const passesOf = (ctx: Pick<Ctx, "outputMaybe">, nodeId: string, loop?: string): string =>
+    [0, 1, 2].map((iteration) => ctx.outputMaybe(outputs.text, { nodeId, iteration, ...defined({ loop }) }) ?? "-").join(" ")
+  const Round = ({ said }: { readonly said: string }) => {
+    const { iteration } = useCtx()
+    return (
+      <>
+        {iteration === 1 ? (
+          <Task id="second" output={outputs.text}>
+            {() => said}
+          </Task>
+        ) : null}
+        <Task id="read" output={outputs.text}>
+          {(ctx) => passesOf(ctx, "second")}
+        </Task>
+      </>
+    )
+  }
+
+  it("is read by the number of its pass, and not as the first that there is", async () => {
+    const workflow = smithers(() => (
+      <Workflow name="rounds">
+        <Loop id="rounds" until={false} maxIterations={3} onMaxReached="return-last">
+          <Round said="second" />
+        </Loop>
+        <Task id="end" output={outputs.text}>
+          {(ctx) => `${passesOf(ctx, "read")}, drawn ${passesOf(ctx, "second")}`}
+        </Task>
+      </Workflow>
+    ))
+    expect(await runWorkflow(workflow, { input: {}, runId: "some", runtime: Smithers.memory })).toEqual({
+      runId: "some",
+      exhausted: expect.anything(),
+      status: "finished",
+      output: "- - - - second - - second -, drawn - second -",
+    })
+  })
+
+  it("is read in the passes of the loop around the reader, where that begins anew in an outer one", async () => {
+    const Outer = () => {
+      const { iteration } = useCtx()
+      return (
+        <Loop id="inner" until={false} maxIterations={3} onMaxReached="return-last">
+          <Round said={`second of ${iteration}`} />
+        </Loop>
+      )
+    }
+    const workflow = smithers(() => (
+      <Workflow name="rounds">
+        <Loop id="outer" until={false} maxIterations={2} onMaxReached="return-last">
+          <Outer />
+          <Task id="after" output={outputs.text}>
+            {(ctx) => `${ctx.output(outputs.text, { nodeId: "read" })}, after it ${passesOf(ctx, "second", "inner")}`}
+          </Task>
+        </Loop>
+      </Workflow>
+    ))
+    expect(await runWorkflow(workflow, { input: {}, runId: "inner", runtime: Smithers.memory })).toEqual({
+      runId: "inner",
+      exhausted: expect.anything(),
+      status: "finished",
+      output: "- second of 1 -, after it - second of 1 -",
+    })
+  })
+
+  it("stays in the plan of a run that is resumed where the plan before had it", async () => {
+    const Body = () => {
+      const ctx = useCtx()
+      // In the plan, it is read in this pass, which has none; out of the plan, as it last was.
+      const isOut = ctx.iteration > 0 && ctx.outputMaybe(outputs.text, { nodeId: "one" }) === "out"
+      return isOut ? null : (
+        <Task id="one" output={outputs.text}>
+          {({ iteration }) => (iteration === 0 ? "out" : "in")}
+        </Task>
+      )
+    }
+    const workflow = smithers(() => (
+      <Workflow name="kept">
+        <Loop id="rounds" until={false} maxIterations={2} onMaxReached="return-last">
+          <Body />
+          <Task id="other">{{}}</Task>
+        </Loop>
+        <Task id="end" output={outputs.text}>
+          {(ctx) => passesOf(ctx, "one")}
+        </Task>
+      </Workflow>
+    ))
+    await crashEverywhere(workflow, {})
+    expect(await runWorkflow(workflow, { input: {}, runtime: Smithers.memory })).toMatchObject({
+      status: "finished",
+      output: "out in -",
+    })
+  })
 })

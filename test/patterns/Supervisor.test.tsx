@@ -1,5 +1,6 @@
 /** @jsxImportSource smithers-orchestrator */
 
+import { Loop } from "smithers-orchestrator"
 import type { Work } from "smithers-orchestrator/patterns"
 import { Supervisor } from "smithers-orchestrator/patterns"
 import { describe, expect, it } from "vitest"
@@ -194,6 +195,27 @@ describe("Supervisor", () => {
         '"site" is misplanned, with a (its needs lead into a circle',
       )
     expect(coder.left()).toBe(5)
+  })
+
+  it("counts its own rounds in each pass of a loop around it", async () => {
+    const boss = agent(
+      "boss",
+      ...[needing({ a: [], b: [] }), rejects("b"), rejects()],
+      ...[needing({ b: [], a: ["b"] }), rejects("a"), rejects()],
+    )
+    const coder = worker("coder", 6)
+    const twice = () => (
+      <Loop id="twice" until={false} maxIterations={2} onMaxReached="return-last">
+        {supervise(boss, { coder }, { maxConcurrency: 1 })}
+      </Loop>
+    )
+    expect(await outcome(twice)).toEqual({
+      outcome: "done",
+      rounds: 2,
+      done: { b: { text: "coder 3" }, a: { text: "coder 5" } },
+      left: {},
+    })
+    expect(asked(coder)).toEqual(["a", "b", "b", "b", "a", "a"])
   })
 
   it("survives a crash at every commit, with needs and a worker that fails", async () => {

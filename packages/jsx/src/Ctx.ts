@@ -32,8 +32,10 @@ export type Read<S extends Schemas, T> = T extends Codec.AnySchema
 export interface ReadOptions {
   /** Task that wrote the output. Required if several tasks have this schema. */
   readonly nodeId?: string
-  /** Iteration of the loop around the task, from 0. Default: the current one. */
+  /** Iteration of the loop around the task, from 0. Default: the current one, or the last one of a task that has left the plan. */
   readonly iteration?: number
+  /** The loop in which `iteration` counts, for a task that has left the plan. Default: the loop around the reader. */
+  readonly loop?: string
 }
 
 /**
@@ -167,8 +169,8 @@ export const make = (source: Source, loop: string | undefined): Ctx & Compatibil
     if (successor === "none") throw stale(name)
     return successor
   }
-  const read = (target: unknown, nodeId: string | undefined, pass: Reads.Read["pass"]) => {
-    const wanted = { table: source.tableOf(target), nodeId: nodeId === undefined ? undefined : keptId(nodeId), pass }
+  const read = (target: unknown, nodeId: string | undefined, pass: Reads.Read["pass"], from = loop) => {
+    const wanted = { table: source.tableOf(target), nodeId: nodeId === undefined ? undefined : keptId(nodeId), pass, from }
     const found = Reads.find(source.known(), wanted)
     source.onRead?.(wanted, found)
     return { wanted, found }
@@ -195,13 +197,13 @@ export const make = (source: Source, loop: string | undefined): Ctx & Compatibil
     output: (target: unknown, options: ReadOptions = {}) => {
       const successor = later("output")
       if (successor !== undefined) return successor.output(target, options)
-      const { wanted, found } = read(target, options.nodeId, options.iteration)
+      const { wanted, found } = read(target, options.nodeId, options.iteration, options.loop && keptId(options.loop))
       return found.isThere ? found.value : source.absent(wanted)
     },
     outputMaybe: (target: unknown, options: ReadOptions = {}) => {
       const successor = later("outputMaybe")
       if (successor !== undefined) return successor.outputMaybe(target, options)
-      return read(target, options.nodeId, options.iteration).found.value
+      return read(target, options.nodeId, options.iteration, options.loop && keptId(options.loop)).found.value
     },
     latest: (target: unknown, node?: string | ReadOptions) => {
       const successor = later("latest")

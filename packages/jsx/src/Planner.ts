@@ -482,6 +482,7 @@ const makeReading = (
     recall: (plan) => {
       holders = Identity.holdersIn(plan)
       recalled = plan
+      layout = Reads.indexOf(plan)
     },
     strayReads: (state) => {
       const found = new Map<string, StrayRead>()
@@ -526,7 +527,10 @@ const conditions: { readonly [type: string]: ReadonlyArray<string> } = {
 }
 
 /** Encodes a read as a key. A table has no `/` in its name, and the id comes last. */
-const readKey = ({ pass, table, nodeId }: Reads.Read): string => `${pass ?? ""}/${table}/${nodeId ?? ""}`
+const readKey = ({ pass, table, nodeId, from }: Reads.Read): string =>
+  typeof pass === "number" && from !== undefined
+    ? compositeKey(pass, table, nodeId ?? "", from)
+    : `${pass ?? ""}/${table}/${nodeId ?? ""}`
 
 /** Formats the tasks that have moved between loops, as the end of a sentence. */
 const movedBetween = (before: Reads.TaskIndex, after: Reads.TaskIndex): string => {
@@ -679,7 +683,8 @@ const watch = (
       continue
     }
     nodes.add(nodeId)
-    const loop = known.layout.tasks.get(nodeId)?.loop
+    const task = known.layout.tasks.get(nodeId)
+    const loop = task === undefined && typeof read.pass === "number" ? read.from : task?.loop
     if (read.pass === "latest" && loop !== undefined) {
       begun.add(loop)
       around(known.layout.loops.get(loop))

@@ -4,7 +4,6 @@ import type { Ctx } from "@smithers/jsx/Ctx"
 import { ForEach, Sequence } from "@smithers/jsx/components"
 import type * as React from "react"
 import {
-  Given,
   type Having,
   Here,
   Outcome,
@@ -15,6 +14,7 @@ import {
   type PatternProps,
   type Prompt,
   say,
+  told,
   type ValueOf,
 } from "./Participant.tsx"
 
@@ -58,17 +58,7 @@ export interface ClassifyAndRouteProps<Item, C extends Output, R extends Output>
 export const ClassifyAndRoute = <Item, C extends Output, R extends Output>(
   props: ClassifyAndRouteProps<Item, C, R>,
 ): React.ReactNode => {
-  const {
-    id,
-    items,
-    by = (item: Item) => String(item),
-    classifyOutput,
-    routes,
-    routeOutput,
-    otherwise,
-    minConfidence = 0,
-    children,
-  } = props
+  const { id, items, by = String, classifyOutput, routes, routeOutput, otherwise, minConfidence = 0, children } = props
   const categories = Object.keys(routes)
   if (categories.length === 0) throw new TypeError(`ClassifyAndRoute "${id}": it has no "routes"`)
   const keys = items.map((item, index) => String(by(item, index)))
@@ -83,12 +73,7 @@ export const ClassifyAndRoute = <Item, C extends Output, R extends Output>(
     if (by === undefined) return null
     return (
       <Part timeout={props.timeout} by={by} id={`${id}:handle:${key}`} output={routeOutput}>
-        {(ctx) => (
-          <>
-            {say(children, ctx)}
-            <Given title="The item" value={item} />
-          </>
-        )}
+        {(ctx) => told(say(children, ctx), { "The item": item })}
       </Part>
     )
   }
@@ -104,14 +89,7 @@ export const ClassifyAndRoute = <Item, C extends Output, R extends Output>(
         {(item, index) => (
           <Sequence>
             <Part timeout={props.timeout} by={props.classifier} id={`${id}:classify:${keys[index]}`} output={classifyOutput}>
-              {(ctx) => (
-                <>
-                  <p>Name the category of the item: {categories.join(", ")}.</p>
-                  <Given title="The item" value={item} />
-                  <h2>The task</h2>
-                  {say(children, ctx)}
-                </>
-              )}
+              {(ctx) => told(`Name the category of the item: ${categories.join(", ")}.`, { "The item": item }, say(children, ctx))}
             </Part>
             <Here>{handling(item, keys[index] ?? "")}</Here>
           </Sequence>

@@ -4,7 +4,6 @@ import type { Ctx } from "@smithers/jsx/Ctx"
 import { Loop, Sequence, useCtx } from "@smithers/jsx/components"
 import type * as React from "react"
 import {
-  Given,
   type Having,
   Outcome,
   type Output,
@@ -15,6 +14,7 @@ import {
   type Prompt,
   say,
   Tolerant,
+  told,
   type ValueOf,
 } from "./Participant.tsx"
 
@@ -55,14 +55,12 @@ export const Debate = <A extends Output, V extends Output>(props: DebateProps<A,
     )
   const side = (by: Participant, nodeId: string, other: string, stand: string): React.ReactNode => (
     <Part timeout={props.timeout} by={by} id={nodeId} output={argumentOutput}>
-      {(ctx) => (
-        <>
-          {say(children, ctx)}
-          <p>{stand}</p>
-          <Given title="The last argument of the other side" value={of(ctx, other).at(-1)} />
-          <Given title="Your last argument" value={of(ctx, nodeId).at(-1)} />
-        </>
-      )}
+      {(ctx) =>
+        told([say(children, ctx), <p key="stand">{stand}</p>], {
+          "The last argument of the other side": of(ctx, other).at(-1),
+          "Your last argument": of(ctx, nodeId).at(-1),
+        })
+      }
     </Part>
   )
   const areHeard = (ctx: Ctx): boolean => of(ctx, propose).length > 0 && of(ctx, oppose).length > 0
@@ -77,15 +75,13 @@ export const Debate = <A extends Output, V extends Output>(props: DebateProps<A,
       </Tolerant>
       <Sequence skipIf={isShort}>
         <Part timeout={props.timeout} by={props.judge} id={decide} output={verdictOutput}>
-          {(ctx) => (
-            <>
-              <p>Decide the debate. Its winner is "proposer", "opponent", or "undecided".</p>
-              <Given title="For it" value={of(ctx, propose)} />
-              <Given title="Against it" value={of(ctx, oppose)} />
-              <h2>The question</h2>
-              {say(children, ctx)}
-            </>
-          )}
+          {(ctx) =>
+            told(
+              'Decide the debate. Its winner is "proposer", "opponent", or "undecided".',
+              { "For it": of(ctx, propose), "Against it": of(ctx, oppose) },
+              say(children, ctx),
+            )
+          }
         </Part>
       </Sequence>
       <Outcome {...props}>

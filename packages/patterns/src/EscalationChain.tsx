@@ -4,7 +4,6 @@ import type { Ctx } from "@smithers/jsx/Ctx"
 import { ForEach, HumanTask, Sequence, useCtx } from "@smithers/jsx/components"
 import type * as React from "react"
 import {
-  Given,
   Here,
   Outcome,
   type Output,
@@ -13,6 +12,7 @@ import {
   type PatternProps,
   type Prompt,
   say,
+  told,
   type ValueOf,
 } from "./Participant.tsx"
 
@@ -67,12 +67,8 @@ export const EscalationChain = <L extends Output>(props: EscalationChainProps<L>
     return { tried, level: undefined, answer: undefined }
   }
   const { tried, level: next } = soFar(useCtx())
-  const asked = (ctx: Ctx) => (
-    <>
-      {say(children, ctx)}
-      <Given title="Tried before, in vain" value={soFar(ctx).tried.length === 0 ? undefined : soFar(ctx).tried} />
-    </>
-  )
+  const asked = (ctx: Ctx) =>
+    told(say(children, ctx), { "Tried before, in vain": soFar(ctx).tried.length === 0 ? undefined : soFar(ctx).tried })
   const patience = typeof human === "object" ? human.timeout : undefined
   return (
     <Sequence skipIf={props.skipIf}>

@@ -4,7 +4,6 @@ import type { Ctx } from "@smithers/jsx/Ctx"
 import { ForEach, Sequence, useCtx } from "@smithers/jsx/components"
 import type * as React from "react"
 import {
-  Given,
   Outcome,
   type Output,
   Part,
@@ -12,6 +11,7 @@ import {
   type PatternProps,
   type Prompt,
   say,
+  told,
   type ValueOf,
 } from "./Participant.tsx"
 
@@ -70,13 +70,11 @@ export const GatherAndSynthesize = <G extends Output, S extends Output>(props: G
       </ForEach>
       <Sequence skipIf={isShort}>
         <Part by={synthesizer} id={synthesize} output={synthesisOutput}>
-          {(ctx) => (
-            <>
-              {say(children, ctx)}
-              <Given title="From the sources" value={foundIn(ctx)} />
-              <Given title="Missing sources" value={Object.keys(missingIn(ctx)).length === 0 ? undefined : missingIn(ctx)} />
-            </>
-          )}
+          {(ctx) => {
+            const missing = missingIn(ctx)
+            const isAll = Object.keys(missing).length === 0
+            return told(say(children, ctx), { "From the sources": foundIn(ctx), "Missing sources": isAll ? undefined : missing })
+          }}
         </Part>
       </Sequence>
       <Outcome {...props}>

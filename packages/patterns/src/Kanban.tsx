@@ -4,7 +4,6 @@ import type { Ctx } from "@smithers/jsx/Ctx"
 import { ForEach, Parallel, Sequence, useCtx } from "@smithers/jsx/components"
 import type * as React from "react"
 import {
-  Given,
   Outcome,
   type Output,
   Part,
@@ -13,6 +12,7 @@ import {
   type PatternProps,
   type Prompt,
   say,
+  told,
 } from "./Participant.tsx"
 
 export interface Column {
@@ -79,13 +79,12 @@ export const Kanban = <Card,>(props: KanbanProps<Card>): React.ReactNode => {
             >
               {({ key, card }) => (
                 <Part timeout={props.timeout} by={column.worker} id={`${id}:${column.name}:${key}`} output={column.output}>
-                  {(ctx) => (
-                    <>
-                      {say(column.prompt ?? children, ctx)}
-                      <Given title="The card" value={card} />
-                      <Given title="From the column before" value={before === undefined ? undefined : resultOf(ctx, before, key)} />
-                    </>
-                  )}
+                  {(ctx) =>
+                    told(say(column.prompt ?? children, ctx), {
+                      "The card": card,
+                      "From the column before": before === undefined ? undefined : resultOf(ctx, before, key),
+                    })
+                  }
                 </Part>
               )}
             </ForEach>

@@ -4,7 +4,6 @@ import type { Ctx } from "@smithers/jsx/Ctx"
 import { Loop, Sequence } from "@smithers/jsx/components"
 import type * as React from "react"
 import {
-  Given,
   type Having,
   Outcome,
   type Output,
@@ -15,6 +14,7 @@ import {
   type Prompt,
   say,
   Tolerant,
+  told,
   type ValueOf,
 } from "./Participant.tsx"
 
@@ -76,23 +76,21 @@ export const Optimizer = <G extends Output, E extends Output>(props: OptimizerPr
           onMaxReached="return-last"
         >
           <Part timeout={props.timeout} by={props.generator} id={generate} output={props.generateOutput}>
-            {(ctx) => (
-              <>
-                {say(children, ctx)}
-                <Given title="The best so far, with its score" value={seen(ctx).best} />
-                <Given title="The last evaluation" value={ctx.latest<Output>(props.evaluateOutput, evaluate)} />
-              </>
-            )}
+            {(ctx) =>
+              told(say(children, ctx), {
+                "The best so far, with its score": seen(ctx).best,
+                "The last evaluation": ctx.latest<Output>(props.evaluateOutput, evaluate),
+              })
+            }
           </Part>
           <Part timeout={props.timeout} by={props.evaluator} id={evaluate} output={props.evaluateOutput}>
-            {(ctx) => (
-              <>
-                <p>Score the candidate by how well it does what was asked for.</p>
-                <Given title="The candidate" value={candidateIn(ctx, ctx.iteration)} />
-                <h2>The task</h2>
-                {say(children, ctx)}
-              </>
-            )}
+            {(ctx) =>
+              told(
+                "Score the candidate by how well it does what was asked for.",
+                { "The candidate": candidateIn(ctx, ctx.iteration) },
+                say(children, ctx),
+              )
+            }
           </Part>
         </Loop>
       </Tolerant>

@@ -4,7 +4,6 @@ import type { Ctx } from "@smithers/jsx/Ctx"
 import { ForEach, Sequence, useCtx } from "@smithers/jsx/components"
 import type * as React from "react"
 import {
-  Given,
   Outcome,
   type Output,
   Part,
@@ -12,6 +11,7 @@ import {
   type PatternProps,
   type Prompt,
   say,
+  told,
   type ValueOf,
 } from "./Participant.tsx"
 
@@ -83,15 +83,11 @@ export const Panel = <P extends Output, M extends Output>(props: PanelProps<P, M
       {moderator !== undefined && moderatorOutput !== undefined && (
         <Sequence skipIf={strategy !== "synthesize" || Object.keys(seen.answers).length < quorum}>
           <Part by={moderator} id={`${id}:moderate`} output={moderatorOutput}>
-            {(ctx) => (
-              <>
-                <p>Make one answer of those of the panel.</p>
-                <Given title="The answers" value={counted(ctx).answers} />
-                <Given title="Without an answer" value={counted(ctx).absent.join(", ") || undefined} />
-                <h2>The task</h2>
-                {say(children, ctx)}
-              </>
-            )}
+            {(ctx) => {
+              const { answers, absent } = counted(ctx)
+              const given = { "The answers": answers, "Without an answer": absent.join(", ") || undefined }
+              return told("Make one answer of those of the panel.", given, say(children, ctx))
+            }}
           </Part>
         </Sequence>
       )}

@@ -110,13 +110,6 @@ const Computed = Task as unknown as (props: {
   readonly children: (ctx: Ctx) => unknown
 }) => React.ReactElement
 
-/** A task that gives a value of any schema. */
-export const Kept = ({ id, output, value }: Pick<Work, "id" | "output"> & { readonly value: unknown }): React.ReactNode => (
-  <Computed id={id} output={output}>
-    {() => value}
-  </Computed>
-)
-
 /** The last task of a pattern, which gives its outcome. */
 export const Outcome = <O,>({ id, output, result, children, failsFor }: OutcomeProps<O>): React.ReactNode => {
   const conclude = (ctx: Ctx): unknown => {
@@ -139,10 +132,22 @@ export const Here = ({ children }: { readonly children: (ctx: Ctx) => React.Reac
 export const say = (prompt: Prompt, ctx: Ctx): Told => (typeof prompt === "function" ? prompt(ctx) : (prompt ?? null))
 
 /** A part of a prompt with a title: text as it is, other values as JSON, and nothing for a value that is not there. */
-export const Given = ({ title, value }: { readonly title: string; readonly value: unknown }): React.ReactNode =>
+const Given = ({ title, value }: { readonly title: string; readonly value: unknown }): React.ReactNode =>
   value === undefined ? null : (
     <>
       <h2>{title}</h2>
       {typeof value === "string" ? <p>{value}</p> : <pre>{JSON.stringify(value, null, 2)}</pre>}
     </>
   )
+
+/** Returns a prompt: its first words, values by title, and at its end the task, where the first words are another instruction. */
+export const told = (words: Told, given: { readonly [title: string]: unknown }, task?: Told): Told => (
+  <>
+    {words}
+    {Object.entries(given).map(([title, value]) => (
+      <Given key={title} title={title} value={value} />
+    ))}
+    {task === undefined ? null : <h2>The task</h2>}
+    {task}
+  </>
+)

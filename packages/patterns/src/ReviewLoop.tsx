@@ -4,7 +4,6 @@ import type { Ctx } from "@smithers/jsx/Ctx"
 import { Loop, Sequence } from "@smithers/jsx/components"
 import type * as React from "react"
 import {
-  Given,
   type Having,
   Outcome,
   type Output,
@@ -15,6 +14,7 @@ import {
   type Prompt,
   say,
   Tolerant,
+  told,
   type ValueOf,
 } from "./Participant.tsx"
 
@@ -60,24 +60,21 @@ export const ReviewLoop = <P extends Output, R extends Output>(props: ReviewLoop
       <Tolerant id={id} when={props.onParticipantFailure === "stop"}>
         <Loop id={`${id}:rounds`} until={(ctx) => reviewIn(ctx)?.approved === true || isStalled(ctx)} maxIterations={maxIterations}>
           <Part timeout={props.timeout} by={producer} id={produce} output={props.produceOutput}>
-            {(ctx) => (
-              <>
-                {say(children, ctx)}
-                <Given title="Your last draft" value={ctx.latest<Output>(props.produceOutput, produce)} />
-                <Given title="Its review, which the next draft must answer" value={ctx.latest<Output>(props.reviewOutput, judge)} />
-              </>
-            )}
+            {(ctx) =>
+              told(say(children, ctx), {
+                "Your last draft": ctx.latest<Output>(props.produceOutput, produce),
+                "Its review, which the next draft must answer": ctx.latest<Output>(props.reviewOutput, judge),
+              })
+            }
           </Part>
           <Part timeout={props.timeout} by={reviewer} id={judge} output={props.reviewOutput}>
-            {(ctx) => (
-              <>
-                <p>Review the draft. Approve it only if it does what was asked for.</p>
-                <Given title="The draft" value={draftIn(ctx)} />
-                <Given title="Your review of the draft before" value={ctx.latest<Output>(props.reviewOutput, judge)} />
-                <h2>The task</h2>
-                {say(children, ctx)}
-              </>
-            )}
+            {(ctx) =>
+              told(
+                "Review the draft. Approve it only if it does what was asked for.",
+                { "The draft": draftIn(ctx), "Your review of the draft before": ctx.latest<Output>(props.reviewOutput, judge) },
+                say(children, ctx),
+              )
+            }
           </Part>
         </Loop>
       </Tolerant>

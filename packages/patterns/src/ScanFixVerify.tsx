@@ -7,7 +7,6 @@ import type { Ctx } from "@smithers/jsx/Ctx"
 import { ForEach, Loop, Sequence, useCtx } from "@smithers/jsx/components"
 import type * as React from "react"
 import {
-  Given,
   type Having,
   Outcome,
   type Output,
@@ -17,6 +16,7 @@ import {
   type PatternProps,
   type Prompt,
   say,
+  told,
   type ValueOf,
 } from "./Participant.tsx"
 import * as Scans from "./Scans.ts"
@@ -62,62 +62,53 @@ export const ScanFixVerify = <S extends Output, F extends Output, V extends Outp
   const keyOf = (issue: unknown): string => String(props.by === undefined ? Object(issue).id : props.by(issue as never))
   /** Prefix of the ids of a scan and of its fixes. */
   const at = (scan: number): string => (scan === 1 ? id : `${id}:${scan}`)
-  const verdictOf = (ctx: Ctx, scan: number, key: string) =>
-    ctx.outputMaybe<Output>(verifyOutput, { nodeId: `${at(scan)}:verify:${key}` })
+  const idsOf = (scan: number, key: string) => ({ fix: `${at(scan)}:fix:${key}`, verify: `${at(scan)}:verify:${key}` })
+  const isFixed = (ctx: Ctx, verify: string): boolean => ctx.outputMaybe<Output>(verifyOutput, { nodeId: verify })?.fixed === true
   const scanIn = (ctx: Ctx, scan: number): Scans.Scan => {
     const { issues = [] } = ctx.outputMaybe<Output>(scanOutput, { nodeId: `${at(scan)}:scan` }) ?? {}
     const failures = new Map(ctx.failures(`${at(scan)}:issues`).map(({ key, error }) => [key, error.message]))
     return {
       found: issues.map((issue: unknown) => ({ key: keyOf(issue), issue })),
-      isFixed: (key) => verdictOf(ctx, scan, key)?.fixed === true,
-      fixes: (key) => ctx.iterationCount<Output>(fixOutput, `${at(scan)}:fix:${key}`),
+      isFixed: (key) => isFixed(ctx, idsOf(scan, key).verify),
+      fixes: (key) => ctx.iterationCount<Output>(fixOutput, idsOf(scan, key).fix),
       failure: (key) => failures.get(key),
     }
   }
   const account = (ctx: Ctx) => Scans.account((scan) => scanIn(ctx, scan), maxScans, maxIterations)
-  const fixing = (scan: number, { key, issue, fixes }: Scans.OpenIssue): React.ReactElement => (
-    <Loop
-      id={`${at(scan)}:rounds:${key}`}
-      until={(ctx) => verdictOf(ctx, scan, key)?.fixed === true}
-      maxIterations={maxIterations - fixes}
-      onMaxReached="return-last"
-    >
-      <Part timeout={props.timeout} by={props.fixer} id={`${at(scan)}:fix:${key}`} output={fixOutput}>
-        {(ctx) => (
-          <>
-            <p>Fix this issue.</p>
-            <Given title="The issue" value={issue} />
-            <Given title="The last fix did not hold" value={ctx.latest<Output>(verifyOutput, `${at(scan)}:verify:${key}`)} />
-            <Given
-              title="Found again"
-              value={fixes === 0 ? undefined : "It was fixed and verified, and a later scan found it again."}
-            />
-          </>
-        )}
-      </Part>
-      <Part timeout={props.timeout} by={props.verifier} id={`${at(scan)}:verify:${key}`} output={verifyOutput}>
-        {(ctx) => (
-          <>
-            <p>Verify that this issue is fixed.</p>
-            <Given title="The issue" value={issue} />
-            <Given title="The fix" value={ctx.outputMaybe<Output>(fixOutput, { nodeId: `${at(scan)}:fix:${key}` })} />
-          </>
-        )}
-      </Part>
-    </Loop>
-  )
-  const said = ({ fixed, survivors }: ReturnType<typeof account>) => ({ fixed, survivors })
+  const fixing = (scan: number, { key, issue, fixes }: Scans.OpenIssue): React.ReactElement => {
+    const { fix, verify } = idsOf(scan, key)
+    const again = fixes === 0 ? undefined : "It was fixed and verified, and a later scan found it again."
+    return (
+      <Loop
+        id={`${at(scan)}:rounds:${key}`}
+        until={(ctx) => isFixed(ctx, verify)}
+        maxIterations={maxIterations - fixes}
+        onMaxReached="return-last"
+      >
+        <Part timeout={props.timeout} by={props.fixer} id={fix} output={fixOutput}>
+          {(ctx) => {
+            const before = ctx.latest<Output>(verifyOutput, verify)
+            return told("Fix this issue.", { "The issue": issue, "The last fix did not hold": before, "Found again": again })
+          }}
+        </Part>
+        <Part timeout={props.timeout} by={props.verifier} id={verify} output={verifyOutput}>
+          {(ctx) => {
+            const fixed = ctx.outputMaybe<Output>(fixOutput, { nodeId: fix })
+            return told("Verify that this issue is fixed.", { "The issue": issue, "The fix": fixed })
+          }}
+        </Part>
+      </Loop>
+    )
+  }
   const { scans } = account(useCtx())
   return (
     <Sequence skipIf={props.skipIf}>
       {scans.map(({ scan, open }) => [
         <Part key={`scan ${scan}`} by={props.scanner} id={`${at(scan)}:scan`} output={scanOutput}>
-          {(ctx) => (
-            <>
-              {say(children, ctx)}
-              <Given title="Issues of earlier scans" value={scan === 1 ? undefined : said(account(ctx))} />
-            </>
-          )}
+          {(ctx) => {
+            const { fixed, survivors } = account(ctx)
+            return told(say(children, ctx), { "Issues of earlier scans": scan === 1 ? undefined : { fixed, survivors } })
+          }}
         </Part>,
         <ForEach
           key={`issues ${scan}`}

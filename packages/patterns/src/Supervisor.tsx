@@ -9,10 +9,8 @@ import type * as React from "react"
 import type { PlannedTask, Rejection } from "./Delegation.ts"
 import * as Delegation from "./Delegation.ts"
 import {
-  Given,
   type Having,
   Here,
-  Kept,
   Outcome,
   type Output,
   Part,
@@ -21,6 +19,7 @@ import {
   type PatternProps,
   type Prompt,
   say,
+  told,
   type ValueOf,
 } from "./Participant.tsx"
 
@@ -67,62 +66,50 @@ export const Supervisor = <P extends Output, W extends Output, R extends Output>
   props: SupervisorProps<P, W, R>,
 ): React.ReactNode => {
   const { id, workers, workerOutput, maxTasks = 20, onExhausted = "fail", children } = props
-  const [review, names] = [`${id}:review`, Object.keys(workers)]
+  const [review, rounds, names] = [`${id}:review`, `${id}:rounds`, Object.keys(workers)]
   if (names.length === 0) throw new TypeError(`Supervisor "${id}": it has no "workers"`)
   const planIn = (ctx: Ctx) =>
     Delegation.ordered(ctx.outputMaybe<Output>(props.planOutput, { nodeId: `${id}:plan` })?.tasks ?? [], maxTasks)
-  const workIn = (ctx: Ctx, task: string, iteration = ctx.iteration): ValueOf<W> | undefined =>
-    ctx.outputMaybe<Output>(workerOutput, { nodeId: `${id}:do:${task}`, iteration })
-  const roundsIn = (ctx: Ctx): number => ctx.iterationCount<Output>(props.reviewOutput, review)
-  /** Accepted results and remaining tasks after some rounds. */
-  const account = (ctx: Ctx, rounds = roundsIn(ctx)) =>
-    Delegation.account(
-      planIn(ctx),
-      Array.from({ length: rounds }, (_, iteration) => ({
-        work: (task: string) => workIn(ctx, task, iteration),
-        rejected: ctx.outputMaybe<Output>(props.reviewOutput, { nodeId: review, iteration })?.rejected ?? [],
-      })),
-    )
-  /** The result of a task in a round: the accepted one of an earlier round, or that of this one. */
-  const resultIn = (ctx: Ctx, task: string) => account(ctx, ctx.iteration).done[task] ?? workIn(ctx, task)
-  const readyIn = (ctx: Ctx) => Delegation.ready(planIn(ctx), (task) => resultIn(ctx, task) !== undefined)
-  /** A task of a round. Accepted work is kept in each round, so that a round is read by its number. */
-  const delegated = (
-    { id: task, worker = "", instructions, needs = [] }: PlannedTask,
-    { done, left }: ReturnType<typeof account>,
-  ) =>
-    left[task] === undefined ? (
-      <Kept id={`${id}:do:${task}`} output={workerOutput} value={done[task]} />
-    ) : (
-      <Part
-        timeout={props.timeout}
-        by={workers[worker] ?? workers[names[0] ?? ""] ?? []}
-        id={`${id}:do:${task}`}
-        output={workerOutput}
-      >
-        {(ctx) => (
-          <>
-            {instructions}
-            {needs.map((need) => (
-              <Given key={need} title={`The result of ${need}`} value={resultIn(ctx, need)} />
-            ))}
-            <Given title="Done before, and rejected" value={ctx.iteration === 0 ? undefined : left[task]} />
-          </>
-        )}
+  /** Accepted results and remaining tasks after some rounds. A round has only the tasks that were left before it. */
+  const account = (ctx: Ctx, count = ctx.iterationCount<Output>(props.reviewOutput, review)) => {
+    const roundAt = (iteration: number) => ({
+      work: (task: string) => ctx.outputMaybe<Output>(workerOutput, { nodeId: `${id}:do:${task}`, iteration, loop: rounds }),
+      rejected: ctx.outputMaybe<Output>(props.reviewOutput, { nodeId: review, iteration })?.rejected ?? [],
+    })
+    return {
+      rounds: count,
+      ...Delegation.account(
+        planIn(ctx),
+        Array.from({ length: count }, (_, round) => roundAt(round)),
+      ),
+    }
+  }
+  /** The round that ctx is in: what was left before it, results, tasks that have begun or can begin, and those of them to do. */
+  const roundIn = (ctx: Ctx) => {
+    const { done, left } = account(ctx, ctx.iteration)
+    const result = (task: string) => done[task] ?? ctx.outputMaybe<Output>(workerOutput, { nodeId: `${id}:do:${task}` })
+    const ready = Delegation.ready(planIn(ctx), (task) => result(task) !== undefined)
+    return { left, result, ready, open: ready.filter(({ id: task }) => left[task] !== undefined) }
+  }
+  const delegated = ({ id: task, worker = "", instructions, needs = [] }: PlannedTask) => {
+    const by = workers[worker] ?? workers[names[0] ?? ""] ?? []
+    return (
+      <Part timeout={props.timeout} by={by} id={`${id}:do:${task}`} output={workerOutput}>
+        {(ctx) => {
+          const { left, result } = roundIn(ctx)
+          const given = Object.fromEntries(needs.map((need) => [`The result of ${need}`, result(need)]))
+          return told(instructions, { ...given, "Done before, and rejected": ctx.iteration === 0 ? undefined : left[task] })
+        }}
       </Part>
     )
+  }
   return (
     <Sequence skipIf={props.skipIf}>
       <Part timeout={props.timeout} by={props.boss} id={`${id}:plan`} output={props.planOutput}>
-        {(ctx) => (
-          <>
-            <p>{`Plan tasks for your workers: ${names.join(", ")}. At most ${maxTasks} tasks.`}</p>
-            {say(children, ctx)}
-          </>
-        )}
+        {(ctx) => [`Plan tasks for your workers: ${names.join(", ")}. At most ${maxTasks} tasks.\n\n`, say(children, ctx)]}
       </Part>
       <Loop
-        id={`${id}:rounds`}
+        id={rounds}
         until={(ctx) => planIn(ctx).fault !== undefined || Object.keys(account(ctx).left).length === 0}
         maxIterations={props.maxIterations ?? 3}
         onMaxReached="return-last"
@@ -131,28 +118,24 @@ export const Supervisor = <P extends Output, W extends Output, R extends Output>
           {(ctx) => (
             <ForEach
               id={`${id}:tasks`}
-              items={readyIn(ctx)}
+              items={roundIn(ctx).open}
               by={(task) => task.id}
               maxConcurrency={props.maxConcurrency ?? 4}
               settled={props.onParticipantFailure !== "fail"}
               more
-              until={({ done, failed }, inner) => done + failed >= readyIn(inner).length}
+              until={({ done, failed }, inner) => done + failed >= roundIn(inner).open.length}
             >
-              {(task) => delegated(task, account(ctx, ctx.iteration))}
+              {delegated}
             </ForEach>
           )}
         </Here>
         <Part timeout={props.timeout} by={props.boss} id={review} output={props.reviewOutput}>
-          {(ctx) => (
-            <>
-              <p>Review the results. Reject each that is not what you asked for.</p>
-              {readyIn(ctx).map(({ id: task }) => (
-                <Given key={task} title={task} value={workIn(ctx, task) ?? "There is no result."} />
-              ))}
-              <h2>The task</h2>
-              {say(children, ctx)}
-            </>
-          )}
+          {(ctx) => {
+            const { ready, result } = roundIn(ctx)
+            const results = ready.map(({ id: task }) => [task, result(task) ?? "There is no result."])
+            const asked = "Review the results. Reject each that is not what you asked for."
+            return told(asked, Object.fromEntries(results), say(children, ctx))
+          }}
         </Part>
       </Loop>
       <Outcome
@@ -164,7 +147,7 @@ export const Supervisor = <P extends Output, W extends Output, R extends Output>
         {(ctx): SupervisorOutcome<ValueOf<W>> => {
           const [found, { fault, order }] = [account(ctx), planIn(ctx)]
           const over = Object.keys(found.left).length > 0 ? "exhausted" : order.length === 0 ? "empty" : "done"
-          return { outcome: fault ?? over, rounds: roundsIn(ctx), ...found }
+          return { outcome: fault ?? over, ...found }
         }}
       </Outcome>
     </Sequence>

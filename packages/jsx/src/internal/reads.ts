@@ -4,6 +4,7 @@
  * iteration. Places come from the previous plan; the planner renders again if a render has read by an outdated one.
  */
 import { type NodeId, type NodeKey, nodeKey, partId } from "@smithers/core/Ids"
+import type { PlanText } from "@smithers/core/PlanText"
 import * as Records from "@smithers/core/Records"
 import type { FailureCause } from "@smithers/core/RunEvent"
 import * as RunState from "@smithers/core/RunState"
@@ -52,6 +53,8 @@ export interface Read {
   readonly nodeId: NodeId | undefined
   /** Iteration to read. Default: the current one. */
   readonly pass: number | "latest" | undefined
+  /** The innermost loop around the reader. Iterations of a task that has left the plan are counted in it. */
+  readonly from?: NodeId | undefined
 }
 
 /** Result of a read. */
@@ -87,6 +90,30 @@ export const nodeOf = ({ layout, rows }: Known, { table, nodeId }: Pick<Read, "t
     )
   }
   return candidates[0]
+}
+
+/** Finds the tasks, loops, races and lists of a stored plan, for the reads of the first render after a restart. */
+export const indexOf = ({ nodes, end }: PlanText): TaskIndex => {
+  const [tasks, writers] = [new Map<NodeId, TaskLocation>(), new Map<string, Array<NodeId>>()]
+  const [loops, groups] = [new Map<NodeId, NodeId | undefined>(), new Map<NodeId, Group & { readonly parts: Array<string> }>()]
+  const around: Array<{ readonly node: PlanText["nodes"][number]; readonly loop: NodeId | undefined; readonly end: number }> = []
+  for (const [position, node] of nodes.entries()) {
+    while (around.length > 0 && (around.at(-1)?.end ?? 0) <= position) around.pop()
+    const parent = around.at(-1)
+    const loop = parent?.loop
+    if ((node._tag === "Step" || node._tag === "Wait") && node.id !== undefined && node.details.table !== undefined) {
+      const { table } = node.details
+      tasks.set(node.id, { table, loop, within: [] })
+      writers.set(table, [...(writers.get(table) ?? []), node.id])
+    }
+    if (node._tag === "Loop" && node.id !== undefined) loops.set(node.id, loop)
+    if ((node._tag === "Race" || node._tag === "ForEach") && parent?.node.id !== undefined)
+      groups.set(parent.node.id, { loop, parts: [] })
+    if (node._tag === "Scope" && node.details.part !== undefined)
+      groups.get(around.at(-2)?.node.id ?? "")?.parts.push(node.details.part)
+    around.push({ node, loop: node._tag === "Loop" ? node.id : loop, end: end(position) })
+  }
+  return { tasks, writers, loops, groups }
 }
 
 /** Returns the rows of a loop's current instance: `passes` of them from `base`; none before its first iteration. */
@@ -145,15 +172,16 @@ const rowsOf = (known: Known, nodeId: NodeId) => {
 /** Returns the number of outputs of a node in the current instance of its loop. */
 export const countOf = (known: Known, nodeId: NodeId): number => rowsOf(known, nodeId).count
 
-const rowOf = (known: Known, nodeId: NodeId, pass: Read["pass"]): number | undefined => {
+const rowOf = (known: Known, nodeId: NodeId, { pass, from }: Pick<Read, "pass" | "from">): number | undefined => {
   const task = known.layout.tasks.get(nodeId)
   // A task that has left the plan is read as it last was.
-  if (pass === "latest" || task === undefined) {
+  if (pass === "latest" || (task === undefined && pass === undefined)) {
     const { count, at } = rowsOf(known, nodeId)
-    return count === 0 ? undefined : at(typeof pass === "number" ? pass : count - 1)
+    return count === 0 ? undefined : at(count - 1)
   }
-  if (task.loop === undefined) return pass === undefined || pass === 0 ? 0 : undefined
-  const { base, passes } = instanceOf(known, task.loop)
+  const loop = task === undefined ? from : task.loop
+  if (loop === undefined) return task === undefined || pass === undefined || pass === 0 ? (pass ?? 0) : undefined
+  const { base, passes } = instanceOf(known, loop)
   const wanted = pass ?? passes - 1
   return wanted >= 0 && wanted < passes ? base + wanted : undefined
 }
@@ -176,17 +204,17 @@ export const rowsIn = ({ rows, values }: Known, table: string): ReadonlyArray<Ta
 /** Resolves a read. */
 export const find = (known: Known, read: Read): Found => {
   const nodeId = nodeOf(known, read)
-  const row = nodeId === undefined ? undefined : rowOf(known, nodeId, read.pass)
+  const row = nodeId === undefined ? undefined : rowOf(known, nodeId, read)
   const key = nodeId === undefined || row === undefined ? undefined : nodeKey(nodeId, row)
   const isThere = key !== undefined && known.values.outputs.has(key)
   const value = isThere ? known.values.outputs.get(key) : undefined
-  return { nodeId, value, isThere, key: isThere ? key : "", row: isThere ? key : rowWanted(known, nodeId, read.pass) }
+  return { nodeId, value, isThere, key: isThere ? key : "", row: isThere ? key : rowWanted(known, nodeId, read) }
 }
 
-const rowWanted = (known: Known, nodeId: NodeId | undefined, pass: Read["pass"]): NodeKey | undefined => {
+const rowWanted = (known: Known, nodeId: NodeId | undefined, read: Read): NodeKey | undefined => {
   if (nodeId === undefined) return undefined
   const loop = known.layout.tasks.get(nodeId)?.loop
-  const row = typeof pass === "number" ? rowOf(known, nodeId, pass) : loop === undefined ? 0 : currentRow(known, loop)
+  const row = typeof read.pass === "number" ? rowOf(known, nodeId, read) : loop === undefined ? 0 : currentRow(known, loop)
   return row === undefined || row < 0 ? undefined : nodeKey(nodeId, row)
 }
 

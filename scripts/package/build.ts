@@ -4,7 +4,8 @@
  * What users import is bundled into few files, since three hundred take a process 40 ms longer to load; names and lines are left as they
  * are written, so that a stack can be read, and maps lead to the sources. `effect` and `react` stay outside. The program of commands that
  * load workflows is bundled together with it: a workflow and the command that runs it share one copy of everything. Commands that load none
- * are a bundle of their own, with all that they need and Effect too, of which they load only what they use.
+ * are a bundle of their own, with all that they need and Effect too, of which they load only what they use. It is compiled to bytecode:
+ * parsing is a third of the time of a command that reads. Another version of Bun than that of the build parses it as ever.
  *
  * The folder is as it is published:
  * ```
@@ -412,10 +413,48 @@ const bundleAll = async (): Promise<ReadonlyArray<string>> => {
       return isOutside(path) && !inside.test(path) ? path : undefined
     },
   })
+  await compileToBytecode(cli)
   for (const out of [lib, cli]) cpSync(command("signals.c"), join(out, "signals.c"))
   const bin = readFileSync(join(root, "packages", facade, "src", "bin.ts"), "utf8")
   writeFileSync(join(cli, "bin.js"), bin.replace('"@smithers/cli"', '"./main.js"'), { mode: 0o755 })
   return [...new Set([...shared, ...alone])]
+}
+
+/**
+ * Compiles the modules of a bundle to bytecode, which Bun has for CommonJS alone. What a module asks `import.meta` for is then of the machine
+ * that builds: a module that stays as it is tells it at run time.
+ */
+const compileToBytecode = async (bundle: string): Promise<void> => {
+  const place = "place.js"
+  for (const file of filesIn(bundle).filter((file) => file.endsWith(".js"))) {
+    const result = await Bun.build({
+      entrypoints: [file],
+      outdir: bundle,
+      target: "bun",
+      format: "cjs",
+      bytecode: true,
+      minify: { whitespace: true, syntax: true },
+      plugins: [
+        {
+          name: "smithers-one-by-one",
+          setup: (build) => {
+            build.onResolve({ filter: /.*/ }, ({ path, importer }) => (importer === "" ? undefined : { path, external: true }))
+            build.onLoad({ filter: /\.js$/ }, () => {
+              const code = readFileSync(file, "utf8").replaceAll(/\bimport\.meta\.(dir|dirname|url)\b/g, "ownPlace.$1")
+              if (code.includes("import.meta"))
+                throw new Error(`${file} asks import.meta for something that ${place} does not tell`)
+              return {
+                contents: code.includes("ownPlace.") ? `import * as ownPlace from "./${place}";${code}` : code,
+                loader: "js",
+              }
+            })
+          },
+        },
+      ],
+    })
+    if (!result.success) throw new AggregateError(result.logs, `${file} could not be compiled to bytecode`)
+  }
+  writeFileSync(join(bundle, place), "export const { dir, dirname, url } = import.meta\n")
 }
 
 /** What the package asks for, of all its parts. */

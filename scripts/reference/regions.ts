@@ -254,7 +254,8 @@ const tables: { readonly [name: string]: string } = {
   smithers_runs: "A row per run, as it is now.",
   smithers_nodes:
     "A row per step, wait, loop and boundary in each iteration, as it is now. A running attempt is in the row of its node.",
-  smithers_attempts: "A row per attempt that has ended, with its error. The error of a failed attempt is stored only here.",
+  smithers_attempts:
+    "A view: each attempt that has ended, with its error. The latest attempt of a finished step is read from the row of its node, if it has nothing else to tell.",
   smithers_generations:
     "The code of runs that are at work with `--hot` or `hot: true`: a row per generation. 0 is the code that a run began with.",
   smithers_waits: "The latest wait of each node.",

@@ -2,6 +2,7 @@
  * The simulation of the engine, with crashes and shutdowns, on a database.
  */
 import { describe, expect, it } from "@effect/vitest"
+import type { Storage } from "@smithers/core/Storage"
 import * as SqliteStorage from "@smithers/sqlite/SqliteStorage"
 import * as Effect from "effect/Effect"
 import * as EngineSimulator from "../core/simulation/EngineSimulator.ts"
@@ -11,6 +12,22 @@ import * as Reference from "../core/simulation/Reference.ts"
 import * as RevertSimulator from "../core/simulation/RevertSimulator.ts"
 import * as Scenario from "../core/simulation/Scenario.ts"
 
+/** Ends of attempts: those that a store tells of, and those that are in its log. Most of the former are told by the rows of their nodes. */
+const attemptsOf = (disk: Storage["Type"]) =>
+  Effect.gen(function* () {
+    const [told, logged]: [Array<string>, Array<string>] = [[], []]
+    for (const { runId } of yield* disk.runs({})) {
+      for (const { nodeId, iteration, attempt, status, finishedAt } of (yield* disk.inspect(runId)).attempts)
+        if (status !== "running")
+          told.push(`${runId} ${nodeId}/${iteration} ${attempt} Attempt${status} ${finishedAt}`.toLowerCase())
+      for (const { at, event } of (yield* disk.history(runId)).entries) {
+        if (event._tag !== "AttemptSucceeded" && event._tag !== "AttemptFailed" && event._tag !== "AttemptInterrupted") continue
+        logged.push(`${runId} ${event.nodeId}/${event.iteration} ${event.attempt} ${event._tag} ${at}`.toLowerCase())
+      }
+    }
+    return { told: told.sort(), logged: logged.sort() }
+  })
+
 /** Simulates scenarios, each on a database of its own. */
 const simulate = (seeds: number, options: (scenario: Scenario.Scenario) => EngineSimulator.Options, make = Scenario.make) =>
   Effect.forEach(
@@ -18,7 +35,10 @@ const simulate = (seeds: number, options: (scenario: Scenario.Scenario) => Engin
     (scenario) =>
       Effect.gen(function* () {
         const disk = yield* SqliteStorage.make({ filename: ":memory:" })
-        return { scenario, ...(yield* EngineSimulator.simulate(scenario, 1, { ...options(scenario), disk })) }
+        const simulated = yield* EngineSimulator.simulate(scenario, 1, { ...options(scenario), disk })
+        const { told, logged } = yield* attemptsOf(disk)
+        expect(told).toEqual(logged)
+        return { scenario, ...simulated }
       }).pipe(Effect.scoped),
   )
 
@@ -89,6 +109,8 @@ describe("a database under the simulation", () => {
           const disk = yield* SqliteStorage.make({ filename: ":memory:" })
           const scenario = Scenario.undrawn(Scenario.make(seed))
           expect(yield* RevertSimulator.simulate(scenario, { reverts: 3, tally, disk })).toBeUndefined()
+          const { told, logged } = yield* attemptsOf(disk)
+          expect(told).toEqual(logged)
         }
         expect(tally.ofFinished).toBeGreaterThan(10)
       }).pipe(Effect.scoped),

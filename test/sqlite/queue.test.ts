@@ -343,9 +343,11 @@ describe("a locked database", () => {
       yield* using({ filename }, () => Effect.void)
       yield* query(filename, "DELETE FROM smithers_migrations")
       yield* query(filename, "PRAGMA journal_mode = DELETE")
-      const tables = yield* query(filename, "SELECT name FROM sqlite_master WHERE name LIKE 'smithers%' AND type = 'table'")
-      yield* query(filename, "DROP VIEW smithers_turns")
-      for (const [name] of tables) yield* query(filename, `DROP TABLE "${name}"`)
+      const made = yield* query(
+        filename,
+        "SELECT type, name FROM sqlite_master WHERE name LIKE 'smithers%' AND type IN ('view', 'table') ORDER BY type DESC",
+      )
+      for (const [type, name] of made) yield* query(filename, `DROP ${type} "${name}"`)
       const unlock = `${filename}.unlock`
       const { line } = yield* otherProcess("lock", filename, unlock)
       expect(line).toBe("locked")

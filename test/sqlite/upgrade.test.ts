@@ -211,6 +211,49 @@ describe("a database of each released layout", () => {
   )
 })
 
+describe("the step to layout 29", () => {
+  const rows = "SELECT run_id, node_id, iteration, attempt, status FROM smithers_attempt_rows ORDER BY 1, 2, 3, 4"
+  const all = "SELECT run_id, node_id, iteration, attempt, status, finished_at FROM smithers_attempts ORDER BY 1, 2, 3, 4"
+
+  it.scoped("shows an attempt that the row of its node says, and gives it a row before that says something else", () =>
+    Effect.gen(function* () {
+      const filename = yield* newFile
+      yield* begin(filename)
+      const kept = [
+        ["done", "build", 0, 1, "failed"],
+        ["waits", "build", 0, 1, "failed"],
+      ]
+      expect(yield* query(filename, rows)).toEqual(kept)
+      const before = yield* query(filename, all)
+      expect(before.map(([runId, nodeId, , attempt]) => `${runId} ${nodeId} ${attempt}`)).toEqual([
+        ...["done build 1", "done build 2", "done check 1", "done check 1", "done publish 1"],
+        ...["waits build 1", "waits build 2", "waits check 1", "waits check 1"],
+      ])
+      // Another step of the run changes nothing of it, nor does what is no part of the attempt.
+      yield* query(filename, "UPDATE smithers_nodes SET detail = '{}' WHERE node_id = 'build'")
+      expect(yield* query(filename, rows)).toEqual(kept)
+      yield* query(
+        filename,
+        "UPDATE smithers_nodes SET status = 'running', attempt = 3 WHERE node_id = 'build' AND run_id = 'done'",
+      )
+      expect(yield* query(filename, rows)).toEqual([kept[0], ["done", "build", 0, 2, "succeeded"], kept[1]])
+      expect(yield* query(filename, all)).toEqual(before)
+    }),
+  )
+
+  it.scoped("leaves the rows of attempts that are there", () =>
+    Effect.gen(function* () {
+      const filename = yield* newFile
+      const database = yield* rawConnection(filename)
+      database.exec(fs.readFileSync(path.join(import.meta.dirname, "fixtures/layout-28.sql"), "utf8"))
+      const before = database.query(all).values()
+      yield* Effect.provide(Storage, Smithers.sqlite({ filename }))
+      expect(database.query(all).values()).toEqual(before)
+      expect(before.length).toBe(9)
+    }),
+  )
+})
+
 describe("the step to layout 21", () => {
   it.scoped("renames the fields of stored JSON in events, commands, records, waits and notes, at any depth of what they hold", () =>
     Effect.gen(function* () {

@@ -54,6 +54,11 @@ export interface AttemptRecord extends Caused {
   /** The code that it ran; absent for the code that the run began with. */
   readonly codeGeneration?: number | undefined
   readonly turns?: ReadonlyArray<AgentTurn> | undefined
+  /**
+   * `true` if the record of its node, as of the end of the frame, says all that this one does. A store that has a row for each node
+   * needs none for it. When the node is reset, the row must be kept.
+   */
+  readonly isSaidByNode: boolean
 }
 
 /** An output, encoded. */
@@ -113,7 +118,7 @@ const empty: ReadonlyArray<never> = []
 export const of = (state: RunState.RunState): Changes => {
   /** Records by node, as of their last event. */
   const touched = new Map<NodeKey, { readonly record: Records.NodeRecord; readonly seq: number }>()
-  const attempts: Array<AttemptRecord> = []
+  const ends: Array<{ readonly key: NodeKey; readonly attempt: Ended; readonly after: Records.StepRecord | undefined }> = []
   const outputs: Array<OutputRecord> = []
   let replacedOutputs: Array<ReplacedOutput> | undefined
   let replacedResult: Changes["replacedResult"]
@@ -160,7 +165,8 @@ export const of = (state: RunState.RunState): Changes => {
       }
       continue
     }
-    if (record !== undefined) touched.set(nodeKey(nodeId, iteration), { record, seq })
+    const key = nodeKey(nodeId, iteration)
+    if (record !== undefined) touched.set(key, { record, seq })
     if ("reads" in event && event.reads !== undefined) {
       reads ??= []
       reads.push({ nodeId, iteration, seq, reads: event.reads as ReadonlyArray<NodeKey> })
@@ -170,7 +176,8 @@ export const of = (state: RunState.RunState): Changes => {
       case "AttemptFailed":
       case "AttemptInterrupted": {
         // The record keeps when the attempt began after its end.
-        attempts.push(attemptRecord(event, record?.kind === "step" ? record : undefined, at, seq))
+        const after = record?.kind === "step" ? record : undefined
+        ends.push({ key, attempt: attemptRecord(event, after, at, seq), after })
         if (event._tag === "AttemptSucceeded" && event.table !== undefined)
           outputs.push({ nodeId, iteration, seq, table: event.table, output: event.output as Json | undefined })
         break
@@ -214,7 +221,10 @@ export const of = (state: RunState.RunState): Changes => {
   return {
     run,
     nodes,
-    attempts,
+    attempts: ends.map(({ key, attempt, after }) => {
+      const isSaidByNode = after !== undefined && touched.get(key)?.record === after && isSaidBy(after, attempt)
+      return { ...attempt, isSaidByNode }
+    }),
     outputs,
     replacedOutputs: replacedOutputs ?? empty,
     replacedResult,
@@ -232,12 +242,20 @@ const runRecord = (state: RunState.RunState, updatedAt: Millis.Millis): Omit<Run
 
 type AttemptEnd = Extract<RunEvent, { readonly _tag: "AttemptSucceeded" | "AttemptFailed" | "AttemptInterrupted" }>
 
-const attemptRecord = (
-  event: AttemptEnd,
-  before: Records.StepRecord | undefined,
-  at: Millis.Millis,
-  seq: number,
-): AttemptRecord => {
+type Ended = Omit<AttemptRecord, "isSaidByNode">
+
+/** Tells whether the record of a node says all that its attempt does: that it succeeded, and when. */
+const isSaidBy = (record: Records.StepRecord, ended: Ended): boolean =>
+  record.status === "finished" &&
+  ended.status === "succeeded" &&
+  record.attempt === ended.attempt &&
+  record.attemptedAt === ended.startedAt &&
+  record.finishedAt === ended.finishedAt &&
+  ended.isCached !== true &&
+  ended.turns === undefined &&
+  ended.codeGeneration === undefined
+
+const attemptRecord = (event: AttemptEnd, before: Records.StepRecord | undefined, at: Millis.Millis, seq: number): Ended => {
   const { nodeId, iteration, attempt } = event
   const startedAt = (before?.attempt === attempt ? before.attemptedAt : undefined) ?? at
   const codeGeneration = before?.codeGeneration

@@ -20,7 +20,7 @@ export type Row = [
 
 /** Columns of `smithers_events e`, with the error of an attempt. */
 export const columns = `seq, frame, at_ms, type, node_id, iteration, attempt, payload, CASE type WHEN 'AttemptFailed' THEN (
-  SELECT a.error FROM smithers_attempts a WHERE a.run_id = e.run_id AND a.node_id = e.node_id
+  SELECT a.error FROM smithers_attempt_rows a WHERE a.run_id = e.run_id AND a.node_id = e.node_id
     AND a.iteration = e.iteration AND a.attempt = e.attempt) END`
 
 /** Decodes a row. */

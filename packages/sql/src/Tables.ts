@@ -20,9 +20,9 @@ const withoutKey = (columns: ReadonlyArray<string>, key: ReadonlyArray<string>):
 /** Steps, waits, loops and boundaries: `Rows.nodeRow`. */
 export const nodes: Table = { name: "smithers_nodes", key: node, columns: withoutKey(Rows.nodeColumns, node) }
 
-/** Ended attempts: `Rows.attemptRow`, then `Turns.row`. */
+/** Ended attempts of which the row of their node does not say all: `Rows.attemptRow`, then `Turns.row`. */
 export const attempts: Table = {
-  name: "smithers_attempts",
+  name: "smithers_attempt_rows",
   key: [...node, "attempt"],
   columns: [...Rows.attemptColumns, ...Turns.columns],
 }

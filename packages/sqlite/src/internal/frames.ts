@@ -131,19 +131,17 @@ export const make = (
   const clearStuck = prepare("UPDATE smithers_runs SET crashes = 0, stuck = NULL WHERE run_id = ?")
 
   const putNode = prepare(upsert(Tables.nodes))
+  // An update, unlike a replacement, keeps the attempt that a finished row stands for.
   const startNode = prepare(
-    `INSERT OR REPLACE INTO smithers_nodes (run_id, node_id, iteration, kind, status, attempt, started_at)
-     VALUES (?, ?, ?, 'step', 'running', ?, ?)`,
+    `INSERT INTO smithers_nodes (run_id, node_id, iteration, kind, status, attempt, started_at)
+     VALUES (?, ?, ?, 'step', 'running', ?, ?)
+     ON CONFLICT DO UPDATE SET ${Tables.nodes.columns.map((column) => `${column} = excluded.${column}`).join(", ")}`,
   )
   // The row usually exists, and an update is cheaper than a failed insertion.
   const finishNode = prepare(
     `UPDATE smithers_nodes SET (${Tables.finishedColumns.join(", ")}) = (${placeholders(Tables.finishedColumns)}),
        ${Tables.finishedOtherwise.map(([column, value]) => `${column} = ${value === null ? "NULL" : value}`).join(", ")}
      WHERE run_id = ? AND node_id = ? AND iteration = ?`,
-  )
-  const succeed = prepare(
-    `INSERT OR REPLACE INTO smithers_attempts (run_id, node_id, iteration, attempt, status, started_at, finished_at)
-     VALUES (?, ?, ?, ?, 'succeeded', ?, ?)`,
   )
   const putAttempt = prepare(replace(Tables.attempts))
   const putBeat = prepare(replace(Tables.heartbeats))
@@ -191,11 +189,8 @@ export const make = (
   }
 
   const storeAttempt = (runId: string, record: AttemptRecord): void => {
-    const { nodeId, iteration, attempt, status, startedAt, finishedAt, isCached, turns, heartbeat, codeGeneration, seq } = record
-    if (status === "succeeded" && turns === undefined && isCached !== true && codeGeneration === undefined) {
-      succeed.run(runId, nodeId, iteration, attempt, startedAt, finishedAt)
-      return
-    }
+    if (record.isSaidByNode) return
+    const { nodeId, iteration, attempt, finishedAt, turns, heartbeat, seq } = record
     const said = turns === undefined ? Turns.columns.map(() => null) : Turns.row(turns, texts)
     putAttempt.run(runId, nodeId, iteration, attempt, ...Rows.attemptRow(record), ...said)
     if (heartbeat !== undefined) putBeat.run(runId, nodeId, iteration, attempt, seq, finishedAt, write(heartbeat))

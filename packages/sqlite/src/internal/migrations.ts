@@ -20,6 +20,7 @@ import * as Layout21 from "./layout21.ts"
 import * as Layout24 from "./layout24.ts"
 import * as NewLayout from "./newLayout.ts"
 import * as Owner from "./owner.ts"
+import * as PlainAttempts from "./plainAttempts.ts"
 import * as Published from "./published.ts"
 import * as Schedules from "./schedules.ts"
 import * as Scores from "./scores.ts"
@@ -521,6 +522,8 @@ export const migrations: ReadonlyArray<Migration> = [
   // A column that no process of a released version knows, as those are of an older protocol.
   { layout: 27, protocol: 5, sql: starts },
   { layout: 28, protocol: 5, sql: Published.sql },
+  // Attempts without rows, which processes of the version before do not see.
+  { layout: 29, protocol: 6, sql: PlainAttempts.sql },
 ]
 
 /** Layout and protocol of a database. */

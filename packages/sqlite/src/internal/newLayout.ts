@@ -4,7 +4,7 @@
  */
 
 /** Layout of a new database. */
-export const layout = 28
+export const layout = 29
 
 export const sql = `
 CREATE TABLE smithers_store (
@@ -74,7 +74,7 @@ CREATE TABLE smithers_nodes (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX smithers_nodes_pending ON smithers_nodes (run_id) WHERE status IN ('waiting', 'retrying');
 CREATE INDEX smithers_nodes_retrying ON smithers_nodes (retry_at) WHERE status = 'retrying';
-CREATE TABLE smithers_attempts (
+CREATE TABLE "smithers_attempt_rows" (
   run_id TEXT NOT NULL,
   node_id TEXT NOT NULL,
   iteration INTEGER NOT NULL,
@@ -237,11 +237,6 @@ CREATE TABLE smithers_tables (
   is_shared INTEGER NOT NULL, -- holds the outputs of several steps
   layout TEXT NOT NULL -- JSON: what its columns hold
 ) STRICT, WITHOUT ROWID;
-CREATE VIEW smithers_turns AS
-  SELECT a.run_id, a.node_id, a.iteration, a.attempt, a.status, a.model, a.finish_reason, a.input_tokens, a.output_tokens,
-    (SELECT content FROM smithers_texts WHERE hash = a.prompt_hash) AS prompt,
-    (SELECT content FROM smithers_texts WHERE hash = a.reply_hash) AS reply
-  FROM smithers_attempts a WHERE a.turns IS NOT NULL;
 CREATE TABLE smithers_transactions (
   run_id TEXT NOT NULL,
   key TEXT NOT NULL,
@@ -505,4 +500,27 @@ CREATE TABLE smithers_published_runs (
   PRIMARY KEY (id, run_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX smithers_waits_signals ON smithers_waits (name, correlation, since) WHERE status = 'open' AND kind = 'signal';
+CREATE VIEW smithers_attempts AS
+  SELECT run_id, node_id, iteration, attempt, status, started_at, finished_at, retry_at, reason, is_cached, error, prompt_hash, reply_hash, model, finish_reason, input_tokens, output_tokens, turns, cached_from, code_generation FROM smithers_attempt_rows
+  UNION ALL
+  SELECT n.run_id, n.node_id, n.iteration, n.attempt, 'succeeded', CAST(coalesce(n.attempted_at, n.started_at) AS INTEGER), n.finished_at, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+  FROM smithers_nodes n WHERE n.kind = 'step' AND n.status = 'finished' AND n.attempt > 0
+    AND n.started_at IS NOT NULL AND n.finished_at IS NOT NULL
+    AND NOT EXISTS (SELECT 1 FROM smithers_attempt_rows a WHERE a.run_id = n.run_id AND a.node_id = n.node_id
+      AND a.iteration = n.iteration AND a.attempt = n.attempt);
+CREATE TRIGGER smithers_nodes_keep_attempt AFTER UPDATE ON smithers_nodes
+WHEN OLD.kind = 'step' AND OLD.status = 'finished' AND OLD.attempt > 0
+    AND OLD.started_at IS NOT NULL AND OLD.finished_at IS NOT NULL
+    AND NOT EXISTS (SELECT 1 FROM smithers_attempt_rows a WHERE a.run_id = OLD.run_id AND a.node_id = OLD.node_id
+      AND a.iteration = OLD.iteration AND a.attempt = OLD.attempt)
+  AND (NEW.status, NEW.attempt, coalesce(NEW.attempted_at, NEW.started_at), NEW.finished_at)
+    IS NOT (OLD.status, OLD.attempt, coalesce(OLD.attempted_at, OLD.started_at), OLD.finished_at)
+BEGIN
+  INSERT INTO smithers_attempt_rows (run_id, node_id, iteration, attempt, status, started_at, finished_at) VALUES (OLD.run_id, OLD.node_id, OLD.iteration, OLD.attempt, 'succeeded', CAST(coalesce(OLD.attempted_at, OLD.started_at) AS INTEGER), OLD.finished_at);
+END;
+CREATE VIEW smithers_turns AS
+  SELECT a.run_id, a.node_id, a.iteration, a.attempt, a.status, a.model, a.finish_reason, a.input_tokens, a.output_tokens,
+    (SELECT content FROM smithers_texts WHERE hash = a.prompt_hash) AS prompt,
+    (SELECT content FROM smithers_texts WHERE hash = a.reply_hash) AS reply
+  FROM smithers_attempt_rows a WHERE a.turns IS NOT NULL;
 `

@@ -301,7 +301,7 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
        UNION ALL
        SELECT n.run_id, n.node_id, n.iteration, r.workflow, 'retry', 'open', NULL, coalesce(a.finished_at, n.started_at, 0), n.retry_at, NULL,
          NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, n.attempt, 0, NULL
-       FROM smithers_nodes n JOIN smithers_runs r USING (run_id) LEFT JOIN smithers_attempts a USING (run_id, node_id, iteration, attempt)
+       FROM smithers_nodes n JOIN smithers_runs r USING (run_id) LEFT JOIN smithers_attempt_rows a USING (run_id, node_id, iteration, attempt)
        WHERE ${whichNodes} AND (?2 IS NULL OR EXISTS (SELECT 1 FROM json_each(?2) WHERE value = 'retry'))
        ORDER BY 8, 1, 19, 2, 3 LIMIT ?3`,
     )
@@ -334,7 +334,7 @@ export const make = ({ prepare }: Connection, plans: Plans, texts: Texts): Queri
     `SELECT kind, count(*), min(since) FROM smithers_waits WHERE status = 'open' GROUP BY kind
      UNION ALL
      SELECT 'retry', count(*), coalesce(min(coalesce(a.finished_at, n.started_at, 0)), 0)
-     FROM smithers_nodes n INDEXED BY smithers_nodes_retrying LEFT JOIN smithers_attempts a USING (run_id, node_id, iteration, attempt)
+     FROM smithers_nodes n INDEXED BY smithers_nodes_retrying LEFT JOIN smithers_attempt_rows a USING (run_id, node_id, iteration, attempt)
      WHERE n.status = 'retrying'`,
   )
   const selectPendingCount = prepare<[count: number, oldest: Time]>(

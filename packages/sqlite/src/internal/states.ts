@@ -75,7 +75,7 @@ const withError = inList(Status.StepStatus.pipe(Schema.pickLiteral("retrying", "
 
 /** SQL for the error of a node: its own if it failed without an attempt, otherwise that of its latest attempt. */
 export const errorOfNode = `coalesce(error, CASE WHEN status IN ${withError} THEN (
-  SELECT a.error FROM smithers_attempts a WHERE a.run_id = smithers_nodes.run_id AND a.node_id = smithers_nodes.node_id
+  SELECT a.error FROM smithers_attempt_rows a WHERE a.run_id = smithers_nodes.run_id AND a.node_id = smithers_nodes.node_id
     AND a.iteration = smithers_nodes.iteration AND a.attempt = smithers_nodes.attempt) END)`
 
 /** Creates the reader of states. */
@@ -107,7 +107,7 @@ export const make = ({ prepare }: Connection, outputs: Outputs): States => {
   )
   const selectFailures = prepare<[nodeId: string, iteration: number, at: Millis, error: string]>(
     `SELECT a.node_id, a.iteration, a.finished_at, a.error
-     FROM smithers_nodes n JOIN smithers_attempts a USING (run_id, node_id, iteration)
+     FROM smithers_nodes n JOIN smithers_attempt_rows a USING (run_id, node_id, iteration)
      WHERE n.run_id = ? AND n.attempt > n.budget_after AND a.attempt > n.budget_after AND a.retry_at IS NOT NULL
      ORDER BY a.attempt`,
   )

@@ -429,6 +429,10 @@ export const mistakes = () => {
   $.loop({ id: "l", body: $.sequence(), until: () => true, onMaxReached: "stop" })
   // @ts-expect-error there is no option of this name
   $.parallel($.sequence(), { concurrency: 2 })
+  // @ts-expect-error there is no option of this name
+  $.sequence($.sequence(), { maxConcurrency: 2 })
+  // @ts-expect-error a sandbox is named, or is false
+  $.sequence($.sequence(), { sandbox: true })
   // @ts-expect-error a workflow gives a node
   declared.build(() => "a")
 }
@@ -499,6 +503,8 @@ export const flow = () => {
   is<typeof sequence, Node<number, Models | Clocks | Files, WrittenBy<typeof sequence>>>()
   const endsSoftly = $.sequence(number, soft)
   is<Value<typeof endsSoftly>, boolean | undefined>()
+  const joined = $.sequence(text, soft, number, { sandbox: "planner" })
+  is<typeof joined, Node<number, Models | Clocks | Files, WrittenBy<typeof sequence>>>()
   const empty = $.sequence()
   is<typeof empty, Node<undefined, never, WrittenBy<typeof empty>>>()
   const many = [text, text]

@@ -420,7 +420,7 @@ describe("the options of control flow", () => {
   it("options that do not exist are refused", () => {
     expect(refusal(($) => $.parallel($.sequence(), { concurrency: 2 }))).toEqual({
       where: "parallel",
-      problem: `it has no option "concurrency"; there are maxConcurrency, maxItems, failFast`,
+      problem: `it has no option "concurrency"; there are maxConcurrency, maxItems, failFast, sandbox`,
     })
     expect(refusal(($) => $.branch({ when: () => true, then: $.sequence(), otherwise: $.sequence() }))).toEqual({
       where: "branch",

@@ -11,7 +11,7 @@ import { local } from "@smithers/sandbox/Sandboxes"
 import * as Crashes from "@smithers/testing/Crashes"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { createSmithers, Sandbox, Sequence, Smithers, Subflow } from "smithers-orchestrator"
+import { createSmithers, Parallel, Sandbox, Sequence, Smithers, Subflow } from "smithers-orchestrator"
 import { planText } from "smithers-orchestrator/testing"
 import { afterEach, describe } from "vitest"
 import { z } from "zod"
@@ -201,6 +201,83 @@ describe("a sandbox around others", () => {
         expect(files).toEqual(["blue-x.txt", "blue-y.txt", "blue.txt", "red-x.txt", "red-y.txt", "red.txt"])
         expect(textOf(root, "red.txt")?.split("\n").sort()).toEqual(["", "x", "y"])
         expect(left(root)).toEqual([".git", ".gitignore"])
+      }),
+    )
+  })
+
+  it.live("is joined by groups, of either front end, and from within a fragment and an item that have their own", () => {
+    const root = repository()
+    const where = (name: string) => ({ output: Text, run: ({ cwd }: { readonly cwd: string }) => see(name, cwd) })
+    const flow = declare().build(($) =>
+      $.sandbox({
+        id: "planner",
+        review: "auto",
+        body: $.sequence(
+          $.step("outer", where("outer")),
+          $.sandbox({
+            id: "coder",
+            review: "auto",
+            body: $.sequence(
+              $.sequence($.step("a", where("a")), { sandbox: "planner" }),
+              $.parallel($.step("b", where("b")), $.step("c", where("c")), { sandbox: "planner", maxConcurrency: 1 }),
+              $.parallel($.step("d", where("d")), { sandbox: false }),
+            ),
+          }),
+          $.fragment("part", ($) =>
+            $.sandbox({
+              id: "planner",
+              review: "auto",
+              body: $.sequence(
+                $.step("own", where("own")),
+                $.sandbox({ id: "deep", review: "auto", body: $.step("joined", { ...where("joined"), sandbox: "planner" }) }),
+              ),
+            }),
+          ),
+          $.map({
+            id: "items",
+            items: () => ["x"],
+            key: (item) => item,
+            body: () =>
+              $.fragment("in", ($) =>
+                $.sandbox({
+                  id: "own",
+                  review: "auto",
+                  body: $.sequence(
+                    $.step("far", { ...where("far"), sandbox: "planner" }),
+                    $.sandbox({ id: "deep", review: "auto", body: $.step("near", { ...where("near"), sandbox: "own" }) }),
+                  ),
+                }),
+              ),
+          }),
+        ),
+      }),
+    )
+    const { smithers, outputs, Workflow, Task } = createSmithers({ at: z.string() })
+    const drawn = smithers(() => (
+      <Workflow name="w">
+        <Sandbox id="planner" review="auto">
+          <Sandbox id="coder" review="auto">
+            <Parallel sandbox="planner">
+              <Task id="b" output={outputs.at}>
+                {({ cwd }) => see("drawn", cwd)}
+              </Task>
+            </Parallel>
+          </Sandbox>
+        </Sandbox>
+      </Workflow>
+    ))
+    return on(
+      root,
+      Effect.gen(function* () {
+        yield* flow.execute({}, { runId: "r" })
+        const { outer, a, b, c, d, own = "", joined, far, near = "" } = seen
+        expect([a, b, c, far]).toEqual([outer, outer, outer, outer])
+        expect(d).toBe(process.cwd())
+        expect([joined, own.startsWith(`${outer}/`), near.startsWith(`${outer}/`)]).toEqual([own, true, true])
+        expect(near).not.toBe(own)
+        yield* drawn.execute({}, { runId: "drawn" })
+        expect(seen.drawn).toMatch(/\.smithers\/sandboxes\/drawn\/planner\//)
+        expect(seen.drawn).not.toContain("coder")
       }),
     )
   })

@@ -10,7 +10,7 @@ import { ToolLoopAgent } from "ai"
 import { MockLanguageModelV4 } from "ai/test"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { createSmithers, renderPlan, Smithers, Worktree, write } from "smithers-orchestrator"
+import { createSmithers, renderPlan, Smithers, Subflow, Worktree, write } from "smithers-orchestrator"
 import { crashEverywhere, planText, TestRuntime } from "smithers-orchestrator/testing"
 import { afterEach, describe } from "vitest"
 
@@ -360,3 +360,99 @@ it.live("the test runtime makes directories in place of worktrees, and touches n
     expect(existsSync(".smithers/worktrees")).toBe(false)
   }).pipe(Effect.provide(TestRuntime.layer())),
 )
+
+describe("a child run of a worktree", () => {
+  const children = (run: (context: { readonly cwd: string }) => string) => {
+    const named = (name: string) => Smithers.createWorkflow({ name, input: Schema.Struct({}) })
+    const deeper = named("deeper").build(($) => $.step("deep", { output: Text, retry: false, run }))
+    const child = named("child").build(($) =>
+      $.sequence($.step("work", { output: Text, run: ({ cwd }) => cwd }), $.subflow("deeper", { workflow: deeper, input: {} })),
+    )
+    return { deeper, child }
+  }
+  const put = (directory: string): string => {
+    writeFileSync(join(directory, "child.txt"), "child\n")
+    return directory
+  }
+
+  it.live("works in it, with its own child runs, in both front ends; a detached one works outside", () => {
+    const { root } = repository()
+    const { child } = children(({ cwd }) => put(cwd))
+    const flow = declare().build(($) =>
+      $.worktree({
+        id: "fix",
+        body: $.sequence(
+          $.subflow("away", { workflow: child, input: {}, attach: false }),
+          $.subflow("sub", { workflow: child, input: {} }),
+        ),
+      }),
+    )
+    const { smithers, Workflow } = createSmithers({})
+    const drawn = smithers(() => (
+      <Workflow name="drawn">
+        <Worktree id="fix">
+          <Subflow id="sub" workflow={child} input={{}} />
+        </Worktree>
+      </Workflow>
+    ))
+    return on(
+      root,
+      Effect.gen(function* () {
+        const path = join(root, ".smithers/worktrees/r/fix")
+        expect(yield* flow.execute({}, { runId: "r" })).toBe(path)
+        expect(existsSync(join(path, "child.txt"))).toBe(true)
+        expect(yield* child.resume("r~away~0")).toBe(process.cwd())
+        rmSync(join(process.cwd(), "child.txt"))
+        expect(yield* drawn.execute({}, { runId: "d" })).toBe(join(root, ".smithers/worktrees/d/fix"))
+      }),
+    )
+  })
+
+  it.live("finds it when it is resumed alone by another runtime, and has it made again where it is gone", () => {
+    const { root, git } = repository()
+    let isReady = false
+    const { child, deeper } = children(({ cwd }) => {
+      if (!isReady) throw new Error("not yet")
+      return put(cwd)
+    })
+    const flow = declare().build(($) =>
+      $.worktree({ id: "fix", path: "trees/fix", branch: "fix", body: $.subflow("sub", { workflow: child, input: {} }) }),
+    )
+    const filename = join(root, "s.db")
+    const path = join(root, "trees/fix")
+    return Effect.gen(function* () {
+      yield* Effect.flip(on(root, flow.execute({}, { runId: "r" }), filename))
+      isReady = true
+      rmSync(path, { recursive: true })
+      expect(yield* on(root, deeper.resume("r~sub~0~deeper~0"), filename)).toBe(path)
+      expect(git("-C", path, "branch", "--show-current").trim()).toBe("fix")
+      expect(yield* on(root, flow.resume("r"), filename)).toBe(path)
+    })
+  })
+
+  it.live("has a worktree of its own in the repository of the runtime, and not in that of its parent", () => {
+    const { root } = repository()
+    const child = Smithers.createWorkflow({ name: "child", input: Schema.Struct({}) }).build(($) =>
+      $.worktree({ id: "own", body: $.step("work", { output: Text, run: ({ cwd }) => cwd }) }),
+    )
+    const flow = declare().build(($) => $.worktree({ id: "fix", body: $.subflow("sub", { workflow: child, input: {} }) }))
+    return on(
+      root,
+      Effect.gen(function* () {
+        const at = yield* flow.execute({}, { runId: "r" })
+        expect(at?.slice(root.length)).toMatch(/^\/\.smithers\/worktrees\/r-sub-0-[0-9a-f]{8}\/own$/)
+      }),
+    )
+  })
+
+  it.live("works in the same place whatever commit a crash comes at", () => {
+    const { child } = children(({ cwd }) => cwd)
+    const flow = declare().build(($) =>
+      $.worktree({ id: "fix", onEnd: "remove", body: $.subflow("sub", { workflow: child, input: {} }) }),
+    )
+    return Effect.promise(async () => {
+      const { crashes } = await crashEverywhere(flow, {})
+      expect(crashes).toBeGreaterThan(8)
+    })
+  })
+})

@@ -256,8 +256,14 @@ export interface AgentStepOptions<
   readonly budget?: Budget.Options
 }
 
+/** Options of `$.sequence`. */
+export interface SequenceOptions {
+  /** The id of a sandbox around it, for all inside to work in that one; `false` works outside of all. Default: the innermost one. */
+  readonly sandbox?: string | false
+}
+
 /** Options of `$.parallel`. */
-export interface ParallelOptions {
+export interface ParallelOptions extends SequenceOptions {
   /** Most attempts inside at once. `0`, the length of an empty list, is no limit. Default: no limit. */
   readonly maxConcurrency?: number
   /** `true` interrupts the other attempts inside when one fails, instead of letting them finish. Default: false. */
@@ -814,9 +820,14 @@ export interface Builder<out Input, in Given = never> {
     options: ContinueAsNewOptions<Input, Given, N, Skip>,
   ) => Step<Id, Absent<Skip>>
   /** Runs children one after another. Its value is the last child's. */
-  readonly sequence: <const C extends ReadonlyArray<AnyNode>>(
-    ...children: C
-  ) => Node<LastValue<C>, Services<C[number]>, WrittenBy<C[number]>, Errors<C[number]>>
+  readonly sequence: <const C extends ChildrenAnd<SequenceOptions>>(
+    ...childrenAndOptions: C
+  ) => Node<
+    LastValue<ChildrenOf<C>>,
+    Services<ChildrenOf<C>[number]>,
+    WrittenBy<ChildrenOf<C>[number]>,
+    Errors<ChildrenOf<C>[number]>
+  >
   /** Runs children at the same time. Its value is the tuple of theirs. */
   readonly parallel: <const C extends ChildrenAnd<ParallelOptions>>(
     ...childrenAndOptions: C
@@ -978,7 +989,7 @@ export interface Builder<out Input, in Given = never> {
   ) => Node<Value<Body>, Services<Body>, WrittenBy<Body>, Errors<Body>>
   /**
    * A region whose steps work in a work tree of git of their own: `cwd` of a step, the files and commands of tools, and command-line agents. It is opened before each
-   * attempt in it, and found again by runs that are resumed. Its value is that of the body. Steps of child runs work outside of it. A step in one that cannot be
+   * attempt in it, and found again by runs that are resumed. Its value is that of the body. Steps of attached child runs work in it, too. A step in one that cannot be
    * opened fails with `WorktreeFailed`.
    */
   readonly worktree: <Body extends AnyNode>(

@@ -193,7 +193,13 @@ const joinedOf = ({ sandbox }: Options): Plan.Joined | undefined =>
 
 /** Makes a region whose nodes run one after another. Option: `sandbox`. */
 export const sequence = (children: ReadonlyArray<Plan.Node>, options: Options): Either.Either<Plan.Sequence, Problem> =>
-  checked(() => ({ _tag: "Sequence", children, ...defined({ joins: joinedOf(options) }) }))
+  checked(() => joining(children, options))
+
+const joining = (children: ReadonlyArray<Plan.Node>, options: Options): Plan.Sequence => ({
+  _tag: "Sequence",
+  children,
+  ...defined({ joins: joinedOf(options) }),
+})
 
 /** Reads the option `snapshots` of a workflow. */
 export const snapshots = (options: Options, words: Words): Either.Either<boolean | undefined, Problem> =>
@@ -241,10 +247,11 @@ export const sandboxOptions = ["provider", "allowNetwork", "include", "limits", 
 
 /**
  * Makes a region whose steps work in a sandbox. Options: `provider`, `allowNetwork`, `include`, `limits`, `review`, `approvers` and `default`. Steps of its own open it before the
- * region, take its patch behind it, have that reviewed, apply it, and close the sandbox. Its value is a `SandboxResult`. `tableOf` names the tables of these steps.
+ * region, take its patch behind it, have that reviewed, apply it, and close the sandbox. Its value is a `SandboxResult`. `tableOf` names the tables of these steps, `name` is
+ * the id as it is written.
  */
 export const sandbox = (
-  id: NodeId,
+  { id, name }: Pick<Plan.Sandbox, "id" | "name">,
   children: ReadonlyArray<Plan.Node>,
   options: Options,
   words: Words,
@@ -259,6 +266,7 @@ export const sandbox = (
     const place: Plan.Sandbox = {
       _tag: "Sandbox",
       id,
+      name,
       provider: providerOf(options.provider),
       allowNetwork: hostsOf(options),
       include: includedOf(options),
@@ -681,19 +689,17 @@ export const parallel = (
   children: ReadonlyArray<Plan.Node>,
   options: Options,
   words: Words,
-): Either.Either<Plan.Parallel, Problem> =>
+): Either.Either<Plan.Parallel | Plan.Sequence, Problem> =>
   checked(() => {
     const { maxConcurrency } = options
     const most = options.maxItems === undefined ? Bounds.limitOf("branches") : countOf("maxItems", options.maxItems)
     if (children.length > most)
       refuse(`it has ${children.length} children, and may have ${most}: raise its "maxItems", or make fewer`)
-    return {
-      _tag: "Parallel",
-      children,
-      // 0, the length of an empty list, is no limit.
-      maxConcurrency: maxConcurrency === 0 ? undefined : (maxConcurrency as number | undefined),
-      failFast: flag(options, "failFast", words),
-    }
+    // 0, the length of an empty list, is no limit.
+    const limit = maxConcurrency === 0 ? undefined : (maxConcurrency as number | undefined)
+    const failFast = flag(options, "failFast", words)
+    const made: Plan.Parallel = { _tag: "Parallel", children, maxConcurrency: limit, failFast }
+    return options.sandbox === undefined ? made : joining([made], options)
   })
 
 /** Reads the deadline of a workflow. */

@@ -219,6 +219,8 @@ export interface Worktree {
 export interface Sandbox {
   readonly _tag: "Sandbox"
   readonly id: NodeId
+  /** Its id as it is written, without the prefix of an item or a fragment. Nodes inside join it by that. */
+  readonly name: string
   readonly provider: ProviderName | SandboxProvider
   readonly allowNetwork: ReadonlyArray<string> | undefined
   readonly include: ReadonlyArray<string> | undefined
@@ -227,8 +229,8 @@ export interface Sandbox {
   readonly isDefault: boolean
 }
 
-/** The id of a sandbox around a node, to work in that one; `false` to work outside of all. */
-export type Joined = NodeId | false
+/** The name of a sandbox around a node, to work in the innermost one of that name; `false` to work outside of all. */
+export type Joined = string | false
 
 /** A place that the steps of a region work in, instead of the directory of the runtime. */
 export type Workplace = Worktree | Sandbox

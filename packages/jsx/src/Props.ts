@@ -307,7 +307,7 @@ export interface BudgetProps extends GroupProps, Budget.Options {
 
 /**
  * Props of a region whose steps work in a work tree of git of their own: `cwd` of a task, the files and commands of tools, and command-line agents. It is opened
- * before each attempt in it, and found again by runs that are resumed. Tasks of child runs work outside of it.
+ * before each attempt in it, and found again by runs that are resumed. Attached child runs work in it, too.
  */
 export interface WorktreeProps extends GroupProps, WorktreeOptions {
   /** Default: `branch` or, without one, `path`. */
@@ -323,7 +323,7 @@ export interface SandboxProps extends GroupProps, SandboxOptions {
 }
 
 /** Props of children that run concurrently. A failure inside fails the run once the running siblings have ended. */
-export interface ParallelProps extends GroupProps {
+export interface ParallelProps extends SequenceProps {
   /** Maximum number of running attempts inside. `0`, the length of an empty list, means no limit. Default: no limit. */
   readonly maxConcurrency?: number
   /** Interrupts running siblings on a failure, instead of letting them finish. */

@@ -125,7 +125,7 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
         const inSandbox = (of: HostNode): Node =>
           orRefuse(
             node,
-            NodeOptions.sandbox(idOf(node), inside(node), of.props, words, () => untypedTable),
+            NodeOptions.sandbox({ id: idOf(node), name: idOf(node) }, inside(node), of.props, words, () => untypedTable),
           )
         const made = tolerateUnsettled(
           () => inSandbox(node),
@@ -299,10 +299,11 @@ const budgetOf = (node: HostNode, id: NodeId, children: ReadonlyArray<Node>): Pl
   return orRefuse(node, NodeOptions.budget(id, children, limits))
 }
 
-const parallel = (node: HostNode, children: ReadonlyArray<Node>): Plan.Parallel => {
+const parallel = (node: HostNode, children: ReadonlyArray<Node>): Plan.Parallel | Plan.Sequence => {
+  const { maxConcurrency } = node.props
   const made = orRefuse(node, NodeOptions.parallel(children, node.props, words))
-  const { maxConcurrency } = made
-  const problem = maxConcurrency === undefined ? undefined : NodeOptions.countProblem("maxConcurrency", maxConcurrency)
+  const isLimit = maxConcurrency !== undefined && maxConcurrency !== 0
+  const problem = isLimit ? NodeOptions.countProblem("maxConcurrency", maxConcurrency) : undefined
   return problem === undefined ? made : refuse(node, problem)
 }
 

@@ -192,8 +192,6 @@ const copy = (root: Plan.Node, prefix: string): Plan.Node => {
   const copies = new Map<Plan.Node, Plan.Node>()
   const renamed = (id: NodeId): NodeId => (ids.has(id) ? `${prefix}${id}` : id)
   const placed = (id: NodeId): NodeId => (places.has(id) ? `${prefix}${id}` : id)
-  const joined = ({ joins }: { readonly joins?: Plan.Joined }) =>
-    joins === undefined || joins === false ? {} : { joins: placed(joins) }
   const of = (node: Plan.Node): Plan.Node => copies.get(node) ?? node
   const wanted: Array<() => void> = []
   const needsOf = (needs: ReadonlyArray<Plan.Need>): ReadonlyArray<Plan.Need> => {
@@ -214,10 +212,10 @@ const copy = (root: Plan.Node, prefix: string): Plan.Node => {
       case "Step": {
         const id = renamed(node.id)
         const needs = needsOf(node.needs)
-        return { ...node, id, needs, ...joined(node), ...(node.gate === undefined ? {} : { gate: { ...node.gate, id, needs } }) }
+        return { ...node, id, needs, ...(node.gate === undefined ? {} : { gate: { ...node.gate, id, needs } }) }
       }
       case "Wait":
-        return { ...node, id: renamed(node.id), needs: needsOf(node.needs), ...joined(node) }
+        return { ...node, id: renamed(node.id), needs: needsOf(node.needs) }
       case "Sequence": {
         const { budget, place } = node
         return {
@@ -225,7 +223,6 @@ const copy = (root: Plan.Node, prefix: string): Plan.Node => {
           children: node.children.map(of),
           ...(budget === undefined ? {} : { budget: { ...budget, id: `${prefix}${budget.id}` } }),
           ...(place === undefined ? {} : { place: { ...place, id: placed(place.id) } }),
-          ...joined(node),
         }
       }
       case "Parallel":

@@ -58,7 +58,8 @@ const mapKeys = new Set([
   ...["id", "needs", "items", "key", "body", "maxConcurrency", "maxItems", "until", "rest", "settled", "more"],
   ...limitKeys,
 ])
-const parallelKeys = new Set(["maxConcurrency", "maxItems", "failFast"])
+const sequenceKeys = new Set(["sandbox"])
+const parallelKeys = new Set(["maxConcurrency", "maxItems", "failFast", "sandbox"])
 const sandboxKeys = new Set(["id", "body", ...NodeOptions.sandboxOptions])
 const worktreeKeys = new Set(["id", "body", ...NodeOptions.worktreeOptions])
 
@@ -206,7 +207,7 @@ export const make = (workflow: string, prefix = "") => {
   /** Splits children from the options that may follow them. */
   const childrenAnd = (kind: string, args: ReadonlyArray<unknown>, keys: ReadonlySet<string>) => {
     const last = args.at(-1)
-    const hasOptions = typeof last === "object" && last !== null && !isNode(last)
+    const hasOptions = typeof last === "object" && last !== null && !Array.isArray(last) && !isNode(last)
     const options: Loose = hasOptions ? { ...last } : {}
     checkKeys(kind, options, keys)
     return { children: nodes(kind, hasOptions ? args.slice(0, -1) : args), options }
@@ -242,6 +243,11 @@ export const make = (workflow: string, prefix = "") => {
     const run = fn<Plan.Step["run"]>(where, options, "catch")
     const made = { ...leaf(where, id, {}, anything), needs: [need], run, cacheKey: usualKey }
     return orRefuse(where, NodeOptions.step(made, {}, words))
+  }
+
+  const sequence = (...args: ReadonlyArray<unknown>) => {
+    const { children, options } = childrenAnd("sequence", args, sequenceKeys)
+    return { plan: orRefuse("sequence", NodeOptions.sequence(children, options)) }
   }
 
   const parallel = (...args: ReadonlyArray<unknown>) => {
@@ -320,7 +326,13 @@ export const make = (workflow: string, prefix = "") => {
     return {
       plan: orRefuse(
         where,
-        NodeOptions.sandbox(id, [node(where, options.body, `"body"`)], options, words, (part) => `${workflow}_${part}`),
+        NodeOptions.sandbox(
+          { id, name: keptId(String(options.id)) },
+          [node(where, options.body, `"body"`)],
+          options,
+          words,
+          (part) => `${workflow}_${part}`,
+        ),
       ),
     }
   }
@@ -384,7 +396,7 @@ export const make = (workflow: string, prefix = "") => {
       need: { target: node("maybe", value, "its argument"), pass: "current", isOptional: true },
     }),
     caught: (id: string): Reference => ({ need: { target: keptId(`${prefix}${id}`), pass: "caught" } }),
-    sequence: (...children: ReadonlyArray<unknown>) => ({ plan: { _tag: "Sequence", children: nodes("sequence", children) } }),
+    sequence,
     parallel,
     branch,
     switch: switchOn,

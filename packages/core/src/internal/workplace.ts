@@ -1,6 +1,6 @@
 /**
  * The place that a step works in, where that is not the directory of the runtime: a worktree or a sandbox, which may itself be in other places. All of them are opened
- * before each attempt, so that one which is gone when a run is resumed is made again. A child run works in the sandbox around its node, which is stored with the wait for it.
+ * before each attempt, so that one which is gone when a run is resumed is made again. An attached child run works in the place around its node, which is stored with the wait for it.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -55,7 +55,7 @@ const find = ({ node: at, parent }: Tree, position: number, joins: Plan.Joined |
 /** No worktree is in a sandbox: one around a node is outside of all sandboxes. */
 const isWanted = (place: Plan.Workplace, wanted: Plan.Joined | undefined): boolean => {
   if (wanted === undefined) return place._tag === "Worktree" || place.isDefault
-  return wanted === false ? place._tag === "Worktree" : place._tag === "Sandbox" && place.id === wanted
+  return wanted === false ? place._tag === "Worktree" : place._tag === "Sandbox" && place.name === wanted
 }
 
 const joinsOf = (node: Plan.Node): Plan.Joined | undefined =>
@@ -89,10 +89,11 @@ export const around = (plan: Plan.Plan, position: number, runId: string, outer: 
   return [...outer, ...chain]
 }
 
-/** The places of a child run that a node starts: the sandbox around the node, with what that is in. */
+/** The places of a child run that a node starts: those around the node. A detached one outlives them, and has none. */
 export const ofChild = (plan: Plan.Plan, position: number, runId: string): Chain => {
-  const chain = position < 0 ? [] : around(plan, position, runId, [])
-  return chain.at(-1)?.place._tag === "Sandbox" ? chain : []
+  const node = position < 0 ? undefined : plan.node(position)
+  const isAttached = node?._tag === "Wait" && node.target.kind === "subflow" && node.target.isAttached
+  return isAttached ? around(plan, position, runId, []) : []
 }
 
 /** Returns the problem of a node with the places around it. */
@@ -103,7 +104,7 @@ export const problemOf = (tree: Tree, position: number): string | undefined => {
     const there: Array<string> = []
     for (let above = tree.parent(position); above >= 0; above = tree.parent(above)) {
       const place = placeAt(tree, above)
-      if (place?._tag === "Sandbox") there.push(`"${place.id}"`)
+      if (place?._tag === "Sandbox") there.push(`"${place.name}"`)
     }
     const known = there.length === 0 ? "There is none around it" : `Around it: ${there.join(", ")}`
     return `its sandbox "${joins}" is not around it. ${known}`
@@ -278,6 +279,7 @@ const placeOf = (place: typeof StoredPlace.Type, runId: string): Plan.Workplace 
   return {
     _tag: "Sandbox",
     id,
+    name: id,
     provider: known ?? absent(id, provider, runId),
     allowNetwork,
     include,

@@ -31,7 +31,7 @@ export const known = {
   Budget: new Set(["id", ...Budget.optionNames, "skipIf", "children"]),
   Worktree: new Set(["id", ...NodeOptions.worktreeOptions, "skipIf", "children"]),
   Sandbox: new Set(["id", ...NodeOptions.sandboxOptions, "skipIf", "children"]),
-  Parallel: new Set(["children", "maxConcurrency", "maxItems", "failFast", "skipIf"]),
+  Parallel: new Set(["children", "maxConcurrency", "maxItems", "failFast", "sandbox", "skipIf"]),
   Branch: new Set(["if", "then", "else", "skipIf"]),
   Loop: new Set(["id", "until", "maxIterations", "onMaxReached", "skipIf", "children"]),
   Saga: new Set(["id", "onCompensated", "skipIf", "children"]),

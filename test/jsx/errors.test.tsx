@@ -233,7 +233,7 @@ describe("props", () => {
       [<AnySequence key="s" name="s" />, 'a Sequence: it has no prop "name"; there are sandbox, skipIf, children'],
       [
         <AnyParallel key="p" limit={3} />,
-        'a Parallel: it has no prop "limit"; there are children, maxConcurrency, maxItems, failFast, skipIf',
+        'a Parallel: it has no prop "limit"; there are children, maxConcurrency, maxItems, failFast, sandbox, skipIf',
       ],
       [<AnyBranch key="b" if={true} otherwise={null} />, 'a Branch: it has no prop "otherwise"; there are if, then, else, skipIf'],
       [

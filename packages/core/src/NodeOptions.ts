@@ -291,7 +291,7 @@ export const sandbox = (
       return Either.getOrElse(step({ ...leaf, run, cacheKey: () => null }, more, words), refuse)
     }
     const opening = part<object>("open", madeCodec, [], (place) =>
-      Effect.map(Workplace.openSandbox(place), ({ made }) => ({ made })),
+      Effect.map(Workplace.openSandbox(place), ({ made, directory }) => ({ made, directory })),
     )
     const patching = part<{ readonly opened: typeof Made.Type }>(
       "patch",
@@ -348,7 +348,8 @@ export const sandbox = (
 const mayGoOn = (state: RunState.RunState): boolean =>
   state.cancel !== undefined || RunState.records(state).some(({ status }) => status === "failed")
 
-const Made = Schema.Struct({ made: Schema.String })
+/** The directory is for `smithers db prune`, which finds by it what a run has left below any root. */
+const Made = Schema.Struct({ made: Schema.String, directory: Schema.optional(Schema.String) })
 const madeCodec = Codec.makeUnknown(Made)
 const patchCodec = Codec.makeUnknown(Patch)
 const acceptedCodec = Codec.makeUnknown(Schema.Boolean)

@@ -145,6 +145,36 @@ export const snapshotRoots = (filename: string): Effect.Effect<ReadonlyMap<strin
     "read",
   )
 
+/** Reads the directories of the sandboxes that runs have opened, as the outputs of the steps `<id>~open` hold them. */
+export const sandboxDirectories = (filename: string): Effect.Effect<ReadonlyArray<string>, StoreError> =>
+  withConnection(
+    filename,
+    "sandboxDirectories",
+    (connection) =>
+      connection.snapshot(() => {
+        const columnsOf = connection.prepare<[name: string]>("SELECT name FROM pragma_table_info(?)")
+        const isThere = (table: string, column: string): boolean => columnsOf.values(table).some(([name]) => name === column)
+        // Older layouts have none of it.
+        if (!isThere("smithers_nodes", "output_table") || !isThere("smithers_outputs", "table_name")) return []
+        const tables = connection
+          .prepare<[table: string]>(
+            `SELECT DISTINCT o.table_name FROM smithers_nodes n JOIN smithers_runs r ON r.run_id = n.run_id
+               JOIN smithers_outputs o ON o.workflow = r.workflow AND o.name = n.output_table
+             WHERE n.node_id LIKE '%~open' AND n.status = 'finished'`,
+          )
+          .values()
+        return tables.flatMap(([table]) => {
+          const json = isThere(table, "value") ? "value ->> '$.directory'" : "NULL"
+          const column = isThere(table, "directory") ? "directory" : json
+          const rows = connection.prepare<[directory: string | null]>(
+            `SELECT DISTINCT ${column} FROM ${quote(table)} WHERE node_id LIKE '%~open' AND ${column} IS NOT NULL`,
+          )
+          return rows.values().flatMap(([directory]) => directory ?? [])
+        })
+      }),
+    "read",
+  )
+
 /** Number of runs deleted in one transaction. Other processes can write in between. */
 const runsAtOnce = 50
 

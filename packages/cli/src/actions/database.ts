@@ -80,6 +80,12 @@ const forgetSnapshots = (db: string, roots: ReadonlyMap<string, ReadonlyArray<st
     { discard: true },
   )
 
+/** The root that a sandbox was made in. Those of other providers may be anywhere. */
+const sandboxRootOf = (directory: string): ReadonlyArray<string> => {
+  const end = directory.lastIndexOf("/.smithers/sandboxes/")
+  return end < 0 ? [] : [directory.slice(0, end)]
+}
+
 export const prune = (options: DatabaseOptions & { readonly olderThan: string | undefined; readonly dryRun: boolean }) =>
   Effect.gen(function* () {
     const invalid = (problem: string) => new InvalidUsage({ problem, command: "db prune" })
@@ -89,12 +95,13 @@ export const prune = (options: DatabaseOptions & { readonly olderThan: string | 
     )
     const db = yield* current(options, options.dryRun ? "read" : "write")
     const before = (yield* Clock.currentTimeMillis) - ago
-    const { prune, snapshotRoots } = yield* maintenance
+    const { prune, sandboxDirectories, snapshotRoots } = yield* maintenance
     const roots = yield* snapshotRoots(db)
+    const sandboxRoots = (yield* sandboxDirectories(db)).flatMap(sandboxRootOf)
     const { pruned, kept } = yield* prune(db, before, options.dryRun)
     if (!options.dryRun) yield* forgetSnapshots(db, roots, new Set(pruned))
     const given = { runIds: pruned, before, isDryRun: options.dryRun }
-    const left = yield* Effect.forEach(new Set([dirname(db), process.cwd(), ...roots.keys()]), (root) =>
+    const left = yield* Effect.forEach(new Set([dirname(db), process.cwd(), ...roots.keys(), ...sandboxRoots]), (root) =>
       Effect.catchAll(collectSandboxes({ root, ...given }), (error) =>
         Effect.as(Effect.logWarning(`sandboxes of deleted runs below ${root} were not removed: ${error.message}`), []),
       ),

@@ -28,6 +28,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import { bash, createSmithers, Sandbox, Smithers, write } from "smithers-orchestrator"
+import { planText } from "smithers-orchestrator/testing"
 import { afterEach, describe } from "vitest"
 import { z } from "zod"
 
@@ -145,6 +146,61 @@ describe("the work of a sandbox", () => {
         expect(applied).toBe(" M a.txt\n D gone.txt\n?? .env\n?? lib/\n")
       }),
     )
+  })
+
+  it.live("gives its outcome to the tasks that depend on it, as the schema of components says", () => {
+    const root = repository()
+    const Outcome = z.object({ status: z.enum(["applied", "rejected", "unchanged"]), files: z.array(z.string()), diff: z.string() })
+    const { smithers, outputs, Workflow, Task } = createSmithers({ at: z.string(), outcome: Outcome, told: z.string() })
+    const flow = smithers((ctx) => (
+      <Workflow name="drawn">
+        <Sandbox id="fix" output={outputs.outcome} review="auto">
+          <Task id="work" output={outputs.at}>
+            {({ cwd }) => {
+              writeFileSync(join(cwd, "b.txt"), "new\n")
+              return cwd
+            }}
+          </Task>
+        </Sandbox>
+        <Task id="tell" output={outputs.told} deps={{ outcome: outputs.outcome }}>
+          {({ outcome }) => `${outcome.status} ${outcome.files.join()}`}
+        </Task>
+        {ctx.outputMaybe(outputs.outcome)?.status === "applied" ? (
+          <Task id="more" output={outputs.told}>
+            {(ctx) =>
+              `${ctx.output(outputs.told, { nodeId: "tell" })} ${ctx.output(outputs.outcome, { nodeId: "fix~apply" }).diff}`
+            }
+          </Task>
+        ) : null}
+      </Workflow>
+    ))
+    expect(planText(flow, { input: {} })).toContain("step fix~apply (table: outcome")
+    return on(
+      root,
+      Effect.gen(function* () {
+        expect(yield* flow.execute({}, { runId: "d" })).toMatch(/^applied b.txt .*\+new/s)
+        expect(textOf(root, "b.txt")).toBe("new\n")
+      }),
+    )
+  })
+
+  it("is refused before anything runs where that schema cannot hold it", () => {
+    const { smithers, outputs, Workflow, Task } = createSmithers({
+      at: z.string(),
+      applied: z.object({ status: z.literal("applied") }),
+    })
+    const of = (output: typeof outputs.at | typeof outputs.applied) =>
+      smithers(() => (
+        <Workflow name="drawn">
+          <Sandbox id="fix" output={output}>
+            <Task id="work" output={outputs.at}>
+              text
+            </Task>
+          </Sandbox>
+        </Workflow>
+      ))
+    expect(() => planText(of(outputs.at), { input: {} })).toThrow("its output cannot hold the outcome, which is { status:")
+    expect(() => planText(of(outputs.applied), { input: {} })).toThrow('it rejects {"status":"rejected"')
   })
 
   it.live("waits for an approval in the inbox, and is applied or not as that says", () =>

@@ -248,7 +248,7 @@ export const sandboxOptions = ["provider", "allowNetwork", "include", "limits", 
 /**
  * Makes a region whose steps work in a sandbox. Options: `provider`, `allowNetwork`, `include`, `limits`, `review`, `approvers` and `default`. Steps of its own open it before the
  * region, take its patch behind it, have that reviewed, apply it, and close the sandbox. Its value is a `SandboxResult`. `tableOf` names the tables of these steps, `name` is
- * the id as it is written.
+ * the id as it is written, and `resultAs` encodes the value.
  */
 export const sandbox = (
   { id, name }: Pick<Plan.Sandbox, "id" | "name">,
@@ -256,6 +256,7 @@ export const sandbox = (
   options: Options,
   words: Words,
   tableOf: (id: NodeId) => string,
+  resultAs: Codec.Codec<unknown, unknown> = resultCodec,
 ): Either.Either<Plan.TryCatch, Problem> =>
   checked(() => {
     const { review = "approve" } = options
@@ -263,6 +264,7 @@ export const sandbox = (
       return refuse(`"review" must be "approve", "auto", or a function of the patch`)
     if (options.approvers !== undefined && review !== "approve")
       return refuse(`it has "approvers", and "review" asks nobody: leave "review" out`)
+    if (resultAs !== resultCodec) checkHolds(resultAs)
     const place: Plan.Sandbox = {
       _tag: "Sandbox",
       id,
@@ -310,7 +312,7 @@ export const sandbox = (
           : undefined
     const applying = part<{ readonly patch: Patch; readonly review?: boolean | Decision | undefined }>(
       "apply",
-      resultCodec,
+      resultAs,
       [
         ofPatch,
         ...(reviewing === undefined ? [] : [{ name: "review", target: reviewing, pass: "current", isOptional: true } as const]),
@@ -343,6 +345,26 @@ export const sandbox = (
     }
     return { _tag: "TryCatch", id: sandboxPartId(id, "sandbox"), try: body, catch: undefined, finally: closing }
   })
+
+/** Codecs that hold every outcome of a sandbox. */
+const holding = new WeakSet<object>()
+
+/** Rejects an output that cannot hold the outcome of a sandbox, which would otherwise fail after its patch was applied. Asynchronous schemas are not checked. */
+const checkHolds = (codec: Codec.Codec<unknown, unknown>): void => {
+  if (holding.has(codec)) return
+  for (const status of SandboxResult.fields.status.literals) {
+    const usage = { commands: 1, commandMs: 1, changedBytes: 1 }
+    const log = [{ command: "true", exitCode: 0, durationMs: 1, tail: "" }]
+    const sample: SandboxResult = { status, files: ["a"], left: [], diff: "", log, usage }
+    const taken = codec.encode(sample)
+    if (!Either.isEither(taken) || Either.isRight(taken)) continue
+    const issues = taken.left as ReadonlyArray<string>
+    refuse(
+      `its output cannot hold the outcome, which is { status: "applied" | "rejected" | "unchanged", files: string[], left, diff: string, log, usage }; it rejects ${JSON.stringify(sample)}: ${issues.join("; ")}`,
+    )
+  }
+  holding.add(codec)
+}
 
 /** Tells whether a retry or a resume may come back to what was left without an end. */
 const mayGoOn = (state: RunState.RunState): boolean =>

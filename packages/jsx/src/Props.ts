@@ -320,6 +320,11 @@ export interface WorktreeProps extends GroupProps, WorktreeOptions {
  */
 export interface SandboxProps extends GroupProps, SandboxOptions {
   readonly id: string
+  /**
+   * Schema of its outcome, a `SandboxResult`: `status`, `files`, `diff`, `left`, `log` and `usage`. It is the output of the task `<id>~apply`. Default: the outcome is
+   * stored, and no task reads it.
+   */
+  readonly output?: Codec.AnySchema
 }
 
 /** Props of children that run concurrently. A failure inside fails the run once the running siblings have ended. */

@@ -2,7 +2,7 @@
  * Lowers the tree of a render to a plan of the core. Problems of the tree are rejected here, with component and id. Problems of the
  * plan, such as cyclic needs, are rejected by the plan itself.
  */
-import { idRule, isId, type NodeId } from "@smithers/core/Ids"
+import { idRule, isId, type NodeId, sandboxPartId } from "@smithers/core/Ids"
 import type { Millis } from "@smithers/core/Millis"
 import * as NodeOptions from "@smithers/core/NodeOptions"
 import type * as Plan from "@smithers/core/Plan"
@@ -122,11 +122,14 @@ export const lower = (rendered: Rendered, lowering: Lowering): Lowered => {
         return { ...made, ...waits }
       }
       case "Sandbox": {
-        const inSandbox = (of: HostNode): Node =>
-          orRefuse(
-            node,
-            NodeOptions.sandbox({ id: idOf(node), name: idOf(node) }, inside(node), of.props, words, () => untypedTable),
-          )
+        const applied = sandboxPartId(idOf(node), "apply")
+        const table = analysis.layout.tasks.get(applied)?.table
+        const tableOf = (id: NodeId): string => (id === applied ? (table ?? untypedTable) : untypedTable)
+        const inSandbox = (of: HostNode): Node => {
+          const id = idOf(node)
+          const codec = table === undefined ? undefined : lowering.codecOf(table)
+          return orRefuse(node, NodeOptions.sandbox({ id, name: id }, inside(node), of.props, words, tableOf, codec))
+        }
         const made = tolerateUnsettled(
           () => inSandbox(node),
           () => inSandbox(bare(node)),

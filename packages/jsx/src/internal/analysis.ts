@@ -2,7 +2,7 @@
  * Analyses a tree: the places of its nodes, and which of them are settled. Computes everything that must be known of the whole tree
  * before a part of it can be lowered, and rejects problems of the tree.
  */
-import { compositeKey, idRule, isNodeId, type NodeId, partId, shownId } from "@smithers/core/Ids"
+import { compositeKey, idRule, isNodeId, type NodeId, partId, sandboxPartId, shownId } from "@smithers/core/Ids"
 import * as Names from "@smithers/core/Names"
 import * as NodeOptions from "@smithers/core/NodeOptions"
 import type { Node, PendingRead } from "@smithers/core/Plan"
@@ -252,6 +252,14 @@ export const analyze = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>
     const taken = kindOf(id)
     if (taken !== undefined) refuse(node, `the id is taken by a ${taken}`)
   }
+  for (const entry of entries.values()) {
+    if (!givesOutcome(entry.node)) continue
+    const [id, table] = [givenBy(entry.node), tableOf(entry.node)]
+    const own = { boundary: sandboxPartId(idOf(entry.node), "sandbox"), part: "Try" }
+    layoutTasks.set(id, { table, loop: entry.loop, within: [own, ...withinOf(entry, partNames)] })
+    byId.set(id, entry)
+    writers.set(table, [...(writers.get(table) ?? []), id])
+  }
   // The steps of a sandbox itself write there, and no task has to.
   if (!writers.has(untypedTable) && [...entries.keys()].some(({ type }) => type === "Sandbox")) writers.set(untypedTable, [])
   const layout: TaskIndex = { tasks: layoutTasks, writers, loops, groups: layoutGroups }
@@ -310,7 +318,7 @@ export const analyze = (root: HostNode, pendingReads: ReadonlyArray<PendingRead>
     const target = targetOf(read)
     // It comes after the read task in any case.
     if (target !== undefined && target.order < entry.order && isOrdered(target, entry)) return false
-    if (target !== undefined && isWaitingFor(node, idOf(target.node), layout, lowering)) return false
+    if (target !== undefined && isWaitingFor(node, givenBy(target.node), layout, lowering)) return false
     return isHeldByOther(node, read, isData(read)) && !lowering.holdsPending(node)
   }
   const placed = (): ReadonlyArray<Placed> => {
@@ -531,6 +539,12 @@ const firstAfter = (entries: ReadonlyArray<TreeNode>, order: number): number => 
 
 /** Elements, other than tasks, that must not depend on later tasks. */
 const conditional: ReadonlySet<string> = new Set(["Branch", "Loop", "Scope", "ForEach"])
+
+/** Tells whether an element is a sandbox whose outcome is an output. */
+const givesOutcome = ({ type, props }: HostNode): boolean => type === "Sandbox" && props.output !== undefined
+
+/** The id under which the output of an element is read: of a sandbox, the one of the step that applies its patch. */
+const givenBy = (node: HostNode): NodeId => (node.type === "Sandbox" ? sandboxPartId(idOf(node), "apply") : idOf(node))
 
 /** Returns the list item that is at a place or contains it. */
 const itemAround = (entry: TreeNode | undefined): HostNode | undefined => {

@@ -30,7 +30,7 @@ export const known = {
   Sequence: new Set(["sandbox", "skipIf", "children"]),
   Budget: new Set(["id", ...Budget.optionNames, "skipIf", "children"]),
   Worktree: new Set(["id", ...NodeOptions.worktreeOptions, "skipIf", "children"]),
-  Sandbox: new Set(["id", ...NodeOptions.sandboxOptions, "skipIf", "children"]),
+  Sandbox: new Set(["id", "output", ...NodeOptions.sandboxOptions, "skipIf", "children"]),
   Parallel: new Set(["children", "maxConcurrency", "maxItems", "failFast", "sandbox", "skipIf"]),
   Branch: new Set(["if", "then", "else", "skipIf"]),
   Loop: new Set(["id", "until", "maxIterations", "onMaxReached", "skipIf", "children"]),

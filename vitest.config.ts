@@ -54,6 +54,7 @@ const long = [
   "test/sandbox/kills.test.ts",
   "test/sqlite/Families.test.ts",
   "test/scripts/compatibility.test.ts",
+  "test/server/oneWay.test.ts",
   "test/server/secrets.test.ts",
   "test/server/security.test.ts",
   "test/server/serve.test.ts",

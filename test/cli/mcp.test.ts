@@ -8,8 +8,7 @@ import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js"
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js"
 import type { Transport } from "@modelcontextprotocol/sdk/shared/transport.js"
 import { CallToolResultSchema, ElicitRequestSchema } from "@modelcontextprotocol/sdk/types.js"
-import { examine } from "@smithers/cli/actions/database"
-import { filesOf, processesOf } from "@smithers/cli/WorkflowProcesses"
+import { servicesOf } from "@smithers/cli/actions/serve"
 import * as App from "@smithers/server/http/App"
 import { hashOf } from "@smithers/server/http/Tokens"
 import * as McpHttp from "@smithers/server/mcp/Http"
@@ -287,19 +286,13 @@ describe("the tools over HTTP", () => {
     const storage = await Effect.runPromise(Scope.extend(opened, scope))
     const tail = await Effect.runPromise(Scope.extend(opened, scope))
     const where = { self: [process.execPath, place.bin], file, root: place.path }
-    const processes = processesOf(where)
     const tokens = [
       { name: "ann", scope: "operate" as const, hash: hashOf("anns") },
       { name: "agent", scope: "decide" as const, runId: "r1", hash: hashOf("agents") },
     ]
-    const files = filesOf(where, storage)
-    const mcp = McpHttp.make({ storage, processes, files, pages: [], allowApprove: true })
-    const app = await Effect.runPromise(
-      Scope.extend(
-        App.make({ storage, tail, services: async () => ({ processes, files, check: examine(where) }), mcp, tokens: () => tokens }),
-        scope,
-      ),
-    )
+    const services = servicesOf(where, storage)
+    const mcp = McpHttp.make({ storage, ...(await services()), pages: [], allowApprove: true })
+    const app = await Effect.runPromise(Scope.extend(App.make({ storage, tail, services, mcp, tokens: () => tokens }), scope))
     const server = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: app, idleTimeout: 0 })
     closing.push(() => server.stop(true))
     const url = new URL(`http://127.0.0.1:${server.port}/mcp`)

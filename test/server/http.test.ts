@@ -1,6 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
-import { examine } from "@smithers/cli/actions/database"
-import { filesOf } from "@smithers/cli/WorkflowProcesses"
+import { servicesOf } from "@smithers/cli/actions/serve"
 import * as MemoryStorage from "@smithers/core/MemoryStorage"
 import { Storage } from "@smithers/core/Storage"
 import * as App from "@smithers/server/http/App"
@@ -15,11 +14,11 @@ const served = Effect.gen(function* () {
   ]
   const processes = { isWorking: () => false, begin: () => Effect.void }
   const place = { self: [], file: "none.db", root: import.meta.dirname }
-  const files = filesOf(place, storage)
+  const services = servicesOf(place, storage)
   const app = yield* App.make({
     storage,
     tail: storage,
-    services: async () => ({ processes, files, check: examine(place) }),
+    services: async () => ({ ...(await services()), processes }),
     tokens: () => tokens,
     bounds: { bodyBytes: 2000, bodyMs: 50 },
   })

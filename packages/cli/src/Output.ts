@@ -7,7 +7,6 @@ import * as Journal from "@smithers/core/AgentJournal"
 import { Account } from "@smithers/core/Budget"
 import { UsageRow } from "@smithers/core/Charges"
 import { StoredGeneration } from "@smithers/core/CodeGeneration"
-import * as Comparison from "@smithers/core/Comparison"
 import * as Errors from "@smithers/core/Errors"
 import { Limit } from "@smithers/core/Limits"
 import * as Memory from "@smithers/core/Memory"
@@ -15,7 +14,7 @@ import * as PlanBounds from "@smithers/core/PlanBounds"
 import { PublishedEvent } from "@smithers/core/Published"
 import * as Replay from "@smithers/core/ReplayFinding"
 import * as RunAt from "@smithers/core/RunAt"
-import { RunEvent, StrayRead, WaitKind } from "@smithers/core/RunEvent"
+import { RunEvent, StrayRead } from "@smithers/core/RunEvent"
 import * as RunReader from "@smithers/core/RunReader"
 import { Schedule, Tick } from "@smithers/core/Schedules"
 import { Score } from "@smithers/core/Scores"
@@ -23,8 +22,8 @@ import { SlotWait, StoredLimit } from "@smithers/core/Slots"
 import { Snapshot } from "@smithers/core/Snapshots"
 import * as Status from "@smithers/core/Status"
 import * as Timeline from "@smithers/core/Timeline"
-import { Change, ChangedFile } from "@smithers/core/Workspaces"
-import { Described } from "@smithers/server/operations/WorkflowFiles"
+import { compareAttempts, compareRuns } from "@smithers/server/operations/comparing"
+import { Described, Forked as ForkedRun, Reverted as RevertedRun } from "@smithers/server/operations/WorkflowFiles"
 import { GraphNode } from "@smithers/server/views/PlanTree"
 import { WhyReason } from "@smithers/server/views/Why"
 import * as Schema from "effect/Schema"
@@ -259,24 +258,8 @@ export const Moment = Schema.Struct({
   roots: Schema.Array(GraphNode),
 })
 
-/** Files that differ between two snapshots of a workspace */
-const Files = Schema.Struct({
-  root: Schema.String,
-  /** Commits of git. */
-  from: Schema.String,
-  to: Schema.String,
-  files: Schema.Array(ChangedFile),
-  /** The differences as a unified patch. */
-  patch: Schema.String,
-  /** `true` if the patch was cut. */
-  isTruncated: Schema.Boolean,
-})
-
 /** `diff`: two runs or two moments, or with `--node` two attempts at a step. `files` if snapshots were taken of both */
-export const Difference = Schema.Union(
-  Schema.Struct({ ...Comparison.Comparison.fields, files: Schema.optional(Files) }),
-  Schema.Struct({ runId: Schema.String, ...Comparison.NodeDifference.fields, files: Schema.optional(Files) }),
-)
+export const Difference = Schema.Union(compareRuns.output, compareAttempts.output)
 
 /** `check` */
 export const Checked = Schema.Struct({
@@ -351,63 +334,18 @@ export const CommandReceipt = Schema.Struct({
   next: strings,
 })
 
-const restoredFiles = Schema.Struct({
-  root: Schema.String,
-  /** The commit that they are restored to. */
-  target: Schema.String,
-  /** The commit of the files before; absent of a dry run. */
-  safety: Schema.optional(Schema.String),
-  changes: Schema.Array(Change),
-  /** Files that no snapshot can bring back. */
-  overwrites: Schema.Array(Schema.String),
-})
-
-const forkedNodes = Schema.Array(Schema.Struct({ ...node, kind: Schema.Literal("step", ...WaitKind.literals) }))
-
 /** `fork` */
 export const Forked = Schema.Struct({
-  runId: Schema.String,
-  /** Run that holds the history of the fork, and the last frame and event of it. */
-  from: Schema.String,
-  frame: Schema.Number,
-  seq: Schema.Number,
-  kept: forkedNodes,
-  /** Steps and child runs that the original has run, and that run again. */
-  rerun: forkedNodes,
-  /** Approvals and human tasks that people are asked again. */
-  requested: forkedNodes,
-  /** Timers and signals that are waited for. */
-  waiting: forkedNodes,
-  /** Steps whose outputs were given by --set. */
-  set: forkedNodes,
-  /** Kept outputs that do not match the current schemas. */
-  incompatible: Schema.Array(Schema.Struct({ ...node, issues: strings })),
-  /** Files that are restored, by directory; empty without --files. */
-  files: Schema.Array(restoredFiles),
-  isDryRun: Schema.Boolean,
+  ...ForkedRun.fields,
   /** Commands to run next. */
   next: strings,
 })
 
-const revertedNodes = Schema.Array(Schema.Struct({ nodeId: Schema.String, iteration: Schema.Number }))
-
 /** `revert` */
 export const Reverted = Schema.Struct({
-  runId: Schema.String,
-  nodeId: Schema.String,
-  iteration: Schema.Number,
-  attempt: Schema.Number,
-  /** Nodes that run, wait or ask again. */
-  resets: revertedNodes,
-  /** Steps whose outputs are back, after --undo. */
-  restored: revertedNodes,
-  files: Schema.NullOr(restoredFiles),
-  /** Number of the revert that was undone. */
-  undoes: Schema.NullOr(Schema.Number),
-  notes: Schema.Array(Schema.String),
-  isDryRun: Schema.Boolean,
+  ...RevertedRun.fields,
   /** Commands to run next. */
-  next: Schema.Array(Schema.String),
+  next: strings,
 })
 
 /** `inbox` */

@@ -10,6 +10,9 @@ import * as Layer from "effect/Layer"
 
 export const workspaces = Snapshots.lazy(async () => (await import("@smithers/workspace/GitWorkspaces")).layer())
 
+/** The port as a value, for a server. */
+export const workspacesShape: Effect.Effect<Snapshots.WorkspacesShape> = Effect.provide(Snapshots.Workspaces, workspaces)
+
 /** Removes the sandboxes that ended runs have left. */
 export const collectSandboxes = (given: Parameters<typeof import("@smithers/sandbox/Sandboxes").collect>[0]) =>
   Effect.flatMap(Sandboxes.Sandboxes, ({ providers }) =>

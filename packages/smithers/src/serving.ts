@@ -7,6 +7,7 @@ import { join } from "node:path"
 import { InvalidSetting } from "@smithers/core/Errors"
 import type { Plan } from "@smithers/core/Plan"
 import * as Thrown from "@smithers/core/Thrown"
+import * as Workspaces from "@smithers/core/Workspaces"
 import { renderPlan } from "@smithers/jsx/renderPlan"
 import { blueprintKey, type JsxWorkflow } from "@smithers/jsx/Workflow"
 import * as Embedded from "@smithers/server/embedded/Embedded"
@@ -56,6 +57,7 @@ const page = (): Static.Page => {
 const parts: Embedded.Parts = {
   draw,
   page,
+  workspaces: Workspaces.lazy(async () => (await import("@smithers/workspace/GitWorkspaces")).layer()),
   // A store in memory has one handle, which notices its own commits.
   tail: (storage) =>
     existsSync(storage.storeId)

@@ -1,20 +1,18 @@
 /**
  * Compares frames, runs and attempts.
  */
-import * as Comparison from "@smithers/core/Comparison"
-import * as Lineage from "@smithers/core/Lineage"
-import type { Snapshot, SnapshotFilter } from "@smithers/core/Snapshots"
-import type { StorageShape } from "@smithers/core/Storage"
+import type * as Comparison from "@smithers/core/Comparison"
+import { ports } from "@smithers/core/Storage"
 import { defined } from "@smithers/core/Struct"
-import { Workspaces } from "@smithers/core/Workspaces"
+import * as Comparing from "@smithers/server/operations/comparing"
 import { commandLine } from "@smithers/server/views/CommandLine"
 import { named } from "@smithers/server/views/Progress"
 import { excerpt, json, oneLine, plural, shorten } from "@smithers/server/views/Text"
 import { structuredPatch } from "diff"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import { connectRun, findRun } from "../Database.ts"
 import { InvalidUsage } from "../Errors.ts"
-import type { Difference } from "../Output.ts"
 import { workspaces } from "../Workspaces.ts"
 
 interface DiffOptions {
@@ -38,61 +36,31 @@ export const diff = (options: DiffOptions) =>
       const { before, after, node, iteration } = options
       const database = yield* connectRun(options.db, options.run)
       const { storage, runId } = database
+      const services = Layer.merge(Layer.succeedContext(ports(storage)), workspaces)
       if (node !== undefined || options.attempts !== undefined) {
         const [, first, second] = /^(\d+),(\d+)$/.exec(options.attempts ?? "") ?? []
         if (node === undefined || first === undefined || before !== undefined)
           return yield* usage("attempts are compared with --node <node> --attempts 1,2, and without a second run or frame")
-        const attempts = [Number(first), Number(second)] as const
-        const found = yield* Comparison.attempts(storage, { runId, nodeId: node, attempts, ...defined({ iteration }) })
+        const wanted = { runId, nodeId: node, a: Number(first), b: Number(second), ...defined({ iteration }) }
+        const found = yield* Effect.provide(Comparing.compareAttempts.run(wanted), services)
         const options_ = [["node", node] as const, ["attempts", `${first},${second}`] as const, "json"]
         const hint = commandLine(options.db, "diff", [runId], options_)
-        const snapshotOf = (attempt: number) =>
-          Effect.map(snapshotsOf(storage, runId, { nodeId: node, iteration: iteration ?? 0, attempt }), (taken) =>
-            taken.findLast(({ commit }) => commit !== null),
-          )
-        const files = yield* filesBetween(yield* snapshotOf(attempts[0]), yield* snapshotOf(attempts[1]))
-        const text = [heading(found), ...bodyOf(found, hint), ...filesText(files, hint).map((line) => `    ${line}`)].join("\n")
-        return { value: { runId, ...found, ...defined({ files }) }, text }
+        const text = [heading(found), ...bodyOf(found, hint), ...filesText(found.files, hint).map((line) => `    ${line}`)]
+        return { value: found, text: text.join("\n") }
       }
       if (before === undefined) return yield* usage("name a frame, two frames, or another run")
       if (after !== undefined && !(isNumber(before) && isNumber(after)))
         return yield* usage(`two frames are numbers, and not "${before}" and "${after}"`)
-      const found = isNumber(before)
-        ? yield* Comparison.runs(
-            storage,
-            { runId, frame: Number(before) },
-            { runId, ...(after === undefined ? {} : { frame: Number(after) }) },
-          )
-        : yield* Comparison.runs(storage, { runId }, { runId: yield* findRun(database, before) })
+      const sides = isNumber(before)
+        ? { a: { runId, frame: Number(before) }, b: { runId, ...(after === undefined ? {} : { frame: Number(after) }) } }
+        : { a: { runId }, b: { runId: yield* findRun(database, before) } }
+      const found = yield* Effect.provide(Comparing.compareRuns.run(sides), services)
       const hint = commandLine(options.db, "diff", [runId, before, ...(after === undefined ? [] : [after])], ["json"])
-      /** The files as of a moment: those of the last snapshot before it, otherwise those of the first one after it. */
-      const snapshotOf = ({ runId, at }: typeof found.before) =>
-        Effect.map(snapshotsOf(storage, runId), (all) => {
-          const taken = all.filter(({ commit }) => commit !== null)
-          return taken.findLast((one) => one.at <= (at ?? 0)) ?? taken[0]
-        })
-      const files = yield* filesBetween(yield* snapshotOf(found.before), yield* snapshotOf(found.after))
-      return { value: { ...found, ...defined({ files }) }, text: textOf(found, files, hint) }
+      return { value: found, text: textOf(found, hint) }
     }),
   )
 
-/** The snapshots of a run, with those that it has inherited. */
-const snapshotsOf = (storage: StorageShape, runId: string, filter: Omit<SnapshotFilter, "runId"> = {}) =>
-  Effect.flatMap(storage.load(runId), (state) => Lineage.snapshots({ store: storage, snapshots: storage }, state, filter))
-
-type Files = NonNullable<(typeof Difference.Type)["files"]>
-
-/** Compares the files of two snapshots of one directory; `undefined` if there are none, or git has given them up. */
-const filesBetween = (before: Snapshot | undefined, after: Snapshot | undefined): Effect.Effect<Files | undefined> => {
-  const { root, commit: from = null } = before ?? {}
-  const to = after?.commit ?? null
-  if (root === undefined || from === null || to === null || root !== after?.root) return Effect.succeed(undefined)
-  return Effect.flatMap(Workspaces, ({ diff }) => diff({ root, from, to })).pipe(
-    Effect.map((found): Files => ({ root, from, to, ...found })),
-    Effect.catchAll((error) => Effect.as(Effect.logWarning(`The files cannot be compared: ${error.message}`), undefined)),
-    Effect.provide(workspaces),
-  )
-}
+type Files = Comparing.FilesBetween
 
 const signs = { added: "+", removed: "-", changed: "~", renamed: "~" } as const
 
@@ -174,8 +142,7 @@ const bodyOf = ({ before, after, output }: Node, hint: string): ReadonlyArray<st
   ].map((line) => `    ${line}`)
 
 const textOf = (
-  { before, after, plan, input, output, nodes }: Comparison.Comparison,
-  files: Files | undefined,
+  { before, after, plan, input, output, nodes, files }: typeof Comparing.compareRuns.output.Type,
   hint: string,
 ): string => {
   const sideOf = ({ runId, frame, status }: typeof before) => `${oneLine(runId)} at frame ${frame} (${status})`

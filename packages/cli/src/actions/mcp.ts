@@ -15,6 +15,7 @@ import { Host } from "../Host.ts"
 import { rootOf } from "../Project.ts"
 import { redirectConsole } from "../Screen.ts"
 import { filesOf, processesOf } from "../WorkflowProcesses.ts"
+import { workspacesShape } from "../Workspaces.ts"
 
 interface McpOptions {
   readonly db: string | undefined
@@ -65,9 +66,10 @@ const serving = ({ db, root: folder, readOnly, allowApprove, forRun }: McpOption
       const [{ make }, { StdioServerTransport }] = yield* Effect.promise(() =>
         Promise.all([import("@smithers/server/mcp/Server"), import("@smithers/server/mcp/Stdio")]),
       )
+      const workspaces = yield* workspacesShape
       const server = yield* Effect.promise(() =>
         make({
-          ...{ storage, processes: processesOf(place), files: filesOf(place, storage), pages: pages(), allowApprove },
+          ...{ storage, workspaces, processes: processesOf(place), files: filesOf(place, storage), pages: pages(), allowApprove },
           caller: { scope: readOnly ? "read" : "admin", ...(forRun === undefined ? {} : { runId: forRun }) },
         }),
       )

@@ -54,8 +54,13 @@ const page = (): Static.Page => {
 /** Loads what the operations of a server work with, once. A server listens before. */
 export const servicesOf = (place: Place, storage: StorageShape): App.AppOptions["services"] => {
   const load = async () => {
-    const [{ filesOf, processesOf }, { examine }] = await Promise.all([import("../WorkflowProcesses.ts"), import("./database.ts")])
-    return { processes: processesOf(place), files: filesOf(place, storage), check: examine(place) }
+    const [{ filesOf, processesOf }, { examine }, { workspacesShape }] = await Promise.all([
+      import("../WorkflowProcesses.ts"),
+      import("./database.ts"),
+      import("../Workspaces.ts"),
+    ])
+    const workspaces = await Effect.runPromise(workspacesShape)
+    return { processes: processesOf(place), files: filesOf(place, storage), workspaces, check: examine(place) }
   }
   let loaded: ReturnType<typeof load> | undefined
   return () => {
@@ -68,12 +73,12 @@ export const servicesOf = (place: Place, storage: StorageShape): App.AppOptions[
 const mcpOf = (storage: StorageShape, services: App.AppOptions["services"]): Handler => {
   let loaded: Promise<Handler> | undefined
   const load = async (): Promise<Handler> => {
-    const [{ make }, { pages }, { processes, files }] = await Promise.all([
+    const [{ make }, { pages }, { processes, files, workspaces }] = await Promise.all([
       import("@smithers/server/mcp/Http"),
       import("./mcp.ts"),
       services(),
     ])
-    return make({ storage, processes, files, pages: pages() })
+    return make({ storage, processes, files, workspaces, pages: pages() })
   }
   return async (request, caller) => {
     loaded ??= load()

@@ -1,10 +1,10 @@
 /**
  * Prints the frames of a run.
  */
-import type { RunEvent } from "@smithers/core/RunEvent"
-import * as Timeline from "@smithers/core/Timeline"
+import { ports } from "@smithers/core/Storage"
+import * as Travel from "@smithers/server/operations/travel"
 import { commandLine } from "@smithers/server/views/CommandLine"
-import { describe, named } from "@smithers/server/views/Progress"
+import { named } from "@smithers/server/views/Progress"
 import { clock, oneLine } from "@smithers/server/views/Text"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -28,11 +28,7 @@ const emptyReply: Reply = { value: undefined, text: "" }
 
 const encode = Schema.encodeUnknownSync(Frame)
 
-type Shown = Timeline.TimelineFrame
-
-/** Lines on the events of a frame, one each. */
-const wordsOf = ({ runId, frame, at, fromSeq, events }: Shown): ReadonlyArray<string> =>
-  events.map((event: RunEvent, index) => describe({ runId, frame, at, seq: fromSeq + index, event }))
+type Shown = typeof Travel.ShownFrame.Type
 
 const snapshotText = ({ nodeId, iteration, attempt, moment, commit, failure, sharedWith }: Shown["snapshots"][number]): string => {
   const found = commit === null ? `failed: ${failure ?? ""}` : commit.slice(0, 12)
@@ -45,13 +41,13 @@ const digits = 5
 
 /** The frame with its time, and below each other what happened in it. The plan is said by its nodes alone. */
 const linesOf = (shown: Shown, createdAt: number): string => {
-  const { frame, at, plan, events } = shown
+  const { frame, at, plan, events, texts } = shown
   const changed = [
     plan.added.length === 0 ? "" : `+ ${named(plan.added)}`,
     plan.removed.length === 0 ? "" : `- ${named(plan.removed)}`,
     plan.changed.length === 0 ? "" : `~ ${named(plan.changed)}`,
   ].filter((part) => part !== "")
-  const lines = wordsOf(shown).flatMap((line, index) => (events[index]?._tag === "PlanChanged" && changed.length > 0 ? [] : [line]))
+  const lines = texts.flatMap((line, index) => (events[index]?._tag === "PlanChanged" && changed.length > 0 ? [] : [line]))
   if (changed.length > 0) lines.splice(events[0]?._tag === "PlanChanged" ? 0 : 1, 0, oneLine(`⟳ plan: ${changed.join("  ")}`))
   lines.push(...shown.forks.map((runId) => oneLine(`⑂ run ${runId} was forked here`)), ...shown.snapshots.map(snapshotText))
   const heading = `${String(frame).padStart(digits)}  [${clock(at - createdAt)}] `
@@ -64,15 +60,14 @@ export const timeline = (given: TimelineOptions) =>
     Effect.gen(function* () {
       const screen = yield* Screen
       const { storage, runId } = yield* connectRun(given.db, given.run)
+      const framesOf = (wanted: Omit<Travel.FramesWanted, "runId">) =>
+        Stream.provideContext(Travel.frames({ runId, ...wanted }), ports(storage))
       const { afterSeq, from } = yield* sinceOf(given.since, "timeline")
       const [created] = yield* storage.events(runId, { limit: 1 })
       const wanted = new Set(given.type)
       const isWanted = ({ events, at }: Shown) => at >= from && (wanted.size === 0 || events.some(({ _tag }) => wanted.has(_tag)))
       const show = (frame: Shown) =>
-        screen.print(
-          screen.isJson ? encode({ ...frame, texts: wordsOf(frame) }) : undefined,
-          linesOf(frame, created?.at ?? frame.at),
-        )
+        screen.print(screen.isJson ? encode(frame) : undefined, linesOf(frame, created?.at ?? frame.at))
       const { forkedFrom } = (yield* storage.run(runId)).run
       if (forkedFrom !== null && !screen.isJson) {
         const { runId: from, frame } = forkedFrom
@@ -83,16 +78,14 @@ export const timeline = (given: TimelineOptions) =>
       }
       let seen = afterSeq
       if (given.limit !== undefined) {
-        const stored = Stream.tap(Timeline.read(storage, runId, { afterSeq }), ({ lastSeq }) =>
+        const stored = Stream.tap(framesOf({ after: afterSeq }), ({ lastSeq }) =>
           Effect.sync(() => {
             seen = lastSeq
           }),
         )
         yield* Stream.runForEach(Stream.takeRight(Stream.filter(stored, isWanted), given.limit), show)
       }
-      const options = { afterSeq: seen }
-      const frames = given.follow ? Timeline.follow(storage, runId, options) : Timeline.read(storage, runId, options)
-      yield* Stream.runForEach(Stream.filter(frames, isWanted), show)
+      yield* Stream.runForEach(Stream.filter(framesOf({ after: seen, follow: given.follow }), isWanted), show)
       return emptyReply
     }),
   )

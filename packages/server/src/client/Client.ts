@@ -3,6 +3,7 @@
  * shares with the server.
  */
 import type * as Schema from "effect/Schema"
+import type * as Comparing from "../operations/comparing.ts"
 import type * as Control from "../operations/control.ts"
 import type * as Costs from "../operations/costs.ts"
 import type * as Database from "../operations/database.ts"
@@ -46,8 +47,8 @@ export const routes = {
   readOutputs: get<typeof Nodes.readOutputs>("/runs/:runId/outputs"),
   readNode: get<typeof Nodes.readNode>("/runs/:runId/nodes/:nodeId"),
   readTranscript: get<typeof Nodes.readTranscript>("/runs/:runId/nodes/:nodeId/attempts/:attempt/transcript"),
-  compareAttempts: get<typeof Travel.compareAttempts>("/runs/:runId/nodes/:nodeId/diff"),
-  compareRuns: get<typeof Travel.compareRuns>("/diff"),
+  compareAttempts: get<typeof Comparing.compareAttempts>("/runs/:runId/nodes/:nodeId/diff"),
+  compareRuns: get<typeof Comparing.compareRuns>("/diff"),
   readCosts: get<typeof Costs.readCosts>("/runs/:runId/costs"),
   readAllCosts: get<typeof Costs.readAllCosts>("/costs"),
   readWaits: get<typeof Waits.readWaits>("/runs/:runId/waits"),

@@ -8,6 +8,7 @@ import { Engine } from "@smithers/core/Engine"
 import type { InvalidSetting } from "@smithers/core/Errors"
 import { type Ports, Storage, type StorageShape } from "@smithers/core/Storage"
 import { defined } from "@smithers/core/Struct"
+import { Workspaces } from "@smithers/core/Workspaces"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
@@ -23,6 +24,7 @@ import { type Draw, filesOf, processesOf, type ServicesOf, type Value } from "./
 export interface Parts {
   readonly draw: Draw
   readonly page: () => Page
+  readonly workspaces: Layer.Layer<Workspaces>
   /** A second handle on a store, which notices the commits of the first. */
   readonly tail: (storage: StorageShape) => Effect.Effect<StorageShape, InvalidSetting, Scope.Scope>
 }
@@ -65,7 +67,8 @@ export const make = <W extends Value<unknown>>(
     // Each needs services of its own, and these are all of them.
     const workflows = options.workflows as ReadonlyArray<Value<ServicesOf<W>>>
     const values = { workflows, reader: storage, services, draw: parts.draw }
-    const ports = { storage, processes: processesOf(values), files: filesOf(values) }
+    const workspaces = yield* Effect.provide(Workspaces, parts.workspaces)
+    const ports = { storage, workspaces, processes: processesOf(values), files: filesOf(values) }
     const runtime = yield* Effect.runtime()
     const check = new CommandFailed({
       ...{ command: "db check", tag: "NotHere" },

@@ -158,14 +158,12 @@ export const filesOf = <R>({ workflows, reader, services, draw }: Values<R>): Wo
       Effect.gen(function* () {
         const { definition } = yield* ofRun("fork", runId)
         const wanted = { ...defined(options), ...defined({ runId: newRunId }) }
-        const { files, ...forked } = yield* within("fork", Fork.fork(definition, runId, wanted))
-        return { ...forked, files: files.map((restored) => ({ ...restored })) }
+        return yield* within("fork", Fork.fork(definition, runId, wanted))
       }),
     revert: ({ runId, ...options }) =>
       Effect.gen(function* () {
         const { definition } = yield* ofRun("revert", runId)
-        const { files, ...reverted } = yield* within("revert", Revert.revert(definition, runId, defined(options)))
-        return { ...reverted, files: files && { ...files } }
+        return yield* within("revert", Revert.revert(definition, runId, defined(options)))
       }),
   }
 }

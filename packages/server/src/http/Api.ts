@@ -7,6 +7,7 @@ import * as HttpApiGroup from "@effect/platform/HttpApiGroup"
 import * as OpenApi from "@effect/platform/OpenApi"
 import * as Schema from "effect/Schema"
 import type { Scope } from "../operations/Caller.ts"
+import * as Comparing from "../operations/comparing.ts"
 import * as Control from "../operations/control.ts"
 import * as Costs from "../operations/costs.ts"
 import * as Database from "../operations/database.ts"
@@ -137,8 +138,8 @@ export const nodes = HttpApiGroup.make("nodes")
     get("diff", "/runs/:id/nodes/:node/diff")
       .setPath(NodePath)
       .setUrlParams(strict(Schema.Struct({ a: Count, b: Count, iteration: number })))
-      .addSuccess(Travel.compareAttempts.output)
-      .annotateContext(about(Travel.compareAttempts)),
+      .addSuccess(Comparing.compareAttempts.output)
+      .annotateContext(about(Comparing.compareAttempts)),
   )
 
 /** A run, or `run@frame`. */
@@ -162,8 +163,8 @@ export const store = HttpApiGroup.make("store")
   .add(
     get("diff", "/diff")
       .setUrlParams(strict(Schema.Struct({ a: Side, b: Side })))
-      .addSuccess(Travel.compareRuns.output)
-      .annotateContext(about(Travel.compareRuns)),
+      .addSuccess(Comparing.compareRuns.output)
+      .annotateContext(about(Comparing.compareRuns)),
   )
 
 export const decisions = HttpApiGroup.make("decisions")

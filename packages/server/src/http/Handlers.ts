@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Schema from "effect/Schema"
 import { Caller, type CallerShape, includes } from "../operations/Caller.ts"
+import * as Comparing from "../operations/comparing.ts"
 import * as Control from "../operations/control.ts"
 import * as Costs from "../operations/costs.ts"
 import * as Database from "../operations/database.ts"
@@ -60,7 +61,9 @@ const nodes = HttpApiBuilder.group(Api, "nodes", (handlers) =>
     .handle("transcript", ({ path: { id, node, attempt }, urlParams }) =>
       perform(Nodes.readTranscript, { runId: id, nodeId: node, attempt, ...urlParams }),
     )
-    .handle("diff", ({ path, urlParams }) => perform(Travel.compareAttempts, { runId: path.id, nodeId: path.node, ...urlParams })),
+    .handle("diff", ({ path, urlParams }) =>
+      perform(Comparing.compareAttempts, { runId: path.id, nodeId: path.node, ...urlParams }),
+    ),
 )
 
 /** Parses `run@frame`. */
@@ -75,7 +78,7 @@ const store = HttpApiBuilder.group(Api, "store", (handlers) =>
     .handle("database", () => perform(Database.readDatabase, {}))
     .handle("inbox", ({ urlParams }) => perform(Waits.readInbox, urlParams))
     .handle("costs", ({ urlParams }) => perform(Costs.readAllCosts, urlParams))
-    .handle("diff", ({ urlParams: { a, b } }) => perform(Travel.compareRuns, { a: sideOf(a), b: sideOf(b) })),
+    .handle("diff", ({ urlParams: { a, b } }) => perform(Comparing.compareRuns, { a: sideOf(a), b: sideOf(b) })),
 )
 
 const decisions = HttpApiBuilder.group(Api, "decisions", (handlers) =>

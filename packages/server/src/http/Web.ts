@@ -5,6 +5,7 @@ import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
 import * as HttpServer from "@effect/platform/HttpServer"
 import * as OpenApi from "@effect/platform/OpenApi"
 import { ports, type StorageShape } from "@smithers/core/Storage"
+import { Workspaces, type WorkspacesShape } from "@smithers/core/Workspaces"
 import type * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { CallerShape } from "../operations/Caller.ts"
@@ -20,6 +21,8 @@ export interface Services {
   readonly storage: StorageShape
   readonly processes: ProcessesShape
   readonly files: WorkflowFilesShape
+  /** Compares the files of snapshots. */
+  readonly workspaces: WorkspacesShape
   /** Examines the database. */
   readonly check: Effect.Effect<typeof DatabaseInfo.Type, CommandFailed>
 }
@@ -34,11 +37,12 @@ export interface Web {
 let described: string | undefined
 
 /** Makes the handler of the API. */
-export const make = ({ storage, processes, files, check }: Services): Web => {
+export const make = ({ storage, processes, files, workspaces, check }: Services): Web => {
   const services = Layer.mergeAll(
     Layer.succeedContext(ports(storage)),
     Layer.succeed(Processes, processes),
     Layer.succeed(WorkflowFiles, files),
+    Layer.succeed(Workspaces, workspaces),
     Layer.succeed(Database, { check }),
   )
   const { handler, dispose } = HttpApiBuilder.toWebHandler(

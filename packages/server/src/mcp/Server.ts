@@ -6,6 +6,7 @@ import type { ClientCapabilities } from "@modelcontextprotocol/sdk/types.js"
 import { version } from "@smithers/core/Package"
 import * as Secrets from "@smithers/core/Secrets"
 import { ports, type StorageShape } from "@smithers/core/Storage"
+import { Workspaces, type WorkspacesShape } from "@smithers/core/Workspaces"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -22,6 +23,7 @@ export interface McpOptions {
   readonly storage: StorageShape
   readonly processes: ProcessesShape
   readonly files: WorkflowFilesShape
+  readonly workspaces: WorkspacesShape
   /** Pages of the documentation. */
   readonly pages: ReadonlyArray<Page>
   /** The caller. Without a name, decisions are stored as `mcp:` with the name of the client. */
@@ -43,14 +45,26 @@ const canAsk = (client: ClientCapabilities | undefined): boolean => {
 }
 
 /** Makes a server that is not connected yet. */
-export const make = async ({ storage, processes, files, pages, caller, allowApprove = false }: McpOptions): Promise<Server> => {
+export const make = async ({
+  storage,
+  processes,
+  files,
+  workspaces,
+  pages,
+  caller,
+  allowApprove = false,
+}: McpOptions): Promise<Server> => {
   const [{ Server }, Types] = await Promise.all([
     import("@modelcontextprotocol/sdk/server/index.js"),
     import("@modelcontextprotocol/sdk/types.js"),
   ])
   const capabilities = { tools: {}, resources: {}, prompts: {} }
   const server = new Server({ name: "smithers", title: "Smithers", version }, { capabilities, instructions })
-  const store = ports(storage).pipe(Context.add(Processes, processes), Context.add(WorkflowFiles, files))
+  const store = ports(storage).pipe(
+    Context.add(Processes, processes),
+    Context.add(WorkflowFiles, files),
+    Context.add(Workspaces, workspaces),
+  )
   const offered = tools.filter(({ operation }) => includes(caller.scope, operation.scope))
   const nameOfCaller = (): string => caller.name ?? `mcp:${server.getClientVersion()?.name ?? "unknown"}`
 

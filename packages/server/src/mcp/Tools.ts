@@ -5,10 +5,12 @@
 import { RunReader } from "@smithers/core/RunReader"
 import * as Secrets from "@smithers/core/Secrets"
 import type { Ports } from "@smithers/core/Storage"
+import type { Workspaces } from "@smithers/core/Workspaces"
 import * as Effect from "effect/Effect"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import { Caller, includes, type Scope } from "../operations/Caller.ts"
+import * as Comparing from "../operations/comparing.ts"
 import * as Control from "../operations/control.ts"
 import * as Costs from "../operations/costs.ts"
 import { Forbidden } from "../operations/Errors.ts"
@@ -38,7 +40,7 @@ export class InvalidArguments extends Schema.TaggedError<InvalidArguments>()("In
 }
 
 /** Services of tools. */
-export type Services = Ports | Processes | WorkflowFiles | Caller | Person
+export type Services = Ports | Processes | WorkflowFiles | Workspaces | Caller | Person
 
 /** Hints for clients about what a tool does. */
 export interface Annotations {
@@ -152,8 +154,8 @@ export const tools: ReadonlyArray<Tool> = [
   tool("get_outputs", Nodes.readOutputs),
   tool("get_plan", Travel.readPlan),
   tool("timeline", Travel.readTimeline),
-  tool("diff", Travel.compareRuns),
-  tool("diff_attempts", Travel.compareAttempts),
+  tool("diff", Comparing.compareRuns),
+  tool("diff_attempts", Comparing.compareAttempts),
   tool("events", Travel.readEvents),
   tool("get_costs", Costs.readCosts),
   tool("watch_run", watchRun, { more: "Call it again if it timed out." }),

@@ -3,7 +3,9 @@
  * are now, and none of their code runs in the server.
  */
 
+import { WaitKind } from "@smithers/core/RunEvent"
 import { Overlap, type Schedule } from "@smithers/core/Schedules"
+import { Change } from "@smithers/core/Workspaces"
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -45,33 +47,60 @@ export const Checked = Schema.Struct({
   difference: Schema.NullOr(Schema.Struct({ kept: strings, added: strings, removed: strings, changed: strings })),
 })
 
-const nodes = Schema.Array(Schema.Struct({ nodeId: Schema.String, iteration: Schema.Number }))
+/** Files that are restored below a directory. */
+const RestoredFiles = Schema.Struct({
+  root: Schema.String,
+  /** The commit that they are restored to. */
+  target: Schema.String,
+  /** The commit of the files before; absent of a dry run. */
+  safety: Schema.optional(Schema.String),
+  changes: Schema.Array(Change),
+  /** Files that no snapshot can bring back. */
+  overwrites: strings,
+})
 
-/** Files that are restored below a folder. */
-const Files = Schema.Struct({ root: Schema.String }, Schema.Record({ key: Schema.String, value: Schema.Unknown }))
+const node = { nodeId: Schema.String, iteration: Schema.Number }
+const forkedNodes = Schema.Array(Schema.Struct({ ...node, kind: Schema.Literal("step", ...WaitKind.literals) }))
 
 export const Forked = Schema.Struct({
   runId: Schema.String,
+  /** Run that holds the history of the fork, and the last frame and event of it. */
   from: Schema.String,
   frame: Schema.Number,
+  seq: Schema.Number,
+  kept: forkedNodes,
+  /** Steps and child runs that the original has run, and that run again. */
+  rerun: forkedNodes,
+  /** Approvals and human tasks that people are asked again. */
+  requested: forkedNodes,
+  /** Timers and signals that are waited for. */
+  waiting: forkedNodes,
+  /** Steps whose outputs were given. */
+  set: forkedNodes,
+  /** Kept outputs that do not match the current schemas. */
+  incompatible: Schema.Array(Schema.Struct({ ...node, issues: strings })),
+  /** Files that are restored, by directory; empty where files are left alone. */
+  files: Schema.Array(RestoredFiles),
   isDryRun: Schema.Boolean,
-  kept: nodes,
-  rerun: nodes,
-  requested: nodes,
-  waiting: nodes,
-  set: nodes,
-  files: Schema.Array(Files),
 })
+
+const revertedNodes = Schema.Array(Schema.Struct(node))
 
 export const Reverted = Schema.Struct({
   runId: Schema.String,
   nodeId: Schema.String,
+  iteration: Schema.Number,
   attempt: Schema.Number,
-  isDryRun: Schema.Boolean,
-  resets: nodes,
-  restored: nodes,
-  files: Schema.NullOr(Files),
+  /** Nodes that run, wait or ask again. */
+  resets: revertedNodes,
+  /** Steps whose outputs are back, where a revert was undone. */
+  restored: revertedNodes,
+  /** Files that are restored; null where they are left alone. */
+  files: Schema.NullOr(RestoredFiles),
+  /** Number of the revert that was undone. */
+  undoes: Schema.NullOr(Schema.Number),
   notes: strings,
+  isDryRun: Schema.Boolean,
 })
 
 export const Written = Schema.Struct({ name: Schema.String, path: Schema.String })

@@ -1,13 +1,12 @@
 /**
- * Looks back: plans, states, frames, events and differences.
+ * Looks back: plans, states, frames and events.
  */
-import * as Comparison from "@smithers/core/Comparison"
+import { Inbox } from "@smithers/core/Inbox"
 import * as PlanText from "@smithers/core/PlanText"
 import * as RunAt from "@smithers/core/RunAt"
 import { LoggedEvent, RunReader } from "@smithers/core/RunReader"
 import { RunStore } from "@smithers/core/RunStore"
 import { Snapshots } from "@smithers/core/Snapshots"
-import { defined } from "@smithers/core/Struct"
 import * as Timeline from "@smithers/core/Timeline"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
@@ -76,28 +75,46 @@ export const readState = define({
 
 const After = Schema.Struct({ runId: Schema.String, after: Schema.optional(Position), limit: limitField })
 
+/** A frame, and its events in words, one line each. */
+export const ShownFrame = Schema.Struct({ ...Timeline.TimelineFrame.fields, texts: Schema.Array(Schema.String) })
+
+export interface FramesWanted {
+  readonly runId: string
+  /** Number of the last known event. Default: 0. */
+  readonly after?: number
+  /** `true` to wait for frames that are committed later, until the run has ended. Default: false. */
+  readonly follow?: boolean
+}
+
+/** Streams the frames of a run after an event, oldest first. Fails if there is no such run. */
+export const frames = ({ runId, after = 0, follow = false }: FramesWanted) =>
+  Stream.unwrap(
+    Effect.gen(function* () {
+      const [reader, { snapshots }, { changes }] = [yield* RunReader, yield* Snapshots, yield* Inbox]
+      yield* reader.run(runId)
+      const read = follow ? Timeline.follow : Timeline.read
+      return Stream.map(read({ ...reader, snapshots, changes }, runId, { afterSeq: after }), (frame): typeof ShownFrame.Type => ({
+        ...frame,
+        texts: frame.events.map((event, index) => describe({ ...frame, seq: frame.fromSeq + index, event })),
+      }))
+    }),
+  )
+
 export const readTimeline = define({
   name: "read_timeline",
   title: "Reads the frames of a run after an event, oldest first.",
   scope: "read",
   input: After,
   output: Schema.Struct({
-    frames: Schema.Array(Schema.Struct({ ...Timeline.TimelineFrame.fields, texts: Schema.Array(Schema.String) })),
+    frames: Schema.Array(ShownFrame),
     /** Number of the last event of the page if there are later ones. */
     next: Schema.NullOr(Schema.Number),
   }),
   run: ({ runId, after = 0, limit = 100 }) =>
     Effect.gen(function* () {
-      const [reader, snapshots] = [yield* RunReader, yield* Snapshots]
-      // Fails if there is no such run.
-      yield* reader.run(runId)
-      const stream = Timeline.read({ ...reader, snapshots: snapshots.snapshots }, runId, { afterSeq: after })
-      const found = Chunk.toReadonlyArray(yield* Stream.runCollect(Stream.take(stream, limit + 1)))
-      const frames = found.slice(0, limit).map((frame) => ({
-        ...frame,
-        texts: frame.events.map((event, index) => describe({ ...frame, seq: frame.fromSeq + index, event })),
-      }))
-      return { frames, next: found.length > limit ? (frames.at(-1)?.lastSeq ?? null) : null }
+      const found = Chunk.toReadonlyArray(yield* Stream.runCollect(Stream.take(frames({ runId, after }), limit + 1)))
+      const page = found.slice(0, limit)
+      return { frames: page, next: found.length > limit ? (page.at(-1)?.lastSeq ?? null) : null }
     }),
 })
 
@@ -115,41 +132,5 @@ export const readEvents = define({
       const found = yield* (yield* RunReader).events(runId, { afterSeq: after, limit: limit + 1 })
       const events = found.slice(0, limit).map((event) => ({ ...event, text: describe(event) }))
       return { events, next: found.length > limit ? (events.at(-1)?.seq ?? null) : null }
-    }),
-})
-
-const Side = Schema.Struct({ runId: Schema.String, frame: Schema.optional(Position) })
-
-export const compareRuns = define({
-  name: "compare_runs",
-  title: "Compares two runs, or two frames of one.",
-  scope: "read",
-  input: Schema.Struct({ a: Side, b: Side }),
-  output: Comparison.Comparison,
-  run: ({ a, b }) =>
-    Effect.gen(function* () {
-      const [reader, store] = [yield* RunReader, yield* RunStore]
-      const nameOf = ({ runId, frame }: typeof Side.Type) => ({ runId, ...defined({ frame }) })
-      return yield* Comparison.runs({ ...reader, load: store.load }, nameOf(a), nameOf(b))
-    }),
-})
-
-export const compareAttempts = define({
-  name: "compare_attempts",
-  title: "Compares two attempts at a step.",
-  scope: "read",
-  input: Schema.Struct({
-    runId: Schema.String,
-    nodeId: Schema.String,
-    iteration: Schema.optional(Position),
-    a: Position,
-    b: Position,
-  }),
-  output: Comparison.NodeDifference,
-  run: ({ runId, nodeId, iteration, a, b }) =>
-    Effect.gen(function* () {
-      const [reader, store] = [yield* RunReader, yield* RunStore]
-      const name = { runId, nodeId, attempts: [a, b] as const, ...defined({ iteration }) }
-      return yield* Comparison.attempts({ ...reader, load: store.load }, name)
     }),
 })

@@ -1,4 +1,5 @@
 /** The answers of the server, by the types of its operations. Types only: nothing of the server is in the page. */
+import type * as Comparing from "@smithers/server/operations/comparing"
 import type * as Costs from "@smithers/server/operations/costs"
 import type * as Database from "@smithers/server/operations/database"
 import type * as Nodes from "@smithers/server/operations/nodes"
@@ -21,8 +22,8 @@ export type Plan = Answer<typeof Travel.readPlan>
 export type State = Answer<typeof Travel.readState>
 export type FramePage = Answer<typeof Travel.readTimeline>
 export type EventPage = Answer<typeof Travel.readEvents>
-export type Comparison = Answer<typeof Travel.compareRuns>
-export type NodeDifference = Answer<typeof Travel.compareAttempts>
+export type Comparison = Answer<typeof Comparing.compareRuns>
+export type NodeDifference = Answer<typeof Comparing.compareAttempts>
 
 export type Node = Answer<typeof Nodes.readNode>
 export type Transcript = Answer<typeof Nodes.readTranscript>

@@ -6,14 +6,45 @@ import type { NodeDifference } from "../api/Answers.ts"
 import * as Queries from "../api/Queries.ts"
 import { usePlace } from "../app/Place.ts"
 import { Problem } from "../parts/Basics.tsx"
-import { Changes, TextDiff } from "../parts/Value.tsx"
+import { Changes, TextDiff, Value } from "../parts/Value.tsx"
 import * as Times from "../text/Times.ts"
 
 /** Most nodes whose differences are listed. */
 const mostNodes = 200
 
-/** What differs in a node: output, error, and what its agents were asked and said. */
-export const NodeChanges = ({ output, before, after }: Pick<NodeDifference, "output" | "before" | "after">) => (
+/** Most files that are listed; the patch has them all. */
+const mostFiles = 200
+
+/** Files that differ between two snapshots, with the patch. */
+const FileChanges = ({ files: { files, patch, isTruncated, root } }: { readonly files: NonNullable<NodeDifference["files"]> }) => (
+  <>
+    <p className="soft">
+      {Times.plural(files.length, "file")} below {root}
+    </p>
+    <ul aria-label="Files that differ">
+      {files.slice(0, mostFiles).map(({ path, change, previousPath, added, removed }) => (
+        <li key={path}>
+          <code>{previousPath === undefined ? path : `${previousPath} → ${path}`}</code>{" "}
+          <span className="soft">
+            {change}
+            {added === undefined ? "" : ` (+${added} −${removed ?? 0})`}
+          </span>
+        </li>
+      ))}
+    </ul>
+    {files.length > mostFiles ? <p className="soft">… and {files.length - mostFiles} more</p> : null}
+    <Value value={patch} label="Patch" />
+    {isTruncated ? <p className="soft">The patch is cut: git shows the rest of it.</p> : null}
+  </>
+)
+
+/** What differs in a node: output, error, files, and what its agents were asked and said. */
+export const NodeChanges = ({
+  output,
+  before,
+  after,
+  files,
+}: Pick<NodeDifference, "output" | "before" | "after"> & Partial<Pick<NodeDifference, "files">>) => (
   <>
     <h3>Output</h3>
     <Changes changes={output} />
@@ -32,6 +63,12 @@ export const NodeChanges = ({ output, before, after }: Pick<NodeDifference, "out
         </section>
       )
     })}
+    {files === undefined ? null : (
+      <section className="stack">
+        <h3>Files</h3>
+        {files.files.length === 0 ? <p className="soft">The same.</p> : <FileChanges files={files} />}
+      </section>
+    )}
   </>
 )
 
@@ -96,6 +133,12 @@ export const Compare = ({
                 <Changes changes={data[part]} />
               </section>
             ),
+          )}
+          {data.files === undefined || data.files.files.length === 0 ? null : (
+            <section className="stack">
+              <h2>Files</h2>
+              <FileChanges files={data.files} />
+            </section>
           )}
           {data.nodes.slice(0, mostNodes).map((node) => (
             <details key={`${node.nodeId} ${node.iteration}`} className="card" open={data.nodes.length <= 6}>

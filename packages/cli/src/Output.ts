@@ -93,6 +93,8 @@ export const Runs = Schema.Struct({
   runs: Schema.Array(
     Schema.Struct({
       ...RunReader.RunSummary.fields,
+      /** Time since which it is stuck (epoch ms), in a list of stuck runs. */
+      stuckSince: Schema.optional(Schema.Number),
       waits: Schema.Array(ShortWait),
       /** Slots of limits that a run waits for which was released meanwhile. */
       slots: Schema.optional(Schema.Array(SlotWait)),

@@ -1,6 +1,7 @@
 /**
  * Lists runs.
  */
+import type { StoreError } from "@smithers/core/Errors"
 import type { RunFilter, RunSummary, WaitSummary } from "@smithers/core/RunReader"
 import type { SlotWait } from "@smithers/core/Slots"
 import * as Status from "@smithers/core/Status"
@@ -48,9 +49,15 @@ interface Named {
 /** Default for `--limit`: a screenful. */
 const usualLimit = 20
 
+/** A run of a page; of a stuck one with the time since which it is. */
+interface Listed {
+  readonly run: RunSummary
+  readonly stuckSince?: number
+}
+
 /** Runs of a page, and whether older ones exist. */
 interface Part {
-  readonly shown: ReadonlyArray<RunSummary>
+  readonly shown: ReadonlyArray<Listed>
   readonly hasMore: boolean
 }
 
@@ -63,8 +70,10 @@ const listsChildren = ({ children, workflow, stuck }: PsOptions): boolean => chi
 const pageOf = (storage: StorageShape, options: PsOptions, { before, isBeforeChild, parent, forkedFrom }: Named) =>
   Effect.gen(function* () {
     const { status, workflow, tag, find, limit = usualLimit } = options
-    const runs = (filter: RunFilter) =>
-      options.stuck ? Effect.map(stuckRuns(storage, filter), (found) => found.map(({ run }) => run)) : storage.runs(filter)
+    const runs = (filter: RunFilter): Effect.Effect<ReadonlyArray<Listed>, StoreError> =>
+      options.stuck
+        ? Effect.map(stuckRuns(storage, filter), (found) => found.map(({ run, since }) => ({ run, stuckSince: since })))
+        : Effect.map(storage.runs(filter), (found) => found.map((run) => ({ run })))
     const part = (filter: RunFilter) =>
       Effect.map(
         runs({
@@ -88,12 +97,14 @@ const pageOf = (storage: StorageShape, options: PsOptions, { before, isBeforeChi
 const list = ({ file, storage }: Database, options: PsOptions, named: Named) =>
   Effect.gen(function* () {
     const page = yield* pageOf(storage, options, named)
-    const shown = [...page.roots.shown, ...page.children.shown]
+    const listed = [...page.roots.shown, ...page.children.shown]
+    const shown = listed.map(({ run }) => run)
     const waits = yield* waitsOf(storage, shown)
     const slots = yield* slotsOf(storage, shown)
     const totals = yield* totalsOf(storage, shown)
-    const runs = shown.map((run) => ({
+    const runs = listed.map(({ run, stuckSince }) => ({
       ...run,
+      ...defined({ stuckSince }),
       usage: totals.get(run.runId) ?? totalOf([]),
       waits: (waits.get(run.runId) ?? []).map((wait) => inShort(wait, run.runId)),
       ...defined({ slots: slots.get(run.runId) }),
@@ -156,7 +167,8 @@ const show = (
   { file, options }: { readonly file: string; readonly options: PsOptions },
 ) =>
   Effect.gen(function* () {
-    const runs = [...roots.shown, ...children.shown]
+    const listed = [...roots.shown, ...children.shown]
+    const runs = listed.map(({ run }) => run)
     const filters: ReadonlyArray<Option> = [
       ...options.status.map((status) => ["status", status] as const),
       ...(options.workflow === undefined ? [] : [["workflow", options.workflow] as const]),
@@ -173,7 +185,7 @@ const show = (
     const now = yield* Clock.currentTimeMillis
     // Runs without agents have no costs to show.
     const hasCosts = runs.some(({ runId }) => totals.has(runId))
-    const rows = runs.map((run) => {
+    const rows = listed.map(({ run, stuckSince }) => {
       const wait = waits.get(run.runId)?.[0]
       const stuck = owners.isAlive(run, now) ? null : run.stuck
       const [slot] = slots.get(run.runId) ?? []
@@ -185,20 +197,26 @@ const show = (
         run.status,
         `${span(now - run.createdAt)} ago`,
         span((run.finishedAt ?? now) - run.createdAt),
+        ...(options.stuck ? [stuckSince === undefined ? "" : span(now - stuckSince)] : []),
         ...(hasCosts ? spent(totals.get(run.runId)) : []),
         shorten(stuck === null ? waitsFor : `stuck: ${stuck.error.message}`, 60),
       ]
     })
     const size: ReadonlyArray<Option> = options.limit === undefined ? [] : [["limit", String(options.limit)]]
     const older = ({ shown, hasMore }: Part, what: string) => {
-      const last = shown.at(-1)?.runId
+      const last = shown.at(-1)?.run.runId
       if (!hasMore || last === undefined) return ""
       return `\n… ${options.stuck ? "more" : "older"} ${what}: ${commandLine(options.db, "ps", [], [...filters, ...size, ["before", last]])}`
     }
     const hidden = listsChildren(options) || options.parent !== undefined ? 0 : runs.reduce((count, run) => count + run.children, 0)
     const also = hidden === 0 ? "" : `\n… and ${plural(hidden, "child run")}: ${commandLine(options.db, "ps", [], ["children"])}`
     const text = table(
-      ["RUN", "WORKFLOW", "STATUS", "CREATED", "TIME", ...(hasCosts ? ["TOKENS", "COST"] : []), "WAITS FOR"],
+      [
+        ...["RUN", "WORKFLOW", "STATUS", "CREATED", "TIME"],
+        ...(options.stuck ? ["STUCK FOR"] : []),
+        ...(hasCosts ? ["TOKENS", "COST"] : []),
+        "WAITS FOR",
+      ],
       rows,
       widthOf(yield* Screen),
     )

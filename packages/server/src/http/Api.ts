@@ -78,7 +78,7 @@ export const runs = HttpApiGroup.make("runs")
   .add(
     get("plan", "/runs/:id/plan")
       .setPath(RunPath)
-      .setUrlParams(AtFrame)
+      .setUrlParams(strict(Schema.Struct({ frame: number, at: number, latest: Schema.optional(Schema.BooleanFromString) })))
       .addSuccess(Travel.readPlan.output)
       .annotateContext(about(Travel.readPlan)),
   )

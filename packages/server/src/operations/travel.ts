@@ -50,17 +50,43 @@ const at = ({ runId, frame, at: time }: typeof AtFrame.Type) =>
     return yield* RunAt.read({ ...reader, load: store.load }, runId, wanted === undefined ? undefined : { frame: wanted })
   })
 
+/** The last of the runs that a run goes on as; with a time, the last one that was there then. */
+const latestOf = (runId: string, at: number | undefined) =>
+  Effect.gen(function* () {
+    const reader = yield* RunReader
+    const isThere = ({ createdAt }: { readonly createdAt: number }) => at === undefined || createdAt <= at
+    const newest = yield* reader.newest(runId)
+    if (newest === runId || isThere((yield* reader.run(newest)).run)) return newest
+    for (let found = runId; ; ) {
+      const { continuedAs } = (yield* reader.run(found)).run
+      if (continuedAs === undefined || !isThere((yield* reader.run(continuedAs)).run)) return found
+      found = continuedAs
+    }
+  })
+
 export const readPlan = define({
   name: "read_plan",
   title: "Reads the plan of a run as a tree, with the status of each node.",
   scope: "read",
-  input: AtFrame,
-  output: Schema.Struct({ frame: Schema.Number, seq: Schema.Number, nodes: Schema.Array(PlanTree.GraphNode) }),
-  run: (input) =>
-    Effect.map(at(input), ({ frame, seq, plan, nodes, waits }) => ({
-      ...{ frame, seq },
-      nodes: PlanTree.parse(PlanText.decode(plan), nodes, waits),
-    })),
+  input: Schema.Struct({
+    ...AtFrame.fields,
+    latest: Schema.optional(Schema.Boolean).annotations({
+      description: "Of a run that goes on as others, read the latest one; with `at`, the latest one then. Not used beside a frame",
+    }),
+  }),
+  output: Schema.Struct({
+    /** The run whose plan it is. */
+    runId: Schema.String,
+    frame: Schema.Number,
+    seq: Schema.Number,
+    nodes: Schema.Array(PlanTree.GraphNode),
+  }),
+  run: ({ latest = false, ...input }) =>
+    Effect.gen(function* () {
+      const runId = latest && input.frame === undefined ? yield* latestOf(input.runId, input.at) : input.runId
+      const { frame, seq, plan, nodes, waits } = yield* at({ ...input, runId })
+      return { runId, frame, seq, nodes: PlanTree.parse(PlanText.decode(plan), nodes, waits) }
+    }),
 })
 
 export const readState = define({

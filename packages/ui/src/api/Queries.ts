@@ -65,15 +65,23 @@ export const plan = (id: string, frame: number | undefined) =>
     ...(frame === undefined ? {} : fixed),
   })
 
-/** A child run as of a time, which is that of a frame of its parent. */
-export const planAt = (id: string, at: number | undefined) =>
-  at === undefined
-    ? plan(id, undefined)
-    : queryOptions({
-        queryKey: ["frame", id, `at ${at}`, "plan"],
-        queryFn: ({ signal }) => get<Answers.Plan>(`${path("runs", id)}/plan`, { at }, signal),
-        ...fixed,
-      })
+/** A child run now, or as of a time, which is that of a frame of its parent. Of one that goes on as others it is the latest. */
+export const childPlan = (id: string, at: number | undefined) =>
+  queryOptions({
+    queryKey: at === undefined ? ["run", id, "latest plan"] : ["frame", id, `at ${at}`, "plan"],
+    queryFn: ({ signal }) => get<Answers.Plan>(`${path("runs", id)}/plan`, { at, latest: "true" }, signal),
+    // What happens to the later ones is no news of the first.
+    ...(at === undefined
+      ? {
+          refetchInterval: ({ state }: Kept) =>
+            state.data === undefined || state.data.runId === id ? false : looked.refetchInterval,
+        }
+      : fixed),
+  })
+
+interface Kept {
+  readonly state: { readonly data: Answers.Plan | undefined }
+}
 
 export const stateAt = (id: string, at: number) =>
   queryOptions({

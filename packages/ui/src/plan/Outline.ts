@@ -25,6 +25,8 @@ export interface Item {
   readonly members: ReadonlyArray<PlanNode>
   /** The child run that it is of; absent for the run that is shown. */
   readonly runId?: string
+  /** Of a node with a child run that goes on as others: the one that is drawn in it. */
+  readonly later?: string
 }
 
 /** What is known of a child run that was opened: its plan, or what there is in its place. */
@@ -78,11 +80,12 @@ export const make = (
     const at = items.length
     const key = visit.key ?? (node.id === null ? `#${at}` : keyOf(node.id, runId))
     const kind = members === undefined ? node.kind : "fan"
-    items.push({ key, kind, node, parent, depth, members: members ?? [], ...(runId === undefined ? {} : { runId }) })
+    const child = members !== undefined || node.child === undefined ? undefined : inside.get(key)
+    const later = child === undefined || child.runId === node.child ? {} : { later: child.runId }
+    items.push({ key, kind, node, parent, depth, members: members ?? [], ...(runId === undefined ? {} : { runId }), ...later })
     positions.set(key, at)
     if (members !== undefined) continue
     push(stack, visit, key, at, open)
-    const child = node.child === undefined ? undefined : inside.get(key)
     if (child === undefined) continue
     const within = "nodes" in child ? child.nodes : []
     const says = "says" in child ? child.says : "has no plan yet"

@@ -291,6 +291,11 @@ const labels: { readonly [K in Action["kind"]]: string | undefined } = {
   cancel: undefined,
 }
 
+/** Most buttons beside the sentence. */
+const mostButtons = 4
+
+const keyOf = ({ kind, runId, nodeId, iteration }: Action): string => JSON.stringify([kind, runId, nodeId, iteration])
+
 /** The buttons that end what a run waits for. Decisions are made where the request is seen. */
 export const WhyActions = ({
   runId,
@@ -299,38 +304,61 @@ export const WhyActions = ({
 }: {
   readonly runId: string
   readonly actions: ReadonlyArray<Action>
-  readonly onNode: (nodeId: string, iteration: number) => void
+  readonly onNode: (nodeId: string, iteration: number, attempt?: number, of?: string) => void
 }) => {
-  const { tell, isBusy, problem } = useTell(runId)
-  const [signal, setSignal] = useState<Action>()
-  const keyOf = ({ kind, nodeId, iteration }: Action): string => JSON.stringify([kind, nodeId, iteration])
   // A run that waits for somebody has nothing to do until then.
   const isAsking = actions.some(({ kind }) => kind === "approve" || kind === "answer" || kind === "signal")
   const shown = actions.filter(({ kind }) => labels[kind] !== undefined && !(isAsking && kind === "resume"))
-  const press = (action: Action): void => {
-    const { kind, nodeId: node, iteration = 0 } = action
-    if (kind === "approve" || kind === "answer") {
-      if (node !== undefined) onNode(node, iteration)
-    } else if (kind === "signal") setSignal(action)
-    else void tell(kind, node === undefined ? {} : { node, iteration })
-  }
+  const isSeveral = (kind: Action["kind"]): boolean => shown.filter((one) => one.kind === kind).length > 1
   return (
     <>
-      {shown.slice(0, 4).map((action) => (
-        <button key={keyOf(action)} type="button" disabled={isBusy} onClick={() => press(action)}>
-          {labels[action.kind]}
-          {action.kind === "retry" && action.nodeId !== undefined ? ` ${action.nodeId}` : ""}
-        </button>
+      {shown.slice(0, mostButtons).map((action) => (
+        <WhyAction key={keyOf(action)} {...{ runId, action, onNode }} isNamed={action.kind === "retry" || isSeveral(action.kind)} />
       ))}
+      {shown.length > mostButtons ? <span className="soft">and {shown.length - mostButtons} more</span> : null}
+    </>
+  )
+}
+
+/** One button. Its action may be of a child run, and is told that one. */
+const WhyAction = ({
+  runId,
+  action,
+  isNamed,
+  onNode,
+}: {
+  readonly runId: string
+  readonly action: Action
+  /** `true` to name the node: several buttons would read alike without. */
+  readonly isNamed: boolean
+  readonly onNode: (nodeId: string, iteration: number, attempt?: number, of?: string) => void
+}) => {
+  const { kind, nodeId, iteration = 0 } = action
+  const { tell, isBusy, problem } = useTell(action.runId)
+  const [isSignalling, setSignalling] = useState(false)
+  const press = (): void => {
+    if (kind === "approve" || kind === "answer") {
+      if (nodeId !== undefined) onNode(nodeId, iteration, undefined, action.runId === runId ? undefined : action.runId)
+    } else if (kind === "signal") setSignalling(true)
+    else void tell(kind, nodeId === undefined ? {} : { node: nodeId, iteration })
+  }
+  const name = nodeId === undefined ? "" : `${nodeId}${iteration === 0 ? "" : ` #${iteration}`}`
+  const of = action.runId === runId ? "" : ` of ${action.runId}`
+  return (
+    <>
+      <button type="button" disabled={isBusy} onClick={press}>
+        {labels[kind]}
+        {isNamed && name !== "" ? ` ${kind === "approve" || kind === "answer" || kind === "signal" ? "· " : ""}${name}${of}` : ""}
+      </button>
       {problem === undefined ? null : <Problem error={problem} />}
-      {signal === undefined ? null : (
+      {isSignalling ? (
         <SignalDialog
-          runId={signal.runId}
-          name={signal.name ?? ""}
-          {...(signal.correlation === undefined ? {} : { correlation: signal.correlation })}
-          onClose={() => setSignal(undefined)}
+          runId={action.runId}
+          name={action.name ?? ""}
+          {...(action.correlation === undefined ? {} : { correlation: action.correlation })}
+          onClose={() => setSignalling(false)}
         />
-      )}
+      ) : null}
     </>
   )
 }

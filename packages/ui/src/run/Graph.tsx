@@ -1,12 +1,14 @@
 /** @jsxImportSource react */
 /** The plan as a picture: lines on a canvas, boxes in view as elements, colours only from far. */
 import { memo, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react"
+import { Link } from "wouter"
 import { useKeys } from "../app/Keyboard.ts"
 import { Meter } from "../parts/Basics.tsx"
 import * as Camera from "../plan/Camera.ts"
 import * as Layout from "../plan/Layout.ts"
 import * as Outline from "../plan/Outline.ts"
 import { countText, marks, tones } from "../plan/Tone.ts"
+import { runAddress } from "../state/Url.ts"
 import { type Colours, coloursOf, draw, type Links } from "./draw.ts"
 
 interface Props {
@@ -376,6 +378,11 @@ const Box = memo(({ layout, at, isSelected, isFocusable, choose }: BoxProps) => 
           </span>
           <b className="cut">{title}</b> <span className="cut">{shown}</span>
         </button>
+        {item.later === undefined ? null : (
+          <Link className="later cut" href={runAddress(item.later)}>
+            goes on as {item.later}
+          </Link>
+        )}
         {twist}
       </div>
     )

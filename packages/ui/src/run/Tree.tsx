@@ -140,6 +140,7 @@ export const Tree = ({ outline, selected, onSelect, onOpen }: Props) => {
                       ? "folded"
                       : item.kind,
                   Outline.remarkOf(item) || undefined,
+                  item.later === undefined ? undefined : `goes on as ${item.later}`,
                 ]
                   .filter((part) => part !== undefined)
                   .join(" · ")}

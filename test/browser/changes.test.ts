@@ -1,5 +1,6 @@
 /** What people change in the page beside decisions: schedules, and runs that are taken back. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { violations } from "./Axe.ts"
 import * as Stage from "./Stage.ts"
 
 describe.skipIf(Stage.missing !== undefined)("changes made in the page", () => {
@@ -60,7 +61,8 @@ describe.skipIf(Stage.missing !== undefined)("changes made in the page", () => {
     await dialog.getByText("Nothing runs until it is resumed.").waitFor()
     await page.locator(".head .chip", { hasText: "suspended" }).first().waitFor()
     await dialog.getByRole("button", { name: "Undo" }).click()
-    await dialog.getByText("failed is as it was before").waitFor()
+    await dialog.getByText("What was taken of failed is back").waitFor()
+    await dialog.getByText("The run had failed. It is suspended now").waitFor()
     await page.getByRole("complementary").getByText("finished").first().waitFor()
     await dialog.getByRole("button", { name: "Close" }).click()
     await page.getByRole("button", { name: "Take back…" }).click()
@@ -70,5 +72,41 @@ describe.skipIf(Stage.missing !== undefined)("changes made in the page", () => {
     await stage.becomes("failed", "failed")
     expect(stage.problems).toEqual([])
     await page.context().close()
+  })
+
+  it("has no finding of axe in any dialog, in light and dark, and fits the width of a phone", async () => {
+    const dialogs = [
+      ["/schedules", "Add a schedule…", "Add a schedule"],
+      ["/schedules?at=nightly", "Change…", "Change the schedule"],
+      ["/runs/failed?node=fetch", "Take back…", "Take the run back"],
+    ] as const
+    for (const colorScheme of ["light", "dark"] as const) {
+      const page = await stage.page("/runs", { colorScheme, viewport: { width: 390, height: 780 } })
+      for (const [path, button, name] of dialogs) {
+        await page.goto(`${stage.server().url}${path}`)
+        await page.getByRole("button", { name: button }).click()
+        const dialog = page.getByRole("dialog", { name })
+        await dialog.waitFor()
+        if (name === "Add a schedule") {
+          await dialog.getByLabel("Workflow").selectOption("release")
+          await dialog.getByLabel("Feature").waitFor()
+          await dialog.getByRole("button", { name: "Add the schedule" }).click()
+          await dialog.getByRole("alert").first().waitFor()
+        } else if (name === "Take the run back") await dialog.locator("[data-group=resets]").waitFor()
+        expect({ name, colorScheme, found: await violations(page) }).toEqual({ name, colorScheme, found: [] })
+        const fits = await page.evaluate(() => {
+          const dialog = document.querySelector("[role=dialog], dialog")
+          const { left = -1, right = 1e9 } = dialog?.getBoundingClientRect() ?? {}
+          return {
+            isWithin: left >= 0 && right <= innerWidth,
+            page: document.documentElement.scrollWidth,
+            inside: (dialog?.scrollWidth ?? 1e9) <= (dialog?.clientWidth ?? 0),
+          }
+        })
+        expect({ name, ...fits }).toEqual({ name, isWithin: true, page: 390, inside: true })
+      }
+      await page.context().close()
+    }
+    expect(stage.problems).toEqual([])
   })
 })

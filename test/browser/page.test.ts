@@ -1,37 +1,11 @@
 /** The page in Chromium: what each view shows of real runs, by eye, by keyboard and for screen readers. */
-import { readFileSync } from "node:fs"
-import { createRequire } from "node:module"
 import type { Page } from "playwright-core"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { violations } from "./Axe.ts"
 import * as Stage from "./Stage.ts"
-
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8")
 
 /** What the slider says at its end. */
 const atLast = /^frame (\d+) of \1$/
-
-declare global {
-  interface Window {
-    readonly axe: {
-      readonly run: () => Promise<{
-        readonly violations: ReadonlyArray<{ readonly id: string; readonly nodes: ReadonlyArray<{ readonly html: string }> }>
-      }>
-    }
-  }
-}
-
-/** What axe finds wrong in a page, with the first place of each. */
-const violations = async (page: Page): Promise<ReadonlyArray<string>> => {
-  await page.evaluate(axe)
-  const { violations } = await page.evaluate(() => window.axe.run())
-  return violations.map(
-    ({ id, nodes }) =>
-      `${id}: ${nodes
-        .map(({ html }) => html.slice(0, 160))
-        .slice(0, 3)
-        .join(" | ")}`,
-  )
-}
 
 describe.skipIf(Stage.missing !== undefined)(
   `the page in a browser${Stage.missing === undefined ? "" : ` (${Stage.missing})`}`,

@@ -100,6 +100,50 @@ describe.skipIf(Stage.missing !== undefined)("child runs and reads in the plan",
     await page.context().close()
   })
 
+  it("draws of a child run that goes on as others the latest, with its address, and names the request of each button", async () => {
+    await stage.start("rounds", "rounds")
+    await Fixture.until(
+      async () =>
+        (await stage.server().ask("inbox?limit=100")).body.waits.some(({ nodeId }: { nodeId: string }) => nodeId === "stop"),
+      "the last round asks",
+    )
+    const page = await stage.page("/runs/rounds")
+    const graph = page.getByLabel("Plan as a graph")
+    await graph.getByRole("button", { name: "Show the child run of turns" }).click()
+    await graph.getByRole("button", { name: /^stop, approval, waiting|^stop approval/ }).waitFor()
+    const why = page.locator("[data-why]")
+    expect((await why.getByRole("button", { name: /^Show the request/ }).allInnerTexts()).toSorted()).toEqual([
+      "Show the request · legal",
+      "Show the request · stop of rounds~turns~0~g2",
+      "Show the request · wise",
+    ])
+    await why.getByRole("button", { name: /stop/ }).click()
+    await page.getByRole("complementary", { name: "Node stop" }).getByText("Stop here?").waitFor()
+    expect(new URL(page.url()).searchParams.get("in")).toBe("rounds~turns~0~g2")
+    await graph.getByRole("link", { name: "goes on as rounds~turns~0~g2" }).click()
+    await page.getByRole("heading", { name: "rounds~turns~0~g2" }).waitFor()
+    await page.context().close()
+  })
+
+  it("says on the node which child run is not drawn, since 50 are open at most", async () => {
+    const targets = Array.from({ length: 40 }, (_, index) => `targets[t${index + 1}].build`)
+    const signs = targets.slice(0, 11).map((id) => `wide~${id}~0 › sign`)
+    const address = (keys: ReadonlyArray<string>) =>
+      `${stage.server().url}/runs/wide?as=tree&open=${encodeURIComponent(keys.map(encodeURIComponent).join(","))}`
+    const page = await stage.page("/runs/wide")
+    await page
+      .getByLabel("Plan as a graph")
+      .getByRole("button", { name: /^40 × child run/ })
+      .click()
+    const fan = decodeURIComponent(new URL(page.url()).searchParams.get("open") ?? "")
+    await page.goto(address([fan, ...targets, ...signs]))
+    const tree = page.getByRole("tree", { name: "Plan as a tree" })
+    await tree.getByRole("treeitem").first().focus()
+    await page.keyboard.press("End")
+    await tree.getByText("not drawn: 50 child runs are open at most. Close one").waitFor()
+    await page.context().close()
+  })
+
   it("says and draws what a node has read across branches, and who has read it", async () => {
     const page = await stage.page("/runs/reading?node=sum")
     await page.locator("[data-links]", { hasText: /reads left/ }).waitFor()

@@ -86,6 +86,16 @@ describe("a broken deploy", () => {
       const { value } = await place.json("why", "r1")
       expect(value).toMatchObject({ reason: "stuck", sentence: expect.stringMatching(said) })
     }
+    const stuck = await place.run("ps", "--stuck")
+    expect(stuck.stdout).toMatch(/^RUN +WORKFLOW +STATUS +CREATED +TIME +STUCK FOR +WAITS FOR/m)
+    expect(stuck.stdout).toMatch(/^r1 +deployed +suspended +\S+ ago +\S+ +\d+(\.\d+)?m?s +stuck: /m)
+    const { runs } = (await place.json("ps", "--stuck")).value as {
+      readonly runs: ReadonlyArray<{ readonly runId: string; readonly stuckSince: number; readonly createdAt: number }>
+    }
+    expect(runs.map(({ runId, stuckSince, createdAt }) => [runId, stuckSince > createdAt]).sort()).toEqual([
+      ["r1", true],
+      ["r2", true],
+    ])
     const listed = await place.run("ps")
     expect(listed.stdout).toMatch(/^r1 +deployed +suspended .*stuck: .*threw while it/m)
     expect(listed.stdout).toMatch(/^r3 +deployed +waiting-event /m)

@@ -145,6 +145,36 @@ describe.each(stores)("on %s", (_, store) => {
     ),
   )
 
+  it.effect("an undo of a revert of a failed run brings back its outputs, says that it is suspended, and it tries again", () =>
+    on(
+      Effect.gen(function* () {
+        const { done, step } = journal((id) => id)
+        const w = workflow(($) =>
+          $.sequence(
+            step($, "a"),
+            $.step("b", {
+              output: Schema.String,
+              retry: { maxAttempts: 1 },
+              run: () => {
+                throw new Error("no")
+              },
+            }),
+          ),
+        )
+        expect(yield* w.run({}, { runId: "r" })).toMatchObject({ status: "failed" })
+        yield* w.revert("r", { node: "a" })
+        const { restored, notes } = yield* w.revert("r", { undo: true })
+        expect([restored, notes]).toEqual([
+          [{ nodeId: "a", iteration: 0 }],
+          ["The run had failed. It is suspended now, and tries again what had failed when it is resumed."],
+        ])
+        expect((yield* (yield* Storage).run("r")).run.status).toBe("suspended")
+        expect(yield* w.run({}, { runId: "r" })).toMatchObject({ status: "failed" })
+        expect(done).toEqual(["a"])
+      }),
+    ),
+  )
+
   it.effect("a run that was told to cancel is not reverted; one that was told to pause is, and pauses then", () =>
     on(
       Effect.gen(function* () {

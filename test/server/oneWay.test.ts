@@ -42,10 +42,7 @@ const editing = () => {
             ...{ runId, epoch: 1, nodeId: "edit", iteration: 0, attempt, moment: "after", root: local.folder, at: Date.now() },
             ...{ commit: commits[attempt - 1] ?? null, tree: "t", skipped: [], sharedWith: [], failure: null },
           }),
-        ).pipe(
-          Effect.orDie,
-          Effect.andThen(attempt === 1 ? Effect.fail(new Error("no ink")) : Effect.succeed("edited")),
-        ),
+        ).pipe(Effect.orDie, Effect.andThen(attempt === 1 ? Effect.fail(new Error("no ink")) : Effect.succeed("edited"))),
     }),
   )
 }
@@ -115,6 +112,32 @@ describe("the command, the route and the tool", () => {
     expect(said.frames.length).toBeGreaterThan(2)
     expect(command("timeline", "r")).toEqual(said.frames)
     expect(await tool("timeline", { runId: "r" })).toEqual(said)
+  })
+
+  it("read of a run that goes on as others the plan of the latest, or of the latest at a time", async () => {
+    const counting = Smithers.createWorkflow({ name: "counting", input: Schema.Struct({ n: Schema.Number }) }).build(($) =>
+      $.sequence(
+        $.step("wait", { output: Schema.Void, run: () => Effect.sleep("5 millis") }),
+        $.branch({
+          when: ({ input }) => input.n < 2,
+          then: $.continueAsNew("again", { input: ({ input }) => ({ n: input.n + 1 }) }),
+          else: $.approval("end", { request: () => ({ title: "End?" }) }),
+        }),
+      ),
+    )
+    await local.run(counting.run({ n: 0 }, { runId: "c" }))
+    const planOf = async (query: string) =>
+      (await route(`runs/c/plan?${query}`)) as { readonly runId: string; readonly nodes: unknown }
+    expect(await planOf("")).toMatchObject({ runId: "c" })
+    const latest = await planOf("latest=true")
+    expect(latest.runId).toBe("c~g2")
+    expect(JSON.stringify(latest.nodes)).toContain('"status":"waiting"')
+    expect(await tool("get_plan", { runId: "c", latest: true })).toEqual(latest)
+    const createdAt = async (runId: string) =>
+      ((await route(`runs/${runId}`)) as { readonly run: { readonly createdAt: number } }).run.createdAt
+    expect((await planOf(`latest=true&at=${await createdAt("c")}`)).runId).toBe("c")
+    expect((await planOf(`latest=true&at=${await createdAt("c~g1")}`)).runId).toBe("c~g1")
+    expect((await planOf(`latest=true&at=${await createdAt("c~g2")}`)).runId).toBe("c~g2")
   })
 
   it("refuse frames and attempts that are not there with the same error", async () => {

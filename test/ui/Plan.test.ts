@@ -1,5 +1,6 @@
 import * as Camera from "@smithers/ui/plan/Camera"
 import * as Layout from "@smithers/ui/plan/Layout"
+import * as Opened from "@smithers/ui/plan/Opened"
 import * as Outline from "@smithers/ui/plan/Outline"
 import { expect, it } from "vitest"
 
@@ -170,6 +171,40 @@ it("draws the plan of an open child run in its node, under keys of its own, and 
   const loading = Outline.make(roots, new Set(["b"]), new Map([["b", { runId: "r~b~0", says: "loading" }]]))
   expect(loading.items.at(-1)).toMatchObject({ kind: "note", depth: 2 })
   expect(loading.counts[0]).toMatchObject({ done: 1, wait: 1, idle: 0 })
+})
+
+it("draws of a child run that goes on as others the latest, and names it", () => {
+  const roots = [node("subflow", "b", [], { status: "waiting", child: "r~b~0" })]
+  const planOf = (runId: string, id: string) => ({ data: { runId, nodes: [step(id)] }, error: null })
+  const open = new Set(["b"])
+  const first = Opened.find(roots, open, new Map())
+  expect([first.wanted, first.inside.get("b")]).toEqual([["r~b~0"], { runId: "r~b~0", says: "loading its plan …" }])
+  const second = Opened.find(roots, open, new Map([["r~b~0", planOf("r~b~0~g2", "two")]]))
+  expect(second.wanted).toEqual(["r~b~0", "r~b~0~g2"])
+  expect(Outline.make(roots, open, second.inside).items).toMatchObject([
+    { key: "b", later: "r~b~0~g2" },
+    { key: Outline.keyOf("two", "r~b~0~g2"), runId: "r~b~0~g2" },
+  ])
+  // The plan of the second says first that it goes on, too.
+  const known = new Map([
+    ["r~b~0", planOf("r~b~0~g2", "two")],
+    ["r~b~0~g2", planOf("r~b~0~g3", "three")],
+  ])
+  const third = Opened.find(roots, open, known)
+  expect([third.wanted, third.inside.get("b")?.runId]).toEqual([["r~b~0", "r~b~0~g2", "r~b~0~g3"], "r~b~0~g3"])
+  const only = Outline.make(roots, open, Opened.find(roots, open, new Map([["r~b~0", planOf("r~b~0", "one")]])).inside)
+  expect(only.items[0]?.later).toBeUndefined()
+})
+
+it("says on the node which child run is not drawn, because as many as are drawn at most are open", () => {
+  const count = Opened.mostOpen + 2
+  const roots = Array.from({ length: count }, (_, at) => node("subflow", `b${at}`, [], { child: `c${at}` }))
+  const keys = roots.map(({ id }) => String(id))
+  const { inside, wanted } = Opened.find(roots, new Set(keys), new Map())
+  expect(wanted).toHaveLength(Opened.mostOpen)
+  const says = keys.map((key) => inside.get(key)).map((one) => (one !== undefined && "says" in one ? one.says : ""))
+  expect(says.slice(0, -2).every((text) => text.startsWith("loading"))).toBe(true)
+  expect(says.slice(-2)).toEqual(Array(2).fill("not drawn: 50 child runs are open at most. Close one"))
 })
 
 it("tells reads of other nodes from what a node needs", () => {

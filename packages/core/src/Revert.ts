@@ -261,6 +261,8 @@ const make = (
           : []
         for (const event of again) append(event)
         if (again.length > 0) plan = yield* replan(again)
+        if (earlier.status === "failed")
+          notes.push("The run had failed. It is suspended now, and tries again what had failed when it is resumed.")
       } else notes.push("Nodes have gone on since the revert, so none of them was brought back: only files were.")
     }
     if (plan.text !== storedPlan) {

@@ -64,7 +64,7 @@ export const RevertDialog = ({
   return (
     <Dialog title="Take the run back" onClose={onClose}>
       <div className="inside">
-        <h2>{isUndone ? `${runId} is as it was before` : `${done === undefined ? "Take" : "Took"} ${runId} back ${to}`}</h2>
+        <h2>{isUndone ? `What was taken of ${runId} is back` : `${done === undefined ? "Take" : "Took"} ${runId} back ${to}`}</h2>
         <p className="soft">
           {done === undefined
             ? "The run itself goes back, with the files of its sandboxes. What it did outside of them stays done."

@@ -139,8 +139,11 @@ describe.skipIf(Stage.missing !== undefined)("child runs and reads in the plan",
     await page.goto(address([fan, ...targets, ...signs]))
     const tree = page.getByRole("tree", { name: "Plan as a tree" })
     await tree.getByRole("treeitem").first().focus()
-    await page.keyboard.press("End")
-    await tree.getByText("not drawn: 50 child runs are open at most. Close one").waitFor()
+    // Plans come one after the other, and each makes the tree longer.
+    await Fixture.until(async () => {
+      await page.keyboard.press("End")
+      return tree.getByText("not drawn: 50 child runs are open at most. Close one").isVisible()
+    }, "the last child run is said not to be drawn")
     await page.context().close()
   })
 

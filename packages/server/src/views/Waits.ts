@@ -1,5 +1,6 @@
 /**
- * Open waits of runs, for every command. A wait for a child run stands for the waits of that run, if they are known.
+ * Open waits of runs, for every command. A wait for a child run stands for the waits of that run, or of the latest one that it goes on as,
+ * if they are known.
  */
 import type { StoreError } from "@smithers/core/Errors"
 import type { RunReaderShape, WaitSummary } from "@smithers/core/RunReader"
@@ -15,11 +16,18 @@ export const awaited = (
 ): Effect.Effect<ReadonlyMap<string, ReadonlyArray<WaitSummary>>, StoreError> =>
   Effect.gen(function* () {
     const own = new Map<string, ReadonlyArray<WaitSummary>>()
+    /** Child runs that go on as others, and the latest of those. */
+    const latest = new Map<string, string>()
+    const latestOf = (runId: string): string => latest.get(runId) ?? runId
     for (let wanted = runIds; wanted.length > 0; ) {
       const waits = yield* reader.waits({ runIds: wanted, isAnswered: false, limit: Number.MAX_SAFE_INTEGER })
       const found = Map.groupBy(waits, ({ runId }) => runId)
       for (const runId of wanted) own.set(runId, found.get(runId) ?? [])
-      wanted = [...new Set(waits.flatMap(childOf))].filter((child) => !own.has(child))
+      const children = [...new Set(waits.flatMap(childOf))].filter((child) => !own.has(child))
+      if (children.length > 0)
+        for (const { runId } of yield* reader.runs({ runIds: children, status: ["continued"], limit: children.length }))
+          latest.set(runId, yield* reader.newest(runId))
+      wanted = children.map(latestOf)
     }
     const all = new Map<string, ReadonlyArray<WaitSummary>>()
     const waitsOf = (runId: string, above: ReadonlySet<string>): ReadonlyArray<WaitSummary> => {
@@ -27,7 +35,9 @@ export const awaited = (
       if (known !== undefined) return known
       const path = new Set([...above, runId])
       const found = (own.get(runId) ?? []).flatMap((wait) => {
-        const inside = childOf(wait).flatMap((child) => (path.has(child) ? [] : waitsOf(child, path)))
+        const inside = childOf(wait)
+          .map(latestOf)
+          .flatMap((child) => (path.has(child) ? [] : waitsOf(child, path)))
         return inside.length === 0 ? [wait] : inside
       })
       all.set(runId, found)

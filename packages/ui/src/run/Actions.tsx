@@ -346,7 +346,7 @@ const WhyAction = ({
   const of = action.runId === runId ? "" : ` of ${action.runId}`
   return (
     <>
-      <button type="button" disabled={isBusy} onClick={press}>
+      <button type="button" className="cut" title={`${labels[kind]} ${name}${of}`} disabled={isBusy} onClick={press}>
         {labels[kind]}
         {isNamed && name !== "" ? ` ${kind === "approve" || kind === "answer" || kind === "signal" ? "· " : ""}${name}${of}` : ""}
       </button>

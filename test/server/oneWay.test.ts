@@ -62,6 +62,18 @@ afterAll(async () => {
   await local.close()
 })
 
+/** A run that goes on as two others, the last of which asks. */
+const counting = Smithers.createWorkflow({ name: "counting", input: Schema.Struct({ n: Schema.Number }) }).build(($) =>
+  $.sequence(
+    $.step("wait", { output: Schema.Void, run: () => Effect.sleep("5 millis") }),
+    $.branch({
+      when: ({ input }) => input.n < 2,
+      then: $.continueAsNew("again", { input: ({ input }) => ({ n: input.n + 1 }) }),
+      else: $.approval("end", { request: () => ({ title: "End?" }) }),
+    }),
+  ),
+)
+
 /** What a command prints: its value, or the tag and the message of its error. */
 const command = (...args: ReadonlyArray<string>): unknown => {
   const { stdout } = Bun.spawnSync([process.execPath, bin, ...args, "--json", `--db=${local.storage.storeId}`], {
@@ -114,17 +126,21 @@ describe("the command, the route and the tool", () => {
     expect(await tool("timeline", { runId: "r" })).toEqual(said)
   })
 
-  it("read of a run that goes on as others the plan of the latest, or of the latest at a time", async () => {
-    const counting = Smithers.createWorkflow({ name: "counting", input: Schema.Struct({ n: Schema.Number }) }).build(($) =>
-      $.sequence(
-        $.step("wait", { output: Schema.Void, run: () => Effect.sleep("5 millis") }),
-        $.branch({
-          when: ({ input }) => input.n < 2,
-          then: $.continueAsNew("again", { input: ({ input }) => ({ n: input.n + 1 }) }),
-          else: $.approval("end", { request: () => ({ title: "End?" }) }),
-        }),
-      ),
+  it("tell of a run whose child goes on as others what the latest of those waits for", async () => {
+    const parent = Smithers.createWorkflow({ name: "parent", input: Schema.Struct({}) }).build(($) =>
+      $.subflow("count", { workflow: counting, input: { n: 0 } }),
     )
+    await local.run(parent.run({}, { runId: "p" }))
+    const said = (await route("runs/p/why")) as { readonly requests: ReadonlyArray<object>; readonly actions: unknown }
+    expect(said.requests).toMatchObject([{ runId: "p~count~0~g2", nodeId: "end", request: { title: "End?" } }])
+    expect(said.actions).toContainEqual(expect.objectContaining({ kind: "approve", runId: "p~count~0~g2", nodeId: "end" }))
+    expect(command("why", "p")).toMatchObject({ requests: said.requests, reason: "approval" })
+    expect(await route("runs")).toMatchObject({
+      runs: expect.arrayContaining([expect.objectContaining({ runId: "p", sentence: "end: approval: End?" })]),
+    })
+  })
+
+  it("read of a run that goes on as others the plan of the latest, or of the latest at a time", async () => {
     await local.run(counting.run({ n: 0 }, { runId: "c" }))
     const planOf = async (query: string) =>
       (await route(`runs/c/plan?${query}`)) as { readonly runId: string; readonly nodes: unknown }

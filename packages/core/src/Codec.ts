@@ -104,7 +104,15 @@ export const makeUnknown = (schema: AnySchema): Codec<unknown, unknown> => make(
 
 /** Runs a codec synchronously. Missing services are a defect, which becomes an issue. */
 const now = <A, R>(ask: () => Effect.Effect<A, Issues, R>, services?: Context.Context<R>): Either.Either<A, Issues> => {
-  const asked = Effect.catchAllDefect(Effect.suspend(ask), (thrown) => Effect.fail([thrownMessage(thrown)]))
+  let given: Effect.Effect<A, Issues, R>
+  try {
+    given = ask()
+  } catch (thrown) {
+    return Either.left([thrownMessage(thrown)])
+  }
+  // Most answer at once. A fiber would cost more than the answer.
+  if (Either.isEither(given)) return given as Either.Either<A, Issues>
+  const asked = Effect.catchAllDefect(given, (thrown) => Effect.fail([thrownMessage(thrown)]))
   const answer = Effect.either(services === undefined ? asked : Effect.provide(asked, services))
   const exit = Effect.runSyncExit(answer as Effect.Effect<Either.Either<A, Issues>>)
   return Exit.isSuccess(exit)

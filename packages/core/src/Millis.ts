@@ -134,3 +134,6 @@ export const steady: Effect.Effect<Millis> = Effect.clockWith((clock) => Effect.
 
 /** The current time. */
 export const now: Effect.Effect<Millis> = Effect.clockWith((clock) => Effect.sync(() => unsafeNow(clock)))
+
+/** Tells whether a clock is that of the platform, and not one of a test. */
+export const isLive = (clock: Clock.Clock): boolean => clock === liveClock

@@ -25,6 +25,7 @@ import * as Conversations from "./internal/conversations.ts"
 import * as Driver from "./internal/driver.ts"
 import * as Facts from "./internal/facts.ts"
 import { retryWhileBusy } from "./internal/failures.ts"
+import * as Flushing from "./internal/flushing.ts"
 import * as Forks from "./internal/forks.ts"
 import * as Frames from "./internal/frames.ts"
 import * as Migrations from "./internal/migrations.ts"
@@ -54,7 +55,7 @@ export interface SqliteConfig {
   /**
    * `normal` survives the end of the process. A power failure may lose the last commits, whose steps then run again. `full`
    * survives that too, but waits for the disk on every commit; on macOS with `fullfsync`, since a plain `fsync` leaves data in the
-   * cache of the disk. Commands are always stored with `full`. Default: `normal`.
+   * cache of the disk. A command is on the disk in both, once it has returned. Default: `normal`.
    */
   readonly synchronous?: "normal" | "full"
   /** Total time to wait for a locked database before `StoreBusy`; 0 does not wait. Default: 30 seconds. */
@@ -97,6 +98,7 @@ const makeWriter = (
   Effect.gen(function* () {
     const { filename } = patience
     const now = yield* Millis.now
+    const isLive = Millis.isLive(yield* Effect.clock)
     const connection = yield* Effect.acquireRelease(
       retryWhileBusy("open", patience, () => Either.right(Connection.open(filename, access))),
       (connection) => Effect.sync(connection.close),
@@ -115,6 +117,8 @@ const makeWriter = (
           synchronous,
           users: Users.make(connection),
           guard: guard.check,
+          // A test clock moves on while nothing of its program is at work; a disk would be.
+          flushing: isLive ? Flushing.make(connection.file) : undefined,
         }),
       ),
       (queue) => Effect.sync(queue.close),

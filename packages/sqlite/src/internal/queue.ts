@@ -14,14 +14,15 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type { Connection, Synchronous } from "./connection.ts"
 import { classOf, failure, firstPauseMs, nextPause, type Patience } from "./failures.ts"
+import type { Flushing } from "./flushing.ts"
 
 /** A write. */
 interface Write<A, E> {
   readonly operation: string
   readonly run: () => Either.Either<A, E>
-  /** Called with the result of `run` after the commit, before the caller continues. Not called for a refusal. */
+  /** Called with the result of `run` after the commit, before the caller continues and before the flush. Not called for a refusal. */
   readonly onCommit?: (result: A) => void
-  /** Minimum durability of the commit. */
+  /** Minimum durability of the write once the caller continues. */
   readonly synchronous?: Synchronous
   /** The job itself verifies that this process may write. */
   readonly isGuarded?: boolean
@@ -52,7 +53,8 @@ interface Job {
   readonly deadline: number
   /** Runs the job. Returns `true` if it refuses. */
   readonly run: () => boolean
-  readonly succeed: () => void
+  /** Tells of the commit; its caller continues after the flush, if one is given. */
+  readonly succeed: (flush?: Flushing["flush"]) => void
   readonly fail: (thrown: unknown) => void
 }
 
@@ -60,6 +62,10 @@ interface Config extends Patience {
   readonly synchronous: Synchronous
   /** Throws if this process must no longer write the database. Called first in each transaction. */
   readonly guard: () => void
+  /**
+   * Flushes commits that are to be more durable than those of the store. Without it the commits themselves do so.
+   */
+  readonly flushing: Flushing | undefined
 }
 
 /** Thrown to roll back the writes of a job that refused. */
@@ -78,8 +84,11 @@ export const make = (connection: Connection, config: Config): Queue => {
   /** Runs a batch. Returns the jobs that remain since the database is locked. */
   const settle = (batch: ReadonlyArray<Job>): ReadonlyArray<Job> => {
     last = batch.length === 1 ? batch[0]?.by : undefined
+    const isFull = batch.some((job) => job.synchronous === "full")
+    const { flushing } = config
+    const flush = isFull && config.synchronous === "normal" && flushing?.isPossible() === true ? flushing.flush : undefined
     try {
-      connection.transact(batch.some((job) => job.synchronous === "full") ? "full" : "normal", () => {
+      connection.transact(isFull && flush === undefined ? "full" : "normal", () => {
         if (!batch.every(({ isGuarded }) => isGuarded)) config.guard()
         for (const job of batch) if (job.run() && job.isAlone) throw undone
       })
@@ -93,7 +102,7 @@ export const make = (connection: Connection, config: Config): Queue => {
       for (const job of batch) job.fail(thrown)
       return []
     }
-    for (const job of batch) job.succeed()
+    for (const job of batch) job.succeed(job.synchronous === "full" ? flush : undefined)
     return []
   }
 
@@ -170,9 +179,10 @@ export const make = (connection: Connection, config: Config): Queue => {
         result = run()
         return Either.isLeft(result)
       },
-      succeed: () => {
+      succeed: (flush) => {
         if (Either.isRight(result)) onCommit?.(result.right)
-        resume(result)
+        if (flush === undefined || Either.isLeft(result)) return resume(result)
+        flush((thrown) => resume(thrown === undefined ? result : failure(operation, config, thrown)))
       },
       fail: (thrown) => resume(failure(operation, config, thrown)),
     }
@@ -215,6 +225,7 @@ export const make = (connection: Connection, config: Config): Queue => {
       clearTimeout(retry)
       do flush()
       while (waiting.length > 0)
+      config.flushing?.close()
     },
   }
 }

@@ -5,6 +5,7 @@
  *
  * Without `/proc` (macOS) the directory of a file is resolved, opened without following a link, and compared after; there the sandbox is the boundary.
  */
+
 import {
   closeSync,
   constants,
@@ -25,6 +26,7 @@ import {
   writeSync,
 } from "node:fs"
 import { isAbsolute, join, resolve } from "node:path"
+import * as Later from "@smithers/core/Later"
 import * as Schema from "effect/Schema"
 
 /** Reasons to refuse a path. */
@@ -41,7 +43,7 @@ const problems = {
 } as const
 
 /** A path that a tool does not use. Nothing was read or written. */
-export class PathRefused extends Schema.TaggedError<PathRefused>()("PathRefused", {
+export class PathRefused extends Later.TaggedError<PathRefused>()("PathRefused", {
   path: Schema.String,
   reason: Schema.Literal(
     "outside",

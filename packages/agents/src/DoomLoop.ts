@@ -4,8 +4,10 @@
  *
  * Results count, since a call whose result changes makes progress: a test that is run after each edit, a log that grows.
  */
+
 import * as Bounds from "@smithers/core/Bounds"
 import * as Digest from "@smithers/core/Digest"
+import * as Later from "@smithers/core/Later"
 import * as Schema from "effect/Schema"
 
 /** Repetitions after which the model is told, and after which the agent is stopped. */
@@ -41,7 +43,7 @@ export type Verdict =
   | { readonly _tag: "Stop"; readonly stalled: AgentStalled }
 
 /** An agent that was stopped, since it repeated itself. Another agent may do better; the same one would not. */
-export class AgentStalled extends Schema.TaggedError<AgentStalled>()("AgentStalled", {
+export class AgentStalled extends Later.TaggedError<AgentStalled>()("AgentStalled", {
   /** The tools of the repeated calls, in order. */
   tools: Schema.Array(Schema.String),
   times: Schema.Number,

@@ -8,6 +8,7 @@ import type { MCPClient, MCPTransport } from "@ai-sdk/mcp"
 import * as Bounds from "@smithers/core/Bounds"
 import type { RunningCommand } from "@smithers/core/CommandRunner"
 import { InvalidSetting } from "@smithers/core/Errors"
+import * as Later from "@smithers/core/Later"
 import * as SecretSettings from "@smithers/core/SecretSettings"
 import * as Thrown from "@smithers/core/Thrown"
 import type { ToolSet } from "ai"
@@ -55,7 +56,7 @@ export interface HttpServer extends Common {
 export type McpServer = CommandServer | HttpServer
 
 /** A server that did not start, or broke its protocol. */
-export class McpServerFailed extends Schema.TaggedError<McpServerFailed>()("McpServerFailed", {
+export class McpServerFailed extends Later.TaggedError<McpServerFailed>()("McpServerFailed", {
   server: Schema.String,
   problem: Schema.String,
   /** Read by the classification of errors. */

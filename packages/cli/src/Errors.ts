@@ -2,14 +2,16 @@
  * Errors of the commands, each with a message that says what to do next, and the exit code and JSON of any error. Errors of the
  * runtime are in `@smithers/core/Errors`.
  */
+
 import { NonRetryable } from "@smithers/core/Errors"
+import * as Later from "@smithers/core/Later"
 import { NodeStatus, ShownStatus } from "@smithers/core/Status"
 import { anyFile, commandLine, resumeLine } from "@smithers/server/views/CommandLine"
 import * as Schema from "effect/Schema"
 import { Exit, type ExitCode } from "./Exit.ts"
 
 /** An option, argument or value is invalid. Nothing was changed. */
-export class InvalidUsage extends Schema.TaggedError<InvalidUsage>()("InvalidUsage", {
+export class InvalidUsage extends Later.TaggedError<InvalidUsage>()("InvalidUsage", {
   problem: Schema.String,
   /** Command that received it. */
   command: Schema.optional(Schema.String),
@@ -21,7 +23,7 @@ export class InvalidUsage extends Schema.TaggedError<InvalidUsage>()("InvalidUsa
 }
 
 /** The URL of a store has an unknown scheme. */
-export class UnknownStore extends Schema.TaggedError<UnknownStore>()("UnknownStore", {
+export class UnknownStore extends Later.TaggedError<UnknownStore>()("UnknownStore", {
   url: Schema.String,
   schemes: Schema.Array(Schema.String),
 }) {
@@ -32,7 +34,7 @@ export class UnknownStore extends Schema.TaggedError<UnknownStore>()("UnknownSto
 }
 
 /** No database exists where the command looked for one. */
-export class NoDatabase extends Schema.TaggedError<NoDatabase>()("NoDatabase", {
+export class NoDatabase extends Later.TaggedError<NoDatabase>()("NoDatabase", {
   /** The named file, or the folder from which the search went upward. */
   path: Schema.String,
   isNamed: Schema.Boolean,
@@ -51,7 +53,7 @@ export class NoDatabase extends Schema.TaggedError<NoDatabase>()("NoDatabase", {
 }
 
 /** The search found a database that belongs to another user, and the command did not name it. */
-export class ForeignDatabase extends Schema.TaggedError<ForeignDatabase>()("ForeignDatabase", {
+export class ForeignDatabase extends Later.TaggedError<ForeignDatabase>()("ForeignDatabase", {
   path: Schema.String,
   /** Ids of the user who owns it and of the user who runs the command. */
   owner: Schema.Number,
@@ -63,7 +65,7 @@ export class ForeignDatabase extends Schema.TaggedError<ForeignDatabase>()("Fore
 }
 
 /** No run has this id. Commands that only read also accept a unique prefix. */
-export class NoSuchRun extends Schema.TaggedError<NoSuchRun>()("NoSuchRun", {
+export class NoSuchRun extends Later.TaggedError<NoSuchRun>()("NoSuchRun", {
   runId: Schema.String,
   db: Schema.String,
   /** Ids with this prefix, and the command with each of them. Set by commands that change a run. */
@@ -80,7 +82,7 @@ export class NoSuchRun extends Schema.TaggedError<NoSuchRun>()("NoSuchRun", {
 }
 
 /** Several runs have ids with this prefix. */
-export class AmbiguousRun extends Schema.TaggedError<AmbiguousRun>()("AmbiguousRun", {
+export class AmbiguousRun extends Later.TaggedError<AmbiguousRun>()("AmbiguousRun", {
   runId: Schema.String,
   /** Some of the matching ids. */
   candidates: Schema.Array(Schema.String),
@@ -91,7 +93,7 @@ export class AmbiguousRun extends Schema.TaggedError<AmbiguousRun>()("AmbiguousR
 }
 
 /** The run has no such node, or not in this iteration. */
-export class NoSuchNode extends Schema.TaggedError<NoSuchNode>()("NoSuchNode", {
+export class NoSuchNode extends Later.TaggedError<NoSuchNode>()("NoSuchNode", {
   runId: Schema.String,
   nodeId: Schema.String,
   iteration: Schema.optional(Schema.Number),
@@ -106,7 +108,7 @@ export class NoSuchNode extends Schema.TaggedError<NoSuchNode>()("NoSuchNode", {
 }
 
 /** There is no such fact, or it has expired. */
-export class NoSuchFact extends Schema.TaggedError<NoSuchFact>()("NoSuchFact", {
+export class NoSuchFact extends Later.TaggedError<NoSuchFact>()("NoSuchFact", {
   namespace: Schema.String,
   key: Schema.String,
 }) {
@@ -116,7 +118,7 @@ export class NoSuchFact extends Schema.TaggedError<NoSuchFact>()("NoSuchFact", {
 }
 
 /** A node has no output. */
-export class NoOutput extends Schema.TaggedError<NoOutput>()("NoOutput", {
+export class NoOutput extends Later.TaggedError<NoOutput>()("NoOutput", {
   runId: Schema.String,
   nodeId: Schema.optional(Schema.String),
   status: Schema.Union(ShownStatus, NodeStatus),
@@ -128,7 +130,7 @@ export class NoOutput extends Schema.TaggedError<NoOutput>()("NoOutput", {
 }
 
 /** The value of an option is not JSON. */
-export class InvalidJson extends Schema.TaggedError<InvalidJson>()("InvalidJson", {
+export class InvalidJson extends Later.TaggedError<InvalidJson>()("InvalidJson", {
   option: Schema.String,
   problem: Schema.String,
 }) {
@@ -138,7 +140,7 @@ export class InvalidJson extends Schema.TaggedError<InvalidJson>()("InvalidJson"
 }
 
 /** The workflow file cannot be run. Nothing was started or changed, and existing runs keep their state. */
-export class InvalidWorkflowFile extends Schema.TaggedError<InvalidWorkflowFile>()("InvalidWorkflowFile", {
+export class InvalidWorkflowFile extends Later.TaggedError<InvalidWorkflowFile>()("InvalidWorkflowFile", {
   path: Schema.String,
   reason: Schema.Literal("missing", "syntax", "import", "threw", "no-export", "no-workflow", "unknown"),
   /** Package that an import needs and that is not installed. */
@@ -151,14 +153,14 @@ export class InvalidWorkflowFile extends Schema.TaggedError<InvalidWorkflowFile>
 }
 
 /** The process must not load workflows: Bun would fetch missing packages in it. */
-export class CannotLaunch extends Schema.TaggedError<CannotLaunch>()("CannotLaunch", { problem: Schema.String }) {
+export class CannotLaunch extends Later.TaggedError<CannotLaunch>()("CannotLaunch", { problem: Schema.String }) {
   override get message(): string {
     return `No workflow can be loaded in this process: ${this.problem}. Nothing was started.`
   }
 }
 
 /** The run was started by a program and has no workflow file. */
-export class NoSource extends Schema.TaggedError<NoSource>()("NoSource", { runId: Schema.String, workflow: Schema.String }) {
+export class NoSource extends Later.TaggedError<NoSource>()("NoSource", { runId: Schema.String, workflow: Schema.String }) {
   override get message(): string {
     return `Run "${this.runId}" has no workflow file, since a program started it. Name the file of workflow "${this.workflow}": ${resumeLine(undefined, this.runId, anyFile)}`
   }
@@ -168,7 +170,7 @@ export class NoSource extends Schema.TaggedError<NoSource>()("NoSource", { runId
  * The arguments match several requests of the run, including decided and superseded ones, so the person may have seen another one
  * than the open one. Nothing was changed.
  */
-export class SeveralWaits extends Schema.TaggedError<SeveralWaits>()("SeveralWaits", {
+export class SeveralWaits extends Later.TaggedError<SeveralWaits>()("SeveralWaits", {
   runId: Schema.String,
   nodes: Schema.Array(Schema.String),
   /** Open requests among them, each with the command that decides on it. */
@@ -195,7 +197,7 @@ export class SeveralWaits extends Schema.TaggedError<SeveralWaits>()("SeveralWai
 }
 
 /** The background process of a run has already ended. */
-export class DetachedEnded extends Schema.TaggedError<DetachedEnded>()("DetachedEnded", {
+export class DetachedEnded extends Later.TaggedError<DetachedEnded>()("DetachedEnded", {
   runId: Schema.String,
   log: Schema.String,
   exitCode: Schema.Number,
@@ -208,7 +210,7 @@ export class DetachedEnded extends Schema.TaggedError<DetachedEnded>()("Detached
 }
 
 /** A file of smithers cannot be written. Nothing was started. */
-export class CannotWrite extends Schema.TaggedError<CannotWrite>()("CannotWrite", {
+export class CannotWrite extends Later.TaggedError<CannotWrite>()("CannotWrite", {
   path: Schema.String,
   problem: Schema.String,
 }) {
@@ -218,7 +220,7 @@ export class CannotWrite extends Schema.TaggedError<CannotWrite>()("CannotWrite"
 }
 
 /** A signal stopped the command. SIGPIPE stands for a closed standard output. */
-export class Interrupted extends Schema.TaggedError<Interrupted>()("Interrupted", {
+export class Interrupted extends Later.TaggedError<Interrupted>()("Interrupted", {
   signal: Schema.Literal("SIGINT", "SIGTERM", "SIGHUP", "SIGPIPE"),
   /** The released run, and the command that resumes it. */
   runId: Schema.optional(Schema.String),
@@ -230,7 +232,7 @@ export class Interrupted extends Schema.TaggedError<Interrupted>()("Interrupted"
 }
 
 /** The output of a command could not be written, for another reason than a closed pipe. */
-export class OutputFailed extends Schema.TaggedError<OutputFailed>()("OutputFailed", {
+export class OutputFailed extends Later.TaggedError<OutputFailed>()("OutputFailed", {
   stream: Schema.Literal("standard output", "standard error"),
   /** Code of the system error, such as `ENOSPC`. */
   code: Schema.optional(Schema.String),
@@ -248,7 +250,7 @@ export class OutputFailed extends Schema.TaggedError<OutputFailed>()("OutputFail
 }
 
 /** A timer or a floating promise threw. The run was released before the process ended. */
-export class Uncaught extends Schema.TaggedError<Uncaught>()("Uncaught", {
+export class Uncaught extends Later.TaggedError<Uncaught>()("Uncaught", {
   problem: Schema.String,
   /** The released run, and the command that resumes it. */
   runId: Schema.optional(Schema.String),

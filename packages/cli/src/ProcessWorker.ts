@@ -3,10 +3,12 @@
  * affects neither the supervisor nor other runs. The outcome of a run is read from the store; only problems are read from the
  * process.
  */
+
 import { type ChildProcess, spawn } from "node:child_process"
 import { closeSync } from "node:fs"
 import { dirname, resolve } from "node:path"
 import type { StoreError } from "@smithers/core/Errors"
+import * as Later from "@smithers/core/Later"
 import type { RunOverview } from "@smithers/core/RunReader"
 import type * as Status from "@smithers/core/Status"
 import type { StorageShape } from "@smithers/core/Storage"
@@ -39,7 +41,7 @@ const mostSaid = 100_000
 const fingerprintMs = 1000
 
 /** The process of a run ended before the run ended or waited. */
-export class ResumeFailed extends Schema.TaggedError<ResumeFailed>()("ResumeFailed", {
+export class ResumeFailed extends Later.TaggedError<ResumeFailed>()("ResumeFailed", {
   runId: Schema.String,
   exitCode: Schema.Number,
   /** Signal that ended the process. */

@@ -3,12 +3,14 @@
  * Unlike frames, each write is a transaction of its own, durable before the conversation goes on. An attempt that continues one
  * which was cut short reads them back, so that a crash repeats neither a reply nor a tool call.
  */
+
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as Budget from "./Budget.ts"
 import type { BudgetChange, Charge, UsageRow } from "./Charges.ts"
 import type { InvalidLimit, RunFenced, StoreError, UnknownLimit } from "./Errors.ts"
+import * as Later from "./Later.ts"
 import type { Queue } from "./Limits.ts"
 import type { ScoreKey } from "./Scores.ts"
 import * as Status from "./Status.ts"
@@ -262,7 +264,7 @@ export type AttemptRequest =
  * Ends an attempt that has to wait, without a failure. The step waits durably, holds no slot and no process, and its next attempt
  * continues the conversation.
  */
-export class AttemptSuspended extends Schema.TaggedError<AttemptSuspended>()("AttemptSuspended", {
+export class AttemptSuspended extends Later.TaggedError<AttemptSuspended>()("AttemptSuspended", {
   request: Schema.Unknown as Schema.Schema<AttemptRequest>,
 }) {
   override get message(): string {

@@ -2,11 +2,13 @@
  * The port through which tools run commands. A command runs under the isolation of the runtime, with bounds on its time, its output, its processes and its
  * memory; however it ends, no process of it is left. `packages/sandbox` has the layer.
  */
+
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { InvalidPolicy, IsolationUnavailable, Policy } from "./Isolation.ts"
+import * as Later from "./Later.ts"
 
 /** Bounds of a command. */
 export interface Limits {
@@ -68,7 +70,7 @@ export interface CommandResult {
 }
 
 /** A command that was killed at a bound, with what it had written. Its effects may or may not have taken place. */
-export class CommandStopped extends Schema.TaggedError<CommandStopped>()("CommandStopped", {
+export class CommandStopped extends Later.TaggedError<CommandStopped>()("CommandStopped", {
   reason: Schema.Literal("timeout", "output", "processes", "memory", "cpu"),
   /** The bound: milliseconds, bytes or processes. */
   limit: Schema.Number,
@@ -89,7 +91,7 @@ export class CommandStopped extends Schema.TaggedError<CommandStopped>()("Comman
 }
 
 /** A command that was not started: its program does not exist, or its isolation could not be set up. */
-export class CommandNotStarted extends Schema.TaggedError<CommandNotStarted>()("CommandNotStarted", {
+export class CommandNotStarted extends Later.TaggedError<CommandNotStarted>()("CommandNotStarted", {
   program: Schema.String,
   isolation: Schema.String,
   problem: Schema.String,

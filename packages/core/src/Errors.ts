@@ -6,6 +6,7 @@ import * as Schema from "effect/Schema"
 import * as Budget from "./Budget.ts"
 import { asError, ErrorInfo, NotRetried, sentence, text, whyNotRetried, withoutStacks } from "./ErrorInfo.ts"
 import { idRule, isChildRunId, isGenerationId, shownId } from "./Ids.ts"
+import * as Later from "./Later.ts"
 import { nearestTo } from "./Names.ts"
 import { name as published } from "./Package.ts"
 import { Found } from "./Redactor.ts"
@@ -29,7 +30,7 @@ export const unnamed = "?"
 const titled = (workflow: string): string => (workflow === unnamed ? "The workflow" : `Workflow "${workflow}"`)
 
 /** A workflow definition that cannot be run. Thrown while it is built; `where` is the path to the offending part. */
-export class InvalidWorkflow extends Schema.TaggedError<InvalidWorkflow>()("InvalidWorkflow", {
+export class InvalidWorkflow extends Later.TaggedError<InvalidWorkflow>()("InvalidWorkflow", {
   workflow: Schema.String,
   where: Schema.String,
   problem: Schema.String,
@@ -43,7 +44,7 @@ export class InvalidWorkflow extends Schema.TaggedError<InvalidWorkflow>()("Inva
  * The code that renders the plan threw, or its result is no plan. The run keeps its state: repair the code and resume. `where`
  * is the stack of components, outermost last, if there is one.
  */
-export class RenderFailed extends Schema.TaggedError<RenderFailed>()("RenderFailed", {
+export class RenderFailed extends Later.TaggedError<RenderFailed>()("RenderFailed", {
   workflow: Schema.String,
   problem: Schema.String,
   where: Schema.optional(Schema.String),
@@ -60,7 +61,7 @@ export class RenderFailed extends Schema.TaggedError<RenderFailed>()("RenderFail
  * A step, an agent or a tool names a limit that no runtime of the store has configured. Nothing was called. A name that is part of
  * the plan is refused before anything of the run begins.
  */
-export class UnknownLimit extends Schema.TaggedError<UnknownLimit>()("UnknownLimit", {
+export class UnknownLimit extends Later.TaggedError<UnknownLimit>()("UnknownLimit", {
   limit: Schema.String,
   /** The limits of the store. */
   known: Schema.Array(Schema.String),
@@ -75,7 +76,7 @@ export class UnknownLimit extends Schema.TaggedError<UnknownLimit>()("UnknownLim
 }
 
 /** The function under `limit` of a step threw, or what it returned names no limit. The step fails without an attempt at its work. */
-export class InvalidLimit extends Schema.TaggedError<InvalidLimit>()("InvalidLimit", {
+export class InvalidLimit extends Later.TaggedError<InvalidLimit>()("InvalidLimit", {
   nodeId: Schema.String,
   problem: Schema.String,
 }) {
@@ -85,7 +86,7 @@ export class InvalidLimit extends Schema.TaggedError<InvalidLimit>()("InvalidLim
 }
 
 /** The input does not match the workflow's input schema. Nothing was started or stored. */
-export class InvalidInput extends Schema.TaggedError<InvalidInput>()("InvalidInput", {
+export class InvalidInput extends Later.TaggedError<InvalidInput>()("InvalidInput", {
   workflow: Schema.String,
   issues: Schema.Array(Schema.String),
   /** The secret that it holds, if that is the reason. */
@@ -97,7 +98,7 @@ export class InvalidInput extends Schema.TaggedError<InvalidInput>()("InvalidInp
 }
 
 /** An id that cannot be used for a run. Nothing was started or stored. */
-export class InvalidRunId extends Schema.TaggedError<InvalidRunId>()("InvalidRunId", { runId: Schema.String }) {
+export class InvalidRunId extends Later.TaggedError<InvalidRunId>()("InvalidRunId", { runId: Schema.String }) {
   override get message(): string {
     if (isChildRunId(this.runId)) {
       return `${shownId(this.runId)} reads as the id of a child run, <run>~<node>~<iteration>, which only its parent starts: resume such a run instead, or use another id.`
@@ -110,14 +111,14 @@ export class InvalidRunId extends Schema.TaggedError<InvalidRunId>()("InvalidRun
 }
 
 /** No run of this id is stored. */
-export class RunNotFound extends Schema.TaggedError<RunNotFound>()("RunNotFound", runFields) {
+export class RunNotFound extends Later.TaggedError<RunNotFound>()("RunNotFound", runFields) {
   override get message(): string {
     return `There is no run "${this.runId}" in this store. List the runs, or start one with this id.`
   }
 }
 
 /** A run has no such frame or event, or has not got there yet. */
-export class NoSuchMoment extends Schema.TaggedError<NoSuchMoment>()("NoSuchMoment", {
+export class NoSuchMoment extends Later.TaggedError<NoSuchMoment>()("NoSuchMoment", {
   ...runFields,
   /** The number of the frame or of the event that was asked for. */
   frame: Schema.optional(Schema.Number),
@@ -132,7 +133,7 @@ export class NoSuchMoment extends Schema.TaggedError<NoSuchMoment>()("NoSuchMome
 }
 
 /** A step has no such attempt, or has not got there yet. */
-export class NoSuchAttempt extends Schema.TaggedError<NoSuchAttempt>()("NoSuchAttempt", {
+export class NoSuchAttempt extends Later.TaggedError<NoSuchAttempt>()("NoSuchAttempt", {
   ...nodeFields,
   attempt: Schema.Number,
   /** The attempts that it has in this iteration. */
@@ -145,14 +146,14 @@ export class NoSuchAttempt extends Schema.TaggedError<NoSuchAttempt>()("NoSuchAt
 }
 
 /** The run id is taken by a run with another input. The existing run is untouched. */
-export class InputMismatch extends Schema.TaggedError<InputMismatch>()("InputMismatch", runFields) {
+export class InputMismatch extends Later.TaggedError<InputMismatch>()("InputMismatch", runFields) {
   override get message(): string {
     return `Run "${this.runId}" was started with a different input. Use another run id, or resume it with its own input.`
   }
 }
 
 /** The run id is taken by a run of another workflow. The existing run is untouched. */
-export class WorkflowMismatch extends Schema.TaggedError<WorkflowMismatch>()("WorkflowMismatch", {
+export class WorkflowMismatch extends Later.TaggedError<WorkflowMismatch>()("WorkflowMismatch", {
   ...runFields,
   workflow: Schema.String,
   stored: Schema.String,
@@ -166,7 +167,7 @@ export class WorkflowMismatch extends Schema.TaggedError<WorkflowMismatch>()("Wo
  * An invalid or unknown setting of the runtime, such as `lease: 0`, or option of a run, such as `tags: [42]` or `runID`. The
  * layer is not built; nothing was started or stored.
  */
-export class InvalidSetting extends Schema.TaggedError<InvalidSetting>()("InvalidSetting", {
+export class InvalidSetting extends Later.TaggedError<InvalidSetting>()("InvalidSetting", {
   setting: Schema.String,
   /** The value that was passed, as text. */
   received: Schema.String,
@@ -181,14 +182,14 @@ export class InvalidSetting extends Schema.TaggedError<InvalidSetting>()("Invali
  * The program runs on another version of Effect than this package. The layer of the engine dies with it, since no code of the program can handle it.
  * Nothing was started.
  */
-export class EffectMismatch extends Schema.TaggedError<EffectMismatch>()("EffectMismatch", { problem: Schema.String }) {
+export class EffectMismatch extends Later.TaggedError<EffectMismatch>()("EffectMismatch", { problem: Schema.String }) {
   override get message(): string {
     return sentence(this.problem)
   }
 }
 
 /** A step failed for good: its retries are used up, or its error forbids another attempt. */
-export class StepFailed extends Schema.TaggedError<StepFailed>()("StepFailed", {
+export class StepFailed extends Later.TaggedError<StepFailed>()("StepFailed", {
   ...nodeFields,
   attempts: Schema.Number,
   error: Reported,
@@ -222,35 +223,35 @@ const nodeFailed = ({ nodeId, runId, problem }: { readonly [field in "nodeId" | 
  * A person denied an approval with `onDeny: "fail"`, or nobody decided in time. `execute`, `resume` and the `await` of a handle fail with it; in the result of a
  * run it is the `cause` of a `StepFailed`.
  */
-export class ApprovalDenied extends Schema.TaggedError<ApprovalDenied>()("ApprovalDenied", nodeFailureFields) {
+export class ApprovalDenied extends Later.TaggedError<ApprovalDenied>()("ApprovalDenied", nodeFailureFields) {
   override get message(): string {
     return `${nodeFailed(this)} Retry the node to ask again.`
   }
 }
 
 /** The time of a wait with `onTimeout: "fail"` was over. Reported as {@link ApprovalDenied} is. */
-export class WaitTimedOut extends Schema.TaggedError<WaitTimedOut>()("WaitTimedOut", nodeFailureFields) {
+export class WaitTimedOut extends Later.TaggedError<WaitTimedOut>()("WaitTimedOut", nodeFailureFields) {
   override get message(): string {
     return `${nodeFailed(this)} Resume the run to try it again.`
   }
 }
 
 /** The time of a scope, race or list with `onTimeout: "fail"` was over. Reported as {@link ApprovalDenied} is. */
-export class ScopeTimedOut extends Schema.TaggedError<ScopeTimedOut>()("ScopeTimedOut", nodeFailureFields) {
+export class ScopeTimedOut extends Later.TaggedError<ScopeTimedOut>()("ScopeTimedOut", nodeFailureFields) {
   override get message(): string {
     return `${nodeFailed(this)} Resume the run to try it again.`
   }
 }
 
 /** A race with `onFailure: "ignore"` has too few branches left. Reported as {@link ApprovalDenied} is. */
-export class RaceLost extends Schema.TaggedError<RaceLost>()("RaceLost", nodeFailureFields) {
+export class RaceLost extends Later.TaggedError<RaceLost>()("RaceLost", nodeFailureFields) {
   override get message(): string {
     return `${nodeFailed(this)} Resume the run to try it again.`
   }
 }
 
 /** A list is kept open for more items, and nothing in the run can add one. Reported as {@link ApprovalDenied} is. */
-export class ListStillOpen extends Schema.TaggedError<ListStillOpen>()("ListStillOpen", nodeFailureFields) {
+export class ListStillOpen extends Later.TaggedError<ListStillOpen>()("ListStillOpen", nodeFailureFields) {
   override get message(): string {
     return `${nodeFailed(this)} Resume the run to try it again.`
   }
@@ -275,7 +276,7 @@ export const nodeFailureOf = ({ runId, nodeId, iteration, error }: StepFailed): 
 }
 
 /** A step's last attempt took longer than its `timeout`, or went longer than its `heartbeatTimeout` without a heartbeat. */
-export class StepTimedOut extends Schema.TaggedError<StepTimedOut>()("StepTimedOut", {
+export class StepTimedOut extends Later.TaggedError<StepTimedOut>()("StepTimedOut", {
   ...nodeFields,
   attempts: Schema.Number,
   limit: Schema.Literal("timeout", "heartbeatTimeout"),
@@ -296,7 +297,7 @@ export class StepTimedOut extends Schema.TaggedError<StepTimedOut>()("StepTimedO
  * Processes died too many times in a row while they worked on a run. With `nodeId`, each was running this step. Without, each
  * died before it made progress. Only crashes of processes count: a workflow that does not load, render or fit is retried.
  */
-export class CrashLoop extends Schema.TaggedError<CrashLoop>()("CrashLoop", {
+export class CrashLoop extends Later.TaggedError<CrashLoop>()("CrashLoop", {
   ...runFields,
   nodeId: Schema.optional(Schema.String),
   iteration: Schema.optional(Schema.Number),
@@ -310,7 +311,7 @@ export class CrashLoop extends Schema.TaggedError<CrashLoop>()("CrashLoop", {
 }
 
 /** Driving a run ended in a defect of the runtime or its store. Faults of the workflow are failures, never defects. */
-export class RunDefect extends Schema.TaggedError<RunDefect>()("RunDefect", { ...runFields, error: Reported }) {
+export class RunDefect extends Later.TaggedError<RunDefect>()("RunDefect", { ...runFields, error: Reported }) {
   override get message(): string {
     return `Working on run "${this.runId}" ended in a defect of the runtime or its store: ${text(this.error)}`
   }
@@ -321,7 +322,7 @@ export class RunDefect extends Schema.TaggedError<RunDefect>()("RunDefect", { ..
  * `maxIterations`, and the number is the default of components. The passes are kept: with a higher limit the run resumes where
  * it stopped.
  */
-export class LoopLimitReached extends Schema.TaggedError<LoopLimitReached>()("LoopLimitReached", {
+export class LoopLimitReached extends Later.TaggedError<LoopLimitReached>()("LoopLimitReached", {
   ...nodeFields,
   maxIterations: Schema.Number,
   isDefault: Schema.optional(Schema.Boolean),
@@ -339,7 +340,7 @@ export class LoopLimitReached extends Schema.TaggedError<LoopLimitReached>()("Lo
  * Each render after tasks of a loop ended mounted new tasks in the same pass, more than 100 times. Ids derived from outputs
  * keep a pass from ending this way. `nodeIds` are the last ones mounted, after one that was mounted before.
  */
-export class EndlessPass extends Schema.TaggedError<EndlessPass>()("EndlessPass", {
+export class EndlessPass extends Later.TaggedError<EndlessPass>()("EndlessPass", {
   ...nodeFields,
   nodeIds: Schema.Array(Schema.String),
 }) {
@@ -353,14 +354,14 @@ export class EndlessPass extends Schema.TaggedError<EndlessPass>()("EndlessPass"
  * The plan depends on an output that will never exist, and nothing is left to run. The output is of a node that is not mounted,
  * was skipped, or failed and was allowed to. `nodeId` is the node that was read, or the table.
  */
-export class UnsettledRead extends Schema.TaggedError<UnsettledRead>()("UnsettledRead", { ...nodeFields, problem: Schema.String }) {
+export class UnsettledRead extends Later.TaggedError<UnsettledRead>()("UnsettledRead", { ...nodeFields, problem: Schema.String }) {
   override get message(): string {
     return `Run "${this.runId}" cannot continue: it needs the output of "${this.nodeId}", and ${this.problem}. Mount a task that gives it, or read it with outputMaybe.`
   }
 }
 
 /** The run was cancelled before it ended. Its sagas were compensated, except for the steps in `uncompensated`. */
-export class RunCancelled extends Schema.TaggedError<RunCancelled>()("RunCancelled", {
+export class RunCancelled extends Later.TaggedError<RunCancelled>()("RunCancelled", {
   ...runFields,
   reason: Schema.optional(Schema.String),
   uncompensated: Schema.optional(Schema.Array(Schema.suspend(() => Uncompensated))),
@@ -372,21 +373,21 @@ export class RunCancelled extends Schema.TaggedError<RunCancelled>()("RunCancell
 }
 
 /** The id of a new run that a run of the store has. Nothing was changed. */
-export class RunIdTaken extends Schema.TaggedError<RunIdTaken>()("RunIdTaken", runFields) {
+export class RunIdTaken extends Later.TaggedError<RunIdTaken>()("RunIdTaken", runFields) {
   override get message(): string {
     return `The id "${this.runId}" is taken: a run of this store has it. Nothing was changed; choose another id, or leave it out.`
   }
 }
 
 /** A fork that cannot be made as it was asked for. Nothing was changed. */
-export class InvalidFork extends Schema.TaggedError<InvalidFork>()("InvalidFork", { ...runFields, problem: Schema.String }) {
+export class InvalidFork extends Later.TaggedError<InvalidFork>()("InvalidFork", { ...runFields, problem: Schema.String }) {
   override get message(): string {
     return `Run "${this.runId}" cannot be forked: ${this.problem}. Nothing was changed.`
   }
 }
 
 /** A command for a run that has ended. */
-export class RunEnded extends Schema.TaggedError<RunEnded>()("RunEnded", { ...runFields, status: Status.EndedStatus }) {
+export class RunEnded extends Later.TaggedError<RunEnded>()("RunEnded", { ...runFields, status: Status.EndedStatus }) {
   override get message(): string {
     if (this.status === "continued") return `Run "${this.runId}" goes on as a new run, which asks again: name what that one asks.`
     const then = Status.isReopenable(this.status) ? "Resume it first." : "It accepts no more commands."
@@ -395,7 +396,7 @@ export class RunEnded extends Schema.TaggedError<RunEnded>()("RunEnded", { ...ru
 }
 
 /** A command for something that the run does not wait for. Nothing was changed. */
-export class NotWaiting extends Schema.TaggedError<NotWaiting>()("NotWaiting", {
+export class NotWaiting extends Later.TaggedError<NotWaiting>()("NotWaiting", {
   ...runFields,
   /** The node of the command. */
   nodeId: Schema.optional(Schema.String),
@@ -435,7 +436,7 @@ export const leaveReasons: { readonly [Because in Status.LeaveTrigger]: string }
 }
 
 /** A decision or answer after the deadline. The wait's `onTimeout` applies; nothing was changed. */
-export class WaitExpired extends Schema.TaggedError<WaitExpired>()("WaitExpired", {
+export class WaitExpired extends Later.TaggedError<WaitExpired>()("WaitExpired", {
   ...nodeFields,
   /** Epoch ms. */
   deadline: Schema.Number,
@@ -446,7 +447,7 @@ export class WaitExpired extends Schema.TaggedError<WaitExpired>()("WaitExpired"
 }
 
 /** A second decision or answer. The first one counts; nothing was changed. */
-export class AlreadyDecided extends Schema.TaggedError<AlreadyDecided>()("AlreadyDecided", {
+export class AlreadyDecided extends Later.TaggedError<AlreadyDecided>()("AlreadyDecided", {
   ...nodeFields,
   /** The decision; absent if the wait was answered. */
   approved: Schema.optional(Schema.Boolean),
@@ -467,7 +468,7 @@ export class AlreadyDecided extends Schema.TaggedError<AlreadyDecided>()("Alread
 }
 
 /** A second request to leave a scope, with another outcome. The first one counts; nothing was changed. */
-export class AlreadyLeft extends Schema.TaggedError<AlreadyLeft>()("AlreadyLeft", {
+export class AlreadyLeft extends Later.TaggedError<AlreadyLeft>()("AlreadyLeft", {
   ...nodeFields,
   outcome: Status.LeaveOutcome,
   reason: Schema.optional(Schema.String),
@@ -482,7 +483,7 @@ export class AlreadyLeft extends Schema.TaggedError<AlreadyLeft>()("AlreadyLeft"
 }
 
 /** A request to leave a scope that has ended or is being left. Nothing was changed. */
-export class NodeEnded extends Schema.TaggedError<NodeEnded>()("NodeEnded", {
+export class NodeEnded extends Later.TaggedError<NodeEnded>()("NodeEnded", {
   ...nodeFields,
   /** The final status; `halted` while the scope is being left. */
   status: Status.NodeStatus,
@@ -504,7 +505,7 @@ export class NodeEnded extends Schema.TaggedError<NodeEnded>()("NodeEnded", {
 }
 
 /** A decision for a request that is not the current one. Nothing was changed. */
-export class RequestChanged extends Schema.TaggedError<RequestChanged>()("RequestChanged", {
+export class RequestChanged extends Later.TaggedError<RequestChanged>()("RequestChanged", {
   ...nodeFields,
   /** The request of the decision. */
   requestId: Schema.String,
@@ -521,7 +522,7 @@ export class RequestChanged extends Schema.TaggedError<RequestChanged>()("Reques
 }
 
 /** A decision by someone who is not among the approvers. Nothing was changed. */
-export class NotAnApprover extends Schema.TaggedError<NotAnApprover>()("NotAnApprover", {
+export class NotAnApprover extends Later.TaggedError<NotAnApprover>()("NotAnApprover", {
   ...nodeFields,
   by: Schema.optional(Schema.String),
   approvers: Schema.Array(Schema.String),
@@ -533,7 +534,7 @@ export class NotAnApprover extends Schema.TaggedError<NotAnApprover>()("NotAnApp
 }
 
 /** A signal id that another signal of the run has, with a different name, payload or correlation. Nothing was changed. */
-export class SignalIdTaken extends Schema.TaggedError<SignalIdTaken>()("SignalIdTaken", {
+export class SignalIdTaken extends Later.TaggedError<SignalIdTaken>()("SignalIdTaken", {
   ...runFields,
   id: Schema.String,
   /** The name of the signal that has the id. */
@@ -549,7 +550,7 @@ export class SignalIdTaken extends Schema.TaggedError<SignalIdTaken>()("SignalId
 
 /** There is no schedule of this id. Nothing was changed. */
 /** Another event was published under the id. */
-export class EventIdTaken extends Schema.TaggedError<EventIdTaken>()("EventIdTaken", {
+export class EventIdTaken extends Later.TaggedError<EventIdTaken>()("EventIdTaken", {
   id: Schema.String,
   name: Schema.String,
 }) {
@@ -558,14 +559,14 @@ export class EventIdTaken extends Schema.TaggedError<EventIdTaken>()("EventIdTak
   }
 }
 
-export class NoSuchSchedule extends Schema.TaggedError<NoSuchSchedule>()("NoSuchSchedule", { scheduleId: Schema.String }) {
+export class NoSuchSchedule extends Later.TaggedError<NoSuchSchedule>()("NoSuchSchedule", { scheduleId: Schema.String }) {
   override get message(): string {
     return `There is no schedule "${this.scheduleId}" in this store. List the schedules, or add one with this id.`
   }
 }
 
 /** Another schedule has the id. Nothing was changed. */
-export class ScheduleIdTaken extends Schema.TaggedError<ScheduleIdTaken>()("ScheduleIdTaken", {
+export class ScheduleIdTaken extends Later.TaggedError<ScheduleIdTaken>()("ScheduleIdTaken", {
   scheduleId: Schema.String,
   /** The workflow of the schedule that has the id. */
   workflow: Schema.String,
@@ -576,7 +577,7 @@ export class ScheduleIdTaken extends Schema.TaggedError<ScheduleIdTaken>()("Sche
 }
 
 /** The last run of a schedule has not ended, and its ticks are skipped then. Nothing was started. */
-export class ScheduleBusy extends Schema.TaggedError<ScheduleBusy>()("ScheduleBusy", {
+export class ScheduleBusy extends Later.TaggedError<ScheduleBusy>()("ScheduleBusy", {
   scheduleId: Schema.String,
   /** The run that has not ended. */
   runId: Schema.String,
@@ -587,7 +588,7 @@ export class ScheduleBusy extends Schema.TaggedError<ScheduleBusy>()("ScheduleBu
 }
 
 /** An answer that does not match the schema of its request. Nothing was changed, and the request stays open. */
-export class InvalidAnswer extends Schema.TaggedError<InvalidAnswer>()("InvalidAnswer", {
+export class InvalidAnswer extends Later.TaggedError<InvalidAnswer>()("InvalidAnswer", {
   ...nodeFields,
   /** One per issue, each beginning with the path where there is one. */
   issues: Schema.Array(Schema.String),
@@ -598,7 +599,7 @@ export class InvalidAnswer extends Schema.TaggedError<InvalidAnswer>()("InvalidA
 }
 
 /** A command for a node that the run has not reached, or that its plan does not have. Nothing was changed. */
-export class NodeNotFound extends Schema.TaggedError<NodeNotFound>()("NodeNotFound", {
+export class NodeNotFound extends Later.TaggedError<NodeNotFound>()("NodeNotFound", {
   ...runFields,
   nodeId: Schema.String,
   iteration: Schema.optional(Schema.Number),
@@ -627,7 +628,7 @@ export class NodeNotFound extends Schema.TaggedError<NodeNotFound>()("NodeNotFou
 }
 
 /** A command that cannot be stored. Nothing was changed. */
-export class InvalidCommand extends Schema.TaggedError<InvalidCommand>()("InvalidCommand", {
+export class InvalidCommand extends Later.TaggedError<InvalidCommand>()("InvalidCommand", {
   ...runFields,
   problem: Schema.String,
   /** The secret that it holds, if that is the reason. */
@@ -639,7 +640,7 @@ export class InvalidCommand extends Schema.TaggedError<InvalidCommand>()("Invali
 }
 
 /** A step executes its own run, or one that waits for its own run, which would deadlock. Nothing was changed. */
-export class RunWaitsForItself extends Schema.TaggedError<RunWaitsForItself>()("RunWaitsForItself", {
+export class RunWaitsForItself extends Later.TaggedError<RunWaitsForItself>()("RunWaitsForItself", {
   ...runFields,
   /** The run of the step. */
   by: Schema.String,
@@ -651,7 +652,7 @@ export class RunWaitsForItself extends Schema.TaggedError<RunWaitsForItself>()("
 }
 
 /** Another process has claimed the run. This one has stopped driving it, and has written nothing since. */
-export class RunFenced extends Schema.TaggedError<RunFenced>()("RunFenced", { ...runFields, epoch: Schema.Number }) {
+export class RunFenced extends Later.TaggedError<RunFenced>()("RunFenced", { ...runFields, epoch: Schema.Number }) {
   override get message(): string {
     return `Run "${this.runId}" was claimed by another process (epoch ${this.epoch} is over). It continues there; nothing was written here.`
   }
@@ -662,14 +663,14 @@ export class RunFenced extends Schema.TaggedError<RunFenced>()("RunFenced", { ..
  * work in a run that is to be cancelled or paused. The frame was not committed. The engine reads the inbox and builds it again;
  * callers never see this error.
  */
-export class StaleFrame extends Schema.TaggedError<StaleFrame>()("StaleFrame", runFields) {
+export class StaleFrame extends Later.TaggedError<StaleFrame>()("StaleFrame", runFields) {
   override get message(): string {
     return `Run "${this.runId}" has a command in its inbox that its frame ignores. Read the inbox and build the frame again.`
   }
 }
 
 /** A run that cannot be reverted so. Nothing was changed. */
-export class RevertRefused extends Schema.TaggedError<RevertRefused>()("RevertRefused", {
+export class RevertRefused extends Later.TaggedError<RevertRefused>()("RevertRefused", {
   ...runFields,
   reason: Schema.Literal(
     "owned",
@@ -696,7 +697,7 @@ export class RevertRefused extends Schema.TaggedError<RevertRefused>()("RevertRe
  * A revert that a crash has cut off can be neither completed nor taken back, or the files of a fork could not be restored. The run does not
  * continue before that is mended.
  */
-export class RevertUnfinished extends Schema.TaggedError<RevertUnfinished>()("RevertUnfinished", {
+export class RevertUnfinished extends Later.TaggedError<RevertUnfinished>()("RevertUnfinished", {
   ...runFields,
   root: Schema.String,
   target: Schema.String,
@@ -713,7 +714,7 @@ export class RevertUnfinished extends Schema.TaggedError<RevertUnfinished>()("Re
 }
 
 /** Finished steps whose stored outputs no longer decode under the current schemas. The run is untouched. */
-export class IncompatibleOutput extends Schema.TaggedError<IncompatibleOutput>()("IncompatibleOutput", {
+export class IncompatibleOutput extends Later.TaggedError<IncompatibleOutput>()("IncompatibleOutput", {
   ...runFields,
   nodes: Schema.Array(Schema.Struct({ nodeId: Schema.String, iteration: Schema.Number, issues: Schema.Array(Schema.String) })),
 }) {
@@ -727,7 +728,7 @@ export class IncompatibleOutput extends Schema.TaggedError<IncompatibleOutput>()
  * New code was not taken over by the runs at work, which go on with the code that they have. `restart`: it changes what a run
  * cannot change at work. `incompatible`: stored outputs do not match its schemas. `plan`: it gives no valid plan.
  */
-export class ReloadRefused extends Schema.TaggedError<ReloadRefused>()("ReloadRefused", {
+export class ReloadRefused extends Later.TaggedError<ReloadRefused>()("ReloadRefused", {
   ...runFields,
   reason: Schema.Literal("restart", "incompatible", "plan"),
   problem: Schema.String,
@@ -739,7 +740,7 @@ export class ReloadRefused extends Schema.TaggedError<ReloadRefused>()("ReloadRe
 }
 
 /** An output schema changed in a way that its existing table cannot follow. Nothing was changed. */
-export class IncompatibleTable extends Schema.TaggedError<IncompatibleTable>()("IncompatibleTable", {
+export class IncompatibleTable extends Later.TaggedError<IncompatibleTable>()("IncompatibleTable", {
   table: Schema.String,
   column: Schema.String,
   stored: Schema.String,
@@ -760,7 +761,7 @@ export type StoreUser = typeof StoreUser.Type
  * Other processes kept the database locked for longer than the store waits. Nothing was written; try again. A process that is
  * stopped (SIGSTOP) during a write holds the lock until it continues or ends.
  */
-export class StoreBusy extends Schema.TaggedError<StoreBusy>()("StoreBusy", {
+export class StoreBusy extends Later.TaggedError<StoreBusy>()("StoreBusy", {
   ...storeFields,
   /** Other processes that drive runs of this database, as far as they can be read. One of them may hold the lock. */
   users: Schema.optional(Schema.Array(StoreUser)),
@@ -774,35 +775,35 @@ export class StoreBusy extends Schema.TaggedError<StoreBusy>()("StoreBusy", {
 }
 
 /** The disk has no space left for the database. Committed frames are safe; free some space and resume. */
-export class StoreFull extends Schema.TaggedError<StoreFull>()("StoreFull", storeFields) {
+export class StoreFull extends Later.TaggedError<StoreFull>()("StoreFull", storeFields) {
   override get message(): string {
     return `There is no space left for the database (${this.operation}: ${this.detail}). Committed steps are safe; free some space and resume the run.`
   }
 }
 
 /** A file that is damaged or no SQLite database. It is left unchanged. */
-export class StoreCorrupt extends Schema.TaggedError<StoreCorrupt>()("StoreCorrupt", storeFields) {
+export class StoreCorrupt extends Later.TaggedError<StoreCorrupt>()("StoreCorrupt", storeFields) {
   override get message(): string {
     return `The database file is damaged or is not a database (${this.operation}: ${this.detail}). It was left as it is: restore a backup, or name another file.`
   }
 }
 
 /** The database or its folder cannot be written. */
-export class StoreReadOnly extends Schema.TaggedError<StoreReadOnly>()("StoreReadOnly", storeFields) {
+export class StoreReadOnly extends Later.TaggedError<StoreReadOnly>()("StoreReadOnly", storeFields) {
   override get message(): string {
     return `The database cannot be written (${this.operation}: ${this.detail}). Check the permissions of the file and of its folder.`
   }
 }
 
 /** The database file was deleted, moved or replaced while in use. Commits to it would be lost, so work on its runs stops. */
-export class StoreRemoved extends Schema.TaggedError<StoreRemoved>()("StoreRemoved", storeFields) {
+export class StoreRemoved extends Later.TaggedError<StoreRemoved>()("StoreRemoved", storeFields) {
   override get message(): string {
     return `The database was deleted, moved or replaced while it was in use (${this.operation}: ${this.detail}). The work on its runs has stopped: put the file back and resume them, or start them again. What was committed since is lost.`
   }
 }
 
 /** A file that is empty or a database without the runtime's tables. It is left unchanged. */
-export class StoreMissing extends Schema.TaggedError<StoreMissing>()("StoreMissing", {
+export class StoreMissing extends Later.TaggedError<StoreMissing>()("StoreMissing", {
   ...storeFields,
   isEmpty: Schema.Boolean,
 }) {
@@ -813,7 +814,7 @@ export class StoreMissing extends Schema.TaggedError<StoreMissing>()("StoreMissi
 }
 
 /** The runtime has no driver for this kind of database. Nothing was opened. */
-export class StoreUnsupported extends Schema.TaggedError<StoreUnsupported>()("StoreUnsupported", {
+export class StoreUnsupported extends Later.TaggedError<StoreUnsupported>()("StoreUnsupported", {
   operation: Schema.String,
   /** The runtime, with its version. */
   runtime: Schema.String,
@@ -825,7 +826,7 @@ export class StoreUnsupported extends Schema.TaggedError<StoreUnsupported>()("St
 }
 
 /** The database was written by a newer version. It is left unchanged. */
-export class StoreTooNew extends Schema.TaggedError<StoreTooNew>()("StoreTooNew", {
+export class StoreTooNew extends Later.TaggedError<StoreTooNew>()("StoreTooNew", {
   found: Schema.Number,
   supported: Schema.Number,
 }) {
@@ -835,7 +836,7 @@ export class StoreTooNew extends Schema.TaggedError<StoreTooNew>()("StoreTooNew"
 }
 
 /** The database has an older layout than this version reads. It is left unchanged. */
-export class StoreTooOld extends Schema.TaggedError<StoreTooOld>()("StoreTooOld", {
+export class StoreTooOld extends Later.TaggedError<StoreTooOld>()("StoreTooOld", {
   found: Schema.Number,
   supported: Schema.Number,
   /** `true` if the database was opened read only; opening it to write migrates it. */
@@ -853,7 +854,7 @@ export class StoreTooOld extends Schema.TaggedError<StoreTooOld>()("StoreTooOld"
  * The database needs a migration while processes of an older version, which cannot use the new layout, drive its runs. Nothing
  * was changed.
  */
-export class StoreInUse extends Schema.TaggedError<StoreInUse>()("StoreInUse", {
+export class StoreInUse extends Later.TaggedError<StoreInUse>()("StoreInUse", {
   found: Schema.Number,
   supported: Schema.Number,
   owners: Schema.Array(Schema.Struct({ owner: Schema.String, runIds: Schema.Array(Schema.String) })),
@@ -873,7 +874,7 @@ export class StoreInUse extends Schema.TaggedError<StoreInUse>()("StoreInUse", {
  * engine fails the node that the content belongs to and commits the rest. If it cannot find the node, the run stops with this
  * error.
  */
-export class StoreRefused extends Schema.TaggedError<StoreRefused>()("StoreRefused", {
+export class StoreRefused extends Later.TaggedError<StoreRefused>()("StoreRefused", {
   ...storeFields,
   /** Index in the frame of the event that cannot be stored, if known. */
   event: Schema.optional(Schema.Number),
@@ -887,7 +888,7 @@ export class StoreRefused extends Schema.TaggedError<StoreRefused>()("StoreRefus
 }
 
 /** Any other failure of the database. */
-export class StoreFailed extends Schema.TaggedError<StoreFailed>()("StoreFailed", {
+export class StoreFailed extends Later.TaggedError<StoreFailed>()("StoreFailed", {
   ...storeFields,
   /** `true` if the failure can pass by itself, such as a disk that does not respond. */
   isTransient: Schema.optional(Schema.Boolean),
@@ -898,20 +899,22 @@ export class StoreFailed extends Schema.TaggedError<StoreFailed>()("StoreFailed"
 }
 
 /** Any failure of the store itself. */
-export const StoreError = Schema.Union(
-  StoreBusy,
-  StoreFull,
-  StoreCorrupt,
-  StoreReadOnly,
-  StoreRemoved,
-  StoreMissing,
-  StoreUnsupported,
-  StoreTooNew,
-  StoreTooOld,
-  StoreInUse,
-  StoreRefused,
-  StoreFailed,
-  IncompatibleTable,
+export const StoreError = Later.schema(() =>
+  Schema.Union(
+    StoreBusy,
+    StoreFull,
+    StoreCorrupt,
+    StoreReadOnly,
+    StoreRemoved,
+    StoreMissing,
+    StoreUnsupported,
+    StoreTooNew,
+    StoreTooOld,
+    StoreInUse,
+    StoreRefused,
+    StoreFailed,
+    IncompatibleTable,
+  ),
 )
 export type StoreError = typeof StoreError.Type
 
@@ -929,7 +932,7 @@ export const isTransient = (error: unknown): error is StoreBusy | StoreFull | St
  * A run has reached its `deadline` before it had finished. Its attempts were interrupted, its sagas were undone and its `finally`
  * parts have run. `deadline` is in epoch milliseconds.
  */
-export class RunTimedOut extends Schema.TaggedError<RunTimedOut>()("RunTimedOut", { ...runFields, deadline: Schema.Number }) {
+export class RunTimedOut extends Later.TaggedError<RunTimedOut>()("RunTimedOut", { ...runFields, deadline: Schema.Number }) {
   override get message(): string {
     return `${this.summary} Finished steps are kept: resume it with a later deadline.`
   }
@@ -950,9 +953,11 @@ export const Uncompensated = Schema.Struct({
 export type Uncompensated = typeof Uncompensated.Type
 
 /** A failure left a saga, and the compensations of `failed` failed too; its other steps were undone. `cause` is the failure. */
-export class CompensationFailed extends Schema.TaggedError<CompensationFailed>()("CompensationFailed", {
+export class CompensationFailed extends Later.TaggedError<CompensationFailed>()("CompensationFailed", {
   ...runFields,
-  cause: Schema.Union(StepFailed, StepTimedOut, CrashLoop, LoopLimitReached, EndlessPass, UnsettledRead, RunTimedOut),
+  cause: Later.schema(() =>
+    Schema.Union(StepFailed, StepTimedOut, CrashLoop, LoopLimitReached, EndlessPass, UnsettledRead, RunTimedOut),
+  ),
   failed: Schema.Array(Uncompensated),
 }) {
   override get message(): string {
@@ -966,15 +971,8 @@ export class CompensationFailed extends Schema.TaggedError<CompensationFailed>()
 }
 
 /** The failure of a run, as stored with it. */
-export const RunFailure = Schema.Union(
-  StepFailed,
-  StepTimedOut,
-  CrashLoop,
-  LoopLimitReached,
-  EndlessPass,
-  UnsettledRead,
-  RunTimedOut,
-  CompensationFailed,
+export const RunFailure = Later.schema(() =>
+  Schema.Union(StepFailed, StepTimedOut, CrashLoop, LoopLimitReached, EndlessPass, UnsettledRead, RunTimedOut, CompensationFailed),
 )
 export type RunFailure = typeof RunFailure.Type
 
@@ -982,7 +980,7 @@ export type RunFailure = typeof RunFailure.Type
 export const failureMessage = (failure: RunFailure): string => ("summary" in failure ? failure.summary : failure.message)
 
 /** Raised by a step to fail at once, without another attempt. */
-export class NonRetryable extends Schema.TaggedError<NonRetryable>()("NonRetryable", {
+export class NonRetryable extends Later.TaggedError<NonRetryable>()("NonRetryable", {
   message: Schema.String,
   cause: Schema.optional(Schema.Defect),
 }) {}
@@ -991,7 +989,7 @@ export class NonRetryable extends Schema.TaggedError<NonRetryable>()("NonRetryab
  * The output of a step does not match its schema, or cannot be stored as JSON. It is never stored. The step is retried, unless
  * `isFinal` marks that another attempt would give the same.
  */
-export class InvalidOutput extends Schema.TaggedError<InvalidOutput>()("InvalidOutput", {
+export class InvalidOutput extends Later.TaggedError<InvalidOutput>()("InvalidOutput", {
   nodeId: Schema.String,
   issues: Schema.Array(Schema.String),
   isFinal: Schema.optional(Schema.Boolean),
@@ -1010,7 +1008,7 @@ export class InvalidOutput extends Schema.TaggedError<InvalidOutput>()("InvalidO
  * A step failed with an error of a declared kind that its `error` schema cannot encode, or cannot decode afterwards. The step
  * is not retried. The error itself is the cause.
  */
-export class InvalidError extends Schema.TaggedError<InvalidError>()("InvalidError", {
+export class InvalidError extends Later.TaggedError<InvalidError>()("InvalidError", {
   nodeId: Schema.String,
   issues: Schema.Array(Schema.String),
   cause: Schema.optional(Schema.Defect),
@@ -1024,7 +1022,7 @@ export class InvalidError extends Schema.TaggedError<InvalidError>()("InvalidErr
  * Every agent of a step failed: a provider refused or could not be reached, or the agent itself is faulty. If `retryable` is
  * set, the step's retry policy applies, after `retryAfterMs` at the earliest.
  */
-export class AgentFailed extends Schema.TaggedError<AgentFailed>()("AgentFailed", {
+export class AgentFailed extends Later.TaggedError<AgentFailed>()("AgentFailed", {
   nodeId: Schema.String,
   /** Name of the agent that failed; of several, one that is retryable if there is one. */
   agent: Schema.String,
@@ -1050,7 +1048,7 @@ export class AgentFailed extends Schema.TaggedError<AgentFailed>()("AgentFailed"
 }
 
 /** A step has an agent, and the run has no `AgentRunner`. The step fails at once, before its prompt is rendered. */
-export class NoAgentRunner extends Schema.TaggedError<NoAgentRunner>()("NoAgentRunner", {
+export class NoAgentRunner extends Later.TaggedError<NoAgentRunner>()("NoAgentRunner", {
   nodeId: Schema.String,
 }) {
   override get message(): string {
@@ -1062,7 +1060,7 @@ export class NoAgentRunner extends Schema.TaggedError<NoAgentRunner>()("NoAgentR
  * A step lists rights for its tools that its runtime does not have, or that cannot be had: a host, a tool, or a root outside that of the runtime. No agent
  * was asked.
  */
-export class ToolRightsExceeded extends Schema.TaggedError<ToolRightsExceeded>()("ToolRightsExceeded", {
+export class ToolRightsExceeded extends Later.TaggedError<ToolRightsExceeded>()("ToolRightsExceeded", {
   nodeId: Schema.String,
   /** The option of the step. */
   option: Schema.Literal("allowTools", "allowNetwork", "root"),
@@ -1077,7 +1075,7 @@ export class ToolRightsExceeded extends Schema.TaggedError<ToolRightsExceeded>()
  * A step that would exceed a budget. No call was made beyond it. A larger limit, or an approval where the budget asks, lets the run
  * continue when it is resumed.
  */
-export class BudgetExceeded extends Schema.TaggedError<BudgetExceeded>()("BudgetExceeded", {
+export class BudgetExceeded extends Later.TaggedError<BudgetExceeded>()("BudgetExceeded", {
   nodeId: Schema.String,
   ...Budget.Reached.fields,
 }) {
@@ -1097,7 +1095,7 @@ export class BudgetExceeded extends Schema.TaggedError<BudgetExceeded>()("Budget
  * A list has more items than its `maxItems`. None of the new items was begun. A larger `maxItems` lets the run continue when it is
  * resumed.
  */
-export class TooManyItems extends Schema.TaggedError<TooManyItems>()("TooManyItems", {
+export class TooManyItems extends Later.TaggedError<TooManyItems>()("TooManyItems", {
   nodeId: Schema.String,
   items: Schema.Number,
   maxItems: Schema.Number,
@@ -1111,7 +1109,7 @@ export class TooManyItems extends Schema.TaggedError<TooManyItems>()("TooManyIte
  * A child run that would be nested deeper than its node allows: a workflow that starts itself may not end. It was not started. A
  * larger `maxDepth` of the node lets the run continue when it is resumed.
  */
-export class ChildRunsTooDeep extends Schema.TaggedError<ChildRunsTooDeep>()("ChildRunsTooDeep", {
+export class ChildRunsTooDeep extends Later.TaggedError<ChildRunsTooDeep>()("ChildRunsTooDeep", {
   nodeId: Schema.String,
   workflow: Schema.String,
   maxDepth: Schema.Number,
@@ -1122,14 +1120,14 @@ export class ChildRunsTooDeep extends Schema.TaggedError<ChildRunsTooDeep>()("Ch
 }
 
 /** A dependency has no output although its node is done: its loop made no pass. */
-export class MissingNeed extends Schema.TaggedError<MissingNeed>()("MissingNeed", { nodeId: Schema.String, need: Schema.String }) {
+export class MissingNeed extends Later.TaggedError<MissingNeed>()("MissingNeed", { nodeId: Schema.String, need: Schema.String }) {
   override get message(): string {
     return `Step "${this.nodeId}" needs "${this.need}", which has no output: the loop it is in made no pass.`
   }
 }
 
 /** The request of a wait is invalid: the author's function returned a value that cannot be shown, or no valid time. */
-export class InvalidRequest extends Schema.TaggedError<InvalidRequest>()("InvalidRequest", {
+export class InvalidRequest extends Later.TaggedError<InvalidRequest>()("InvalidRequest", {
   nodeId: Schema.String,
   problem: Schema.String,
 }) {
@@ -1139,7 +1137,7 @@ export class InvalidRequest extends Schema.TaggedError<InvalidRequest>()("Invali
 }
 
 /** A condition returned a value that is always truthy: a promise, an Effect, a function, or a text such as "no". */
-export class InvalidCondition extends Schema.TaggedError<InvalidCondition>()("InvalidCondition", {
+export class InvalidCondition extends Later.TaggedError<InvalidCondition>()("InvalidCondition", {
   /** The id of the node; for a branch, which has none, its path in the plan. */
   nodeId: Schema.String,
   /** `when`, `skipIf` or `until`. */
@@ -1152,7 +1150,7 @@ export class InvalidCondition extends Schema.TaggedError<InvalidCondition>()("In
 }
 
 /** The `on` of a switch returned the name of no case, and the switch has no `otherwise`; or it returned no name at all. */
-export class UnknownCase extends Schema.TaggedError<UnknownCase>()("UnknownCase", {
+export class UnknownCase extends Later.TaggedError<UnknownCase>()("UnknownCase", {
   /** The path of the switch in the plan. */
   nodeId: Schema.String,
   received: Schema.String,
@@ -1170,7 +1168,7 @@ export class UnknownCase extends Schema.TaggedError<UnknownCase>()("UnknownCase"
 }
 
 /** The `timeout` function of a step threw or returned no duration. The step fails at once. */
-export class InvalidTimeout extends Schema.TaggedError<InvalidTimeout>()("InvalidTimeout", {
+export class InvalidTimeout extends Later.TaggedError<InvalidTimeout>()("InvalidTimeout", {
   nodeId: Schema.String,
   problem: Schema.String,
 }) {
@@ -1183,7 +1181,7 @@ export class InvalidTimeout extends Schema.TaggedError<InvalidTimeout>()("Invali
  * A retry policy gives an invalid time for the next attempt: its delay is infinite, or ends after the last date. The step fails
  * at once.
  */
-export class InvalidDelay extends Schema.TaggedError<InvalidDelay>()("InvalidDelay", { received: Schema.String }) {
+export class InvalidDelay extends Later.TaggedError<InvalidDelay>()("InvalidDelay", { received: Schema.String }) {
   override get message(): string {
     return `its "retry" sets the next attempt to ${this.received}, which is no valid time`
   }

@@ -2,12 +2,14 @@
  * The port that isolates commands from the machine they run on. A layer turns a policy and a command into the command to start
  * instead; `packages/sandbox` has the layers. Nothing here starts a process.
  */
+
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Bounds from "./Bounds.ts"
+import * as Later from "./Later.ts"
 
 /** A host of a list. */
 export interface Host {
@@ -140,7 +142,7 @@ export interface Isolated {
 }
 
 /** Isolation that this machine cannot give. Nothing was started. `install` repairs it, where something does. */
-export class IsolationUnavailable extends Schema.TaggedError<IsolationUnavailable>()("IsolationUnavailable", {
+export class IsolationUnavailable extends Later.TaggedError<IsolationUnavailable>()("IsolationUnavailable", {
   isolation: Schema.String,
   problem: Schema.String,
   install: Schema.optional(Schema.String),
@@ -152,7 +154,7 @@ export class IsolationUnavailable extends Schema.TaggedError<IsolationUnavailabl
 }
 
 /** A policy that cannot be carried out as it is. Nothing was started. */
-export class InvalidPolicy extends Schema.TaggedError<InvalidPolicy>()("InvalidPolicy", {
+export class InvalidPolicy extends Later.TaggedError<InvalidPolicy>()("InvalidPolicy", {
   field: Schema.String,
   problem: Schema.String,
 }) {

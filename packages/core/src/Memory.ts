@@ -2,12 +2,14 @@
  * Facts that outlive runs: values by namespace and key, which steps remember and later steps recall into the prompts of their
  * agents. A fact that a step remembers is written in the frame that finishes the step.
  */
+
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import type { StoreError } from "./Errors.ts"
 import { type Json, toJson } from "./internal/json.ts"
+import * as Later from "./Later.ts"
 
 /** A fact. Times are epoch milliseconds. */
 export const Fact = Schema.Struct({
@@ -57,7 +59,7 @@ export const longestValue = 65_536
 export const defaultLimit = 100
 
 /** A fact that cannot be stored. */
-export class InvalidFact extends Schema.TaggedError<InvalidFact>()("InvalidFact", {
+export class InvalidFact extends Later.TaggedError<InvalidFact>()("InvalidFact", {
   namespace: Schema.String,
   key: Schema.String,
   problem: Schema.String,

@@ -2,12 +2,14 @@
  * A run as of an earlier moment: its plan, its nodes with their outputs, and its waits. It needs neither the code of the workflow
  * nor a claim.
  */
+
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as DerivedStatus from "./DerivedStatus.ts"
 import { NoSuchMoment, RunFailure, type RunNotFound, type StoreError } from "./Errors.ts"
 import type { Moment } from "./History.ts"
 import { parseNodeKey } from "./Ids.ts"
+import * as Later from "./Later.ts"
 import * as PlanText from "./PlanText.ts"
 import type * as Records from "./Records.ts"
 import { NodeSummary, type RunReaderShape, WaitSummary } from "./RunReader.ts"
@@ -27,41 +29,43 @@ export const NodeAt = Schema.Struct({
 export type NodeAt = typeof NodeAt.Type
 
 /** A run as of a moment. Times are epoch milliseconds. */
-export const RunAt = Schema.Struct({
-  runId: Schema.String,
-  workflow: Schema.String,
-  version: Schema.NullOr(Schema.String),
-  /** Numbers of the frame and of its last event, and its time; `null` before the first event. */
-  frame: Schema.Number,
-  seq: Schema.Number,
-  at: Schema.NullOr(Schema.Number),
-  /** The status of a run that a process works on. */
-  status: Status.ShownStatus,
-  isPaused: Schema.Boolean,
-  /** Time at which it ends as failed unless it has finished before, if it has one. */
-  deadline: Schema.optional(Schema.Number),
-  /** Set once a cancellation was requested. */
-  cancel: Schema.NullOr(Schema.Struct({ reason: Schema.NullOr(Schema.String) })),
-  input: Schema.optional(Schema.Unknown),
-  output: Schema.optional(Schema.Unknown),
-  failure: Schema.NullOr(RunFailure),
-  /** The text of the plan, a line per node. */
-  plan: Schema.String,
-  /** In the order of the plan. Nodes that had left it come last. */
-  nodes: Schema.Array(NodeAt),
-  /** Open and closed waits, oldest first. */
-  waits: Schema.Array(WaitSummary),
-  /** Signals that no wait had taken, in order of arrival. */
-  signals: Schema.Array(
-    Schema.Struct({
-      id: Schema.String,
-      name: Schema.String,
-      correlation: Schema.optional(Schema.String),
-      payload: Schema.optional(Schema.Unknown),
-      at: Schema.Number,
-    }),
-  ),
-})
+export const RunAt = Later.schema(() =>
+  Schema.Struct({
+    runId: Schema.String,
+    workflow: Schema.String,
+    version: Schema.NullOr(Schema.String),
+    /** Numbers of the frame and of its last event, and its time; `null` before the first event. */
+    frame: Schema.Number,
+    seq: Schema.Number,
+    at: Schema.NullOr(Schema.Number),
+    /** The status of a run that a process works on. */
+    status: Status.ShownStatus,
+    isPaused: Schema.Boolean,
+    /** Time at which it ends as failed unless it has finished before, if it has one. */
+    deadline: Schema.optional(Schema.Number),
+    /** Set once a cancellation was requested. */
+    cancel: Schema.NullOr(Schema.Struct({ reason: Schema.NullOr(Schema.String) })),
+    input: Schema.optional(Schema.Unknown),
+    output: Schema.optional(Schema.Unknown),
+    failure: Schema.NullOr(RunFailure),
+    /** The text of the plan, a line per node. */
+    plan: Schema.String,
+    /** In the order of the plan. Nodes that had left it come last. */
+    nodes: Schema.Array(NodeAt),
+    /** Open and closed waits, oldest first. */
+    waits: Schema.Array(WaitSummary),
+    /** Signals that no wait had taken, in order of arrival. */
+    signals: Schema.Array(
+      Schema.Struct({
+        id: Schema.String,
+        name: Schema.String,
+        correlation: Schema.optional(Schema.String),
+        payload: Schema.optional(Schema.Unknown),
+        at: Schema.Number,
+      }),
+    ),
+  }),
+)
 
 export type RunAt = typeof RunAt.Type
 

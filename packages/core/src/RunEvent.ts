@@ -3,9 +3,11 @@
  * their frame, and stored as the log. The log leaves out inputs, outputs, the turns of agents and the reads of nodes, which
  * have tables of their own.
  */
+
 import * as Schema from "effect/Schema"
 import { AgentTurn } from "./Agent.ts"
 import { ErrorInfo, RunFailure, Uncompensated } from "./Errors.ts"
+import * as Later from "./Later.ts"
 import { Millis } from "./Millis.ts"
 import * as Status from "./Status.ts"
 
@@ -419,7 +421,7 @@ const stray = { strayReads: Schema.optional(Schema.Array(StrayRead)) }
 /** `from` names the rows (`<node>/<iteration>`) that gave the output, so that it can be read back without the plan. */
 export const RunFinished = Schema.TaggedStruct("RunFinished", { output: Stored, from: Schema.optional(OutputSource), ...stray })
 
-export const RunFailed = Schema.TaggedStruct("RunFailed", { failure: RunFailure, ...stray })
+export const RunFailed = Later.schema(() => Schema.TaggedStruct("RunFailed", { failure: RunFailure, ...stray }))
 
 /** `uncompensated` lists the steps that sagas, also of child runs, could not undo. */
 export const RunCancelled = Schema.TaggedStruct("RunCancelled", {
@@ -432,45 +434,47 @@ export const RunCancelled = Schema.TaggedStruct("RunCancelled", {
 export const RunContinued = Schema.TaggedStruct("RunContinued", { successor: Schema.String, ...stray })
 
 /** Any event of a run. */
-export const RunEvent = Schema.Union(
-  RunStarted,
-  RunForked,
-  RunResumed,
-  PlanChanged,
-  CodeReloaded,
-  RunReverted,
-  AttemptStarted,
-  AttemptSucceeded,
-  AttemptFailed,
-  AttemptInterrupted,
-  NodeFailed,
-  WaitStarted,
-  DeadlineMoved,
-  ApprovalDecided,
-  TaskAnswered,
-  AnswerRefused,
-  SignalReceived,
-  SignalRefused,
-  SubflowEnded,
-  WaitEnded,
-  BoundaryStarted,
-  LeaveRequested,
-  PartsDecided,
-  BoundaryHalted,
-  BoundaryEnded,
-  NodeSkipped,
-  NodeWithdrawn,
-  NodeReset,
-  LoopAdvanced,
-  LoopMounted,
-  LoopFinished,
-  RunPaused,
-  RunUnpaused,
-  CancelRequested,
-  DeadlineSet,
-  RunFinished,
-  RunFailed,
-  RunCancelled,
-  RunContinued,
+export const RunEvent = Later.schema(() =>
+  Schema.Union(
+    RunStarted,
+    RunForked,
+    RunResumed,
+    PlanChanged,
+    CodeReloaded,
+    RunReverted,
+    AttemptStarted,
+    AttemptSucceeded,
+    AttemptFailed,
+    AttemptInterrupted,
+    NodeFailed,
+    WaitStarted,
+    DeadlineMoved,
+    ApprovalDecided,
+    TaskAnswered,
+    AnswerRefused,
+    SignalReceived,
+    SignalRefused,
+    SubflowEnded,
+    WaitEnded,
+    BoundaryStarted,
+    LeaveRequested,
+    PartsDecided,
+    BoundaryHalted,
+    BoundaryEnded,
+    NodeSkipped,
+    NodeWithdrawn,
+    NodeReset,
+    LoopAdvanced,
+    LoopMounted,
+    LoopFinished,
+    RunPaused,
+    RunUnpaused,
+    CancelRequested,
+    DeadlineSet,
+    RunFinished,
+    RunFailed,
+    RunCancelled,
+    RunContinued,
+  ),
 )
 export type RunEvent = typeof RunEvent.Type

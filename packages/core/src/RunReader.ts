@@ -1,6 +1,7 @@
 /**
  * Queries about runs, for people, programs and pages. They need neither the code of a workflow nor a claim.
  */
+
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -8,6 +9,7 @@ import { AgentTurn } from "./Agent.ts"
 import { StoredGeneration } from "./CodeGeneration.ts"
 import { ErrorInfo, RunFailure, type RunNotFound, type StoreError } from "./Errors.ts"
 import type { InboxMessage } from "./Inbox.ts"
+import * as Later from "./Later.ts"
 import { isTransient } from "./Records.ts"
 import { LeaveRequest, Leaving, PendingKind, RunEvent, StrayRead, type WaitKind } from "./RunEvent.ts"
 import { type NewRun, Stuck } from "./RunOwnership.ts"
@@ -232,13 +234,15 @@ export interface WaitName {
 }
 
 /** An event as logged. Inputs and outputs are left out; they have tables of their own. */
-export const LoggedEvent = Schema.Struct({
-  runId: Schema.String,
-  seq: Schema.Number,
-  frame: Schema.Number,
-  at: Schema.Number,
-  event: RunEvent,
-})
+export const LoggedEvent = Later.schema(() =>
+  Schema.Struct({
+    runId: Schema.String,
+    seq: Schema.Number,
+    frame: Schema.Number,
+    at: Schema.Number,
+    event: RunEvent,
+  }),
+)
 
 export type LoggedEvent = typeof LoggedEvent.Type
 
@@ -267,22 +271,24 @@ export const RunOverview = Schema.Struct({
 export type RunOverview = typeof RunOverview.Type
 
 /** Everything about one run. */
-export const RunDetails = Schema.Struct({
-  ...RunOverview.fields,
-  input: Schema.Unknown,
-  output: Schema.Unknown,
-  failure: Schema.NullOr(RunFailure),
-  /** Reads of an ended run that found no node, if there are any. */
-  strayReads: Schema.optional(Schema.Array(StrayRead)),
-  nodes: Schema.Array(NodeSummary),
-  attempts: Schema.Array(AttemptSummary),
-  /** Generations of its code, oldest first, if they are on record. */
-  generations: Schema.optional(Schema.Array(StoredGeneration)),
-  /** Slots of limits that steps and calls of agents wait for, if there are any. */
-  slots: Schema.optional(Schema.Array(SlotWait)),
-  /** Snapshots of workspaces around its attempts, if there are any. */
-  snapshots: Schema.optional(Schema.Array(Snapshot)),
-})
+export const RunDetails = Later.schema(() =>
+  Schema.Struct({
+    ...RunOverview.fields,
+    input: Schema.Unknown,
+    output: Schema.Unknown,
+    failure: Schema.NullOr(RunFailure),
+    /** Reads of an ended run that found no node, if there are any. */
+    strayReads: Schema.optional(Schema.Array(StrayRead)),
+    nodes: Schema.Array(NodeSummary),
+    attempts: Schema.Array(AttemptSummary),
+    /** Generations of its code, oldest first, if they are on record. */
+    generations: Schema.optional(Schema.Array(StoredGeneration)),
+    /** Slots of limits that steps and calls of agents wait for, if there are any. */
+    slots: Schema.optional(Schema.Array(SlotWait)),
+    /** Snapshots of workspaces around its attempts, if there are any. */
+    snapshots: Schema.optional(Schema.Array(Snapshot)),
+  }),
+)
 
 export type RunDetails = typeof RunDetails.Type
 

@@ -2,12 +2,14 @@
  * The port of sandboxes: places with files of their own, in which the commands of steps run isolated. A provider makes them; `packages/sandbox` has providers,
  * and users can write others. The work comes back as a patch, which is applied to the root of the runtime.
  */
+
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import type { Argv, CommandError, CommandResult, CommandRunnerShape } from "./CommandRunner.ts"
+import * as Later from "./Later.ts"
 import { Worktrees, type WorktreesShape } from "./Worktrees.ts"
 
 /** Bounds of each command in a sandbox. A smaller bound of the command itself holds. */
@@ -121,7 +123,7 @@ export const SandboxResult = Schema.Struct({
 export interface SandboxResult extends Schema.Schema.Type<typeof SandboxResult> {}
 
 /** A sandbox that could not be opened, read or closed. If `isTransient`, the retry policy of the step applies. Otherwise the step fails at once. */
-export class SandboxFailed extends Schema.TaggedError<SandboxFailed>()("SandboxFailed", {
+export class SandboxFailed extends Later.TaggedError<SandboxFailed>()("SandboxFailed", {
   sandbox: Schema.String,
   problem: Schema.String,
   isTransient: Schema.Boolean,
@@ -132,7 +134,7 @@ export class SandboxFailed extends Schema.TaggedError<SandboxFailed>()("SandboxF
 }
 
 /** A patch that does not fit the files any more: others have changed them since. Nothing was applied, and the patch is kept. */
-export class PatchConflict extends Schema.TaggedError<PatchConflict>()("PatchConflict", {
+export class PatchConflict extends Later.TaggedError<PatchConflict>()("PatchConflict", {
   sandbox: Schema.String,
   /** The paths that differ from what the sandbox began with. */
   paths: Schema.Array(Schema.String),

@@ -2,12 +2,14 @@
  * Scores of outputs. The frame that finishes a step stores which scorers are due; they run after it, without holding up the run. A
  * score that a crash has cut off is due again for the next process that has the workflow's code.
  */
+
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { ErrorInfo } from "./ErrorInfo.ts"
 import type { StoreError } from "./Errors.ts"
 import { digest } from "./internal/digest.ts"
+import * as Later from "./Later.ts"
 
 /** `due` has not ended, `finished` has a score, `failed` an error. */
 export const ScoreStatus = Schema.Literal("due", "finished", "failed")
@@ -60,7 +62,7 @@ export type ScoreEnd =
   | { readonly status: "failed"; readonly error: ErrorInfo }
 
 /** A result of a scorer that is no score. */
-export class InvalidScore extends Schema.TaggedError<InvalidScore>()("InvalidScore", {
+export class InvalidScore extends Later.TaggedError<InvalidScore>()("InvalidScore", {
   scorer: Schema.String,
   problem: Schema.String,
 }) {

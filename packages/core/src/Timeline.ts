@@ -1,6 +1,7 @@
 /**
  * The timeline of a run: its frames in order, each with its events, what it changed of the plan, and the child runs that it started.
  */
+
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -10,6 +11,7 @@ import type { AttemptName } from "./AgentJournal.ts"
 import type { RunNotFound, StoreError } from "./Errors.ts"
 import { compositeKey } from "./Ids.ts"
 import type { InboxShape } from "./Inbox.ts"
+import * as Later from "./Later.ts"
 import * as PlanText from "./PlanText.ts"
 import { RunEvent } from "./RunEvent.ts"
 import * as RunLog from "./RunLog.ts"
@@ -19,25 +21,27 @@ import { Snapshot, type SnapshotMoment, type SnapshotsShape } from "./Snapshots.
 const ids = Schema.Array(Schema.String)
 
 /** A frame of a run. Frames without events are left out: they only took commands that changed nothing. */
-export const TimelineFrame = Schema.Struct({
-  runId: Schema.String,
-  frame: Schema.Number,
-  /** Time of its commit, in epoch milliseconds. */
-  at: Schema.Number,
-  /** Numbers of its first and last event. */
-  fromSeq: Schema.Number,
-  lastSeq: Schema.Number,
-  /** Without inputs and outputs, as in the log. */
-  events: Schema.Array(RunEvent),
-  /** Ids of nodes that it added to the plan, removed from it, or changed in it. The first frame adds the whole plan. */
-  plan: Schema.Struct({ added: ids, removed: ids, changed: ids }),
-  /** Child runs that it started. */
-  children: Schema.Array(Schema.Struct({ runId: Schema.String, nodeId: Schema.String, iteration: Schema.Number })),
-  /** Ids of the runs that were forked as of it. */
-  forks: ids,
-  /** Snapshots of workspaces around the attempts that it started or ended. */
-  snapshots: Schema.Array(Snapshot),
-})
+export const TimelineFrame = Later.schema(() =>
+  Schema.Struct({
+    runId: Schema.String,
+    frame: Schema.Number,
+    /** Time of its commit, in epoch milliseconds. */
+    at: Schema.Number,
+    /** Numbers of its first and last event. */
+    fromSeq: Schema.Number,
+    lastSeq: Schema.Number,
+    /** Without inputs and outputs, as in the log. */
+    events: Schema.Array(RunEvent),
+    /** Ids of nodes that it added to the plan, removed from it, or changed in it. The first frame adds the whole plan. */
+    plan: Schema.Struct({ added: ids, removed: ids, changed: ids }),
+    /** Child runs that it started. */
+    children: Schema.Array(Schema.Struct({ runId: Schema.String, nodeId: Schema.String, iteration: Schema.Number })),
+    /** Ids of the runs that were forked as of it. */
+    forks: ids,
+    /** Snapshots of workspaces around the attempts that it started or ended. */
+    snapshots: Schema.Array(Snapshot),
+  }),
+)
 
 export type TimelineFrame = typeof TimelineFrame.Type
 

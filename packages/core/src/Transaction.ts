@@ -7,6 +7,7 @@ import type * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import type { Codec, Json, SharedValue } from "./Codec.ts"
 import { InvalidSetting, RunFenced, type StoreError } from "./Errors.ts"
+import * as Later from "./Later.ts"
 
 /** The attempt of a step that makes a transaction. */
 export interface Attempt {
@@ -93,28 +94,28 @@ export type Transact = <A, E>(request: Request<A, E>) => Effect.Effect<Transacte
 const stepFields = { runId: Schema.String, nodeId: Schema.String, iteration: Schema.Number }
 
 /** The store has no SQL database. */
-export class NoSqlStore extends Schema.TaggedError<NoSqlStore>()("NoSqlStore", {}) {
+export class NoSqlStore extends Later.TaggedError<NoSqlStore>()("NoSqlStore", {}) {
   override get message(): string {
     return `The runs are kept in memory, without a database for a transaction. Provide Smithers.sqlite({ filename }), or in tests Smithers.sqlite({ filename: ":memory:" }), in place of Smithers.memory.`
   }
 }
 
 /** The argument is not the context of a step. */
-export class NotInStep extends Schema.TaggedError<NotInStep>()("NotInStep", {}) {
+export class NotInStep extends Later.TaggedError<NotInStep>()("NotInStep", {}) {
   override get message(): string {
     return "Sql.transaction was called without the context of a step: pass it the context of the step's code. Outside of steps use Sql.atomic."
   }
 }
 
 /** The code of a transaction is asynchronous, which would block the only writer of the database. All of it was rolled back. */
-export class NotSynchronous extends Schema.TaggedError<NotSynchronous>()("NotSynchronous", {}) {
+export class NotSynchronous extends Later.TaggedError<NotSynchronous>()("NotSynchronous", {}) {
   override get message(): string {
     return "The code of a transaction is asynchronous, which would block the only writer of the database: all of it was rolled back. Do slow work (promises, sleeps, requests) before it or in an earlier step, and pass it the result."
   }
 }
 
 /** A statement that is not allowed in a transaction. All of it was rolled back, even if its code continued. */
-export class StatementRefused extends Schema.TaggedError<StatementRefused>()("StatementRefused", {
+export class StatementRefused extends Later.TaggedError<StatementRefused>()("StatementRefused", {
   statement: Schema.String,
   reason: Schema.String,
 }) {
@@ -124,7 +125,7 @@ export class StatementRefused extends Schema.TaggedError<StatementRefused>()("St
 }
 
 /** The code of a transaction held the writer for too long. All of it was rolled back. */
-export class TransactionTooLong extends Schema.TaggedError<TransactionTooLong>()("TransactionTooLong", {
+export class TransactionTooLong extends Later.TaggedError<TransactionTooLong>()("TransactionTooLong", {
   heldMs: Schema.Number,
   limitMs: Schema.Number,
 }) {
@@ -134,21 +135,21 @@ export class TransactionTooLong extends Schema.TaggedError<TransactionTooLong>()
 }
 
 /** The database rolled back the transaction by itself, as `INSERT OR ROLLBACK`, `RAISE(ROLLBACK)` and some disk failures do. */
-export class TransactionBroken extends Schema.TaggedError<TransactionBroken>()("TransactionBroken", { detail: Schema.String }) {
+export class TransactionBroken extends Later.TaggedError<TransactionBroken>()("TransactionBroken", { detail: Schema.String }) {
   override get message(): string {
     return `A statement ended the transaction, and all of it was rolled back: ${this.detail}`
   }
 }
 
 /** The attempt has ended, or another one has replaced it. Nothing was written. */
-export class StaleAttempt extends Schema.TaggedError<StaleAttempt>()("StaleAttempt", { ...stepFields, attempt: Schema.Number }) {
+export class StaleAttempt extends Later.TaggedError<StaleAttempt>()("StaleAttempt", { ...stepFields, attempt: Schema.Number }) {
   override get message(): string {
     return `Attempt ${this.attempt} of step "${this.nodeId}" of run "${this.runId}" has ended, by a timeout, an interruption or another attempt: its transaction was not made.`
   }
 }
 
 /** The attempt has made this transaction already. The second one did nothing. */
-export class TransactionTaken extends Schema.TaggedError<TransactionTaken>()("TransactionTaken", {
+export class TransactionTaken extends Later.TaggedError<TransactionTaken>()("TransactionTaken", {
   ...stepFields,
   name: Schema.optional(Schema.String),
 }) {
@@ -159,23 +160,27 @@ export class TransactionTaken extends Schema.TaggedError<TransactionTaken>()("Tr
 }
 
 /** The errors of a transaction other than those of its code and of the store. */
-export const TransactionError = Schema.Union(
-  NoSqlStore,
-  NotInStep,
-  NotSynchronous,
-  StatementRefused,
-  TransactionTooLong,
-  TransactionBroken,
-  StaleAttempt,
-  TransactionTaken,
-  RunFenced,
+export const TransactionError = Later.schema(() =>
+  Schema.Union(
+    NoSqlStore,
+    NotInStep,
+    NotSynchronous,
+    StatementRefused,
+    TransactionTooLong,
+    TransactionBroken,
+    StaleAttempt,
+    TransactionTaken,
+    RunFenced,
+  ),
 )
 export type TransactionError = typeof TransactionError.Type
 
-const isSlip = Schema.is(Schema.Union(NoSqlStore, NotInStep, NotSynchronous, StatementRefused, TransactionTaken, InvalidSetting))
+const Slip = Later.schema(() =>
+  Schema.Union(NoSqlStore, NotInStep, NotSynchronous, StatementRefused, TransactionTaken, InvalidSetting),
+)
 
 /**
  * Tells whether an error is a mistake in the code of a transaction, or in the layers provided to it, which another attempt
  * would repeat.
  */
-export const isOfCode = (error: unknown): boolean => isSlip(error)
+export const isOfCode = (error: unknown): boolean => Schema.is(Slip)(error)

@@ -2,10 +2,12 @@
  * The port that saves and restores the files of tasks. A snapshot is a commit of git that no branch, index or hook of the user takes part in; `packages/workspace`
  * has the layer. Paths in results are relative to the root of the task, with `/` between their parts.
  */
+
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
+import * as Later from "./Later.ts"
 
 /**
  * The reason why a path is not saved: its name is one of secrets (`.env*`, keys); an untracked file is too large; a repository below the root, or a submodule; a
@@ -79,14 +81,14 @@ export interface Kept {
 }
 
 /** Git is missing, or too old. Nothing was changed. */
-export class NoGit extends Schema.TaggedError<NoGit>()("NoGit", { problem: Schema.String }) {
+export class NoGit extends Later.TaggedError<NoGit>()("NoGit", { problem: Schema.String }) {
   override get message(): string {
     return `Files of tasks cannot be saved: ${this.problem}. Install git 2.30 or later, or switch snapshots off with snapshots: false.`
   }
 }
 
 /** An operation on saved files that failed. No file of the task was changed. */
-export class WorkspaceFailed extends Schema.TaggedError<WorkspaceFailed>()("WorkspaceFailed", {
+export class WorkspaceFailed extends Later.TaggedError<WorkspaceFailed>()("WorkspaceFailed", {
   operation: Schema.Literal("identify", "snapshot", "preview", "restore", "diff", "forget", "list"),
   /** The directory of the task. */
   root: Schema.String,
@@ -98,7 +100,7 @@ export class WorkspaceFailed extends Schema.TaggedError<WorkspaceFailed>()("Work
 }
 
 /** The repository does not hold this snapshot (any more): it was pruned, or belongs to another repository. Nothing was changed. */
-export class SnapshotMissing extends Schema.TaggedError<SnapshotMissing>()("SnapshotMissing", {
+export class SnapshotMissing extends Later.TaggedError<SnapshotMissing>()("SnapshotMissing", {
   /** The directory of the task. */
   root: Schema.String,
   /** The id of the snapshot. */
@@ -113,7 +115,7 @@ const listed = (paths: ReadonlyArray<string>): string =>
   paths.length <= 10 ? paths.join(", ") : `${paths.slice(0, 10).join(", ")} and ${paths.length - 10} more`
 
 /** A restore would replace files that no snapshot can bring back, because git ignores them or a rule leaves them out. Nothing was changed. */
-export class RestoreRefused extends Schema.TaggedError<RestoreRefused>()("RestoreRefused", {
+export class RestoreRefused extends Later.TaggedError<RestoreRefused>()("RestoreRefused", {
   /** The directory of the task. */
   root: Schema.String,
   /** The id of the snapshot to restore. */
@@ -130,7 +132,7 @@ export class RestoreRefused extends Schema.TaggedError<RestoreRefused>()("Restor
  * A restore that left files unlike its target: the disk was full, a file could not be written, or another process changed files meanwhile. `safety` holds the
  * files as they were before. The same restore can be repeated.
  */
-export class RestoreIncomplete extends Schema.TaggedError<RestoreIncomplete>()("RestoreIncomplete", {
+export class RestoreIncomplete extends Later.TaggedError<RestoreIncomplete>()("RestoreIncomplete", {
   /** The directory of the task. */
   root: Schema.String,
   /** The id of the snapshot to restore. */

@@ -2,10 +2,12 @@
  * The port that makes work trees of git for regions of a plan. Each is a directory with a branch of its own, of the repository that the runtime works in;
  * `packages/workspace` has the layer.
  */
+
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
+import * as Later from "./Later.ts"
 
 /** A worktree to open. */
 export interface WorktreeRequest {
@@ -36,7 +38,7 @@ export interface Removal extends Schema.Schema.Type<typeof Removal> {}
  * A worktree that could not be opened or removed. No file of it was changed. If `isTransient`, the retry policy of the step applies. Otherwise the step fails at
  * once.
  */
-export class WorktreeFailed extends Schema.TaggedError<WorktreeFailed>()("WorktreeFailed", {
+export class WorktreeFailed extends Later.TaggedError<WorktreeFailed>()("WorktreeFailed", {
   /** The directory of the worktree. */
   path: Schema.String,
   problem: Schema.String,

@@ -3,9 +3,11 @@
  * changes, and only then. For a missing output, `output` returns a {@link isPending pending} value and the other methods
  * `undefined`. While a task runs, reads return the current state, and `output` of a missing output throws {@link MissingOutput}.
  */
+
 import { type Caught, caughtOf } from "@smithers/core/Builder"
 import * as Codec from "@smithers/core/Codec"
 import { keptId, type NodeId } from "@smithers/core/Ids"
+import * as Later from "@smithers/core/Later"
 import type { StepContext } from "@smithers/core/StepProgram"
 import type { attemptKey } from "@smithers/core/Transaction"
 import * as Schema from "effect/Schema"
@@ -100,7 +102,7 @@ export interface TaskCtx<S extends Schemas = Schemas, Input = Undeclared>
 /**
  * A task has read a missing output with `ctx.output`. The task fails without retries, since another attempt would read the same.
  */
-export class MissingOutput extends Schema.TaggedError<MissingOutput>()("MissingOutput", {
+export class MissingOutput extends Later.TaggedError<MissingOutput>()("MissingOutput", {
   output: Schema.String,
   problem: Schema.String,
 }) {

@@ -8,6 +8,7 @@
  */
 
 import { compileSync, type CompileOptions as MdxOptions } from "@mdx-js/mdx"
+import * as Later from "@smithers/core/Later"
 import { name as published } from "@smithers/core/Package"
 import * as Thrown from "@smithers/core/Thrown"
 import * as Effect from "effect/Effect"
@@ -17,7 +18,7 @@ import { type Frontmatter, Malformed, split } from "./internal/frontmatter.ts"
 import { type File, isExpression, type MdxNode, type Program, slice, type Token } from "./internal/sourceSlicer.ts"
 
 /** A prompt file does not compile: its MDX, an expression in it or its front matter is malformed. */
-export class PromptSyntaxError extends Schema.TaggedError<PromptSyntaxError>()("PromptSyntaxError", {
+export class PromptSyntaxError extends Later.TaggedError<PromptSyntaxError>()("PromptSyntaxError", {
   file: Schema.String,
   /** Line, from 1, like `column`. */
   line: Schema.Number,

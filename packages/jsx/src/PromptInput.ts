@@ -2,6 +2,7 @@
  * Input types of a prompt file, and the validation of its props. Compiled prompts import this module, so it does not import the
  * compiler.
  */
+import * as Later from "@smithers/core/Later"
 import * as Schema from "effect/Schema"
 import { jsx } from "./jsx-runtime.ts"
 import { isPending } from "./Pending.ts"
@@ -25,7 +26,7 @@ export interface Inputs {
 }
 
 /** A prompt was rendered with props that do not match its front matter. Not retryable: the workflow must be changed. */
-export class PromptInputError extends Schema.TaggedError<PromptInputError>()("PromptInputError", {
+export class PromptInputError extends Later.TaggedError<PromptInputError>()("PromptInputError", {
   /** File of the prompt, as passed to the compiler. */
   file: Schema.String,
   /** Name of the input, with its path (`user.name`, `files[2]`) for a part of one. */

@@ -18,14 +18,11 @@ type Text = string | null
 type Time = Millis.Millis | null
 type Mutable<A> = { -readonly [K in keyof A]: A[K] }
 
-const encodeFailure = Schema.encodeSync(RunFailure)
-const decodeFailure = Schema.decodeUnknownSync(RunFailure)
-
 /** Encodes a failure as JSON, with the stacks of its errors, which its schema omits. */
 export const writeFailure = (failure: RunFailure): string => JSON.stringify(whole(failure))
 
 const whole = (failure: RunFailure): object => {
-  const encoded = encodeFailure(failure)
+  const encoded = Schema.encodeSync(RunFailure)(failure)
   switch (failure._tag) {
     case "StepFailed":
       return { ...encoded, error: failure.error }
@@ -37,7 +34,7 @@ const whole = (failure: RunFailure): object => {
 }
 
 /** Decodes the result of {@link writeFailure}. */
-export const readFailure = (text: string): RunFailure => decodeFailure(JSON.parse(text))
+export const readFailure = (text: string): RunFailure => Schema.decodeUnknownSync(RunFailure)(JSON.parse(text))
 
 /** Decodes JSON that this module has written. */
 const read = <A>(text: string): A => JSON.parse(text)

@@ -2,6 +2,7 @@
  * Errors of command-line agents. Each says in `isRetryable` if a later attempt with the same agent may succeed; one that says no passes
  * to the next agent of the step, and fails the step at once where there is none. `resetAt` and `retryAfterMs` date the next attempt.
  */
+import * as Later from "@smithers/core/Later"
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 
@@ -15,7 +16,7 @@ const withTail = (message: string, tail: string | undefined): string =>
 const sentence = (text: string): string => (/[.!?]$/.test(text.trim()) ? text.trim() : `${text.trim()}.`)
 
 /** The program is not on the search path. `install` installs it. */
-export class AgentNotInstalled extends Schema.TaggedError<AgentNotInstalled>()("AgentNotInstalled", {
+export class AgentNotInstalled extends Later.TaggedError<AgentNotInstalled>()("AgentNotInstalled", {
   ...of,
   program: Schema.String,
   install: Schema.optional(Schema.String),
@@ -28,7 +29,7 @@ export class AgentNotInstalled extends Schema.TaggedError<AgentNotInstalled>()("
 }
 
 /** The program has no login or key, or the provider refused it. `login` repairs it. */
-export class AgentNotLoggedIn extends Schema.TaggedError<AgentNotLoggedIn>()("AgentNotLoggedIn", {
+export class AgentNotLoggedIn extends Later.TaggedError<AgentNotLoggedIn>()("AgentNotLoggedIn", {
   ...of,
   detail: Schema.String,
   login: Schema.optional(Schema.String),
@@ -41,7 +42,7 @@ export class AgentNotLoggedIn extends Schema.TaggedError<AgentNotLoggedIn>()("Ag
 }
 
 /** The program works only in folders that it trusts. */
-export class AgentFolderUntrusted extends Schema.TaggedError<AgentFolderUntrusted>()("AgentFolderUntrusted", {
+export class AgentFolderUntrusted extends Later.TaggedError<AgentFolderUntrusted>()("AgentFolderUntrusted", {
   ...of,
   folder: Schema.String,
   repair: Schema.optional(Schema.String),
@@ -54,7 +55,7 @@ export class AgentFolderUntrusted extends Schema.TaggedError<AgentFolderUntruste
 }
 
 /** The limit of a subscription or a plan is reached. */
-export class AgentLimitReached extends Schema.TaggedError<AgentLimitReached>()("AgentLimitReached", {
+export class AgentLimitReached extends Later.TaggedError<AgentLimitReached>()("AgentLimitReached", {
   ...of,
   detail: Schema.String,
   /** Epoch milliseconds at which the limit has passed; absent if the agent does not say. */
@@ -69,7 +70,7 @@ export class AgentLimitReached extends Schema.TaggedError<AgentLimitReached>()("
 }
 
 /** The provider takes no more requests for a short time. */
-export class AgentRateLimited extends Schema.TaggedError<AgentRateLimited>()("AgentRateLimited", {
+export class AgentRateLimited extends Later.TaggedError<AgentRateLimited>()("AgentRateLimited", {
   ...of,
   detail: Schema.String,
   retryAfterMs: Schema.optional(Schema.Number),
@@ -82,7 +83,7 @@ export class AgentRateLimited extends Schema.TaggedError<AgentRateLimited>()("Ag
 }
 
 /** The provider, or the way to it, does not work at the moment. */
-export class AgentOverloaded extends Schema.TaggedError<AgentOverloaded>()("AgentOverloaded", {
+export class AgentOverloaded extends Later.TaggedError<AgentOverloaded>()("AgentOverloaded", {
   ...of,
   detail: Schema.String,
   status: Schema.optional(Schema.Number),
@@ -94,7 +95,7 @@ export class AgentOverloaded extends Schema.TaggedError<AgentOverloaded>()("Agen
 }
 
 /** The conversation does not fit into the context of the model. A conversation that was resumed is begun again before this is raised. */
-export class AgentContextTooLong extends Schema.TaggedError<AgentContextTooLong>()("AgentContextTooLong", {
+export class AgentContextTooLong extends Later.TaggedError<AgentContextTooLong>()("AgentContextTooLong", {
   ...of,
   detail: Schema.String,
 }) {
@@ -105,7 +106,7 @@ export class AgentContextTooLong extends Schema.TaggedError<AgentContextTooLong>
 }
 
 /** The session to resume does not exist. The agent begins a new one, so that this is seen only where that fails too. */
-export class AgentSessionUnknown extends Schema.TaggedError<AgentSessionUnknown>()("AgentSessionUnknown", {
+export class AgentSessionUnknown extends Later.TaggedError<AgentSessionUnknown>()("AgentSessionUnknown", {
   ...of,
   session: Schema.String,
 }) {
@@ -116,7 +117,7 @@ export class AgentSessionUnknown extends Schema.TaggedError<AgentSessionUnknown>
 }
 
 /** The session to begin exists. The agent resumes it, so that this is seen only where that fails too. */
-export class AgentSessionInUse extends Schema.TaggedError<AgentSessionInUse>()("AgentSessionInUse", {
+export class AgentSessionInUse extends Later.TaggedError<AgentSessionInUse>()("AgentSessionInUse", {
   ...of,
   session: Schema.String,
 }) {
@@ -127,7 +128,7 @@ export class AgentSessionInUse extends Schema.TaggedError<AgentSessionInUse>()("
 }
 
 /** The agent wrote nothing for too long, and was ended. */
-export class AgentStalled extends Schema.TaggedError<AgentStalled>()("AgentStalled", { ...of, idleMs: Schema.Number }) {
+export class AgentStalled extends Later.TaggedError<AgentStalled>()("AgentStalled", { ...of, idleMs: Schema.Number }) {
   readonly isRetryable = true
   override get message(): string {
     const span = Duration.format(Duration.millis(this.idleMs))
@@ -136,7 +137,7 @@ export class AgentStalled extends Schema.TaggedError<AgentStalled>()("AgentStall
 }
 
 /** The agent took too long, and was ended. */
-export class AgentTimedOut extends Schema.TaggedError<AgentTimedOut>()("AgentTimedOut", { ...of, timeoutMs: Schema.Number }) {
+export class AgentTimedOut extends Later.TaggedError<AgentTimedOut>()("AgentTimedOut", { ...of, timeoutMs: Schema.Number }) {
   readonly isRetryable = true
   override get message(): string {
     const span = Duration.format(Duration.millis(this.timeoutMs))
@@ -145,7 +146,7 @@ export class AgentTimedOut extends Schema.TaggedError<AgentTimedOut>()("AgentTim
 }
 
 /** The program ended without a result: by a signal, at a bound of its processes or memory, or with an exit code. */
-export class AgentDied extends Schema.TaggedError<AgentDied>()("AgentDied", {
+export class AgentDied extends Later.TaggedError<AgentDied>()("AgentDied", {
   ...of,
   exitCode: Schema.optional(Schema.Number),
   signal: Schema.optional(Schema.String),
@@ -160,7 +161,7 @@ export class AgentDied extends Schema.TaggedError<AgentDied>()("AgentDied", {
 }
 
 /** The program ended in order, and what it wrote has no result. */
-export class AgentBadOutput extends Schema.TaggedError<AgentBadOutput>()("AgentBadOutput", { ...of, problem: Schema.String }) {
+export class AgentBadOutput extends Later.TaggedError<AgentBadOutput>()("AgentBadOutput", { ...of, problem: Schema.String }) {
   readonly isRetryable = true
   override get message(): string {
     return withTail(`Agent "${this.agent}" wrote no result that can be read: ${sentence(this.problem)}`, this.tail)
@@ -168,7 +169,7 @@ export class AgentBadOutput extends Schema.TaggedError<AgentBadOutput>()("AgentB
 }
 
 /** The agent stopped at a bound that its settings give it, such as turns or money. */
-export class AgentStopped extends Schema.TaggedError<AgentStopped>()("AgentStopped", {
+export class AgentStopped extends Later.TaggedError<AgentStopped>()("AgentStopped", {
   ...of,
   reason: Schema.Literal("turns", "budget"),
   detail: Schema.String,
@@ -181,7 +182,7 @@ export class AgentStopped extends Schema.TaggedError<AgentStopped>()("AgentStopp
 }
 
 /** The program or its provider refused the request: an option, a model or an input that it does not take. */
-export class AgentRequestRefused extends Schema.TaggedError<AgentRequestRefused>()("AgentRequestRefused", {
+export class AgentRequestRefused extends Later.TaggedError<AgentRequestRefused>()("AgentRequestRefused", {
   ...of,
   detail: Schema.String,
   status: Schema.optional(Schema.Number),

@@ -6,10 +6,16 @@
 /** The first 32 bits of the fractional part of a root: the constants of the standard. */
 const fraction = (root: number): number => ((root - Math.floor(root)) * 2 ** 32) | 0
 
-const primes: ReadonlyArray<number> = Array.from({ length: 312 }, (_, index) => index).filter(
-  (number) => number > 1 && Array.from({ length: number - 2 }, (_, index) => index + 2).every((other) => number % other !== 0),
-)
-const roundConstants = Int32Array.from(primes.slice(0, 64), (prime) => fraction(Math.cbrt(prime)))
+const isPrime = (number: number): boolean => {
+  for (let factor = 2; factor * factor <= number; factor++) if (number % factor === 0) return false
+  return true
+}
+
+/** The first 64. */
+const primes: Array<number> = []
+for (let number = 2; primes.length < 64; number++) if (isPrime(number)) primes.push(number)
+
+const roundConstants = Int32Array.from(primes, (prime) => fraction(Math.cbrt(prime)))
 const initial = Int32Array.from(primes.slice(0, 8), (prime) => fraction(Math.sqrt(prime)))
 
 const blockSize = 64

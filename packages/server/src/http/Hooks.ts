@@ -2,7 +2,9 @@
  * The hooks of a server: signals and events that other services send, each signed with the secret of its hook as the Standard Webhooks
  * specification says.
  */
+
 import { randomBytes } from "node:crypto"
+import * as Later from "@smithers/core/Later"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as OwnFile from "./OwnFile.ts"
@@ -17,7 +19,7 @@ const said = ({ workflow, signal }: Name) =>
     : { words: `${workflow} ${signal}`, text: `"${signal}" of ${workflow}` }
 
 /** There is a hook for this signal or event already. */
-export class HookExists extends Schema.TaggedError<HookExists>()("HookExists", name) {
+export class HookExists extends Later.TaggedError<HookExists>()("HookExists", name) {
   override get message(): string {
     const { words, text } = said(this)
     return `There is a hook for ${text} already. Remove it first for a new secret: smithers hook rm ${words}`
@@ -25,7 +27,7 @@ export class HookExists extends Schema.TaggedError<HookExists>()("HookExists", n
 }
 
 /** There is no hook for this signal or event. */
-export class NoSuchHook extends Schema.TaggedError<NoSuchHook>()("NoSuchHook", name) {
+export class NoSuchHook extends Later.TaggedError<NoSuchHook>()("NoSuchHook", name) {
   override get message(): string {
     return `There is no hook for ${said(this).text}. List them: smithers hook list`
   }

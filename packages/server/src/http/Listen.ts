@@ -1,13 +1,14 @@
 /**
  * Listens for requests, in Bun.
  */
+import * as Later from "@smithers/core/Later"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type { App } from "./App.ts"
 
 /** The address cannot be listened on. */
-export class CannotListen extends Schema.TaggedError<CannotListen>()("CannotListen", {
+export class CannotListen extends Later.TaggedError<CannotListen>()("CannotListen", {
   host: Schema.String,
   port: Schema.Number,
   problem: Schema.String,

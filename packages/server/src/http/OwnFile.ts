@@ -1,12 +1,14 @@
 /**
  * Files with secrets, which belong to the user of this process and which nobody else can read.
  */
+
 import { closeSync, constants, fstatSync, openSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs"
+import * as Later from "@smithers/core/Later"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 
 /** A file with secrets cannot be used. */
-export class UnsafeToken extends Schema.TaggedError<UnsafeToken>()("UnsafeToken", {
+export class UnsafeToken extends Later.TaggedError<UnsafeToken>()("UnsafeToken", {
   path: Schema.String,
   problem: Schema.String,
 }) {

@@ -2,7 +2,9 @@
  * Tokens of the API. A file beside the database holds the token of its owner, another one the hashes of further tokens with their
  * names and scopes. Both are readable by nobody else.
  */
+
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto"
+import * as Later from "@smithers/core/Later"
 import { defined } from "@smithers/core/Struct"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -10,14 +12,14 @@ import { type CallerShape, scopes } from "../operations/Caller.ts"
 import * as OwnFile from "./OwnFile.ts"
 
 /** There is a token of this name already. */
-export class TokenNameTaken extends Schema.TaggedError<TokenNameTaken>()("TokenNameTaken", { name: Schema.String }) {
+export class TokenNameTaken extends Later.TaggedError<TokenNameTaken>()("TokenNameTaken", { name: Schema.String }) {
   override get message(): string {
     return `There is a token "${this.name}" already. Remove it first, or choose another name: smithers token list`
   }
 }
 
 /** There is no token of this name. */
-export class NoSuchToken extends Schema.TaggedError<NoSuchToken>()("NoSuchToken", { name: Schema.String }) {
+export class NoSuchToken extends Later.TaggedError<NoSuchToken>()("NoSuchToken", { name: Schema.String }) {
   override get message(): string {
     return `There is no token "${this.name}". List them: smithers token list`
   }

@@ -1,12 +1,13 @@
 /**
  * The person behind a client, who confirms decisions.
  */
+import * as Later from "@smithers/core/Later"
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 
 /** Nobody was asked, so nothing was decided. */
-export class PersonNeeded extends Schema.TaggedError<PersonNeeded>()("PersonNeeded", {
+export class PersonNeeded extends Later.TaggedError<PersonNeeded>()("PersonNeeded", {
   runId: Schema.String,
   nodeId: Schema.String,
   command: Schema.String,
@@ -17,7 +18,7 @@ export class PersonNeeded extends Schema.TaggedError<PersonNeeded>()("PersonNeed
 }
 
 /** The person did not confirm the decision. */
-export class PersonDeclined extends Schema.TaggedError<PersonDeclined>()("PersonDeclined", {
+export class PersonDeclined extends Later.TaggedError<PersonDeclined>()("PersonDeclined", {
   runId: Schema.String,
   nodeId: Schema.String,
 }) {

@@ -2,6 +2,7 @@
  * The operations as tools of models.
  */
 
+import * as Later from "@smithers/core/Later"
 import { RunReader } from "@smithers/core/RunReader"
 import * as Secrets from "@smithers/core/Secrets"
 import type { Ports } from "@smithers/core/Storage"
@@ -30,7 +31,7 @@ import { jsonSchemaOf, type ObjectSchema } from "./JsonSchemaOf.ts"
 import { Person, PersonDeclined, PersonNeeded } from "./Person.ts"
 
 /** Arguments of a tool do not match its schema. */
-export class InvalidArguments extends Schema.TaggedError<InvalidArguments>()("InvalidArguments", {
+export class InvalidArguments extends Later.TaggedError<InvalidArguments>()("InvalidArguments", {
   tool: Schema.String,
   problem: Schema.String,
 }) {

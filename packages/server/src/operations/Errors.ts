@@ -1,11 +1,12 @@
 /**
  * Errors of operations, beside those of the runtime in `@smithers/core/Errors`.
  */
+import * as Later from "@smithers/core/Later"
 import { WaitSummary } from "@smithers/core/RunReader"
 import * as Schema from "effect/Schema"
 
 /** The request is not the one that was named. Nothing was decided. */
-export class StaleRequest extends Schema.TaggedError<StaleRequest>()("StaleRequest", {
+export class StaleRequest extends Later.TaggedError<StaleRequest>()("StaleRequest", {
   runId: Schema.String,
   nodeId: Schema.String,
   requestId: Schema.String,
@@ -19,7 +20,7 @@ export class StaleRequest extends Schema.TaggedError<StaleRequest>()("StaleReque
 }
 
 /** The token does not have the scope. */
-export class Forbidden extends Schema.TaggedError<Forbidden>()("Forbidden", {
+export class Forbidden extends Later.TaggedError<Forbidden>()("Forbidden", {
   scope: Schema.String,
   operation: Schema.String,
   granted: Schema.String,
@@ -30,7 +31,7 @@ export class Forbidden extends Schema.TaggedError<Forbidden>()("Forbidden", {
 }
 
 /** A request of a run that the caller works in. */
-export class OwnRequest extends Schema.TaggedError<OwnRequest>()("OwnRequest", {
+export class OwnRequest extends Later.TaggedError<OwnRequest>()("OwnRequest", {
   runId: Schema.String,
   callerRunId: Schema.String,
 }) {
@@ -40,7 +41,7 @@ export class OwnRequest extends Schema.TaggedError<OwnRequest>()("OwnRequest", {
 }
 
 /** A command about workflow files has failed. */
-export class CommandFailed extends Schema.TaggedError<CommandFailed>()("CommandFailed", {
+export class CommandFailed extends Later.TaggedError<CommandFailed>()("CommandFailed", {
   command: Schema.String,
   /** Tag of the error of the command. */
   tag: Schema.String,
@@ -54,7 +55,7 @@ export class CommandFailed extends Schema.TaggedError<CommandFailed>()("CommandF
 }
 
 /** No process can be started for the run. */
-export class CannotWork extends Schema.TaggedError<CannotWork>()("CannotWork", {
+export class CannotWork extends Later.TaggedError<CannotWork>()("CannotWork", {
   runId: Schema.String,
   problem: Schema.String,
 }) {

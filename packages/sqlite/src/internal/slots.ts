@@ -4,6 +4,7 @@
  * the run has ended, is released without it, or asks for it again.
  */
 import { RunFenced, UnknownLimit } from "@smithers/core/Errors"
+import * as Later from "@smithers/core/Later"
 import * as Limits from "@smithers/core/Limits"
 import type { Place, Polled, SlotRequest, SlotWait, StoredLimit } from "@smithers/core/Slots"
 import * as Status from "@smithers/core/Status"
@@ -92,7 +93,9 @@ type Claim = [
 
 const ended = inList(Status.endedStatuses)
 
-const readLimit = Schema.decodeUnknownSync(Schema.parseJson(Limits.Limit))
+const LimitText = Later.schema(() => Schema.parseJson(Limits.Limit))
+
+const readLimit = (settings: string) => Schema.decodeUnknownSync(LimitText)(settings)
 
 /** Creates the slots of a connection. `me` is the owner that the claims of this connection name. */
 export const make = ({ prepare }: Connection, me: string): Slots => {

@@ -2,6 +2,7 @@
  * Decodes rows of output tables to the values that steps returned: columns hold the stored value, and the codec of the step decodes
  * it.
  */
+
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import type { Fragment } from "@effect/sql/Statement"
@@ -9,6 +10,7 @@ import type { Written } from "@smithers/core/Builder"
 import * as Codec from "@smithers/core/Codec"
 import type { Definition } from "@smithers/core/Definition"
 import { InvalidWorkflow, RenderFailed } from "@smithers/core/Errors"
+import * as Later from "@smithers/core/Later"
 import type { NamedRow } from "@smithers/core/Transaction"
 import type { Writes } from "@smithers/core/Workflow"
 import * as Columns from "@smithers/sql/Columns"
@@ -40,7 +42,7 @@ export interface Row<A> {
 }
 
 /** The workflow has no step, or no output, with this name. */
-export class NoSuchOutput extends Schema.TaggedError<NoSuchOutput>()("NoSuchOutput", {
+export class NoSuchOutput extends Later.TaggedError<NoSuchOutput>()("NoSuchOutput", {
   workflow: Schema.String,
   name: Schema.String,
   known: Schema.Array(Schema.String),
@@ -53,7 +55,7 @@ export class NoSuchOutput extends Schema.TaggedError<NoSuchOutput>()("NoSuchOutp
 }
 
 /** A row does not match the schema of its step, or lacks columns of its table. */
-export class UnreadableRow extends Schema.TaggedError<UnreadableRow>()("UnreadableRow", {
+export class UnreadableRow extends Later.TaggedError<UnreadableRow>()("UnreadableRow", {
   workflow: Schema.String,
   name: Schema.String,
   /** `<run>/<node>/<iteration>`, as far as known. */

@@ -1,4 +1,4 @@
-import { copyFileSync } from "node:fs"
+import { copyFileSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest"
 import { type Folder, folder, until } from "./Fixture.ts"
@@ -145,6 +145,41 @@ describe("--otel", () => {
     const { code, stderr } = await place.start(["supervise", "--once", "--otel"], { env: env() }).result
     expect(code, stderr).toBe(0)
     expect(names()).toEqual(expect.arrayContaining(["smithers.run", "smithers.attempt"]))
+  })
+
+  it("sends the spans of what a server answers, and of the runs that it starts and wakes", async () => {
+    const child = place.start(["serve", "--port", "0", "--json", "--supervise", "--otel"], {
+      env: env({ OTEL_EXPORTER_OTLP_PROTOCOL: "http/json", OTEL_BSP_SCHEDULE_DELAY: "200" }),
+    })
+    await until(
+      () => child.said().stdout.includes("\n"),
+      () => `the server listens; it said ${JSON.stringify(child.said())}`,
+    )
+    const { url, tokenFile } = JSON.parse(child.said().stdout.split("\n")[0] ?? "") as {
+      readonly url: string
+      readonly tokenFile: string
+    }
+    const owner = readFileSync(tokenFile, "utf8").trim()
+    const ask = (path: string, body: unknown) =>
+      fetch(`${url}/api/v1/${path}`, {
+        method: "POST",
+        headers: { authorization: `Bearer ${owner}`, "content-type": "application/json" },
+        body: JSON.stringify(body),
+      })
+    expect((await ask("runs", { workflow: "telemetry.ts#asks", input: {}, runId: "served" })).status).toBe(200)
+    await until(
+      () => ["smithers.run", "http.server POST"].every((name) => spans().some((span) => span.name === name)),
+      () => `spans of a request and of the run came: ${spans().map(({ name }) => name)}`,
+    )
+    received.splice(0)
+    expect((await place.run("approve", "served", "ok")).code).toBe(0)
+    await until(
+      () => spans().some(({ name }) => name === "smithers.attempt"),
+      () => `spans of the run that was woken came: ${spans().map(({ name }) => name)}`,
+    )
+    expect(received.map(({ body }) => textOf(body)).join("\n")).not.toContain(owner)
+    child.kill("SIGTERM")
+    await child.result
   })
 
   it("warns once of a receiver that is not there, and changes nothing", async () => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { servicesOf } from "@smithers/cli/actions/serve"
+import { StoreRemoved } from "@smithers/core/Errors"
 import * as MemoryStorage from "@smithers/core/MemoryStorage"
 import { Storage } from "@smithers/core/Storage"
 import * as App from "@smithers/server/http/App"
@@ -7,7 +8,14 @@ import { hashOf } from "@smithers/server/http/Tokens"
 import * as Effect from "effect/Effect"
 
 const served = Effect.gen(function* () {
-  const storage = yield* Storage
+  const kept = yield* Storage
+  const isGone = { now: false }
+  const gone = new StoreRemoved({ operation: "read", detail: "the file is not there" })
+  const storage: typeof kept = {
+    ...kept,
+    runs: (filter) => (isGone.now ? Effect.fail(gone) : kept.runs(filter)),
+    statistics: Effect.suspend(() => (isGone.now ? Effect.fail(gone) : kept.statistics)),
+  }
   const tokens = [
     { name: "ada", scope: "admin" as const, hash: hashOf("owner") },
     { name: "eve", scope: "read" as const, hash: hashOf("reader") },
@@ -22,7 +30,7 @@ const served = Effect.gen(function* () {
     tokens: () => tokens,
     bounds: { bodyBytes: 2000, bodyMs: 50 },
   })
-  return (path: string, init: RequestInit & { readonly token?: string } = {}) => {
+  const ask = (path: string, init: RequestInit & { readonly token?: string } = {}) => {
     const { token = "owner", ...rest } = init
     const headers = {
       host: "127.0.0.1:4280",
@@ -35,6 +43,7 @@ const served = Effect.gen(function* () {
       return { status: response.status, headers: response.headers, body: text === "" ? undefined : (JSON.parse(text) as unknown) }
     })
   }
+  return Object.assign(ask, { isGone })
 }).pipe(Effect.provide(MemoryStorage.layer))
 
 const json = { "content-type": "application/json" }
@@ -52,6 +61,37 @@ describe("the HTTP API", () => {
       expect(yield* ask("/api/v1/nothing")).toMatchObject({ status: 404, body: tagged("NoSuchPath") })
       expect((yield* ask("/api/v1/openapi.json")).status).toBe(200)
       expect((yield* ask("/healthz", { token: "" })).status).toBe(200)
+    }),
+  )
+
+  it.scoped("is alive and not ready while its store cannot be read, and is ready again afterwards", () =>
+    Effect.gen(function* () {
+      const ask = yield* served
+      const status = (path: string) =>
+        Effect.map(ask(path, { token: path.startsWith("/api") ? "owner" : "" }), ({ status }) => status)
+      expect([yield* status("/healthz"), yield* status("/readyz")]).toEqual([200, 200])
+      ask.isGone.now = true
+      expect([yield* status("/healthz"), yield* status("/readyz")]).toEqual([200, 503])
+      expect(yield* ask("/readyz", { token: "" })).toMatchObject({ body: tagged("StoreUnavailable") })
+      expect(yield* ask("/metrics")).toMatchObject({ status: 503, body: tagged("StoreUnavailable") })
+      expect(yield* ask("/api/v1/runs")).toMatchObject({ status: 503, body: tagged("StoreRemoved") })
+      ask.isGone.now = false
+      expect(yield* status("/readyz")).toBe(200)
+    }),
+  )
+
+  it.scoped("says once what is wrong with a field, and which methods a path takes", () =>
+    Effect.gen(function* () {
+      const ask = yield* served
+      const { body } = yield* ask("/api/v1/runs/r/plan?frame=x")
+      expect(body).toMatchObject({ error: { tag: "InvalidRequest", issues: ['frame: Unable to decode "x" into a number'] } })
+      const wrong = yield* ask("/api/v1/runs/r/pause")
+      expect(wrong).toMatchObject({ status: 405, body: tagged("WrongMethod") })
+      expect(wrong.headers.get("allow")).toBe("POST")
+      expect(JSON.stringify(wrong.body)).toContain("This path takes POST, and not GET.")
+      expect((yield* ask("/api/v1/runs", { method: "PUT", headers: json, body: "{}" })).headers.get("allow")).toBe("GET, POST")
+      // What is not there is not a question of the method.
+      expect(yield* ask("/api/v1/runs/nope/why", { method: "HEAD" })).toMatchObject({ status: 404 })
     }),
   )
 

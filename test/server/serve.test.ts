@@ -1,7 +1,9 @@
 /**
  * `smithers serve` as a process, on a run that lives in the process of the test, on runs of other processes, and on those of dead ones.
  */
-import { readFileSync, statSync, writeFileSync } from "node:fs"
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { onStorage } from "@smithers/core/Smithers"
 import * as SqliteStorage from "@smithers/sqlite/SqliteStorage"
 import * as Effect from "effect/Effect"
@@ -171,6 +173,13 @@ describe("smithers serve", () => {
     expect(await refused({ workflow: "workflow.ts", input: { spec: 1 } })).toEqual([400, "InvalidInput"])
     expect(await refused({ workflow: "../workflow.ts" })).toEqual([400, "OutsideRoot"])
     expect(await refused({ workflow: "/etc/hostname" })).toEqual([400, "OutsideRoot"])
+    // A link within the root leads out of it.
+    const outside = mkdtempSync(join(tmpdir(), "smithers-outside-"))
+    copyFileSync(folder.file("workflow.ts"), join(outside, "workflow.ts"))
+    symlinkSync(outside, folder.file("linked"))
+    expect(await refused({ workflow: "linked/workflow.ts", input: { spec: "x" } })).toEqual([400, "OutsideRoot"])
+    rmSync(folder.file("linked"))
+    rmSync(outside, { recursive: true })
     expect(await refused({ workflow: "none" })).toEqual([404, "NoSuchWorkflow"])
     expect(await refused({ workflow: "workflow.ts#pay", input: { order: "x" }, runId: "ship-done" })).toEqual([409, "RunIdTaken"])
     expect(await refused({ workflow: "workflow.ts", inputs: {} })).toEqual([400, "InvalidRequest"])

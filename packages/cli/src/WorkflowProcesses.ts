@@ -28,6 +28,8 @@ export interface Place {
   readonly file: string
   /** Folder that holds the workflows. */
   readonly root: string
+  /** Options of the processes that work on runs. Default: none. */
+  readonly options?: ReadonlyArray<string>
 }
 
 const failed = (command: string, tag: string, problem: string, fields: CommandFailed["fields"] = undefined) =>
@@ -193,7 +195,7 @@ export const filesOf = (place: Place, storage: StorageShape): WorkflowFilesShape
           return yield* failed("up", "RunIdTaken", new RunIdTaken({ runId }).message, { runId })
         const { args, text } = inputArgs(input)
         const options = [
-          ...["--detach", `--root=${root}`, ...args, ...tags.map((tag) => `--tag=${tag}`)],
+          ...["--detach", `--root=${root}`, ...(place.options ?? []), ...args, ...tags.map((tag) => `--tag=${tag}`)],
           ...(runId === undefined ? [] : [`--run-id=${runId}`]),
           ...(startAt === undefined ? [] : [`--start-at=${new Date(startAt).toISOString()}`]),
         ]
@@ -255,7 +257,7 @@ export const processesOf = (place: Place): ProcessesShape => ({
   // A live process without a valid lease cannot write.
   isWorking: (run, now) => owners.isAlive(run, now) || owners.isSeen(run),
   begin: (runId) =>
-    run(place, "up", [`--run-id=${runId}`, "--resume=true", "--detach"]).pipe(
+    run(place, "up", [`--run-id=${runId}`, "--resume=true", "--detach", ...(place.options ?? [])]).pipe(
       Effect.asVoid,
       Effect.mapError(({ problem }) => new CannotWork({ runId, problem })),
     ),

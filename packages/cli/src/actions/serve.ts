@@ -35,6 +35,7 @@ interface ServeOptions {
   readonly allowHost: ReadonlyArray<string>
   readonly root: string | undefined
   readonly supervise: boolean
+  readonly otel: boolean
 }
 
 /** Port of `serve` by default. */
@@ -130,14 +131,23 @@ export const listening = (
     return { url, token, tokenFile: path, storage }
   })
 
-const serving = (options: ServeOptions, command: "serve" | "ui", then: (listening: Listening) => Effect.Effect<string>) =>
+const serving = (options: ServeOptions, command: "serve" | "ui", then: (listening: Listening) => Effect.Effect<string>) => {
+  const done = untilStopped(options, command, then)
+  if (!options.otel) return done
+  return Effect.flatMap(
+    Effect.promise(() => import("../Telemetry.ts")),
+    ({ within }) => within(command, done),
+  )
+}
+
+const untilStopped = (options: ServeOptions, command: "serve" | "ui", then: (listening: Listening) => Effect.Effect<string>) =>
   Effect.scoped(
     Effect.gen(function* () {
       const { self } = yield* Host
       const screen = yield* Screen
       const root = realPath(rootOf(options.root ?? "."))
       const file = (yield* named(options.db)) ?? (yield* nearest(root)) ?? realPath(join(root, filename))
-      const place = { self, file, root }
+      const place = { self, file, root, options: options.otel ? ["--otel"] : [] }
       const port = options.port ?? (command === "ui" ? 0 : usualPort)
       const found = yield* listening(place, { ...options, port, command })
       const text = yield* then(found)
@@ -148,7 +158,7 @@ const serving = (options: ServeOptions, command: "serve" | "ui", then: (listenin
       Secrets.add("SMITHERS_TOKEN", found.token)
       if (options.supervise) {
         const { supervising } = yield* Effect.promise(() => import("./supervise.ts"))
-        yield* supervising({ storage: found.storage, file, self, db: options.db })
+        yield* supervising({ storage: found.storage, file, self, db: options.db, options: place.options })
       }
       yield* Effect.never
       return { value: undefined, text: "" } satisfies Reply

@@ -4,7 +4,7 @@
 import * as BoundsText from "../BoundsText.ts"
 import { argument, choice, define, flag, integer, optionalArgument, optionalText, text, texts } from "../Definition.ts"
 
-const otel = flag("otel", "Send spans and metrics by OTLP, as the environment variables OTEL_… say")
+export const otel = flag("otel", "Send spans and metrics by OTLP, as the environment variables OTEL_… say")
 
 /** Options that start a run, shared by the commands that name a workflow. */
 export const runOptions = {

@@ -2,6 +2,7 @@
  * Commands that serve other programs.
  */
 import { argument, choice, define, flag, integer, optionalArgument, text, texts } from "../Definition.ts"
+import { otel } from "./running.ts"
 
 const parameters = {
   port: integer("port", "Port to listen on; 0 for any. Default: 4280"),
@@ -10,6 +11,7 @@ const parameters = {
   allowHost: texts("allow-host", "name", "Name of a host that requests may be for, such as that of a proxy. Repeatable"),
   root: text("root", "folder", "Folder of the project. Default: the nearest one upward with workflows"),
   supervise: flag("supervise", "Also resume runs that no process works on, as `smithers supervise` does"),
+  otel,
 }
 
 export const serve = define({

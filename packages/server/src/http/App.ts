@@ -60,7 +60,12 @@ const inOurForm = async (response: Response): Promise<Response> => {
   if (response.status === 404)
     return Guard.refuse(404, "NoSuchPath", "There is nothing on this path. The API is described in /api/v1/openapi.json.")
   if (response.status !== 400) return Guard.refuse(500, "Defect", "The server could not answer. Its log says more.")
-  const issues = body.issues?.map(({ path, message }) => `${path.map(String).join(".") || "the body"}: ${message}`)
+  const placeOf = ({ path }: Issue): string => path.map(String).join(".") || "the body"
+  // A field that may be left out is said to be either; what is wrong with the one that was given is enough.
+  const isNoise = (issue: Issue): boolean =>
+    issue.message.startsWith("Expected undefined, actual") &&
+    body.issues?.some((other) => other !== issue && placeOf(other) === placeOf(issue)) === true
+  const issues = body.issues?.filter((issue) => !isNoise(issue)).map((issue) => `${placeOf(issue)}: ${issue.message}`)
   const problem = issues?.join("; ") ?? "its body is no JSON"
   const message = `The request does not match the API: ${problem}.`
   return json({ error: { tag: "InvalidRequest", message, ...(issues === undefined ? {} : { issues }) } }, 400)
@@ -86,9 +91,10 @@ export const make = (options: AppOptions): Effect.Effect<App, never, Scope.Scope
     const statistics = yield* Effect.cachedWithTTL(options.storage.statistics, Exposition.cacheFor)
     const storage = { ...options.storage, statistics }
     const metrics = yield* Exposition.make(storage)
+    const tracer = yield* Effect.tracer
     let loaded: Promise<Web> | undefined
     const web = (): Promise<Web> => {
-      loaded ??= Promise.all([import("./Web.ts"), services()]).then(([{ make }, given]) => make({ storage, ...given }))
+      loaded ??= Promise.all([import("./Web.ts"), services()]).then(([{ make }, given]) => make({ storage, ...given }, tracer))
       return loaded
     }
     let delivering: Promise<App> | undefined
@@ -132,7 +138,13 @@ export const make = (options: AppOptions): Effect.Effect<App, never, Scope.Scope
         return new Response(Secrets.text(text.value), { headers: { "content-type": Prometheus.contentType } })
       }
       if (pathname.startsWith("/api/")) {
-        return inOurForm(await (await web()).handle(request, caller))
+        const { handle, methodsOf } = await web()
+        const response = await inOurForm(await handle(request, caller))
+        const methods = response.status === 404 ? methodsOf(pathname) : []
+        if (methods.length === 0 || methods.includes(request.method === "HEAD" ? "GET" : request.method)) return response
+        return Guard.refuse(405, "WrongMethod", `This path takes ${methods.join(" and ")}, and not ${request.method}.`, {
+          allow: methods.join(", "),
+        })
       }
       if (pathname.startsWith("/hooks/") && request.method === "POST") return deliver(request)
       if (pathname === "/mcp" && mcp !== undefined && caller !== undefined) return mcp(request, caller)

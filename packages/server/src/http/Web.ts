@@ -8,6 +8,7 @@ import { ports, type StorageShape } from "@smithers/core/Storage"
 import { Workspaces, type WorkspacesShape } from "@smithers/core/Workspaces"
 import type * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type * as Tracer from "effect/Tracer"
 import type { CallerShape } from "../operations/Caller.ts"
 import { Database, type DatabaseInfo } from "../operations/database.ts"
 import type { CommandFailed } from "../operations/Errors.ts"
@@ -31,13 +32,23 @@ export interface Web {
   readonly handle: (request: Request, caller: CallerShape | undefined) => Promise<Response>
   /** Describes the API as OpenAPI. */
   readonly description: () => string
+  /** Lists the methods that a path of the API takes; none for a path that is not there. */
+  readonly methodsOf: (pathname: string) => ReadonlyArray<string>
   readonly dispose: () => Promise<void>
 }
 
 let described: string | undefined
 
+/** Patterns of the paths of the API, and the methods of each. */
+const paths = (): ReadonlyArray<{ readonly pattern: RegExp; readonly methods: ReadonlyArray<string> }> =>
+  Object.entries(OpenApi.fromApi(Api).paths).map(([path, item]) => ({
+    pattern: new RegExp(`^${path.replaceAll(/\{\w+\}/g, "[^/]+")}$`),
+    methods: Object.keys(item).map((method) => method.toUpperCase()),
+  }))
+let known: ReturnType<typeof paths> | undefined
+
 /** Makes the handler of the API. */
-export const make = ({ storage, processes, files, workspaces, check }: Services): Web => {
+export const make = ({ storage, processes, files, workspaces, check }: Services, tracer: Tracer.Tracer): Web => {
   const services = Layer.mergeAll(
     Layer.succeedContext(ports(storage)),
     Layer.succeed(Processes, processes),
@@ -46,7 +57,7 @@ export const make = ({ storage, processes, files, workspaces, check }: Services)
     Layer.succeed(Database, { check }),
   )
   const { handler, dispose } = HttpApiBuilder.toWebHandler(
-    Layer.merge(Layer.provide(Handlers.layer, services), HttpServer.layerContext),
+    Layer.mergeAll(Layer.provide(Handlers.layer, services), HttpServer.layerContext, Layer.setTracer(tracer)),
   )
   return {
     handle: (request, caller) => {
@@ -56,6 +67,10 @@ export const make = ({ storage, processes, files, workspaces, check }: Services)
     description: () => {
       described ??= JSON.stringify(OpenApi.fromApi(Api))
       return described
+    },
+    methodsOf: (pathname) => {
+      known ??= paths()
+      return known.flatMap(({ pattern, methods }) => (pattern.test(pathname) ? methods : []))
     },
     dispose,
   }

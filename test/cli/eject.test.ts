@@ -22,7 +22,7 @@ const names = [
 const program = `import { createSmithers } from "smithers-orchestrator"
 import { scriptedAgent } from "smithers-orchestrator/testing"
 import { z } from "zod"
-${names.map((name) => `import { ${name} } from "./patterns/${name}.tsx"`).join("\n")}
+${names.map((name) => `import { ${name} } from "./patterns/${name}"`).join("\n")}
 
 export const all = { ${names.join(", ")} }
 const { Workflow, smithers, outputs } = createSmithers({ draft: z.string(), review: z.object({ approved: z.boolean() }) })
@@ -44,6 +44,8 @@ describe("eject", () => {
     for (const pattern of names.filter((name) => name !== "ReviewLoop"))
       await Effect.runPromise(eject({ pattern, to: here.file("patterns"), force: false }))
     expect(readFileSync(here.file("patterns/ReviewLoop.tsx"), "utf8")).not.toMatch(/@smithers|"\.\//)
+    // The compiler takes no extension in the project that init writes.
+    for (const name of names) expect(readFileSync(here.file(`patterns/${name}.tsx`), "utf8")).not.toMatch(/from "[^"]+\.tsx?"/)
     const written = readdirSync(here.file("patterns")).filter((file) => !names.some((name) => file === `${name}.tsx`))
     expect(written.sort()).toEqual(["Delegation.ts", "Scans.ts"])
     writeFileSync(here.file("flow.tsx"), program)
@@ -66,8 +68,13 @@ describe("eject", () => {
     expect([kept.code, kept.stderr]).toEqual([4, expect.stringContaining("patterns/Panel.tsx exists, and is kept")])
     expect(readFileSync(here.file("patterns/Panel.tsx"), "utf8")).toBe("mine")
     const forced = await here.run("eject", "panel", "--force")
-    expect([forced.code, forced.stdout]).toEqual([0, expect.stringContaining('import { Panel } from "./patterns/Panel.tsx"')])
+    expect([forced.code, forced.stdout]).toEqual([0, expect.stringContaining('import { Panel } from "./patterns/Panel"')])
     expect(readFileSync(here.file("patterns/Panel.tsx"), "utf8")).toContain("export const Panel")
+    mkdirSync(here.file("lib/flows"), { recursive: true })
+    writeFileSync(here.file("lib/flows/Delegation.ts"), "mine")
+    const beside = await here.run("eject", "Supervisor", "--to", "lib/flows")
+    expect([beside.code, beside.stderr]).toEqual([4, expect.stringContaining("lib/flows/Delegation.ts exists, and is kept")])
+    expect(existsSync(here.file("lib/flows/Supervisor.tsx"))).toBe(false)
     expect((await here.run("eject", "Debate", "--to", "lib/flows")).code).toBe(0)
     expect(existsSync(here.file("lib/flows/Debate.tsx"))).toBe(true)
   })

@@ -19,11 +19,12 @@ const sources = (): string | undefined =>
     .flatMap((folder) => [join(folder, "src", "patterns"), join(folder, "..", "patterns", "src")])
     .find((folder) => existsSync(join(folder, shared)))
 
-/** Names the modules of an ejected pattern as users import them. */
+/** Names the modules of an ejected pattern as users import them: those of the package, and those beside it without an extension. */
 const linked = (source: string): string =>
   source
     .replaceAll(/(\bfrom )"@smithers\/jsx\/[^"]+"/g, `$1"${facade}"`)
     .replaceAll(/(\bfrom )"\.\/Participant\.tsx"/g, `$1"${facade}/patterns"`)
+    .replaceAll(/(\bfrom "\.\/[^"]+)\.tsx?"/g, `$1"`)
 
 const refused = (problem: string) => new InvalidUsage({ problem, command: "eject" })
 
@@ -50,23 +51,22 @@ export const eject = ({
     const shown = relative(process.cwd(), path)
     const source = linked(readFileSync(join(folder, `${name}.tsx`), "utf8"))
     // Modules that only this pattern has go with it.
-    const own = [...source.matchAll(/\bfrom "\.\/([^"]+)"/g)].flatMap(([, file]) => file ?? [])
+    const own = [...source.matchAll(/\bfrom "\.\/([^"]+)"/g)].map(([, module]) => `${module}.ts`)
     const files = [...new Set(own)].map((file) => [file, readFileSync(join(folder, file), "utf8")] as const)
-    const write = (flag: "w" | "wx") =>
-      Effect.try({
-        try: () => {
-          mkdirSync(dirname(path), { recursive: true })
-          writeFileSync(path, source, { flag })
-          for (const [file, content] of files) writeFileSync(join(dirname(path), file), content, { flag })
-        },
-        catch: (thrown) => thrown as NodeJS.ErrnoException,
-      })
-    yield* Effect.mapError(write(force ? "w" : "wx"), ({ code, message }) =>
-      code === "EEXIST"
-        ? refused(`${quoted(shown)} exists, and is kept. Overwrite it with --force, or choose another folder with --to`)
-        : new CannotWrite({ path, problem: message }),
-    )
-    const line = `import { ${name} } from "./${shown.replaceAll("\\", "/")}"`
+    const targets = [[path, source] as const, ...files.map(([file, content]) => [join(dirname(path), file), content] as const)]
+    const taken = force ? undefined : targets.find(([target]) => existsSync(target))
+    if (taken !== undefined)
+      return yield* refused(
+        `${quoted(relative(process.cwd(), taken[0]))} exists, and is kept. Overwrite it with --force, or choose another folder with --to`,
+      )
+    yield* Effect.try({
+      try: () => {
+        mkdirSync(dirname(path), { recursive: true })
+        for (const [target, content] of targets) writeFileSync(target, content)
+      },
+      catch: (thrown) => new CannotWrite({ path, problem: thrown instanceof Error ? thrown.message : String(thrown) }),
+    })
+    const line = `import { ${name} } from "./${shown.replaceAll("\\", "/").replace(/\.tsx$/, "")}"`
     const beside = files.length === 0 ? "" : `, and ${files.map(([file]) => file).join(", ")} beside it`
     return {
       value: { pattern: name, path },

@@ -46,6 +46,7 @@ const long = [
   "test/core/Depth.test.ts",
   "test/jsx/Crashes.test.tsx",
   "test/jsx/Depth.test.tsx",
+  "test/patterns/again.test.tsx",
   "test/patterns/late.test.tsx",
   "test/patterns43/Patterns.test.ts",
   "test/sandbox/Isolation.test.ts",

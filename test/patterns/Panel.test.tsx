@@ -53,6 +53,16 @@ describe("Panel", () => {
     expect(await outcome(() => panel(votes("yes", "yes", "no"), { minAgree: 3 }))).toMatchObject({ outcome: "undecided" })
   })
 
+  it("counts votes that every object has a field of, and is in no quorum where all fail", async () => {
+    expect(await outcome(() => panel(votes("constructor", "constructor", "toString")))).toMatchObject({
+      outcome: "decided",
+      vote: "constructor",
+      votes: { constructor: ["ann", "bob"], toString: ["cy"] },
+    })
+    const none = await outcome(() => panel(votes(down, down, down)))
+    expect(none).toMatchObject({ outcome: "noQuorum", answers: {}, absent: ["ann", "bob", "cy"] })
+  })
+
   it("counts panelists that fail or abstain among all, so that none of them makes a majority", async () => {
     const absent = await outcome(() => panel(votes("yes", "yes", down)))
     expect(absent).toMatchObject({ outcome: "decided", vote: "yes", absent: ["cy"] })

@@ -125,6 +125,14 @@ describe("Supervisor", () => {
     expect(coder.left()).toBe(4)
   })
 
+  it("takes names that every object has for what they are: names of tasks and of workers", async () => {
+    const planned = { tasks: ["constructor", "valueOf"].map((id) => ({ id, worker: "toString", instructions: `do ${id}` })) }
+    const boss = agent("boss", planned, rejects("constructor"), rejects())
+    const coder = worker()
+    const found = (await outcome(() => supervise(boss, { coder }))) as { readonly outcome: string; readonly done: object }
+    expect([found.outcome, Object.keys(found.done).toSorted(), coder.left()]).toEqual(["done", ["constructor", "valueOf"], 2])
+  })
+
   it("begins a task once those that it needs are done, and gives it their results", async () => {
     const boss = agent("boss", needing({ page: ["api", "look"], api: [], look: ["api"] }), rejects())
     const coder = worker()

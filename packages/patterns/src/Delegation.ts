@@ -27,7 +27,7 @@ export interface Round<W> {
 /** A plan: tasks in the order in which they can be done, why others can never begin, and what is wrong with the whole. */
 export interface Ordered {
   readonly order: ReadonlyArray<PlannedTask>
-  readonly faults: { readonly [task: string]: string }
+  readonly faults: ReadonlyMap<string, string>
   readonly fault: "overplanned" | "misplanned" | undefined
 }
 
@@ -40,32 +40,32 @@ export const ordered = (planned: ReadonlyArray<PlannedTask>, maxTasks: number): 
     before = order.size
     for (const [id, task] of tasks) if ((task.needs ?? []).every((need) => order.has(need))) order.set(id, task)
   }
-  const faults: Record<string, string> = {}
+  const faults = new Map<string, string>()
   for (const { id, needs = [] } of tasks.values()) {
     const unknown = needs.find((need) => !tasks.has(need))
-    if (unknown !== undefined) faults[id] = `it needs "${unknown}", which is not planned`
-    else if (!order.has(id)) faults[id] = "its needs lead into a circle, or to a task that cannot begin"
+    if (unknown !== undefined) faults.set(id, `it needs "${unknown}", which is not planned`)
+    else if (!order.has(id)) faults.set(id, "its needs lead into a circle, or to a task that cannot begin")
   }
-  const fault = tasks.size > maxTasks ? "overplanned" : Object.keys(faults).length > 0 ? "misplanned" : undefined
+  const fault = tasks.size > maxTasks ? "overplanned" : faults.size > 0 ? "misplanned" : undefined
   return { order: [...order.values()], faults, fault }
 }
 
 /** Accepted results, and tasks that are left with their last reason. A result is accepted with those that it needs, or later. */
 export const account = <W>({ order, faults }: Ordered, rounds: ReadonlyArray<Round<W>>) => {
-  const done: Record<string, W> = {}
-  const left: Record<string, string> = { ...Object.fromEntries(order.map(({ id }) => [id, "not begun"])), ...faults }
+  const done = new Map<string, W>()
+  const left = new Map([...order.map(({ id }) => [id, "not begun"] as const), ...faults])
   for (const { work, rejected } of rounds)
-    for (const { id, needs = [] } of order.filter((task) => left[task.id] !== undefined)) {
-      const open = needs.find((need) => left[need] !== undefined)
+    for (const { id, needs = [] } of order.filter((task) => left.has(task.id))) {
+      const open = needs.find((need) => left.has(need))
       const feedback = rejected.find((one) => one.id === id)?.feedback
       // Tasks that were not begun have no result.
       const result = open === undefined ? work(id) : undefined
-      if (open !== undefined) left[id] = feedback ?? `it needs "${open}", which is not accepted`
-      else if (result === undefined) left[id] = "its worker has failed"
-      else if (feedback !== undefined) left[id] = feedback
+      if (open !== undefined) left.set(id, feedback ?? `it needs "${open}", which is not accepted`)
+      else if (result === undefined) left.set(id, "its worker has failed")
+      else if (feedback !== undefined) left.set(id, feedback)
       else {
-        done[id] = result
-        delete left[id]
+        done.set(id, result)
+        left.delete(id)
       }
     }
   return { done, left }

@@ -62,8 +62,8 @@ export const Kanban = <Card,>(props: KanbanProps<Card>): React.ReactNode => {
     <Sequence skipIf={props.skipIf}>
       <Parallel>
         {columns.map((column, index) => {
-          const before = columns[index - 1]
-          const isHere = (key: string): boolean => before === undefined || resultOf(ctx, before, key) !== undefined
+          const [earlier, before] = [columns.slice(0, index), columns[index - 1]]
+          const isHere = (key: string): boolean => earlier.every((one) => resultOf(ctx, one, key) !== undefined)
           // The list stays open while a card may still come.
           const isStuck = (key: string): boolean => blockedIn(ctx).some((one) => one.key === key)
           const isOpen = more || keyed.some(({ key }) => !isHere(key) && !isStuck(key))

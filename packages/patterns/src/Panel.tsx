@@ -59,16 +59,17 @@ export const Panel = <P extends Output, M extends Output>(props: PanelProps<P, M
   const most = Math.floor(names.length / 2) + 1
   const { quorum = most, minAgree = strategy === "consensus" ? Math.max(1, names.length) : most } = props
   const counted = (ctx: Ctx) => {
-    const votes: Record<string, Array<string>> = {}
-    const answers: Record<string, ValueOf<P>> = {}
+    const votes = new Map<string, ReadonlyArray<string>>()
+    const answers = new Map<string, ValueOf<P>>()
     for (const name of names) {
       const answer = ctx.outputMaybe<Output>(panelistOutput, { nodeId: `${id}:by:${name}` })
       const vote = answer === undefined ? undefined : strategy === "synthesize" ? "" : voteOf(answer)
       if (vote === undefined || vote === null) continue
-      answers[name] = answer
-      if (strategy !== "synthesize") votes[String(vote)] = [...(votes[String(vote)] ?? []), name]
+      answers.set(name, answer)
+      if (strategy !== "synthesize") votes.set(String(vote), [...(votes.get(String(vote)) ?? []), name])
     }
-    return { votes, answers, absent: names.filter((name) => !(name in answers)) }
+    const absent = names.filter((name) => !answers.has(name))
+    return { votes: Object.fromEntries(votes), answers: Object.fromEntries(answers), absent }
   }
   const seen = counted(useCtx())
   return (

@@ -70,35 +70,31 @@ export const Supervisor = <P extends Output, W extends Output, R extends Output>
   if (names.length === 0) throw new TypeError(`Supervisor "${id}": it has no "workers"`)
   const planIn = (ctx: Ctx) =>
     Delegation.ordered(ctx.outputMaybe<Output>(props.planOutput, { nodeId: `${id}:plan` })?.tasks ?? [], maxTasks)
+  const workIn = (ctx: Ctx, task: string, iteration: number): ValueOf<W> | undefined =>
+    ctx.outputMaybe<Output>(workerOutput, { nodeId: `${id}:do:${task}`, iteration, loop: rounds })
   /** Accepted results and remaining tasks after some rounds. A round has only the tasks that were left before it. */
   const account = (ctx: Ctx, count = ctx.iterationCount<Output>(props.reviewOutput, review)) => {
-    const roundAt = (iteration: number) => ({
-      work: (task: string) => ctx.outputMaybe<Output>(workerOutput, { nodeId: `${id}:do:${task}`, iteration, loop: rounds }),
+    const done = Array.from({ length: count }, (_, iteration) => ({
+      work: (task: string) => workIn(ctx, task, iteration),
       rejected: ctx.outputMaybe<Output>(props.reviewOutput, { nodeId: review, iteration })?.rejected ?? [],
-    })
-    return {
-      rounds: count,
-      ...Delegation.account(
-        planIn(ctx),
-        Array.from({ length: count }, (_, round) => roundAt(round)),
-      ),
-    }
+    }))
+    return { rounds: count, ...Delegation.account(planIn(ctx), done) }
   }
   /** The round that ctx is in: what was left before it, results, tasks that have begun or can begin, and those of them to do. */
   const roundIn = (ctx: Ctx) => {
     const { done, left } = account(ctx, ctx.iteration)
-    const result = (task: string) => done[task] ?? ctx.outputMaybe<Output>(workerOutput, { nodeId: `${id}:do:${task}` })
+    const result = (task: string) => done.get(task) ?? workIn(ctx, task, ctx.iteration)
     const ready = Delegation.ready(planIn(ctx), (task) => result(task) !== undefined)
-    return { left, result, ready, open: ready.filter(({ id: task }) => left[task] !== undefined) }
+    return { left, result, ready, open: ready.filter(({ id: task }) => left.has(task)) }
   }
   const delegated = ({ id: task, worker = "", instructions, needs = [] }: PlannedTask) => {
-    const by = workers[worker] ?? workers[names[0] ?? ""] ?? []
+    const by = workers[names.includes(worker) ? worker : (names[0] ?? "")] ?? []
     return (
       <Part timeout={props.timeout} by={by} id={`${id}:do:${task}`} output={workerOutput}>
         {(ctx) => {
           const { left, result } = roundIn(ctx)
           const given = Object.fromEntries(needs.map((need) => [`The result of ${need}`, result(need)]))
-          return told(instructions, { ...given, "Done before, and rejected": ctx.iteration === 0 ? undefined : left[task] })
+          return told(instructions, { ...given, "Done before, and rejected": ctx.iteration === 0 ? undefined : left.get(task) })
         }}
       </Part>
     )
@@ -110,7 +106,7 @@ export const Supervisor = <P extends Output, W extends Output, R extends Output>
       </Part>
       <Loop
         id={rounds}
-        until={(ctx) => planIn(ctx).fault !== undefined || Object.keys(account(ctx).left).length === 0}
+        until={(ctx) => planIn(ctx).fault !== undefined || account(ctx).left.size === 0}
         maxIterations={props.maxIterations ?? 3}
         onMaxReached="return-last"
       >
@@ -146,8 +142,9 @@ export const Supervisor = <P extends Output, W extends Output, R extends Output>
       >
         {(ctx): SupervisorOutcome<ValueOf<W>> => {
           const [found, { fault, order }] = [account(ctx), planIn(ctx)]
-          const over = Object.keys(found.left).length > 0 ? "exhausted" : order.length === 0 ? "empty" : "done"
-          return { outcome: fault ?? over, ...found }
+          const over = found.left.size > 0 ? "exhausted" : order.length === 0 ? "empty" : "done"
+          const [done, left] = [Object.fromEntries(found.done), Object.fromEntries(found.left)]
+          return { outcome: fault ?? over, rounds: found.rounds, done, left }
         }}
       </Outcome>
     </Sequence>

@@ -12,7 +12,6 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Layer from "effect/Layer"
-import * as Metric from "effect/Metric"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import type * as Budget from "./Budget.ts"
@@ -408,7 +407,9 @@ export const make = (
             }).pipe(
               Effect.ensuring(
                 Effect.suspend(() =>
-                  Effect.forEach([...active.children.values()], release, { concurrency: "unbounded", discard: true }),
+                  active.children.size === 0
+                    ? Effect.void
+                    : Effect.forEach([...active.children.values()], release, { concurrency: "unbounded", discard: true }),
                 ),
               ),
             )
@@ -481,7 +482,8 @@ export const make = (
             if (actives.get(active.runId) === active) actives.delete(active.runId)
             noted.delete(active.runId)
             active.disown?.()
-            return Effect.zipRight(Metric.set(Metrics.runsActive, actives.size), Deferred.done(active.settled, exit))
+            Metrics.runsActive.unsafeUpdate(actives.size, [])
+            return Deferred.done(active.settled, exit)
           }),
         ) as Effect.Effect<RunResult.EndedResult<unknown>, EngineError, R>
         const annotations = { runId, workflow: definition.name ?? create?.workflow ?? "" }
@@ -495,8 +497,8 @@ export const make = (
             ),
           ),
         )
+        Metrics.runsActive.unsafeUpdate(actives.size, [])
         return startWatch.pipe(
-          Effect.zipRight(Metric.set(Metrics.runsActive, actives.size)),
           Effect.zipRight(Effect.forkIn(driven, drivers)),
           Effect.map((fiber) => {
             active.driver = fiber

@@ -120,11 +120,14 @@ const cleaned = (given: Loggers): Loggers => {
 }
 const loggerSets = new WeakMap<Loggers, Loggers>()
 
-/** Runs an effect whose logs hold no secret and, if it is traced, whose spans hold none. What it reads by `Config.redacted` is one. */
+const enter = Effect.zipRight(FiberRef.update(FiberRef.currentLoggers, cleaned), SecretSettings.notice)
+
+/**
+ * The program of a fiber whose logs hold no secret and, if it is traced, whose spans hold none. What it reads by `Config.redacted` is one.
+ * Nothing is put back at its end, so the fiber must be its own.
+ */
 export const within = <A, E, R>(isTraced: boolean, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => {
-  const logged = Effect.flatMap(FiberRef.get(FiberRef.currentLoggers), (loggers) =>
-    Effect.locally(SecretSettings.noticing(effect), FiberRef.currentLoggers, cleaned(loggers)),
-  )
+  const logged = Effect.zipRight(enter, effect)
   return isTraced ? Effect.flatMap(Effect.tracer, (provided) => Effect.withTracer(logged, tracer(provided))) : logged
 }
 

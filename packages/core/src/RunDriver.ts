@@ -787,7 +787,8 @@ const loop = (
       if (wanted.length > 0) yield* runAgain
       const strays = created === undefined ? Outbox.strays(plan, frame.state) : []
       const others = created === undefined ? [...strays, ...(yield* openDetached(reader, frame.state))] : []
-      const found = yield* Effect.forEach(others, (other) => childOf({ store, definition, values, runId }, other))
+      const found =
+        others.length === 0 ? [] : yield* Effect.forEach(others, (other) => childOf({ store, definition, values, runId }, other))
       // A process with the code of a child run drives it.
       for (const [index, { key }] of strays.entries()) if (found[index]?.length === 0) resting.add(key)
       let adopted: ReadonlyArray<Outbox.StartedChild> = [...Outbox.open(plan, frame.state), ...found.flat()]

@@ -8,8 +8,11 @@
  * They are read when a store is opened. A value that is short or common is refused with a warning that names it.
  */
 import * as ConfigProvider from "effect/ConfigProvider"
+import * as Context from "effect/Context"
+import * as DefaultServices from "effect/DefaultServices"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as FiberRef from "effect/FiberRef"
 import { globalValue } from "effect/GlobalValue"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -158,6 +161,11 @@ const noticed = (provider: ConfigProvider.ConfigProvider): ConfigProvider.Config
   providers.set(made, made)
   return made
 }
+
+/** The same as {@link noticing} for the rest of this fiber, which is cheaper. */
+export const notice: Effect.Effect<void> = FiberRef.update(DefaultServices.currentServices, (services) =>
+  Context.add(services, ConfigProvider.ConfigProvider, noticed(Context.get(services, ConfigProvider.ConfigProvider))),
+)
 
 /** Runs an effect in which the values of `Config.redacted` are secrets from when they are read. */
 export const noticing = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>

@@ -48,7 +48,8 @@ export const outputs = (
       const onFailure = (issues: ReadonlyArray<string>) => incompatible.push({ nodeId, iteration, issues })
       later.push(Effect.match(restored, { onFailure, onSuccess: (value) => found.set(key, value) }))
     }
-    return Effect.as(Effect.all(later, { discard: true }), { outputs: found, incompatible })
+    const restored = { outputs: found, incompatible }
+    return later.length === 0 ? Effect.succeed(restored) : Effect.as(Effect.all(later, { discard: true }), restored)
   })
 
 /** Decodes the input of a run. */

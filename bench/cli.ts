@@ -32,7 +32,7 @@ export const fill = async (file: string, runs: number): Promise<void> => {
   )
   await Effect.runPromise(Effect.provide(workflow.execute({}, { runId: "r" }), Smithers.sqlite({ filename: file })))
   const db = new Database(file)
-  for (const table of ["smithers_runs", "smithers_frames", "smithers_nodes", "smithers_attempts", "smithers_events"]) {
+  for (const table of ["smithers_runs", "smithers_frames", "smithers_nodes", "smithers_attempt_rows", "smithers_events"]) {
     const columns = db.query<{ name: string }, [string]>("SELECT name FROM pragma_table_info(?)").all(table)
     const values = columns.map(({ name }) => (name === "run_id" ? "'r' || n" : name === "created_at" ? "created_at + n" : name))
     db.run(

@@ -32,7 +32,8 @@ export interface Argument<A> extends Described {
   readonly isOptional: boolean
   /** Values to offer in completion; empty if there are none. */
   readonly choices: ReadonlyArray<string>
-  readonly args: Args.Args<A>
+  /** Makes its parser. Of all commands, only one is parsed in a process. */
+  readonly args: () => Args.Args<A>
 }
 
 /** An option. */
@@ -46,7 +47,8 @@ export interface NamedOption<A> extends Described {
   readonly isRepeated: boolean
   /** Accepted values; empty if any value is. */
   readonly choices: ReadonlyArray<string>
-  readonly options: Options.Options<A>
+  /** Makes its parser. */
+  readonly options: () => Options.Options<A>
 }
 
 export type Parameter<A> = Argument<A> | NamedOption<A>
@@ -140,7 +142,7 @@ export const argument = (name: string, description: string, choices: ReadonlyArr
   description,
   isOptional: false,
   choices,
-  args: Args.withDescription(Args.text({ name }), description),
+  args: () => Args.withDescription(Args.text({ name }), description),
 })
 
 /** Defines an optional argument. */
@@ -154,14 +156,14 @@ export const optionalArgument = (
   description,
   isOptional: true,
   choices,
-  args: Args.map(Args.optional(Args.withDescription(Args.text({ name }), description)), orUndefined),
+  args: () => Args.map(Args.optional(Args.withDescription(Args.text({ name }), description)), orUndefined),
 })
 
 const named = <A>(
   name: string,
   description: string,
   kind: OptionKind,
-  options: Options.Options<A>,
+  options: () => Options.Options<A>,
   more: Partial<NamedOption<A>>,
 ) => ({
   _tag: "Option" as const,
@@ -172,7 +174,7 @@ const named = <A>(
   placeholder: more.placeholder,
   isRepeated: more.isRepeated ?? false,
   choices: more.choices ?? [],
-  options: more.alias === undefined ? options : Options.withAlias(options, more.alias),
+  options: () => (more.alias === undefined ? options() : Options.withAlias(options(), more.alias)),
 })
 
 /** Defines a boolean option: `true` if given, alone or as `true`; otherwise `false`. */
@@ -181,15 +183,18 @@ export const flag = (name: string, description: string, alias?: string): NamedOp
     name,
     description,
     "flag",
-    Options.withDescription(Options.boolean(name), description),
+    () => Options.withDescription(Options.boolean(name), description),
     alias === undefined ? {} : { alias },
   )
 
 /** Defines an option with a value. */
 export const text = (name: string, placeholder: string, description: string): NamedOption<string | undefined> => {
-  const typed = Options.map(Options.text(name), unshield)
-  const option = Options.withPseudoName(Options.withDescription(typed, description), placeholder)
-  return named(name, description, "value", Options.map(Options.optional(option), orUndefined), { placeholder })
+  const options = () => {
+    const typed = Options.map(Options.text(name), unshield)
+    const option = Options.withPseudoName(Options.withDescription(typed, description), placeholder)
+    return Options.map(Options.optional(option), orUndefined)
+  }
+  return named(name, description, "value", options, { placeholder })
 }
 
 /** Defines an option with an optional value. Default: `true`. */
@@ -233,13 +238,9 @@ const orNot = <A>(text: string | undefined, read: (text: string) => Effect.Effec
 export const integer = (name: string, description: string, least = 0): NamedOption<number | undefined> => {
   const read = parsing(name, readInteger(least))
   const { options } = text(name, "number", description)
-  return named(
-    name,
-    description,
-    "value",
-    Options.mapEffect(options, (value) => orNot(value, read)),
-    { placeholder: "number" },
-  )
+  return named(name, description, "value", () => Options.mapEffect(options(), (value) => orNot(value, read)), {
+    placeholder: "number",
+  })
 }
 
 /** Defines an option with a fixed set of values. */
@@ -251,20 +252,19 @@ export const choice = <const A extends string>(
   const read = parsing(name, readChoice(choices))
   const placeholder = choices.join("|")
   const { options } = text(name, placeholder, description)
-  return named(
-    name,
-    description,
-    "value",
-    Options.mapEffect(options, (value) => orNot(value, read)),
-    { placeholder, choices },
-  )
+  return named(name, description, "value", () => Options.mapEffect(options(), (value) => orNot(value, read)), {
+    placeholder,
+    choices,
+  })
 }
 
 /** Defines a repeatable option. */
 export const texts = (name: string, placeholder: string, description: string): NamedOption<ReadonlyArray<string>> => {
-  const option = Options.withPseudoName(Options.withDescription(Options.text(name), description), placeholder)
-  const typed = Options.map(Options.repeated(option), (values) => values.map(unshield))
-  return named(name, description, "value", typed, { placeholder, isRepeated: true })
+  const options = () => {
+    const option = Options.withPseudoName(Options.withDescription(Options.text(name), description), placeholder)
+    return Options.map(Options.repeated(option), (values) => values.map(unshield))
+  }
+  return named(name, description, "value", options, { placeholder, isRepeated: true })
 }
 
 /** Defines a repeatable option with a fixed set of values. */
@@ -276,13 +276,11 @@ export const choices = <const A extends string>(
 ): NamedOption<ReadonlyArray<A>> => {
   const read = parsing(name, readChoice(values))
   const { options } = texts(name, placeholder, description)
-  return named(
-    name,
-    description,
-    "value",
-    Options.mapEffect(options, (value) => Effect.forEach(value, read)),
-    { placeholder, isRepeated: true, choices: values },
-  )
+  return named(name, description, "value", () => Options.mapEffect(options(), (value) => Effect.forEach(value, read)), {
+    placeholder,
+    isRepeated: true,
+    choices: values,
+  })
 }
 
 /** Options of every command. */
@@ -305,8 +303,8 @@ export const define = <const P extends Parameters>(options: DefinitionOptions<P>
   const parser = () =>
     CommandDescriptor.make(
       path.at(-1) as string,
-      Options.all(Object.fromEntries(opts.map(([key, { options }]) => [key, options]))),
-      args.length === 0 ? Args.none : Args.all(Object.fromEntries(args.map(([key, { args }]) => [key, args]))),
+      Options.all(Object.fromEntries(opts.map(([key, { options }]) => [key, options()]))),
+      args.length === 0 ? Args.none : Args.all(Object.fromEntries(args.map(([key, { args }]) => [key, args()]))),
     )
   return {
     path,

@@ -54,11 +54,8 @@ const Failure = named("Failure")(
   ),
 )
 
-/** Encodes the failure of a run. A copy of an error has no `cause`, so that of a step is rebuilt from its `error`. */
-export const failureOf = (failure: Errors.RunFailure): typeof Failure.Type => {
-  const cause = failure._tag === "CompensationFailed" ? { cause: failure.cause } : {}
-  return { ...failure, ...cause, _tag: failure._tag, message: failure.message } as typeof Failure.Type
-}
+/** The failure of a run, as it is printed. */
+export type ShownFailure = typeof Failure.Type
 
 const Uncompensated = named("Uncompensated")(Errors.Uncompensated)
 const Run = named("Run")(RunReader.RunSummary)

@@ -17,7 +17,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { Reply } from "../Definition.ts"
 import { Exit } from "../Exit.ts"
-import { failureOf } from "../Output.ts"
+import { failureOf } from "../Failures.ts"
 
 export const summarize = (
   reader: RunReaderShape,

@@ -10,6 +10,8 @@ import { servicesOf } from "@smithers/cli/actions/serve"
 import * as Smithers from "@smithers/core/Smithers"
 import { Snapshots } from "@smithers/core/Snapshots"
 import * as Mcp from "@smithers/server/mcp/Server"
+import { Caller } from "@smithers/server/operations/Caller"
+import * as Waits from "@smithers/server/operations/waits"
 import { Effect, Schema } from "effect"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import * as Local from "./Local.ts"
@@ -138,6 +140,34 @@ describe("the command, the route and the tool", () => {
     expect(await route("runs")).toMatchObject({
       runs: expect.arrayContaining([expect.objectContaining({ runId: "p", sentence: "end: approval: End?" })]),
     })
+  })
+
+  it("let no caller that works in a run decide what the runs ask that it goes on as, or that those have started", async () => {
+    const outer = Smithers.createWorkflow({ name: "outer", input: Schema.Struct({ n: Schema.Number }) }).build(($) =>
+      $.branch({
+        when: ({ input }) => input.n < 1,
+        then: $.continueAsNew("again", { input: ({ input }) => ({ n: input.n + 1 }) }),
+        else: $.subflow("count", { workflow: counting, input: { n: 0 } }),
+      }),
+    )
+    await local.run(outer.run({ n: 0 }, { runId: "own" }))
+    await local.run(counting.run({ n: 0 }, { runId: "ownCount" }))
+    const { waits, hasMore } = (await route("inbox")) as {
+      readonly waits: ReadonlyArray<{ readonly runId: string; readonly requestId: string; readonly digest: string }>
+      readonly hasMore: boolean
+    }
+    expect(hasMore).toBe(false)
+    expect(await route("inbox?limit=1")).toEqual({ waits: waits.slice(0, 1), hasMore: true })
+    const refusal = async (caller: string, runId: string) => {
+      const { requestId, digest } = waits.find((wait) => wait.runId === runId) ?? {}
+      const decided = Waits.approve.run({ runId, node: "end", requestId: requestId ?? "", digest: digest ?? "" })
+      const tagged = Effect.provideService(decided, Caller, { name: "agent", scope: "operate", runId: caller })
+      return local.run(Effect.match(tagged, { onFailure: ({ _tag }) => _tag, onSuccess: ({ by }) => by }))
+    }
+    // A generation later, a child run of that, and what that child run goes on as.
+    for (const caller of ["own", "own~g1"]) expect(await refusal(caller, "own~g1~count~0~g2")).toBe("OwnRequest")
+    for (const caller of ["ownCount", "ownCount~g1", "ownCount~g2"]) expect(await refusal(caller, "ownCount~g2")).toBe("OwnRequest")
+    expect(await refusal("own", "ownCount~g2")).toBe("agent")
   })
 
   it("read of a run that goes on as others the plan of the latest, or of the latest at a time", async () => {

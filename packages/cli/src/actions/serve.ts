@@ -61,7 +61,9 @@ export const servicesOf = (place: Place, storage: StorageShape): App.AppOptions[
       import("../Workspaces.ts"),
     ])
     const workspaces = await Effect.runPromise(workspacesShape)
-    return { processes: processesOf(place), files: filesOf(place, storage), workspaces, check: examine(place) }
+    // Whoever asks while one looks gets what that one finds, so that readers start no crowd of processes.
+    const check = await Effect.runPromise(Effect.cachedWithTTL(Effect.uninterruptible(examine(place)), "2 seconds"))
+    return { processes: processesOf(place), files: filesOf(place, storage), workspaces, check }
   }
   let loaded: ReturnType<typeof load> | undefined
   return () => {

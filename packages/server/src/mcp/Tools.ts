@@ -159,7 +159,9 @@ export const tools: ReadonlyArray<Tool> = [
   tool("diff_attempts", Comparing.compareAttempts),
   tool("events", Travel.readEvents),
   tool("get_costs", Costs.readCosts),
-  tool("watch_run", watchRun, { more: "Call it again if it timed out." }),
+  tool("watch_run", watchRun, {
+    more: "Call it again if it timed out. A run that goes on as another names it in continuedAs: watch that one then.",
+  }),
   tool("list_inbox", Waits.readInbox),
   tool("list_workflows", Workflows.listWorkflows),
   tool("read_workflow", Workflows.readWorkflow, { idempotent: true }),

@@ -36,7 +36,7 @@ export class OwnRequest extends Later.TaggedError<OwnRequest>()("OwnRequest", {
   callerRunId: Schema.String,
 }) {
   override get message(): string {
-    return `This caller works in run "${this.callerRunId}", and never decides what that run, its child runs or its forks ask. Run "${this.runId}" is one of them. Nothing was decided: leave it to a person.`
+    return `This caller works in run "${this.callerRunId}", and never decides what that run, those it goes on as, its child runs or its forks ask. Run "${this.runId}" is one of them. Nothing was decided: leave it to a person.`
   }
 }
 

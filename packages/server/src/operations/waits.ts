@@ -8,7 +8,7 @@ import type { RunNotFound, StoreError } from "@smithers/core/Errors"
 import type * as Millis from "@smithers/core/Millis"
 import { PublishedEvent } from "@smithers/core/Published"
 import { PendingKind } from "@smithers/core/RunEvent"
-import { RunReader, WaitSummary } from "@smithers/core/RunReader"
+import { RunReader, type RunSummary, WaitSummary } from "@smithers/core/RunReader"
 import { defined } from "@smithers/core/Struct"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -40,10 +40,15 @@ export const readInbox = define({
   title: "Reads the open requests to people, of all runs, oldest first.",
   scope: "read",
   input: Schema.Struct({ kind: Schema.optional(Schema.Array(PendingKind)), limit: limitField }),
-  output: Waits,
+  output: Schema.Struct({
+    ...Waits.fields,
+    /** `true` if there are later ones beyond the limit. */
+    hasMore: Schema.Boolean,
+  }),
   run: ({ kind = people, limit = 100 }) =>
     Effect.gen(function* () {
-      return { waits: yield* (yield* RunReader).waits({ kind, isAnswered: false, limit }) }
+      const waits = yield* (yield* RunReader).waits({ kind, isAnswered: false, limit: limit + 1 })
+      return { waits: waits.slice(0, limit), hasMore: waits.length > limit }
     }),
 })
 
@@ -73,25 +78,33 @@ interface Named {
   readonly digest: string
 }
 
-/** Returns `true` if a run is another one, or descends of it: as a child run or as a fork. */
-const descends = (reader: RunReader["Type"], runId: string, from: string): Effect.Effect<boolean, StoreError | RunNotFound> =>
+/** The first of the runs that go on as one another. Together they are one run to whoever works in it. */
+const firstOf = ({ runId, chain }: Pick<RunSummary, "runId" | "chain">): string => chain?.first ?? runId
+
+/** Returns `true` if a run is one that began as `first`, or descends of it: as a child run or as a fork. */
+const descends = (reader: RunReader["Type"], runId: string, first: string): Effect.Effect<boolean, StoreError | RunNotFound> =>
   Effect.gen(function* () {
-    if (runId === from) return true
     const { run } = yield* reader.run(runId)
+    if (runId === first || firstOf(run) === first) return true
     for (const above of [run.parent?.runId, run.forkedFrom?.runId])
-      if (above !== undefined && (yield* descends(reader, above, from))) return true
+      if (above !== undefined && (yield* descends(reader, above, first))) return true
     return false
   }).pipe(
     // The original of a fork may have been deleted.
-    Effect.catchTag("RunNotFound", (error) => (error.runId === runId ? Effect.succeed(false) : Effect.fail(error))),
+    Effect.catchTag("RunNotFound", (error) => (error.runId === runId ? Effect.succeed(runId === first) : Effect.fail(error))),
   )
 
-/** Fails if a run is that of the caller, or descends of it. */
+/** Fails if a run is that of the caller, goes on as it or from it, or descends of it. */
 export const refuseOwn = (runId: string) =>
   Effect.gen(function* () {
     const { runId: callerRunId } = yield* Caller
-    if (callerRunId !== undefined && (yield* descends(yield* RunReader, runId, callerRunId)))
-      return yield* new OwnRequest({ runId, callerRunId })
+    if (callerRunId === undefined) return
+    const reader = yield* RunReader
+    const first = yield* reader.run(callerRunId).pipe(
+      Effect.map(({ run }) => firstOf(run)),
+      Effect.catchTag("RunNotFound", () => Effect.succeed(callerRunId)),
+    )
+    if (yield* descends(reader, runId, first)) return yield* new OwnRequest({ runId, callerRunId })
   })
 
 /** Decides about a request if it is the one that was shown. */

@@ -29,6 +29,7 @@ export type Node = Answer<typeof Nodes.readNode>
 export type Transcript = Answer<typeof Nodes.readTranscript>
 
 export type Waits = Answer<typeof Decisions.readWaits>
+export type Inbox = Answer<typeof Decisions.readInbox>
 
 export type Counts = Answer<typeof Database.countRuns>
 export type DatabaseInfo = Answer<typeof Database.readDatabase>

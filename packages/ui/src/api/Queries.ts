@@ -139,7 +139,7 @@ export const waits = (id: string) =>
 
 export const inbox = queryOptions({
   queryKey: ["inbox"],
-  queryFn: async ({ signal }) => (await get<Answers.Waits>("/inbox", { limit: 200 }, signal)).waits,
+  queryFn: ({ signal }) => get<Answers.Inbox>("/inbox", { limit: 200 }, signal),
 })
 
 /** Any other page of the server, by its path. */

@@ -74,7 +74,7 @@ export const App = () => {
 
   if (isDenied) return <AskToken />
   const current = place.view === "run" ? "runs" : place.view === "workflow" ? "workflows" : place.view
-  const waiting = (inbox.data ?? []).filter(
+  const waiting = (inbox.data?.waits ?? []).filter(
     ({ kind, status }) => status === "open" && (kind === "approval" || kind === "human"),
   ).length
   const [tone, words] = linkWords[link]
@@ -88,7 +88,12 @@ export const App = () => {
         {pages.map(({ view, label }) => (
           <Link key={view} href={`/${view}`} aria-current={current === view ? "page" : undefined}>
             {label}
-            {view === "inbox" && waiting > 0 ? <span className="count">{waiting}</span> : null}
+            {view === "inbox" && waiting > 0 ? (
+              <span className="count">
+                {waiting}
+                {inbox.data?.hasMore === true ? "+" : ""}
+              </span>
+            ) : null}
           </Link>
         ))}
         <div className="foot">

@@ -18,7 +18,7 @@ const keyOf = ({ runId, nodeId, iteration, requestId }: WaitSummary): string =>
 export const Inbox = () => {
   const { place, change } = usePlace()
   const { data, error } = useQuery(Queries.inbox)
-  const waits = (data ?? []).filter(({ kind, status }) => status === "open" && (kind === "approval" || kind === "human"))
+  const waits = (data?.waits ?? []).filter(({ kind, status }) => status === "open" && (kind === "approval" || kind === "human"))
   const found = waits.findIndex((wait) => keyOf(wait) === place.query.at)
   // What was decided is gone from the list; the next one takes its place, and nothing is decided twice by a key that is held.
   const index = place.query.at === undefined ? 0 : found
@@ -36,7 +36,10 @@ export const Inbox = () => {
       <div className="head">
         <div className="bar">
           <h1>Inbox</h1>
-          <span className="soft">{Times.plural(waits.length, "request")}, oldest first</span>
+          <span className="soft">
+            {data?.hasMore === true ? "the first " : ""}
+            {Times.plural(waits.length, "request")}, oldest first
+          </span>
           <span className="grow" />
           <span className="soft keys">
             <kbd>j</kbd> <kbd>k</kbd> move, <kbd>a</kbd> approve, <kbd>d</kbd> deny

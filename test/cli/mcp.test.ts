@@ -10,7 +10,7 @@ import type { Transport } from "@modelcontextprotocol/sdk/shared/transport.js"
 import { CallToolResultSchema, ElicitRequestSchema } from "@modelcontextprotocol/sdk/types.js"
 import { servicesOf } from "@smithers/cli/actions/serve"
 import * as App from "@smithers/server/http/App"
-import { hashOf } from "@smithers/server/http/Tokens"
+import { hashOf, type Token } from "@smithers/server/http/Tokens"
 import * as McpHttp from "@smithers/server/mcp/Http"
 import * as SqliteStorage from "@smithers/sqlite/SqliteStorage"
 import * as Effect from "effect/Effect"
@@ -286,10 +286,8 @@ describe("the tools over HTTP", () => {
     const storage = await Effect.runPromise(Scope.extend(opened, scope))
     const tail = await Effect.runPromise(Scope.extend(opened, scope))
     const where = { self: [process.execPath, place.bin], file, root: place.path }
-    const tokens = [
-      { name: "ann", scope: "operate" as const, hash: hashOf("anns") },
-      { name: "agent", scope: "decide" as const, runId: "r1", hash: hashOf("agents") },
-    ]
+    const agents = { name: "agent", scope: "decide" as const, runId: "r1", hash: hashOf("agents") }
+    let tokens: ReadonlyArray<Token> = [{ name: "ann", scope: "operate", hash: hashOf("anns") }, agents]
     const services = servicesOf(where, storage)
     const mcp = McpHttp.make({ storage, ...(await services()), pages: [], allowApprove: true })
     const app = await Effect.runPromise(Scope.extend(App.make({ storage, tail, services, mcp, tokens: () => tokens }), scope))
@@ -323,6 +321,12 @@ describe("the tools over HTTP", () => {
     expect(person.asked).toHaveLength(1)
     await ann.tell("resume", { runId: "r1" })
     expect(await ann.tell("watch_run", { runId: "r1" })).toMatchObject({ run: { status: "finished" } })
+    // Another token of her name, with other rights, does not go on with those of the first one.
+    const before = tokens
+    tokens = [{ name: "ann", scope: "read", hash: hashOf("anns-next") }, agents]
+    expect((await post("anns", { "mcp-session-id": transport.sessionId ?? "" })).status).toBe(401)
+    expect((await post("anns-next", { "mcp-session-id": transport.sessionId ?? "" })).status).toBe(404)
+    tokens = before
     await transport.terminateSession()
     expect((await post("anns", { "mcp-session-id": transport.sessionId ?? "gone" })).status).toBe(404)
   })

@@ -115,6 +115,18 @@ describe("the client", () => {
     await expect(connect({ baseUrl: "http://127.0.0.1:1", token: "x" }).countRuns()).rejects.toBeInstanceOf(Unreachable)
   })
 
+  it("follows runs by their ids, whatever is in them", async () => {
+    const ids = ["one,two", "a b/c?d=e&f"]
+    for (const runId of ids) await run(pay.run({ order: runId }, { runId }))
+    const cut = new AbortController()
+    const found = new Set<string>()
+    for await (const message of client.follow({ runs: ids, signal: cut.signal })) {
+      if (message.event === "run") found.add(message.data.runId)
+      if (found.size === ids.length) cut.abort()
+    }
+    expect([...found].sort()).toEqual(ids.toSorted())
+  })
+
   it("follows a run through the end of a server, without a gap and without an event twice", async () => {
     const cut = new AbortController()
     const found: Array<Followed> = []

@@ -289,6 +289,9 @@ describe("a server", () => {
     // Time for its next comment, by which it is found not to read.
     await Bun.sleep(500)
     await Effect.runPromise(Tokens.remove(folder, "eve"))
+    // Another token of that name opens nothing that was closed.
+    const next = await Effect.runPromise(Tokens.add(folder, { name: "eve", scope: "read", createdAt: 1 }))
+    expect((await local.ask("/api/v1/runs", { token: next })).status).toBe(200)
     expect((await local.ask("/api/v1/runs", { token })).status).toBe(401)
     const ended = async (response: Response) => {
       const reader = (response.body as ReadableStream<Uint8Array>).getReader()

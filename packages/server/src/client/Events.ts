@@ -79,7 +79,7 @@ export async function* followEvents(options: FollowOptions): AsyncGenerator<Foll
   const { fetch = globalThis.fetch } = options
   let last = options.lastEventId
   const address = new URL(`${options.baseUrl.replace(/\/+$/, "")}/api/v1/events`)
-  if (runs.length > 0) address.searchParams.set("runs", runs.join(","))
+  for (const runId of runs) address.searchParams.append("run", runId)
   if (all) address.searchParams.set("all", "1")
   if (inbox) address.searchParams.set("inbox", "1")
   const isOver = (): boolean => signal?.aborted === true

@@ -102,6 +102,10 @@ export interface Admitted {
 /** Paths that need no token: they tell only that the server is there. */
 const open: ReadonlySet<string> = new Set(["/healthz", "/readyz"])
 
+/** The token that a request carries. */
+export const tokenOf = (request: Request): string | undefined =>
+  /^Bearer ([\w-]{1,200})$/.exec(request.headers.get("authorization") ?? "")?.[1]
+
 /** Makes the guard. It returns the request to handle, with its body read, or the refusal. */
 export const make = (options: GuardOptions): ((request: Request) => Promise<Admitted | Response>) => {
   const limits = { ...bounds, ...options.bounds }
@@ -133,7 +137,7 @@ export const make = (options: GuardOptions): ((request: Request) => Promise<Admi
     // Pages of other origins cannot send it, and it has no body.
     const isClosing = request.method === "DELETE" && pathname === "/mcp"
     const isApi = pathname.startsWith("/api/") || pathname === "/metrics" || pathname === "/mcp"
-    const given = /^Bearer ([\w-]{1,200})$/.exec(request.headers.get("authorization") ?? "")?.[1]
+    const given = tokenOf(request)
     const caller = given === undefined ? undefined : find(options.tokens(), given)
     // Deliveries are signed instead; who floods one hook holds up no other.
     const isHook = request.method === "POST" && pathname.startsWith("/hooks/")

@@ -10,12 +10,15 @@ import * as Mcp from "./Server.ts"
 const mostConnections = 100
 
 interface Connection {
-  readonly caller: string
+  readonly caller: CallerShape
   readonly transport: WebStandardStreamableHTTPServerTransport
 }
 
 /** Answers a request of an admitted caller. */
 export type Handler = (request: Request, caller: CallerShape) => Promise<Response>
+
+const isSame = (one: CallerShape, other: CallerShape): boolean =>
+  one.name === other.name && one.scope === other.scope && one.runId === other.runId
 
 /** Makes the handler of `/mcp`. */
 export const make = (options: Omit<Mcp.McpOptions, "caller">): Handler => {
@@ -28,7 +31,7 @@ export const make = (options: Omit<Mcp.McpOptions, "caller">): Handler => {
     const transport = new Transport({
       sessionIdGenerator: () => crypto.randomUUID(),
       onsessioninitialized: (id) => {
-        connections.set(id, { caller: caller.name, transport })
+        connections.set(id, { caller, transport })
         const [oldest] = connections
         if (connections.size > mostConnections && oldest !== undefined) {
           connections.delete(oldest[0])
@@ -45,8 +48,8 @@ export const make = (options: Omit<Mcp.McpOptions, "caller">): Handler => {
     const id = request.headers.get("mcp-session-id")
     if (id === null) return (await open(caller)).handleRequest(request)
     const known = connections.get(id)
-    // A connection of another token is no better than none.
-    if (known === undefined || known.caller !== caller.name)
+    // A connection of another token is no better than none, also of one that had its name and other rights.
+    if (known === undefined || !isSame(known.caller, caller))
       return refuse(404, "NoSuchConnection", "This connection is not open. Begin a new one.")
     connections.delete(id)
     connections.set(id, known)

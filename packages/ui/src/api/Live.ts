@@ -64,8 +64,6 @@ export const follow = (onNote: (note: Note) => void, onLink: (link: Link) => voi
   let turning: ReturnType<typeof setTimeout> | undefined
   const runsNow = (): ReadonlyArray<Watched> =>
     [...new Map([...watched.values()].map((run) => [run.runId, run])).values()]
-      // Ids are joined by commas; a run with one in its id is told of with all others.
-      .filter(({ runId }) => !runId.includes(","))
       .toSorted((left, right) => (left.runId < right.runId ? -1 : 1))
       .slice(0, mostRuns)
   const turnSoon = (): void => {
@@ -120,15 +118,10 @@ export const follow = (onNote: (note: Note) => void, onLink: (link: Link) => voi
   const stream = async (signal: AbortSignal): Promise<boolean> => {
     const cut = new AbortController()
     const followed = runsNow()
-    const names = followed.map(({ runId }) => runId).join(",")
+    const names = namesOf(followed)
     let isTurned = false
     turnStream = () => {
-      if (
-        runsNow()
-          .map(({ runId }) => runId)
-          .join(",") === names
-      )
-        return
+      if (namesOf(runsNow()) === names) return
       isTurned = true
       cut.abort()
     }
@@ -144,8 +137,7 @@ export const follow = (onNote: (note: Note) => void, onLink: (link: Link) => voi
 
   const pieces = async (followed: ReadonlyArray<Watched>, both: AbortSignal, cut: AbortController): Promise<void> => {
     let watch = setTimeout(() => cut.abort(), silence)
-    const runIds = followed.length === 0 ? undefined : followed.map(({ runId }) => runId).join(",")
-    const response = await fetch(address("/events", { all: 1, inbox: 1, runs: runIds }), {
+    const response = await fetch(address("/events", { all: 1, inbox: 1, run: followed.map(({ runId }) => runId) }), {
       headers: headers({
         accept: "text/event-stream",
         // Events that the tabs have are not sent again.
@@ -225,6 +217,8 @@ export const follow = (onNote: (note: Note) => void, onLink: (link: Link) => voi
     channel?.close()
   }
 }
+
+const namesOf = (runs: ReadonlyArray<Watched>): string => JSON.stringify(runs.map(({ runId }) => runId))
 
 /** The run of a message, and the number of its event. */
 const saidIn = (data: string): { readonly runId: string; readonly seq?: number } | undefined => {

@@ -1,5 +1,5 @@
 /** Code that is called within the frame that starts it. Under a test clock each attempt has a fiber, so these run by the platform's. */
-import { Effect, Schema } from "effect"
+import { Effect, Fiber, ManagedRuntime, Schema } from "effect"
 import { Smithers } from "smithers-orchestrator"
 import { describe, expect, it } from "vitest"
 
@@ -29,5 +29,33 @@ describe("a step whose code is called at once", () => {
     const { status, ...rest } = await resultOf(() => Promise.reject(new Error("too late")))
     expect(status).toBe("failed")
     expect(JSON.stringify(rest)).toContain("too late")
+  })
+
+  it("is told by its signal, and waited for, where the engine closes before its promise is waited for", async () => {
+    const seen: Array<string> = []
+    const runtime = ManagedRuntime.make(Smithers.memory)
+    let closing: Promise<unknown> = Promise.resolve()
+    const workflow = Smithers.createWorkflow({ name: "once", input: Schema.Struct({}) }).build(($) =>
+      $.step("cut", {
+        output: Schema.Void,
+        run: ({ signal }) => {
+          // Its fiber has not begun when the driver of its run hears of this.
+          closing = runtime.dispose()
+          return new Promise<void>((resolve) => {
+            signal.addEventListener("abort", () => {
+              seen.push("told")
+              setTimeout(() => {
+                seen.push("over")
+                resolve()
+              }, 30)
+            })
+          })
+        },
+      }),
+    )
+    const fiber = runtime.runFork(workflow.execute({}))
+    await Effect.runPromise(Fiber.await(fiber))
+    await closing
+    expect(seen).toEqual(["told", "over"])
   })
 })

@@ -2,6 +2,7 @@
  * Workflows of Smithers 0.x: spellings that mean ours, options that have no effect, and props that are refused with a cure.
  */
 import { afterEach, beforeEach, describe, expect, it, vi } from "@effect/vitest"
+import * as Compatibility from "@smithers/jsx/Compatibility"
 import * as smithersPackage from "smithers-orchestrator"
 import { createSmithers, renderPlan, runWorkflow, Smithers } from "smithers-orchestrator"
 import { scriptedAgent, TestRuntime } from "smithers-orchestrator/testing"
@@ -308,4 +309,45 @@ describe("props of 0.x", () => {
     expect(() => drawn(element)).toThrow(`"${prop}" is a prop of Smithers 0.x.`)
     expect(() => drawn(element)).toThrow(cure)
   })
+})
+
+/** Names that programs of Smithers 0.x can import from its package. */
+const importable = [
+  "AmpAgent AnthropicAgent ClaudeCodeAgent CodexAgent ContinueAsNew ERROR_REFERENCE_URL ForgeAgent Gateway GeminiAgent Kanban KimiAgent MemoryService",
+  "MergeQueue OpenAIAgent PiAgent Poller Sandbox SmithersDb SmithersErrorInstance SmithersObservability SmithersRenderer Summarizer TokenLimiter",
+  "TtlGarbageCollector Worktree activeNodes activeRuns aggregateScores approvalDecisionSchema approvalRankingSchema approvalSelectionSchema",
+  "approvalsDenied approvalsGranted approvalsRequested attemptDuration bash cacheHits cacheMisses camelToSnake continueAsNew createExternalSmithers",
+  "createMemoryLayer createMemoryStore createOpenApiTool createOpenApiToolSync createOpenApiTools createOpenApiToolsSync createScorer createServeApp",
+  "createSmithersObservabilityLayer createSmithersOtelLayer createSmithersRuntimeLayer dbQueryDuration dbRetries dbTransactionDuration",
+  "dbTransactionRetries dbTransactionRollbacks defineTool edit ensureSmithersTables errorToJson externalWaitAsyncPending faithfulnessScorer",
+  "getDefinedToolMetadata getJjPointer getSmithersErrorDefinition getSmithersErrorDocsUrl grep hashCapabilityRegistry hotReloadDuration hotReloadFailures",
+  "hotReloads httpRequestDuration httpRequests isJjRepo isKnownSmithersErrorCode isSmithersError knownSmithersErrorCodes latencyScorer listOperations",
+  "llmJudge markdownComponents mdxPlugin memoryFactReads memoryFactWrites memoryMessageSaves memoryRecallDuration memoryRecallQueries namespaceToString",
+  "nodeDuration nodesFailed nodesFinished nodesStarted openApiToolCallErrorsTotal openApiToolCallsTotal openApiToolDuration parseNamespace",
+  "prometheusContentType read relevancyScorer renderFrame renderMdx renderPrometheusMetrics resolveSmithersObservabilityOptions revertToAttempt",
+  "revertToJjPointer runJj runScorersAsync runScorersBatch runsTotal sandboxActive sandboxBundleSizeBytes sandboxCompletedTotal sandboxCreatedTotal",
+  "sandboxDurationMs sandboxPatchCount sandboxTransportDurationMs schedulerQueueDepth schemaAdherenceScorer signalRun smithersMetrics smithersScorers",
+  "startServer syncZodTableSchema timeTravel timerDelayDuration timersCancelled timersCreated timersFired timersPending toolCallsTotal toolDuration tools",
+  "toxicityScorer trackSmithersEvent unwrapZodType usePatched vcsDuration workspaceAdd workspaceClose workspaceList write zodSchemaColumns",
+  "zodSchemaToJsonExample zodToCreateTableSQL zodToTable",
+]
+
+it("exports each name of the package of Smithers 0.x, or has a cure for it", () => {
+  const names = importable.flatMap((some) => some.split(" "))
+  expect(names.length).toBeGreaterThan(130)
+  expect(names.filter((name) => !(name in smithersPackage) && Compatibility.cureOfImport(name) === undefined)).toEqual([])
+})
+
+it("takes a prop that is refused for one left out where it has no value", () => {
+  const agent = scriptedAgent([{ n: 1 }])
+  const drawing = () => (
+    <Workflow name="w">
+      <Sandbox id="fix" runtime={undefined} env={undefined}>
+        <Task id="a" output={outputs.round} agent={agent} fallbackAgent={undefined}>
+          Go.
+        </Task>
+      </Sandbox>
+    </Workflow>
+  )
+  expect(() => renderPlan(smithers(drawing), { input: {} })).not.toThrow()
 })

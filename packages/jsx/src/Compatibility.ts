@@ -150,6 +150,13 @@ export const cureOf = (kind: string, prop: string): string | undefined => cures[
 const patterns = (...names: ReadonlyArray<string>): { readonly [name: string]: string } =>
   Object.fromEntries(names.map((name) => [name, `Import it from "${facade}/patterns", and read its props there`]))
 
+/** One cure of several names, which are separated by blanks. */
+const all = (names: string, cure: string): { readonly [name: string]: string } =>
+  Object.fromEntries(names.split(" ").map((name) => [name, cure]))
+
+const observabilityCure = "Read docs/guides/observability.md: logs, metrics and traces need no import"
+const openApiCure = `Write the tools with defineTool of "${facade}/tools", or take those of a server with mcpServer of "${facade}/agents"`
+
 /** Cures of what a program imports of 0.x, and is not here: names of the facade, and subpaths. */
 const importCures: { readonly [name: string]: string } = {
   ...patterns(
@@ -177,15 +184,59 @@ const importCures: { readonly [name: string]: string } = {
       'Read scores with "smithers scores", or from the table smithers_scores',
     ]),
   ),
-  Gateway: 'Drive runs with "smithers up" and "smithers supervise"',
-  startServer: 'Drive runs with "smithers up" and "smithers supervise"',
+  ...all("Gateway startServer", 'Use "smithers serve", and "smithers supervise" for runs that nobody works on'),
   SmithersDb: `Read runs with Smithers.status and the queries of "${facade}/sql"`,
   renderFrame: "Use renderPlan(workflow, { input })",
   zodSchemaToJsonExample: "An agent is given the schema of its output",
   signalRun: "Use Smithers.signal, or the command",
+  ...all(
+    "approvalDecisionSchema approvalRankingSchema approvalSelectionSchema",
+    "Declare the row of a decision yourself: z.object({ approved: z.boolean(), note: z.string().nullable(), decidedBy: z.string().nullable(), decidedAt: z.string().nullable() }), and with options selected: z.string().nullable()",
+  ),
+  continueAsNew: "Draw <ContinueAsNew input={…} /> where the run is to go on as a new one",
+  tools: 'Import the tools that you use by name, from "smithers-orchestrator/tools"',
+  usePatched: "Leave it out: a changed workflow is compared with the plan of the run when it is resumed",
+  ...all("timeTravel revertToAttempt revertToJjPointer", 'Use "smithers revert", or "smithers fork"'),
+  ...all(
+    "runJj isJjRepo getJjPointer workspaceAdd workspaceClose workspaceList",
+    'Work in a <Worktree>. The files of tasks are saved by git, and "smithers revert" brings them back',
+  ),
+  ...all("renderMdx markdownComponents", "Import the .mdx file, and draw it as a component of the prompt"),
+  ...all(
+    "SmithersErrorInstance isSmithersError isKnownSmithersErrorCode knownSmithersErrorCodes getSmithersErrorDefinition getSmithersErrorDocsUrl ERROR_REFERENCE_URL errorToJson",
+    'Match errors by their "_tag", which docs/reference/errors.md lists',
+  ),
+  ...all(
+    "camelToSnake ensureSmithersTables syncZodTableSchema unwrapZodType zodSchemaColumns zodToCreateTableSQL zodToTable",
+    `Leave it out: tables are made of the schemas. Read them with "${facade}/sql"`,
+  ),
+  ...all(
+    "createExternalSmithers createSmithersRuntimeLayer",
+    "Use createSmithers, and Smithers.sqlite for the runtime of a program of yours",
+  ),
+  createServeApp: 'Use "smithers serve"',
+  SmithersRenderer: "Use renderPlan(workflow, { input })",
+  ...all(
+    "MemoryService Summarizer TokenLimiter TtlGarbageCollector createMemoryLayer createMemoryStore namespaceToString parseNamespace",
+    "Give the tasks memory={{ recall, remember }}",
+  ),
+  ...all(
+    "createOpenApiTool createOpenApiToolSync createOpenApiTools createOpenApiToolsSync listOperations getDefinedToolMetadata hashCapabilityRegistry",
+    openApiCure,
+  ),
+  ...all(
+    "SmithersObservability createSmithersObservabilityLayer createSmithersOtelLayer prometheusContentType renderPrometheusMetrics resolveSmithersObservabilityOptions smithersMetrics trackSmithersEvent",
+    observabilityCure,
+  ),
+  ...all(
+    "activeNodes activeRuns approvalsDenied approvalsGranted approvalsRequested attemptDuration cacheHits cacheMisses dbQueryDuration dbRetries dbTransactionDuration dbTransactionRetries dbTransactionRollbacks externalWaitAsyncPending hotReloadDuration hotReloadFailures hotReloads httpRequestDuration httpRequests memoryFactReads memoryFactWrites memoryMessageSaves memoryRecallDuration memoryRecallQueries nodeDuration nodesFailed nodesFinished nodesStarted openApiToolCallErrorsTotal openApiToolCallsTotal openApiToolDuration runsTotal sandboxActive sandboxBundleSizeBytes sandboxCompletedTotal sandboxCreatedTotal sandboxDurationMs sandboxPatchCount sandboxTransportDurationMs schedulerQueueDepth timerDelayDuration timersCancelled timersCreated timersFired timersPending toolCallsTotal toolDuration vcsDuration",
+    "Read docs/guides/metrics.md: metrics need no import",
+  ),
+  ...all("/serve /gateway", 'Use "smithers serve", and "smithers supervise" for runs that nobody works on'),
+  ...all("/pi-plugin /pi-extension", `Take the agent: new PiAgent() of "${facade}"`),
   "/memory": "Give the tasks memory={{ recall, remember }}",
-  "/observability": "Read docs/guides/observability.md: logs, metrics and traces need no import",
-  "/openapi": `Write the tools with defineTool of "${facade}/tools", or take those of a server with mcpServer of "${facade}/agents"`,
+  "/observability": observabilityCure,
+  "/openapi": openApiCure,
 }
 
 /** Packages of the scope of 0.x that are subpaths here. */
@@ -220,8 +271,10 @@ export const element = (type: unknown, props: Given): Made => {
   if (kind === undefined) return { type, props }
   if (kind === "MergeQueue" && !("items" in props)) return { type: "Parallel", props: queue(props) }
   const own = rules[kind]
-  if (own === undefined) return { type, props }
-  let made: { [name: string]: unknown } | undefined
+  const idle = Object.keys(props).filter((name) => props[name] === undefined && cureOf(kind, name) !== undefined)
+  if (own === undefined && idle.length === 0) return { type, props }
+  // A prop that is refused is left out where it has no value.
+  let made: { [name: string]: unknown } | undefined = idle.length === 0 ? undefined : { ...without(props, idle) }
   for (const name in own) {
     if (!(name in props)) continue
     const rule = own[name]

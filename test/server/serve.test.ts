@@ -1,7 +1,7 @@
 /**
  * `smithers serve` as a process, on a run that lives in the process of the test, on runs of other processes, and on those of dead ones.
  */
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs"
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { onStorage } from "@smithers/core/Smithers"
@@ -178,6 +178,13 @@ describe("smithers serve", () => {
     copyFileSync(folder.file("workflow.ts"), join(outside, "workflow.ts"))
     symlinkSync(outside, folder.file("linked"))
     expect(await refused({ workflow: "linked/workflow.ts", input: { spec: "x" } })).toEqual([400, "OutsideRoot"])
+    mkdirSync(folder.file("workflows"))
+    symlinkSync(join(outside, "workflow.ts"), folder.file("workflows/named.ts"))
+    expect(await refused({ workflow: "named", input: { spec: "x" } })).toEqual([400, "OutsideRoot"])
+    const checked = await server.ask("workflows/check", { workflow: "named" })
+    expect([checked.status, checked.body.error.tag]).toEqual([400, "OutsideRoot"])
+    expect((await server.ask("workflows/named")).body.error.tag).toBe("OutsideRoot")
+    rmSync(folder.file("workflows"), { recursive: true })
     rmSync(folder.file("linked"))
     rmSync(outside, { recursive: true })
     expect(await refused({ workflow: "none" })).toEqual([404, "NoSuchWorkflow"])

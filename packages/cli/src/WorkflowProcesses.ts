@@ -102,9 +102,9 @@ const targetOf = (root: string, workflow: string): Effect.Effect<string, Command
   Effect.suspend(() => {
     const known = Project.workflows(root)
     const named = known.find(({ name }) => name === workflow)
-    if (named !== undefined) return Effect.succeed(named.path)
-    const { file, exported } = parseTarget(workflow)
+    const { file, exported } = named === undefined ? parseTarget(workflow) : { file: named.path }
     const path = resolve(root, file)
+    // A name may be that of a link.
     if (!isWithin(root, path)) return failed("workflow", "OutsideRoot", `${workflow} is not within ${root}. Name a file within it.`)
     if (!existsSync(path)) {
       const names = known.map(({ name }) => name).join(", ")

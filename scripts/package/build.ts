@@ -321,6 +321,13 @@ const bundle = async ({ entries, out, outside, minify }: Bundle): Promise<Readon
             ),
             loader: "js",
           }))
+          // Questions of a wizard, which no command asks, and what they are drawn with: ninety kilobytes.
+          build.onLoad({ filter: /\/@effect\/cli\/dist\/esm\/internal\/prompt(?:\/[\w-]+)?\.js$/ }, ({ path }) => ({
+            contents: [...readFileSync(path, "utf8").matchAll(/^export (?:const|function|class) (\w+)/gm)]
+              .map(([, name]) => `export const ${name} = () => { throw new Error("this is not in the bundle of the command") }`)
+              .join("\n"),
+            loader: "js",
+          }))
           // What Schema makes examples of values with, which no command does: half a megabyte.
           build.onLoad({ filter: /\/effect\/dist\/esm\/FastCheck\.js$/ }, () => ({ contents: "export {}", loader: "js" }))
           build.onResolve({ filter: /.*/ }, ({ path, importer }) => {

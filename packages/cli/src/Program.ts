@@ -4,7 +4,8 @@
 
 import * as CliConfig from "@effect/cli/CliConfig"
 import * as CommandDescriptor from "@effect/cli/CommandDescriptor"
-import * as HelpDoc from "@effect/cli/HelpDoc"
+import type * as HelpDoc from "@effect/cli/HelpDoc"
+import type * as Span from "@effect/cli/HelpDoc/Span"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Path from "@effect/platform/Path"
 import * as Terminal from "@effect/platform/Terminal"
@@ -279,7 +280,29 @@ const parse = (definition: Definition, argv: ReadonlyArray<string>) =>
     return directive.value
   })
 
-const plain = (doc: HelpDoc.HelpDoc): string => Bun.stripANSI(HelpDoc.toAnsiText(doc)).replaceAll(/\s+/g, " ").trim()
+/** The words of a text. The library prints it by one for layouts, which takes longer to load than a command to parse. */
+const wordsIn = (span: Span.Span): string => {
+  if (span._tag === "Sequence") return wordsIn(span.left) + wordsIn(span.right)
+  return typeof span.value === "string" ? span.value : wordsIn(span.value)
+}
+
+const textOf = (doc: HelpDoc.HelpDoc): string => {
+  switch (doc._tag) {
+    case "Empty":
+      return ""
+    case "Header":
+    case "Paragraph":
+      return wordsIn(doc.value)
+    case "DescriptionList":
+      return doc.definitions.map(([name, text]) => `${wordsIn(name)} ${textOf(text)}`).join(" ")
+    case "Enumeration":
+      return doc.elements.map((element) => `- ${textOf(element)}`).join(" ")
+    case "Sequence":
+      return `${textOf(doc.left)} ${textOf(doc.right)}`
+  }
+}
+
+const plain = (doc: HelpDoc.HelpDoc): string => textOf(doc).replaceAll(/\s+/g, " ").trim()
 
 interface Remembering extends ScreenShape {
   readonly remembered: () => { readonly runId?: string; readonly next?: ReadonlyArray<string> }

@@ -1,8 +1,47 @@
-import { RunEvent } from "@smithers/core/RunEvent"
-import * as AST from "effect/SchemaAST"
+import type { RunEvent } from "@smithers/core/RunEvent"
+
+/** Every type there is, which the compiler sees to. Every command has options, and few need the schemas that have the types too. */
+const all = {
+  RunStarted: true,
+  RunForked: true,
+  RunResumed: true,
+  PlanChanged: true,
+  CodeReloaded: true,
+  RunReverted: true,
+  AttemptStarted: true,
+  AttemptSucceeded: true,
+  AttemptFailed: true,
+  AttemptInterrupted: true,
+  NodeFailed: true,
+  WaitStarted: true,
+  DeadlineMoved: true,
+  ApprovalDecided: true,
+  TaskAnswered: true,
+  AnswerRefused: true,
+  SignalReceived: true,
+  SignalRefused: true,
+  SubflowEnded: true,
+  WaitEnded: true,
+  BoundaryStarted: true,
+  LeaveRequested: true,
+  PartsDecided: true,
+  BoundaryHalted: true,
+  BoundaryEnded: true,
+  NodeSkipped: true,
+  NodeWithdrawn: true,
+  NodeReset: true,
+  LoopAdvanced: true,
+  LoopMounted: true,
+  LoopFinished: true,
+  RunPaused: true,
+  RunUnpaused: true,
+  CancelRequested: true,
+  DeadlineSet: true,
+  RunFinished: true,
+  RunFailed: true,
+  RunCancelled: true,
+  RunContinued: true,
+} satisfies { readonly [Type in RunEvent["_tag"]]: true }
 
 /** The types of events. */
-export const eventTypes: ReadonlyArray<RunEvent["_tag"]> = RunEvent.members.flatMap(({ ast }) => {
-  const type = AST.getPropertySignatures(ast).find(({ name }) => name === "_tag")?.type
-  return type?._tag === "Literal" ? [type.literal as RunEvent["_tag"]] : []
-})
+export const eventTypes = Object.keys(all) as ReadonlyArray<RunEvent["_tag"]>

@@ -47,6 +47,7 @@ const long = [
   "test/jsx/Crashes.test.tsx",
   "test/jsx/Depth.test.tsx",
   "test/patterns/again.test.tsx",
+  "test/patterns/deeper.test.tsx",
   "test/patterns/late.test.tsx",
   "test/patterns43/Patterns.test.ts",
   "test/sandbox/Isolation.test.ts",

@@ -4,8 +4,10 @@ import * as Effect from "effect/Effect"
 import {
   ClassifyAndRoute,
   Debate,
+  GatherAndSynthesize,
   Kanban,
   Optimizer,
+  Panel,
   ReviewLoop,
   ScanFixVerify,
   Supervisor,
@@ -121,6 +123,52 @@ describe("a participant that is late", () => {
       </ScanFixVerify>
     )
     expect(await outcome(draw)).toMatchObject({ outcome: "survivors", survivors: [{ key: "a", fixes: 0 }] })
+  })
+
+  it("fails the run where it scans, moderates or synthesizes: all others depend on it", async () => {
+    const scanning = (
+      <ScanFixVerify
+        id="lint"
+        scanner={never}
+        scanOutput={outputs.scan}
+        fixer={never}
+        fixOutput={outputs.fix}
+        verifier={never}
+        verifyOutput={outputs.verdict}
+        timeout={timeout}
+      >
+        Find.
+      </ScanFixVerify>
+    )
+    const moderating = (
+      <Panel
+        id="panel"
+        panelists={{ ann: agent("ann", { text: "a" }) }}
+        panelistOutput={outputs.draft}
+        strategy="synthesize"
+        voteOf={() => "some"}
+        moderator={never}
+        moderatorOutput={outputs.draft}
+        timeout={timeout}
+      >
+        Judge.
+      </Panel>
+    )
+    const synthesizing = (
+      <GatherAndSynthesize
+        id="report"
+        sources={{ web: agent("web", { text: "a" }) }}
+        gatherOutput={outputs.draft}
+        synthesizer={never}
+        synthesisOutput={outputs.draft}
+        timeout={timeout}
+      >
+        Report.
+      </GatherAndSynthesize>
+    )
+    expect(await failure(() => scanning)).toContain("lint:scan:time")
+    expect(await failure(() => moderating)).toContain("panel:moderate:time")
+    expect(await failure(() => synthesizing)).toContain("report:synthesize:time")
   })
 
   it("has its task delegated again by a Supervisor", async () => {

@@ -34,7 +34,7 @@ export interface GatherAndSynthesizeProps<G extends Output, S extends Output>
   /** Sources that must answer. Default: 1. */
   readonly minSources?: number
   readonly maxConcurrency?: number
-  /** Time of each source. Default: none. */
+  /** Time of each source, and of the synthesizer. A source that is late is missing; a synthesizer fails the run. Default: none. */
   readonly timeout?: React.ComponentProps<typeof ForEach>["timeout"]
   /** Outcome where a source fails for good: `missing` goes on without it, `fail` fails the run. Default: `missing`. */
   readonly onParticipantFailure?: "missing" | "fail"
@@ -69,7 +69,7 @@ export const GatherAndSynthesize = <G extends Output, S extends Output>(props: G
         )}
       </ForEach>
       <Sequence skipIf={isShort}>
-        <Part by={synthesizer} id={synthesize} output={synthesisOutput}>
+        <Part timeout={props.timeout} by={synthesizer} id={synthesize} output={synthesisOutput}>
           {(ctx) => {
             const missing = missingIn(ctx)
             const isAll = Object.keys(missing).length === 0

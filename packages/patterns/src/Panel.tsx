@@ -43,7 +43,7 @@ export interface PanelProps<P extends Output, M extends Output> extends PatternP
   readonly moderator?: Participant
   readonly moderatorOutput?: M
   readonly maxConcurrency?: number
-  /** Time of each panelist. Default: none. */
+  /** Time of each panelist, and of the moderator. A panelist that is late is absent; a moderator fails the run. Default: none. */
   readonly timeout?: React.ComponentProps<typeof ForEach>["timeout"]
   /** Outcome where a panelist fails for good: `absent` counts it among those without a vote, `fail` fails the run. Default: `absent`. */
   readonly onParticipantFailure?: "absent" | "fail"
@@ -83,7 +83,7 @@ export const Panel = <P extends Output, M extends Output>(props: PanelProps<P, M
       </ForEach>
       {moderator !== undefined && moderatorOutput !== undefined && (
         <Sequence skipIf={strategy !== "synthesize" || Object.keys(seen.answers).length < quorum}>
-          <Part by={moderator} id={`${id}:moderate`} output={moderatorOutput}>
+          <Part timeout={props.timeout} by={moderator} id={`${id}:moderate`} output={moderatorOutput}>
             {(ctx) => {
               const { answers, absent } = counted(ctx)
               const given = { "The answers": answers, "Without an answer": absent.join(", ") || undefined }

@@ -104,7 +104,7 @@ export const ScanFixVerify = <S extends Output, F extends Output, V extends Outp
   return (
     <Sequence skipIf={props.skipIf}>
       {scans.map(({ scan, open }) => [
-        <Part key={`scan ${scan}`} by={props.scanner} id={`${at(scan)}:scan`} output={scanOutput}>
+        <Part key={`scan ${scan}`} timeout={props.timeout} by={props.scanner} id={`${at(scan)}:scan`} output={scanOutput}>
           {(ctx) => {
             const { fixed, survivors } = account(ctx)
             return told(say(children, ctx), { "Issues of earlier scans": scan === 1 ? undefined : { fixed, survivors } })

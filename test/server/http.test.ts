@@ -29,6 +29,7 @@ const served = Effect.gen(function* () {
     services: async () => ({ ...(await services()), processes }),
     tokens: () => tokens,
     bounds: { bodyBytes: 2000, bodyMs: 50 },
+    allowHosts: ["CI.example.com"],
   })
   const ask = (path: string, init: RequestInit & { readonly token?: string } = {}) => {
     const { token = "owner", ...rest } = init
@@ -92,6 +93,24 @@ describe("the HTTP API", () => {
       expect((yield* ask("/api/v1/runs", { method: "PUT", headers: json, body: "{}" })).headers.get("allow")).toBe("GET, POST")
       // What is not there is not a question of the method.
       expect(yield* ask("/api/v1/runs/nope/why", { method: "HEAD" })).toMatchObject({ status: 404 })
+    }),
+  )
+
+  it.scoped("answers for the host of its proxy, and for its page there, but for none that only looks like it", () =>
+    Effect.gen(function* () {
+      const ask = yield* served
+      const status = (host: string, origin?: string) =>
+        Effect.map(
+          ask("/api/v1/runs", { headers: { host, ...(origin === undefined ? {} : { origin }) } }),
+          (answer) => answer.status,
+        )
+      for (const host of ["ci.example.com", "ci.example.com:443", "CI.Example.com:8080"]) expect(yield* status(host)).toBe(200)
+      expect(yield* status("ci.example.com", "https://ci.example.com")).toBe(200)
+      expect(yield* status("ci.example.com:8443", "https://ci.example.com:8443")).toBe(200)
+      for (const host of ["evil.ci.example.com", "ci.example.com.evil.example", "ci.example.com@evil.example", "ci.example.co", ""])
+        expect([host, yield* status(host)]).toEqual([host, 421])
+      for (const origin of ["https://evil.example", "https://ci.example.com.evil.example", "https://ci.example.com:8443", "null"])
+        expect([origin, yield* status("ci.example.com", origin)]).toEqual([origin, 403])
     }),
   )
 

@@ -56,6 +56,7 @@ describe("the HTTP API", () => {
       const ask = yield* served
       expect(yield* ask("/api/v1/runs")).toMatchObject({ status: 200, body: { runs: [], next: null } })
       expect(yield* ask("/api/v1/runs/nope/why")).toMatchObject({ status: 404, body: tagged("RunNotFound") })
+      expect(yield* ask("/api/v1/runs?before=nope")).toMatchObject({ status: 404, body: tagged("RunNotFound") })
       expect(yield* ask("/api/v1/runs?limit=x")).toMatchObject({ status: 400, body: tagged("InvalidRequest") })
       expect(yield* ask("/api/v1/runs?statuss=failed")).toMatchObject({ status: 400, body: tagged("InvalidRequest") })
       expect(yield* ask("/api/v1/counts?x=1")).toMatchObject({ status: 400, body: tagged("InvalidRequest") })
@@ -86,6 +87,18 @@ describe("the HTTP API", () => {
       const ask = yield* served
       const { body } = yield* ask("/api/v1/runs/r/plan?frame=x")
       expect(body).toMatchObject({ error: { tag: "InvalidRequest", issues: ['frame: Unable to decode "x" into a number'] } })
+      expect(
+        yield* ask("/api/v1/runs/r/leave", { method: "POST", headers: json, body: '{"node":"a","outcome":"skipped"}' }),
+      ).toMatchObject({
+        status: 400,
+        body: { error: { issues: ['outcome: Expected one of "completed", "cancelled", actual "skipped"'] } },
+      })
+      const { body: listed } = yield* ask("/api/v1/runs?status=bogus")
+      expect(listed).toMatchObject({
+        error: {
+          issues: [expect.stringMatching(/^status\.0: Expected one of "running", .*, actual "bogus"$/)],
+        },
+      })
       const wrong = yield* ask("/api/v1/runs/r/pause")
       expect(wrong).toMatchObject({ status: 405, body: tagged("WrongMethod") })
       expect(wrong.headers.get("allow")).toBe("POST")

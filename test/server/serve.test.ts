@@ -110,6 +110,11 @@ describe("smithers serve", () => {
     expect(await get("runs/poll-failed/nodes/end/diff?a=1&b=1")).toBeDefined()
     expect(await get("costs?by=day")).toEqual({ by: "day", rows: [] })
     expect((await server.ask("runs/ship-done/state?frame=99")).body.error.tag).toBe("NoSuchMoment")
+    const transcript = async (path: string) => (await server.ask(`runs/ship-done/nodes/${path}/transcript`)).body
+    expect(await transcript("deploy/attempts/1")).toEqual({ conversations: [] })
+    expect((await transcript("deploy/attempts/9")).error).toMatchObject({ tag: "NoSuchAttempt", known: [1] })
+    expect((await transcript("ok/attempts/1")).error).toMatchObject({ tag: "NoSuchAttempt", known: [] })
+    expect((await transcript("none/attempts/1")).error.tag).toBe("NodeNotFound")
   })
 
   it("takes a decision about the request that was shown, by the name of the token, and answers a stale one with the open request", async () => {

@@ -51,6 +51,28 @@ interface Issue {
   readonly message: string
 }
 
+const placeOf = ({ path }: Issue): string => path.map(String).join(".") || "the body"
+
+/** A field that may be left out is said to be nothing otherwise. What is wrong with the value that was given is enough. */
+const isNoise = (issue: Issue, all: ReadonlyArray<Issue>): boolean =>
+  issue.message.startsWith("Expected undefined, actual") &&
+  all.some((other) => other !== issue && issue.path.every((step, depth) => other.path[depth] === step))
+
+/** Issues, one for each place: a value that is none of those that are allowed there is said once. */
+const readable = (issues: ReadonlyArray<Issue>): ReadonlyArray<string> => {
+  const told = issues.filter((issue) => !isNoise(issue, issues))
+  return [...Map.groupBy(told, placeOf)].flatMap(([place, all]) => {
+    const literals = all.map(({ message }) => /^Expected (".*"), actual (.*)$/s.exec(message))
+    const others = all.filter((_, index) => literals[index] === null).map(({ message }) => message)
+    const allowed = literals.flatMap((found) => found?.[1] ?? [])
+    const given = literals.find((found) => found !== null)?.[2]
+    const choice = allowed.length > 1 ? `one of ${allowed.join(", ")}` : allowed[0]
+    return [...others, ...(choice === undefined ? [] : [`Expected ${choice}, actual ${given}`])].map(
+      (message) => `${place}: ${message}`,
+    )
+  })
+}
+
 /** Makes replies of the API library look like all others. No secret is in them. */
 const inOurForm = async (response: Response): Promise<Response> => {
   const text = await response.text()
@@ -61,12 +83,7 @@ const inOurForm = async (response: Response): Promise<Response> => {
   if (response.status === 404)
     return Guard.refuse(404, "NoSuchPath", "There is nothing on this path. The API is described in /api/v1/openapi.json.")
   if (response.status !== 400) return Guard.refuse(500, "Defect", "The server could not answer. Its log says more.")
-  const placeOf = ({ path }: Issue): string => path.map(String).join(".") || "the body"
-  // A field that may be left out is said to be either; what is wrong with the one that was given is enough.
-  const isNoise = (issue: Issue): boolean =>
-    issue.message.startsWith("Expected undefined, actual") &&
-    body.issues?.some((other) => other !== issue && placeOf(other) === placeOf(issue)) === true
-  const issues = body.issues?.filter((issue) => !isNoise(issue)).map((issue) => `${placeOf(issue)}: ${issue.message}`)
+  const issues = body.issues === undefined ? undefined : readable(body.issues)
   const problem = issues?.join("; ") ?? "its body is no JSON"
   const message = `The request does not match the API: ${problem}.`
   return json({ error: { tag: "InvalidRequest", message, ...(issues === undefined ? {} : { issues }) } }, 400)

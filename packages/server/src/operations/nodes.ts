@@ -3,7 +3,7 @@
  */
 import { AgentJournal, Conversation, ToolCallRecord, TranscriptEntry } from "@smithers/core/AgentJournal"
 import { resolveNodeId } from "@smithers/core/Commands"
-import { NodeNotFound } from "@smithers/core/Errors"
+import { NodeNotFound, NoSuchAttempt } from "@smithers/core/Errors"
 import * as Lineage from "@smithers/core/Lineage"
 import * as RunAt from "@smithers/core/RunAt"
 import { AttemptSummary, RunReader, WaitSummary } from "@smithers/core/RunReader"
@@ -68,10 +68,20 @@ export const readTranscript = define({
       }),
     ),
   }),
-  run: ({ runId, nodeId, attempt, iteration = 0 }) =>
+  run: ({ runId, nodeId: named, attempt, iteration = 0 }) =>
     Effect.gen(function* () {
       const [store, journal] = [yield* RunStore, yield* AgentJournal]
       const state = yield* store.load(runId)
+      const records = RunState.records(state)
+      const nodeId = resolveNodeId(named, records)
+      const record = records.find((one) => one.nodeId === nodeId && one.iteration === iteration)
+      if (record === undefined)
+        return yield* new NodeNotFound({ runId, nodeId, iteration, known: [...new Set(records.map((one) => one.nodeId))] })
+      const last = record.kind === "step" ? record.attempt : 0
+      if (attempt < 1 || attempt > last) {
+        const known = Array.from({ length: last }, (_, index) => index + 1)
+        return yield* new NoSuchAttempt({ runId, nodeId, iteration, attempt, known })
+      }
       const all = yield* Lineage.conversations({ store, journal }, state, { nodeId, iteration })
       const conversations = all.flatMap(({ isCurrent: _, entries, calls, ...conversation }) => {
         const own = entries.filter((entry) => entry.attempt === attempt)

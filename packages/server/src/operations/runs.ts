@@ -67,6 +67,8 @@ export const listRuns = define({
   run: ({ status, workflow, tag, parent, forkedFrom, q, changedBefore, stuck: isStuck = false, waiting, before, limit = 50 }) =>
     Effect.gen(function* () {
       const reader = yield* RunReader
+      // A page after a run that is not there would look like the end of the list.
+      if (before !== undefined) yield* reader.run(before)
       const { isWorking } = yield* Processes
       const waits =
         waiting === undefined || waiting.length === 0

@@ -255,6 +255,46 @@ describe("a fork with files", () => {
     )
   })
 
+  it.live("leaves the worktrees of its original alone where child runs work in them, at any depth", () => {
+    const place = repository()
+    const declare = (name: string) => Smithers.createWorkflow({ name, input: Schema.Struct({}), snapshots: true })
+    const child = declare("child").build(($) =>
+      $.step("write", {
+        output: Text,
+        run: ({ cwd }) => {
+          if (cwd.startsWith(place.root)) writeFileSync(join(cwd, "b.txt"), "two")
+          return cwd
+        },
+      }),
+    )
+    const between = declare("between").build(($) =>
+      $.worktree({ id: "own", body: $.subflow("deep", { workflow: child, input: {} }) }),
+    )
+    const flow = declare("w").build(($) =>
+      $.sequence(
+        $.subflow("between", { workflow: between, input: {} }),
+        $.worktree({ id: "tree", body: $.subflow("sub", { workflow: child, input: {} }) }),
+      ),
+    )
+    return on(
+      place.root,
+      Effect.gen(function* () {
+        const directory = yield* flow.execute({}, { runId: "r" })
+        const { snapshots = [] } = yield* Smithers.inspect("r~sub~0")
+        expect(snapshots.map(({ root }) => root)).toEqual([directory, directory])
+        for (const before of ["between", "sub"])
+          expect(yield* Effect.flip(flow.fork("r", { before, files: true }))).toMatchObject({
+            _tag: "InvalidFork",
+            problem: expect.stringContaining("its steps work in worktrees of its own"),
+          })
+        expect(yield* Effect.flip(child.fork("r~sub~0", { before: "write", files: true }))).toMatchObject({ _tag: "InvalidFork" })
+        yield* child.fork("r~sub~0", { before: "write", runId: "f" })
+        expect(yield* child.resume("f")).toBe(process.cwd())
+        expect(readFileSync(join(directory, "b.txt"), "utf8")).toBe("two")
+      }),
+    )
+  })
+
   it.live("is refused while a process works on the run", () => {
     const place = repository()
     return on(

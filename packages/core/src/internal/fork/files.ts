@@ -80,6 +80,14 @@ const familyOf = (reader: RunReaderShape, run: RunSummary): Effect.Effect<Readon
     return [run, ...below.flat()]
   })
 
+/** The runs that wait for a run, and for those. */
+const above = (reader: RunReaderShape, { parent }: RunSummary): Effect.Effect<ReadonlyArray<RunSummary>, StoreError> =>
+  parent?.isAttached !== true
+    ? Effect.succeed([])
+    : Effect.flatMap(reader.run(parent.runId), ({ run }) => Effect.map(above(reader, run), (others) => [...others, run])).pipe(
+        Effect.catchTag("RunNotFound", () => Effect.succeed([])),
+      )
+
 /** The work of a run on files, by the cut and since: of its steps and of its child runs. Fails if any of them may be at work now. */
 const workOf = (ports: Ports, cut: RunState.RunState, at: number, invalid: (problem: string) => InvalidFork) =>
   Effect.gen(function* () {
@@ -111,7 +119,8 @@ const workOf = (ports: Ports, cut: RunState.RunState, at: number, invalid: (prob
         (taken) => taken.flat().map((snapshot): Work => ({ snapshot, nodeId, iteration, isOver, isLatest: !isOver || isCurrent })),
       )
     })
-    return [...works, ...ofChildren.flat()]
+    const family = [...(yield* above(reader, run)), run, ...families.flat()]
+    return { works: [...works, ...ofChildren.flat()], family: family.map(({ runId }) => runId) }
   })
 
 const isBefore = ({ snapshot }: Work): boolean => snapshot.moment === "before"
@@ -136,8 +145,11 @@ export const targetsOf = (
 ) =>
   Effect.gen(function* () {
     const invalid = (problem: string) => new InvalidFork({ runId: from, problem })
-    const all = yield* workOf(ports, cut, at, invalid)
-    const works = all.filter(({ snapshot }) => !Worktree.isOwn(snapshot.runId, snapshot.root))
+    const { works: all, family } = yield* workOf(ports, cut, at, invalid)
+    // A child run also works in worktrees of those above it, and its fork does not.
+    const works = all.filter(
+      ({ snapshot: { runId, root } }) => !Worktree.isOwn(runId, root) && !family.some((one) => Worktree.isOwn(one, root)),
+    )
     const isReset = ({ nodeId, iteration }: Work): boolean => {
       const [then, now] = [cut, draft.state()].map((state) => RunState.step(state, nodeId, iteration))
       return then !== undefined && Records.isSettled(then) && (now === undefined || !Records.isSettled(now))

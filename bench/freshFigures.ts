@@ -44,6 +44,20 @@ const processMs = (...args: ReadonlyArray<string>): number => {
   return performance.now() - begin
 }
 
+/** Time from the start of a server to the line with its address. */
+const listeningMs = async (...args: ReadonlyArray<string>): Promise<number> => {
+  const begin = performance.now()
+  const server = Bun.spawn([process.execPath, ...args], { stdout: "pipe", stderr: "inherit" })
+  try {
+    for await (const chunk of server.stdout.pipeThrough(new TextDecoderStream()))
+      if (chunk.includes("http://")) return performance.now() - begin
+  } finally {
+    server.kill()
+    await server.exited
+  }
+  throw new Error(`${args.join(" ")} ended before it listened`)
+}
+
 /** Number of runs in the list that `ps` is measured with. */
 const listed = 10_000
 /** Number of runs that wait while nothing happens. */
@@ -128,6 +142,7 @@ export const freshFigures = async (repeats: number, newFile: () => string): Prom
   await beside("one step of the published package, from start to exit", () => processMs(one, newFile()), 1.3, 5)
   await beside("`smithers up` of one step", () => processMs(bin, "up", one, "--db", newFile()), 1.5, 8)
   await beside(`\`smithers ps\` of ${listed} runs`, () => processMs(bin, "ps", "--db", list), 0.75, 5)
+  await beside("`smithers serve` until it listens", () => listeningMs(bin, "serve", "--port", "0", "--db", newFile()), 1, 6)
   await beside("`smithers --version`", () => processMs(bin, "--version"), 0.09, 0.6)
 
   for (const { name, workload, size, goalMb, boundMb } of [

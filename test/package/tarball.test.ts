@@ -5,15 +5,12 @@ import { dirname, join, relative } from "node:path"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { succeed, tarball } from "./Fixture.ts"
 
-let unpacked = ""
+const folder = mkdtempSync(join(tmpdir(), "smithers-tarball-"))
+const unpacked = join(folder, "package")
 const read = (file: string): string => readFileSync(join(unpacked, file), "utf8")
 
-beforeAll(async () => {
-  const folder = mkdtempSync(join(tmpdir(), "smithers-tarball-"))
-  await succeed(["tar", "-xzf", tarball, "-C", folder], folder)
-  unpacked = join(folder, "package")
-})
-afterAll(() => rmSync(dirname(unpacked), { recursive: true, force: true }))
+beforeAll(() => succeed(["tar", "-xzf", tarball, "-C", folder], folder))
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 const files = (): ReadonlyArray<string> =>
   readdirSync(unpacked, { recursive: true, withFileTypes: true })

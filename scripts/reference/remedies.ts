@@ -315,6 +315,7 @@ export const remedies: ReadonlyArray<{
       StaleRequest: "Look at `current`, the request that is open now, and decide with its id and digest.",
       Forbidden: "Use a token with the scope: `smithers token add <name> --scope <scope>`.",
       OwnRequest: "Leave the decision to a person.",
+      RunWasCancelled: "Revert the cancellation on the command line, or fork the run.",
       CommandFailed: "Look at `problem`, and at the remedy of its `tag`.",
       CannotWork: "Resume the run by hand with `smithers up --resume <run>`, which says more.",
     },

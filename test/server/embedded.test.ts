@@ -114,7 +114,7 @@ describe("a program with the server beside routes of its own", () => {
     expect((await client.readRun({ runId: "later" })).run.status).toBe("waiting-timer")
     await client.cancel({ runId: "later" })
     await expect.poll(async () => (await client.readRun({ runId: "later" })).run.status).toBe("cancelled")
-    expect(await tagOf(client.resume({ runId: "later" }))).toEqual([503, "CannotWork"])
+    expect(await tagOf(client.resume({ runId: "later" }))).toEqual([409, "RunWasCancelled"])
     expect(await tagOf(client.readDatabase())).toEqual([400, "NotHere"])
   })
 
@@ -127,6 +127,7 @@ describe("a program with the server beside routes of its own", () => {
     expect((await client.describeWorkflow({ workflow: "letter" })).problem).toBe(null)
     const checked = await client.checkWorkflow({ workflow: "letter", input: { to: "Bo" } })
     expect(checked).toMatchObject({ workflow: "letter", steps: 1, problems: [] })
+    expect(await tagOf(client.checkWorkflow({ workflow: "ship", input: { spec: 1 } }))).toEqual([400, "InvalidInput"])
     expect(await client.checkWorkflow({ workflow: "ship", against: "s1" })).toMatchObject({
       difference: { kept: ["implement", "ok", "deploy"], added: [], removed: [], changed: [] },
     })

@@ -154,6 +154,9 @@ describe("smithers serve", () => {
     await Fixture.until(async () => !(await get("runs/here")).run.isPaused, "the living run is not paused")
     await post("runs/nap-1/cancel", { reason: "enough" })
     await becomes("nap-1", "cancelled")
+    const again = await server.ask("runs/nap-1/resume", {})
+    expect(again).toMatchObject({ status: 409, body: { error: { tag: "RunWasCancelled", runId: "nap-1" } } })
+    expect(again.body.error.message).toContain("smithers up --resume nap-1 --uncancel")
     await post("runs/poll-failed/retry", { node: "end" })
     await post("runs/dead/resume")
     await becomes("dead", "finished")
@@ -171,6 +174,9 @@ describe("smithers serve", () => {
       problems: [],
       difference: { kept: ["implement", "ok", "deploy"] },
     })
+    const wrong = await server.ask("workflows/check", { workflow: "workflow.ts", input: { spec: 1 } })
+    expect([wrong.status, wrong.body.error.tag]).toEqual([400, "InvalidInput"])
+    expect((await post("workflows/check", { workflow: "workflow.ts", input: { spec: "x" } })).problems).toEqual([])
     const refused = async (body: object) => {
       const { status, body: reply } = await server.ask("runs", body)
       return [status, reply.error.tag]

@@ -3,9 +3,10 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Either from "effect/Either"
+import * as Codec from "./Codec.ts"
 import type { Definition } from "./Definition.ts"
 import {
-  type InvalidInput,
+  InvalidInput,
   type InvalidWorkflow,
   type RenderFailed,
   type RunNotFound,
@@ -30,6 +31,15 @@ export interface Preview {
   /** The first plan after resuming, or the error that resuming would fail with. */
   readonly after: Either.Either<Plan, InvalidInput | InvalidWorkflow | RenderFailed | WorkflowMismatch>
 }
+
+/** Fails with {@link InvalidInput} if a workflow does not take an input. Starts nothing. */
+export const checkInput = <R>(definition: Definition<R>, workflow: string, input: unknown): Effect.Effect<void, InvalidInput, R> =>
+  Effect.suspend(() => definition.input.encode(input)).pipe(
+    Effect.catchAllDefect((thrown) => Effect.fail([Codec.thrownMessage(thrown)])),
+    Effect.mapError((issues) => new InvalidInput({ workflow, issues })),
+    Effect.asVoid,
+    // Codecs are untyped in a definition; their requirements are those of its steps.
+  ) as Effect.Effect<void, InvalidInput, R>
 
 /**
  * Plans a run from its stored state with a workflow's code, as resuming it would. Runs, writes and claims nothing, so another

@@ -6,7 +6,7 @@ import type { InvalidInput, InvalidWorkflow, RenderFailed } from "@smithers/core
 import type { Plan } from "@smithers/core/Plan"
 import * as PlanBounds from "@smithers/core/PlanBounds"
 import * as PlanText from "@smithers/core/PlanText"
-import { preview } from "@smithers/core/Preview"
+import { checkInput, preview } from "@smithers/core/Preview"
 import { ports } from "@smithers/core/Storage"
 import type { JsxWorkflow } from "@smithers/jsx/Workflow"
 import { compare, type Problem } from "@smithers/server/views/Against"
@@ -56,6 +56,8 @@ const draw = ({ workflow, path }: WorkflowModule, text: string | undefined, usua
   Effect.gen(function* () {
     if (!isJsx(workflow)) {
       const { name, plan } = workflow as LoadedWorkflow & { readonly plan: Plan }
+      // Its plan needs no input, but one that is given must be valid.
+      if (text !== undefined) yield* checkInput(workflow.definition, name, yield* Input.read("--input", text))
       return { name, plan, pending: [], impurities: [], faults: [], warnings: [] } satisfies Drawn
     }
     const { renderPlan } = yield* facadeOf(path)

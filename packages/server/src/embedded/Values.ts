@@ -9,7 +9,7 @@ import { generateRunId } from "@smithers/core/Ids"
 import * as Millis from "@smithers/core/Millis"
 import type { Plan } from "@smithers/core/Plan"
 import * as PlanText from "@smithers/core/PlanText"
-import { preview } from "@smithers/core/Preview"
+import { checkInput, preview } from "@smithers/core/Preview"
 import * as Revert from "@smithers/core/Revert"
 import type { RunReaderShape } from "@smithers/core/RunReader"
 import { schedule } from "@smithers/core/ScheduleCommands"
@@ -118,6 +118,7 @@ export const filesOf = <R>({ workflows, reader, services, draw }: Values<R>): Wo
       Effect.gen(function* () {
         const workflow = yield* find("check", name)
         const seen = against === undefined ? undefined : yield* within("check", preview(workflow.definition, against))
+        if (input !== undefined) yield* within("check", checkInput(workflow.definition, name, input))
         const drawn = yield* Effect.either(draw(workflow, input ?? seen?.state.input ?? {}))
         const compared = seen === undefined ? undefined : Against.compare(seen)
         const found =
@@ -180,7 +181,6 @@ export const processesOf = <R>({ workflows, reader, services }: Values<R>): Proc
         return yield* refuse(
           `its workflow is "${run.workflow}", and this server has ${workflows.map(({ name }) => name).join(", ")}`,
         )
-      if (run.status === "cancelled") return yield* refuse("it was cancelled")
       if (Status.isEnded(run.status) && run.status !== "failed") return
       const handle = yield* workflow.attach(runId, { onFailed: "resume" })
       const isThere = Effect.map(Effect.orDie(reader.run(runId)), ({ run }) => run.owner !== null)

@@ -58,6 +58,7 @@ const conflicts: ReadonlySet<string> = new Set([
   "WorkflowMismatch",
   "RestoreRefused",
   "WaitExpired",
+  "RunWasCancelled",
 ])
 const refusals: ReadonlySet<string> = new Set(["Forbidden", "NotAnApprover", "OwnRequest", "PersonNeeded", "PersonDeclined"])
 

@@ -4,6 +4,7 @@
 import * as Later from "@smithers/core/Later"
 import { WaitSummary } from "@smithers/core/RunReader"
 import * as Schema from "effect/Schema"
+import { uncancelLine } from "../views/CommandLine.ts"
 
 /** The request is not the one that was named. Nothing was decided. */
 export class StaleRequest extends Later.TaggedError<StaleRequest>()("StaleRequest", {
@@ -37,6 +38,15 @@ export class OwnRequest extends Later.TaggedError<OwnRequest>()("OwnRequest", {
 }) {
   override get message(): string {
     return `This caller works in run "${this.callerRunId}", and never decides what that run, those it goes on as, its child runs or its forks ask. Run "${this.runId}" is one of them. Nothing was decided: leave it to a person.`
+  }
+}
+
+/** The run was cancelled. Whoever asks for work on a run does not mean to revert that. */
+export class RunWasCancelled extends Later.TaggedError<RunWasCancelled>()("RunWasCancelled", {
+  runId: Schema.String,
+}) {
+  override get message(): string {
+    return `Run "${this.runId}" was cancelled, and stays so. Revert that on the command line: ${uncancelLine(undefined, this.runId)}`
   }
 }
 

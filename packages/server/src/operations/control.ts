@@ -10,6 +10,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { Caller } from "./Caller.ts"
+import { RunWasCancelled } from "./Errors.ts"
 import { define } from "./Operation.ts"
 import { Processes } from "./Processes.ts"
 import { RunInput } from "./runs.ts"
@@ -37,6 +38,7 @@ export const resume = define({
       const [reader, { isWorking, begin }] = [yield* RunReader, yield* Processes]
       for (let left = patienceMs; ; left -= pauseMs) {
         const { run, hasPendingCommands } = yield* reader.run(runId)
+        if (run.status === "cancelled") return yield* new RunWasCancelled({ runId })
         if (!isWorking(run, yield* Clock.currentTimeMillis)) {
           yield* begin(runId)
           break

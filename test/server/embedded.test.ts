@@ -101,12 +101,13 @@ describe("a program with the server beside routes of its own", () => {
     expect((await client.readTimeline({ runId, limit: 50 })).frames.length).toBeGreaterThan(2)
   })
 
+  const tagOf = (request: Promise<unknown>) =>
+    request.then(
+      () => undefined,
+      (error: unknown) => (error instanceof RequestFailed ? [error.status, error.tag] : error),
+    )
+
   it("refuses a run id that is taken, a wrong input and a workflow that it does not have, by the errors of the command", async () => {
-    const tagOf = (request: Promise<unknown>) =>
-      request.then(
-        () => undefined,
-        (error: unknown) => (error instanceof RequestFailed ? [error.status, error.tag] : error),
-      )
     expect(await tagOf(client.startRun({ workflow: "ship", input: { spec: "x" }, runId: "s1" }))).toEqual([409, "RunIdTaken"])
     expect(await tagOf(client.startRun({ workflow: "ship", input: { spec: 3 } }))).toEqual([400, "InvalidInput"])
     expect(await tagOf(client.startRun({ workflow: "none" }))).toEqual([404, "NoSuchWorkflow"])

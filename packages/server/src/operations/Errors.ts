@@ -41,7 +41,7 @@ export class OwnRequest extends Later.TaggedError<OwnRequest>()("OwnRequest", {
   }
 }
 
-/** The run was cancelled. Whoever asks for work on a run does not mean to revert that. */
+/** The run was cancelled. A request for work on it does not revert that. */
 export class RunWasCancelled extends Later.TaggedError<RunWasCancelled>()("RunWasCancelled", {
   runId: Schema.String,
 }) {

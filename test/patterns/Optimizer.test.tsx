@@ -73,6 +73,13 @@ describe("Optimizer", () => {
     expect(stopped).toMatchObject({ outcome: "failed", best: { candidate: { text: "a" }, score: 4 } })
   })
 
+  it("is refused with a patience that ends it before its first round, or never", () => {
+    for (const patience of [0, Number.NaN])
+      expect(() => plan(() => search(candidates(), scores(), { patience }))).toThrow(
+        'its "patience" must be a number of at least 1',
+      )
+  })
+
   it("survives a crash at every commit", async () => {
     const agents = [candidates(), scores(5, 9)] as const
     await crash(agents, () => search(...agents))

@@ -115,6 +115,8 @@ describe("Panel", () => {
 
   it("is refused without what its strategy needs", async () => {
     await expect(failure(() => panel(votes("yes"), { strategy: "synthesize" }))).rejects.toThrow(/has no "moderator"/)
+    for (const more of [{ minAgree: 0 }, { quorum: Number.NaN }])
+      expect(() => plan(() => panel(votes("yes"), more))).toThrow(/its "(minAgree|quorum)" must be a number of at least/)
   })
 
   it("survives a crash at every commit", async () => {

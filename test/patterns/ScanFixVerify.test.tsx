@@ -98,7 +98,9 @@ describe("ScanFixVerify", () => {
     const verdicts = Object.fromEntries(ids.map((id) => [id, [true]]))
     expect(await outcome(() => sweep(scan, fixer(), verifier(verdicts), { maxScans: 2 }))).toMatchObject({ fixed: ["a", "b"] })
     expect(scan.left()).toBe(1)
-    expect(() => plan(() => sweep(scanner("a"), fixer(), verifier({}), { maxScans: 0 }))).toThrow('"maxScans" must be at least 1')
+    expect(() => plan(() => sweep(scanner("a"), fixer(), verifier({}), { maxScans: 0 }))).toThrow(
+      'its "maxScans" must be a number of at least 1, and is 0',
+    )
   })
 
   it("fixes again what a later scan finds again, as often as an issue may be fixed in all", async () => {

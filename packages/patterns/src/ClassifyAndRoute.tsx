@@ -4,6 +4,7 @@ import type { Ctx } from "@smithers/jsx/Ctx"
 import { ForEach, Sequence } from "@smithers/jsx/components"
 import type * as React from "react"
 import {
+  checkLimits,
   type Having,
   Here,
   Outcome,
@@ -61,6 +62,7 @@ export const ClassifyAndRoute = <Item, C extends Output, R extends Output>(
   const { id, items, by = String, classifyOutput, routes, routeOutput, otherwise, minConfidence = 0, children } = props
   const categories = Object.keys(routes)
   if (categories.length === 0) throw new TypeError(`ClassifyAndRoute "${id}": it has no "routes"`)
+  checkLimits(`ClassifyAndRoute "${id}"`, 0, { minConfidence })
   const keys = items.map((item, index) => String(by(item, index)))
   const classOf = (ctx: Ctx, key: string) => ctx.outputMaybe<Output>(classifyOutput, { nodeId: `${id}:classify:${key}` })
   /** The category of an item if there is a route for it, and it is certain enough. */

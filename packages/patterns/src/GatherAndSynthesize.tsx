@@ -4,6 +4,7 @@ import type { Ctx } from "@smithers/jsx/Ctx"
 import { ForEach, Sequence, useCtx } from "@smithers/jsx/components"
 import type * as React from "react"
 import {
+  checkLimits,
   Outcome,
   type Output,
   Part,
@@ -52,6 +53,7 @@ export const GatherAndSynthesize = <G extends Output, S extends Output>(props: G
     )
   const missingIn = (ctx: Ctx): Record<string, string> =>
     Object.fromEntries(ctx.failures(gather).map(({ key, error }) => [key, error.message]))
+  checkLimits(`GatherAndSynthesize "${id}"`, 0, { minSources })
   const isEnough = (ctx: Ctx): boolean => Object.keys(foundIn(ctx)).length >= Math.max(1, minSources)
   const isShort = !isEnough(useCtx())
   return (

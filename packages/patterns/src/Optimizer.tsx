@@ -4,6 +4,7 @@ import type { Ctx } from "@smithers/jsx/Ctx"
 import { Loop, Sequence } from "@smithers/jsx/components"
 import type * as React from "react"
 import {
+  checkLimits,
   type Having,
   Outcome,
   type Output,
@@ -49,6 +50,7 @@ export interface OptimizerProps<G extends Output, E extends Output> extends Patt
 
 export const Optimizer = <G extends Output, E extends Output>(props: OptimizerProps<G, E>): React.ReactNode => {
   const { id, targetScore = Number.POSITIVE_INFINITY, maxIterations = 5, patience = 2, onExhausted = "accept", children } = props
+  checkLimits(`Optimizer "${id}"`, 1, { patience })
   const [generate, evaluate] = [`${id}:generate`, `${id}:evaluate`]
   const candidateIn = (ctx: Ctx, iteration: number) =>
     ctx.outputMaybe<Output>(props.generateOutput, { nodeId: generate, iteration })

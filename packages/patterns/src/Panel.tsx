@@ -4,6 +4,7 @@ import type { Ctx } from "@smithers/jsx/Ctx"
 import { ForEach, Sequence, useCtx } from "@smithers/jsx/components"
 import type * as React from "react"
 import {
+  checkLimits,
   Outcome,
   type Output,
   Part,
@@ -58,6 +59,8 @@ export const Panel = <P extends Output, M extends Output>(props: PanelProps<P, M
   const names = Object.keys(panelists)
   const most = Math.floor(names.length / 2) + 1
   const { quorum = most, minAgree = strategy === "consensus" ? Math.max(1, names.length) : most } = props
+  checkLimits(`Panel "${id}"`, 1, { minAgree })
+  checkLimits(`Panel "${id}"`, 0, { quorum })
   const counted = (ctx: Ctx) => {
     const votes = new Map<string, ReadonlyArray<string>>()
     const answers = new Map<string, ValueOf<P>>()

@@ -128,6 +128,12 @@ export const Outcome = <O,>({ id, output, result, children, failsFor }: OutcomeP
 /** Elements that are made of the ctx at their place: inside a loop, of that loop. */
 export const Here = ({ children }: { readonly children: (ctx: Ctx) => React.ReactNode }): React.ReactNode => children(useCtx())
 
+/** Rejects limits below a least one, and those that are no numbers. Limits of lists and loops are checked by those. */
+export const checkLimits = (pattern: string, least: number, limits: { readonly [name: string]: number }): void => {
+  for (const [name, limit] of Object.entries(limits))
+    if (!(limit >= least)) throw new TypeError(`${pattern}: its "${name}" must be a number of at least ${least}, and is ${limit}`)
+}
+
 /** Returns the content of a prompt. */
 export const say = (prompt: Prompt, ctx: Ctx): Told => (typeof prompt === "function" ? prompt(ctx) : (prompt ?? null))
 

@@ -7,6 +7,7 @@ import type { Ctx } from "@smithers/jsx/Ctx"
 import { ForEach, Loop, Sequence, useCtx } from "@smithers/jsx/components"
 import type * as React from "react"
 import {
+  checkLimits,
   type Having,
   Outcome,
   type Output,
@@ -58,7 +59,7 @@ export const ScanFixVerify = <S extends Output, F extends Output, V extends Outp
   props: ScanFixVerifyProps<S, F, V>,
 ): React.ReactNode => {
   const { id, scanOutput, verifyOutput, fixOutput, maxIterations = 2, maxScans = 1, onExhausted = "fail", children } = props
-  if (!(maxScans >= 1)) throw new TypeError(`ScanFixVerify "${id}": its "maxScans" must be at least 1`)
+  checkLimits(`ScanFixVerify "${id}"`, 1, { maxScans })
   const keyOf = (issue: unknown): string => String(props.by === undefined ? Object(issue).id : props.by(issue as never))
   /** Prefix of the ids of a scan and of its fixes. */
   const at = (scan: number): string => (scan === 1 ? id : `${id}:${scan}`)

@@ -9,6 +9,7 @@ import type * as React from "react"
 import type { PlannedTask, Rejection } from "./Delegation.ts"
 import * as Delegation from "./Delegation.ts"
 import {
+  checkLimits,
   type Having,
   Here,
   Outcome,
@@ -68,6 +69,7 @@ export const Supervisor = <P extends Output, W extends Output, R extends Output>
   const { id, workers, workerOutput, maxTasks = 20, onExhausted = "fail", children } = props
   const [review, rounds, names] = [`${id}:review`, `${id}:rounds`, Object.keys(workers)]
   if (names.length === 0) throw new TypeError(`Supervisor "${id}": it has no "workers"`)
+  checkLimits(`Supervisor "${id}"`, 1, { maxTasks })
   const planIn = (ctx: Ctx) =>
     Delegation.ordered(ctx.outputMaybe<Output>(props.planOutput, { nodeId: `${id}:plan` })?.tasks ?? [], maxTasks)
   const workIn = (ctx: Ctx, task: string, iteration: number): ValueOf<W> | undefined =>

@@ -114,6 +114,14 @@ describe("the tarball", () => {
     expect(more["./server"]).toEqual(["@effect/platform"])
   })
 
+  it("has the bytecode of each module of the command, and no folder of the machine that built it", () => {
+    const modules = files().filter((file) => /^cli\/.*\.js$/.test(file) && !/\/(?:bin|place)\.js$/.test(file))
+    expect(modules.length).toBeGreaterThan(10)
+    expect(modules.filter((file) => !existsSync(join(unpacked, `${file}.jsc`)))).toEqual([])
+    const root = join(import.meta.dirname, "..", "..")
+    expect(files().filter((file) => file.startsWith("cli/") && readFileSync(join(unpacked, file)).includes(root))).toEqual([])
+  })
+
   it("names, in NOTICE, every package that is in the bundle of the command, with its licence", () => {
     const named = [...read("NOTICE").matchAll(/^(\S+) \d+\.\d+\.\d+ \((.+)\)$/gm)].map(([, name]) => name)
     expect(named).toContain("@effect/cli")

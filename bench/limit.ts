@@ -42,7 +42,7 @@ const rows = (table: string, groupBy: string): Map<string, Array<Array<never>>> 
 }
 const statements = new Map<string, Statement>()
 
-const byNode = ["smithers_nodes", "smithers_attempts", output].map((table) => [table, rows(table, "node_id")] as const)
+const byNode = ["smithers_nodes", "smithers_attempt_rows", output].map((table) => [table, rows(table, "node_id")] as const)
 const byFrame = ["smithers_frames", "smithers_events"].map((table) => [table, rows(table, "frame")] as const)
 const nodes = (
   from

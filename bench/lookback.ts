@@ -44,7 +44,7 @@ const copying = () => {
   const database = new Database(filename)
   database.run("PRAGMA synchronous = FULL")
   const outputs = database.query<{ readonly name: string }, []>("SELECT table_name AS name FROM smithers_outputs").all()
-  const tables = new Set(["smithers_nodes", "smithers_attempts", ...outputs.map(({ name }) => name)])
+  const tables = new Set(["smithers_nodes", "smithers_attempt_rows", ...outputs.map(({ name }) => name)])
   const copies = [...tables].map((table) => {
     const names = database.query<{ readonly name: string }, []>(`SELECT name FROM pragma_table_info('${table}')`).all()
     const columns = names.flatMap(({ name }) => (name === "run_id" ? [] : [`"${name}"`])).join(", ")

@@ -70,6 +70,7 @@ for (const [protocol, mode, width] of [
         const read = <Row>(sql: string): ReadonlyArray<Row> => {
           const database = new Database(db, { readonly: true })
           try {
+            database.run("PRAGMA busy_timeout = 5000")
             return database.query(sql).all() as ReadonlyArray<Row>
           } finally {
             database.close()

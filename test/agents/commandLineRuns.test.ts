@@ -31,6 +31,7 @@ const run = async (...behaviours: ReadonlyArray<string>) => {
 const rows = <Row>(sql: string): ReadonlyArray<Row> => {
   const database = new Database(join(folder, "runs.db"), { readonly: true })
   try {
+    database.run("PRAGMA busy_timeout = 5000")
     return database.query(sql).all() as ReadonlyArray<Row>
   } finally {
     database.close()

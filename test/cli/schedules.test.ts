@@ -27,6 +27,7 @@ afterEach(() => place.remove())
 const runs = (): ReadonlyArray<{ readonly run_id: string; readonly status: string }> => {
   const database = new Database(place.file("smithers.db"), { readonly: true })
   try {
+    database.run("PRAGMA busy_timeout = 5000")
     return database.query<{ run_id: string; status: string }, []>("SELECT run_id, status FROM smithers_runs ORDER BY run_id").all()
   } finally {
     database.close()

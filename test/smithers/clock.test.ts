@@ -96,6 +96,7 @@ const start = (what: string) => {
 const query = <Row>(sql: string): Array<Row> => {
   const db = new Database(join(folder, "test.db"), { readonly: true })
   try {
+    db.run("PRAGMA busy_timeout = 5000")
     return db.query(sql).all() as Array<Row>
   } finally {
     db.close()

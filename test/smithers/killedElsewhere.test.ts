@@ -53,6 +53,7 @@ const run = async (args: ReadonlyArray<string>, env: Readonly<Record<string, str
 const rows = <Row>(sql: string): ReadonlyArray<Row> => {
   const database = new Database(join(folder, "test.db"), { readonly: true })
   try {
+    database.run("PRAGMA busy_timeout = 5000")
     return database.query<Row, []>(sql).all()
   } finally {
     database.close()

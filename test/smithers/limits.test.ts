@@ -20,6 +20,7 @@ const read = <Row>(file: string, sql: string): Array<Row> => {
   if (!existsSync(join(folder, file))) return []
   const db = new Database(join(folder, file), { readonly: true })
   try {
+    db.run("PRAGMA busy_timeout = 5000")
     return db.query(sql).all() as Array<Row>
   } catch {
     // The tables may not be there yet.

@@ -23,6 +23,7 @@ const spawn = (name: string, ...args: Array<string>) => {
 const query = <Row>(sql: string, file = "test.db"): Array<Row> => {
   const db = new Database(join(folder, file), { readonly: true })
   try {
+    db.run("PRAGMA busy_timeout = 5000")
     return db.query(sql).all() as Array<Row>
   } finally {
     db.close()

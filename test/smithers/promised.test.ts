@@ -49,6 +49,7 @@ afterEach(() => {
 const rows = (sql: string): ReadonlyArray<unknown> => {
   const db = new Database(join(folder, "smithers.db"), { readonly: true })
   try {
+    db.run("PRAGMA busy_timeout = 5000")
     return db.query(sql).all()
   } finally {
     db.close()

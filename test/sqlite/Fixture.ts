@@ -30,10 +30,14 @@ export const using = <A, E, R>(
   use: (storage: Storage["Type"]) => Effect.Effect<A, E, R | Storage>,
 ) => Effect.provide(Effect.flatMap(Storage, use), SqliteStorage.layer(config))
 
-/** A plain connection, as any SQLite tool would have. */
+/** A plain connection, as any SQLite tool would have. It waits while another process opens or closes the file. */
 export const rawConnection = (filename: string) =>
   Effect.acquireRelease(
-    Effect.sync(() => new Database(filename)),
+    Effect.sync(() => {
+      const database = new Database(filename)
+      database.run("PRAGMA busy_timeout = 5000")
+      return database
+    }),
     (database) => Effect.sync(() => database.close()),
   )
 

@@ -17,6 +17,7 @@ const store = (filename: string) => Smithers.onStorage(SqliteStorage.layer({ fil
 const query = <Row>(filename: string, sql: string): ReadonlyArray<Row> => {
   const database = new Database(filename, { readonly: true })
   try {
+    database.run("PRAGMA busy_timeout = 5000")
     return database.query(sql).all() as ReadonlyArray<Row>
   } finally {
     database.close()

@@ -1,4 +1,4 @@
-/** What axe finds wrong in a page. */
+/** Checks of a page by axe. */
 import { readFileSync } from "node:fs"
 import { createRequire } from "node:module"
 import type { Page } from "playwright-core"
@@ -15,7 +15,7 @@ declare global {
   }
 }
 
-/** What axe finds wrong in a page, with the first places of each. */
+/** Returns the problems that axe finds in a page, each with its first places. */
 export const violations = async (page: Page): Promise<ReadonlyArray<string>> => {
   await page.evaluate(axe)
   const { violations } = await page.evaluate(() => window.axe.run())

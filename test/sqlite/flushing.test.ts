@@ -59,16 +59,31 @@ const turn = Effect.promise(() => Bun.sleep(1))
 const count = (connection: Connection.Connection) => connection.prepare<[number]>("SELECT count(*) FROM told").values()[0]?.[0]
 
 describe("a write that is to be more durable than those of its store", () => {
+  it.scoped("is committed with the disk if it is the first, as its log may be new to the folder", () =>
+    Effect.gen(function* () {
+      const connection = yield* opened(yield* newFile)
+      const { ends, modes, write } = held(connection)
+      yield* write(1)
+      yield* write(2, "full")
+      yield* Effect.fork(write(3, "full"))
+      yield* turn
+      expect(modes).toEqual(["normal", "full", "normal"])
+      expect(ends.length).toBe(1)
+    }),
+  )
+
   it.scoped("is told of once it is committed, and answered once it is flushed; others of the same commit do not wait", () =>
     Effect.gen(function* () {
       const connection = yield* opened(yield* newFile)
       const { ends, modes, seen, write } = held(connection)
+      yield* write(0, "full")
+      seen.length = 0
       const told = yield* Effect.fork(write(1, "full"))
       const other = yield* Effect.fork(write(2))
       yield* turn
       yield* Fiber.join(other)
       expect(seen).toEqual(["committed 1", "committed 2", "answered 2"])
-      expect(modes).toEqual(["normal"])
+      expect(modes).toEqual(["full", "normal"])
       ends[0]?.()
       yield* Fiber.join(told)
       expect(seen.at(-1)).toBe("answered 1")
@@ -79,6 +94,7 @@ describe("a write that is to be more durable than those of its store", () => {
     Effect.gen(function* () {
       const connection = yield* opened(yield* newFile)
       const { ends, write } = held(connection)
+      yield* write(0, "full")
       const told = yield* Effect.fork(Effect.flip(write(1, "full")))
       yield* turn
       ends[0]?.(Object.assign(new Error("input/output error"), { code: "EIO", syscall: "fsync" }))

@@ -231,7 +231,7 @@ export const begin = (attempt: Attempt): { readonly result: AttemptResult } | { 
   if (refusal !== undefined || missing !== undefined || cache !== undefined) return undefined
   if (step.agentSpec !== undefined || step.memory?.remember !== undefined) return undefined
   if (step.timeoutMs !== undefined || step.computeTimeout !== undefined || step.heartbeatTimeoutMs !== undefined) return undefined
-  // What it returns may throw when it is looked at.
+  // A returned value may throw when it is looked at.
   const called = andThen(Either.void, () => enter(attempt, () => {}))
   const accepted = Either.isEither(called)
     ? andThen(called as Either.Either<unknown, unknown>, (returned) => accept(attempt, returned, undefined))

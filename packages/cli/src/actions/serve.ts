@@ -61,7 +61,7 @@ export const servicesOf = (place: Place, storage: StorageShape): App.AppOptions[
       import("../Workspaces.ts"),
     ])
     const workspaces = await Effect.runPromise(workspacesShape)
-    // Whoever asks while one looks gets what that one finds, so that readers start no crowd of processes.
+    // Requests that come while a process reads share its answer: each would start a process of its own.
     const check = await Effect.runPromise(Effect.cachedWithTTL(Effect.uninterruptible(examine(place)), "2 seconds"))
     return { processes: processesOf(place), files: filesOf(place, storage), workspaces, check }
   }

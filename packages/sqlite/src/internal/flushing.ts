@@ -22,7 +22,7 @@ type Done = (thrown?: unknown) => void
 /** On macOS a flush may end in the cache of the disk. */
 const reachesDisk = process.platform !== "darwin"
 
-/** Makes the flushing of the log of a database; `file` is `undefined` for one in memory. */
+/** Makes the flushing of the log of a database; `file` is `undefined` for one in memory. A log that is new to its folder is not flushed into it. */
 export const make = (file: string | undefined): Flushing => {
   /** The log. It stays the same file as long as the connection is open. */
   let log: number | undefined

@@ -78,6 +78,8 @@ export const make = (connection: Connection, config: Config): Queue => {
   let isClosed = false
   let retry: ReturnType<typeof setTimeout> | undefined
   let pauseMs = firstPauseMs
+  /** `true` once SQLite has flushed a commit itself, and with it the folder, to which the log may be new. */
+  let isLogThere = false
   /** Who made the last write, if that was one job. */
   let last: string | undefined
 
@@ -86,9 +88,11 @@ export const make = (connection: Connection, config: Config): Queue => {
     last = batch.length === 1 ? batch[0]?.by : undefined
     const isFull = batch.some((job) => job.synchronous === "full")
     const { flushing } = config
-    const flush = isFull && config.synchronous === "normal" && flushing?.isPossible() === true ? flushing.flush : undefined
+    const mayFlush = isLogThere && config.synchronous === "normal" && flushing?.isPossible() === true
+    const flush = isFull && mayFlush ? flushing.flush : undefined
+    const synchronous = isFull && flush === undefined ? "full" : "normal"
     try {
-      connection.transact(isFull && flush === undefined ? "full" : "normal", () => {
+      connection.transact(synchronous, () => {
         if (!batch.every(({ isGuarded }) => isGuarded)) config.guard()
         for (const job of batch) if (job.run() && job.isAlone) throw undone
       })
@@ -102,6 +106,7 @@ export const make = (connection: Connection, config: Config): Queue => {
       for (const job of batch) job.fail(thrown)
       return []
     }
+    if (synchronous === "full") isLogThere = true
     for (const job of batch) job.succeed(job.synchronous === "full" ? flush : undefined)
     return []
   }

@@ -70,7 +70,7 @@ export const childPlan = (id: string, at: number | undefined) =>
   queryOptions({
     queryKey: at === undefined ? ["run", id, "latest plan"] : ["frame", id, `at ${at}`, "plan"],
     queryFn: ({ signal }) => get<Answers.Plan>(`${path("runs", id)}/plan`, { at, latest: "true" }, signal),
-    // What happens to the later ones is no news of the first.
+    // News of the later ones concerns them, not the first.
     ...(at === undefined
       ? {
           refetchInterval: ({ state }: Kept) =>

@@ -38,7 +38,7 @@ const FileChanges = ({ files: { files, patch, isTruncated, root } }: { readonly 
   </>
 )
 
-/** What differs in a node: output, error, files, and what its agents were asked and said. */
+/** Differences of a node: its output, error and files, and the conversations of its agents. */
 export const NodeChanges = ({
   output,
   before,

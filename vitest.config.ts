@@ -61,6 +61,7 @@ const long = [
   "test/server/security.test.ts",
   "test/server/serve.test.ts",
   "test/testing/sandboxChecks.test.ts",
+  "test/smithers/demo.test.ts",
   "test/smithers/clock.test.ts",
   "test/smithers/hot.test.ts",
   "test/smithers/killedElsewhere.test.ts",

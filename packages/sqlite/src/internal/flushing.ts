@@ -34,7 +34,7 @@ export const make = (file: string | undefined): Flushing => {
     try {
       log = fs.openSync(`${file}-wal`, "r+")
     } catch {
-      // Nothing was written yet.
+      // Nothing was written yet, or it is out of reach: commits flush themselves.
     }
     return log
   }
